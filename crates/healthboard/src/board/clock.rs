@@ -1,0 +1,11 @@
+//! The one clock of the board.
+
+/// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: shared by all processes of a host, moved neither by wall-time jumps nor by a
+/// suspend. Resolution is the kernel's tick, 1 to 10 ms. Costs about 7 ns and no system call; never fails.
+#[inline]
+pub fn now_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to; the clock exists since Linux 2.6.32, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

@@ -1,0 +1,73 @@
+//! The host lives when somebody cuts its board short.
+//!
+//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here puts
+//! private memory in place of the board, once, and lets the store go on; the next [`tick`](crate::tick) notices and makes a
+//! new board. A `SIGBUS` anywhere else is passed to whoever handled it before.
+
+use super::layout::{Board, SIZE};
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The address of the board that this process writes. One word, so its order to others does not matter; a handler that
+/// sees an old address passes the signal on.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+
+/// Guards this board from now on, and no longer the one before, which nobody can find any more.
+pub(super) fn guard(board: &'static Board) {
+    GUARDED.store(std::ptr::from_ref(board) as usize, Relaxed);
+    PREVIOUS.get_or_init(|| {
+        // SAFETY: both structures are valid; the handler does only what a handler may (see there). The previous action is
+        // stored only after the new one is in force: a SIGBUS elsewhere in between takes the default action.
+        unsafe {
+            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            let mut previous: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            action.sa_sigaction = handle as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+            libc::sigaction(libc::SIGBUS, &action, &mut previous);
+            previous
+        }
+    });
+}
+
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let board = GUARDED.load(Relaxed);
+    // SAFETY: the kernel passes a valid siginfo with SA_SIGINFO.
+    let address = unsafe { (*info).si_addr() } as usize;
+    if board != 0 && (board..board + SIZE).contains(&address) {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: replaces exactly the mapping that `create::map` made and that is never unmapped. mmap is a bare system
+        // call, so it is safe in a handler.
+        let replaced = unsafe { libc::mmap(board as *mut libc::c_void, SIZE, protection, flags, -1, 0) };
+        if replaced != libc::MAP_FAILED {
+            return;
+        }
+    }
+    let Some(previous) = PREVIOUS.get() else { return default(signal) };
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => default(signal),
+        // SAFETY: the host installed this function with these flags, so it has this signature.
+        action => unsafe {
+            if previous.sa_flags & libc::SA_SIGINFO != 0 {
+                let action: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(action);
+                action(signal, info, context);
+            } else {
+                let action: extern "C" fn(libc::c_int) = std::mem::transmute(action);
+                action(signal);
+            }
+        },
+    }
+}
+
+/// Back to the default action: the faulting instruction runs again and the process ends as it would have without us.
+fn default(signal: libc::c_int) {
+    // SAFETY: sigaction is async-signal-safe and the structure is valid.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+    }
+}

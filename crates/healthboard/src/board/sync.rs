@@ -1,0 +1,19 @@
+//! The atomics of the board: the machine's own, or loom's when the orderings are checked.
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Whether a named mutation of the algorithm is switched on: each must make a loom model fail. Never in a normal build.
+#[cfg(loom)]
+pub(crate) fn mutant(name: &str) -> bool {
+    std::env::var("HEALTHBOARD_MUTANT").is_ok_and(|active| active == name)
+}
+
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn mutant(_name: &str) -> bool {
+    false
+}

@@ -1,0 +1,109 @@
+//! Texts of errors without secrets: what an exception says is written by libraries that know nothing of where it is read.
+//!
+//! Rather too much is taken out than too little. A rule looks at the text from the beginning of a word and says how much of
+//! it stays and how much is hidden after that; one pass, bounded, without backtracking. The rules are in `rules.rs`.
+
+mod rules;
+
+use std::borrow::Cow;
+
+/// What stands for what was hidden.
+const HIDDEN: &str = "***";
+
+/// No more of a text is looked at: an SQL statement may come with a megabyte of parameters.
+const LONGEST: usize = 4096;
+
+/// One line of `text` for people, without secrets and without control characters, in at most `max_bytes`.
+///
+/// Hidden are credentials in URLs, values of keys like `password` or `X-Auth-Token` in any notation, SQL statements with
+/// their parameters, private keys, and words that look random. Secrets are hidden before the text is cut, so none is left in
+/// part.
+///
+/// ```
+/// use healthboard::scrub;
+///
+/// assert_eq!(scrub("cannot reach rabbit://nova:s3cret@mq:5672/", 200), "cannot reach rabbit://***@mq:5672/");
+/// assert_eq!(scrub("{'user': 'nova', 'password': 'a b'}", 200), "{'user': 'nova', 'password': '***'}");
+/// ```
+pub fn scrub(text: &str, max_bytes: usize) -> String {
+    let text = visible(whole_words(text));
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        if let Some((stays, hidden)) = rules::first(rest) {
+            clean.push_str(&rest[..stays]);
+            clean.push_str(HIDDEN);
+            rest = &rest[stays + hidden..];
+        } else {
+            let (word, after) = rest.split_at(rules::step(rest));
+            clean.push_str(word);
+            rest = after;
+        }
+    }
+    cut(&one_line(&clean), max_bytes)
+}
+
+/// The name of a class or a code: one word, in at most `max_bytes`.
+pub(crate) fn word(text: &str, max_bytes: usize) -> String {
+    let good = |c: char| if c.is_alphanumeric() || "_.:-".contains(c) { c } else { '_' };
+    let word: String = scrub(text, LONGEST).chars().map(good).collect();
+    cut(&word, max_bytes)
+}
+
+/// `text` in one line, without anything a terminal, a browser or a log would act upon.
+pub(crate) fn printable(text: &str) -> String {
+    one_line(&visible(text)).into_owned()
+}
+
+/// The beginning of a long text, without the word that was cut through: a secret is recognised by how it ends, too.
+fn whole_words(text: &str) -> &str {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let text = &text[..text.floor_char_boundary(LONGEST)];
+    text.rfind(char::is_whitespace).map_or("", |end| &text[..end])
+}
+
+/// Without terminal sequences and without characters that are not seen but change what is seen, or split a key in two.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
+                chars.next_if(|c| matches!(c, '@'..='~'));
+            }
+            _ if is_invisible(c) => (),
+            _ => visible.push(c),
+        }
+    }
+    visible
+}
+
+fn is_invisible(c: char) -> bool {
+    let formats = ['\u{ad}', '\u{61c}', '\u{180e}', '\u{feff}'];
+    let ranges = ['\u{200b}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{e0000}'..='\u{e007f}'];
+    c == '\0' || !c.is_ascii() && (formats.contains(&c) || ranges.iter().any(|range| range.contains(&c)))
+}
+
+/// Line ends and control characters become spaces.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if text.contains(breaks) { text.replace(breaks, " ").into() } else { text.into() }
+}
+
+/// At most this many bytes, with an ellipsis where something is missing and there is room for it.
+fn cut(text: &str, max_bytes: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    match max_bytes.checked_sub(ELLIPSIS.len()) {
+        Some(room) => text[..text.floor_char_boundary(room)].to_owned() + ELLIPSIS,
+        None => text[..text.floor_char_boundary(max_bytes)].to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

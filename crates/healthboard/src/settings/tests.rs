@@ -1,0 +1,228 @@
+use super::*;
+
+fn with(options: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings::new("nova-api");
+    settings.host = "compute-7".to_owned();
+    for (option, value) in options {
+        settings.set(option, value).unwrap_or_else(|error| panic!("{error}"));
+    }
+    settings
+}
+
+fn refused(option: &str, value: &str) -> String {
+    let mut settings = Settings::new("nova-api");
+    let before = settings.clone();
+    let error = settings.set(option, value).expect_err(&format!("{option} = {value:?} was taken"));
+    assert_eq!(settings, before, "{option} = {value:?} left a trace");
+    error.to_string()
+}
+
+fn uris(value: &str) -> Vec<String> {
+    with(&[("uri", value)]).uris.iter().map(Uri::to_string).collect()
+}
+
+#[test]
+fn defaults_are_disabled_and_as_documented() {
+    let settings = Settings::new("nova-api");
+    assert!(!settings.is_enabled());
+    assert_eq!(settings.cache_control().as_deref(), Some("no-store"));
+    assert_eq!((settings.socket_mode, settings.fault_status_code, settings.degraded_status_code), (0o660, 503, 200));
+    assert_eq!(settings.error_detail, ErrorDetail::Class);
+    assert_eq!(settings.policy("database", Policy::DEFAULT), Policy::DEFAULT);
+}
+
+#[test]
+fn uris_are_listed_and_filled_in() {
+    for (value, expected) in [
+        ("", &[][..]),
+        (" , ", &[]),
+        ("tcp://127.0.0.1:8099", &["tcp://127.0.0.1:8099"]),
+        ("tcp://127.0.0.1:8099/", &["tcp://127.0.0.1:8099"]),
+        ("tcp://0.0.0.0:1", &["tcp://0.0.0.0:1"]),
+        ("tcp://LocalHost:65535", &["tcp://localhost:65535"]),
+        ("tcp://[0:0::1]:80 ,\n unix:///a", &["tcp://[::1]:80", "unix:///a"]),
+        ("unix:///run/{host}/{binary}.sock,", &["unix:///run/compute-7/nova-api.sock"]),
+        ("unix:///with space", &["unix:///with space"]),
+    ] {
+        assert_eq!(uris(value), expected, "{value:?}");
+    }
+    assert!(!with(&[("uri", "tcp://[::1]:1"), ("uri", "")]).is_enabled(), "an empty value disables");
+}
+
+#[test]
+fn uris_print_what_parses_back() {
+    for text in ["tcp://10.0.0.1:80", "tcp://[fe80::1]:80", "tcp://localhost:80", "unix:///run/x.sock"] {
+        assert_eq!(text.parse::<Uri>().map(|uri| uri.to_string()), Ok(text.to_owned()));
+    }
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses() {
+    let addresses = |text: &str| text.parse::<Uri>().map(|uri| uri.addresses()).unwrap();
+    assert_eq!(addresses("tcp://localhost:80"), ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]);
+    assert_eq!(addresses("tcp://[::1]:80"), ["[::1]:80".parse().unwrap()]);
+    assert_eq!(addresses("unix:///a"), []);
+}
+
+#[test]
+fn wrong_uris_are_told_what_is_right() {
+    for (value, expected) in [
+        ("8099", "`tcp://ADDRESS:PORT` or `unix:///PATH`"),
+        ("http://127.0.0.1:80", "`tcp://ADDRESS:PORT` or `unix:///PATH`"),
+        ("tcp://127.0.0.1", "a port after the address"),
+        ("tcp://127.0.0.1:", "a port from 1 to 65535"),
+        ("tcp://127.0.0.1:0", "a port from 1 to 65535"),
+        ("tcp://127.0.0.1:+80", "a port from 1 to 65535"),
+        ("tcp://127.0.0.1:65536", "a port from 1 to 65535"),
+        ("tcp://127.0.0.1:80/health", "a port from 1 to 65535"),
+        ("tcp://node7:80", "names are not resolved"),
+        ("tcp://::1:80", "an IPv6 address in brackets"),
+        ("tcp://[::1:80", "an IPv6 address in brackets"),
+        ("tcp://[127.0.0.1]:80", "an IPv6 address in brackets"),
+        ("unix://run/x", "three slashes"),
+        ("unix:/run/x", "`unix:///PATH`"),
+        ("unix:///run/x/", "not of a directory"),
+        ("unix:///run/..", "not of a directory"),
+        ("unix:///", "not of a directory"),
+        ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
+        ("unix:///a, unix:///a", "`unix:///a` is the same as `unix:///a`"),
+        ("unix:///a/b, unix:///a//b", "every address once"),
+        ("tcp://localhost:80, tcp://127.0.0.1:80", "every address once"),
+        ("tcp://[::1]:80, tcp://[0::1]:80", "every address once"),
+    ] {
+        let error = refused("uri", value);
+        assert!(error.contains(expected), "{value:?}: {error}");
+        assert!(error.starts_with("option `uri` in [healthcheck]: found `"), "{error}");
+    }
+}
+
+#[test]
+fn a_socket_path_may_have_107_bytes() {
+    let path = |length: usize| format!("unix:///{}", "x".repeat(length - 1));
+    assert_eq!(uris(&path(107)), [path(107)]);
+    assert!(refused("uri", &path(108)).ends_with("a path of at most 107 bytes, and this one has 108"));
+    let filled = format!("unix:///{}/{{binary}}", "x".repeat(98));
+    assert!(refused("uri", &filled).ends_with("and this one has 108"), "what counts is the path filled in");
+}
+
+#[test]
+fn a_password_in_a_value_is_not_repeated() {
+    assert!(!refused("uri", "rabbit://nova:canary@db:5672").contains("canary"));
+    assert!(!refused("uri", "unix:///a, rabbit://nova:canary@db:5672").contains("canary"));
+}
+
+#[test]
+fn seconds_are_not_negative_and_finite() {
+    let ttl = |value: &str| with(&[("ttl", value)]).policy("database", Policy::DEFAULT).ttl;
+    for (value, expected) in [("0", 0.0), ("-0", 0.0), ("300", 300.0), (" 60.0 ", 60.0), ("0.25", 0.25), ("1e9", 1e9)] {
+        assert_eq!(ttl(value), Duration::from_secs_f64(expected), "{value}");
+    }
+    for value in ["", "abc", "-1", "nan", "inf", "1_0", "5s", "1e-12", "0x10"] {
+        assert!(refused("ttl", value).contains("expected seconds, "), "{value}");
+    }
+    assert!(refused("ttl", "1000000001").ends_with("expected seconds, at most 1000000000"));
+    assert_eq!(
+        refused("ttl", "abc"),
+        "option `ttl` in [healthcheck]: found `abc`, expected seconds, 0 (for ever) or more"
+    );
+}
+
+#[test]
+fn the_other_options_have_their_ranges() {
+    let s = with(&[("socket_mode", "0600"), ("fault_status_code", "500"), ("degraded_status_code", "429")]);
+    assert_eq!((s.socket_mode, s.fault_status_code, s.degraded_status_code), (0o600, 500, 429));
+    assert_eq!(with(&[("socket_mode", "660")]).socket_mode, 0o660);
+    assert_eq!(with(&[("socket_mode", "0o777")]).socket_mode, 0o777);
+    assert_eq!(with(&[("error_detail", "message")]).error_detail, ErrorDetail::Message);
+    assert_eq!(with(&[("runtime_dir", "/run/x")]).runtime_dir, Some("/run/x".into()));
+    for (value, header) in [("0", None), ("-1", Some("no-cache")), ("5", Some("max-age=5"))] {
+        assert_eq!(with(&[("cache_control", value)]).cache_control().as_deref(), header);
+    }
+    for (option, values) in [
+        ("socket_mode", &["", "0o", "1000", "888", "rw", "-1", "+60"][..]),
+        ("fault_status_code", &["", "199", "204", "304", "600", "ok", "-503"]),
+        ("cache_control", &["", "-2", "no-store", "1.5", "99999999999"]),
+        ("error_detail", &["", "Class", "all"]),
+        ("runtime_dir", &["", "run", "/a\0b"]),
+        ("failure_threshold", &["", "0", "-1", "1.5", "1000001"]),
+        ("stall_after", &["-1"]),
+        ("database.impact", &["", "high", "CRITICAL"]),
+    ] {
+        for value in values {
+            refused(option, value);
+        }
+    }
+}
+
+#[test]
+fn unknown_options_are_named() {
+    assert!(refused("tll", "5").starts_with("option `tll` in [healthcheck]: found `5`, expected one of uri, ttl, "));
+    assert!(refused("impact", "critical").ends_with("`impact` belongs to [healthcheck:NAME]"));
+    assert!(refused("database.uri", "x").starts_with("option `uri` in [healthcheck:database]: "));
+    assert!(refused(".ttl", "5").contains("`NAME.`"));
+}
+
+#[test]
+fn the_nearest_explicit_choice_decides() {
+    let code = Policy { ttl: Duration::from_secs(60), impact: Impact::Degrading, ..Policy::DEFAULT };
+    let s = with(&[("failure_threshold", "3"), ("database.ttl", "7"), ("database.impact", "informational")]);
+    let near = s.policy("database", code);
+    assert_eq!((near.ttl.as_secs(), near.impact, near.failure_threshold), (7, Impact::Informational, 3));
+    let far = s.policy("message_bus", code);
+    assert_eq!((far.ttl.as_secs(), far.impact, far.failure_threshold), (60, Impact::Degrading, 3));
+    assert_eq!(with(&[("ttl", "9")]).policy("message_bus", code).ttl.as_secs(), 9);
+}
+
+#[test]
+fn progress_follows_only_its_own_group() {
+    let s = with(&[("ttl", "300")]);
+    assert_eq!(s.policy(PROGRESS, Policy::DEFAULT).ttl.as_secs(), 10);
+    assert_eq!(with(&[("progress.ttl", "30")]).policy(PROGRESS, Policy::DEFAULT).ttl.as_secs(), 30);
+}
+
+#[test]
+fn the_environment_wins_and_a_bad_variable_is_named() {
+    let mut settings = with(&[("ttl", "300")]);
+    let refused = settings.from_env([
+        ("PATH", "/bin"),
+        ("HEALTHBOARD_TTL", "5"),
+        ("HEALTHBOARD_MESSAGE_BUS__FAILURE_THRESHOLD", "4"),
+        ("HEALTHBOARD_SOCKET_MODE", "rwx"),
+        ("HEALTHBOARD_TLL", "5"),
+    ]);
+    let policy = settings.policy("message_bus", Policy::DEFAULT);
+    assert_eq!((policy.ttl.as_secs(), policy.failure_threshold), (5, 4));
+    let refused: Vec<String> = refused.iter().map(SettingError::to_string).collect();
+    assert_eq!(
+        refused[0],
+        "environment variable `HEALTHBOARD_SOCKET_MODE`: found `rwx`, expected an octal mode, 0000 to 0777"
+    );
+    assert!(refused[1].starts_with("environment variable `HEALTHBOARD_TLL`: found `5`, expected one of uri, "));
+    assert_eq!(refused.len(), 2);
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let value = OsStr::from_bytes(b"/run/\xff");
+    let refused = Settings::new("x").from_env([(OsStr::new("HEALTHBOARD_RUNTIME_DIR"), value)]);
+    assert!(refused[0].to_string().ends_with("expected UTF-8"));
+}
+
+#[test]
+fn a_service_is_good_for_a_directory_name() {
+    for (service, expected) in [
+        ("nova-api", "nova-api"),
+        ("/usr/bin/nova-api", "nova-api"),
+        ("/usr/bin/", "bin"),
+        ("nova api\n", "nova_api_"),
+        ("..", "_.."),
+        (".hidden", "_.hidden"),
+        ("", "_"),
+        ("/", "_"),
+        ("dienst-é", "dienst-_"),
+    ] {
+        assert_eq!(Settings::new(service).service, expected, "{service:?}");
+    }
+    assert_eq!(Settings::new(&"x".repeat(300)).service.len(), 64);
+}

@@ -1,0 +1,107 @@
+//! Where an endpoint listens: `tcp://host:port` or `unix:///path`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// What the kernel takes in a socket's address, without the closing NUL.
+const LONGEST_PATH: usize = 107;
+
+/// Where an endpoint listens. Its text is what the option `uri` takes, and parses back to itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Uri {
+    /// `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `tcp://localhost:80`. Names are not resolved: an endpoint must come up while
+    /// DNS is down.
+    Tcp {
+        /// An IP address without brackets, or `localhost`.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// `unix:///absolute/path`, taken literally.
+    Unix(PathBuf),
+}
+
+impl Uri {
+    /// The addresses to listen on or to connect to: `localhost` is both `127.0.0.1` and `::1`. Empty for a unix socket.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let Uri::Tcp { host, port } = self else { return Vec::new() };
+        match host.parse::<IpAddr>() {
+            Ok(ip) => vec![(ip, *port).into()],
+            Err(_) => vec![(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()],
+        }
+    }
+}
+
+impl FromStr for Uri {
+    /// What would have been right.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Uri, String> {
+        if let Some(path) = text.strip_prefix("unix://") {
+            unix(path)
+        } else if let Some(address) = text.strip_prefix("tcp://") {
+            tcp(address)
+        } else {
+            Err("`tcp://ADDRESS:PORT` or `unix:///PATH`".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Uri::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Uri::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Uri::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// A comma list. Nothing at all is an empty list; an address twice is an error.
+pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
+    let mut uris: Vec<Uri> = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let uri: Uri = part.parse().map_err(|expected| match text.contains(',') {
+            true => format!("{expected} instead of `{}`", crate::scrub(part, 120)),
+            false => expected,
+        })?;
+        if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
+            return Err(format!("every address once, and `{uri}` is the same as `{other}`"));
+        }
+        uris.push(uri);
+    }
+    Ok(uris)
+}
+
+fn overlap(a: &Uri, b: &Uri) -> bool {
+    a == b || a.addresses().iter().any(|address| b.addresses().contains(address))
+}
+
+fn tcp(address: &str) -> Result<Uri, String> {
+    let address = address.strip_suffix('/').unwrap_or(address);
+    let (host, port) = address.rsplit_once(':').ok_or("a port after the address, `tcp://127.0.0.1:8099`")?;
+    let number = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok()).flatten();
+    let port = number.filter(|port| *port > 0).ok_or("a port from 1 to 65535")?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(|ip| ip.to_string()),
+        None if host.eq_ignore_ascii_case("localhost") => Some("localhost".to_owned()),
+        None => host.parse::<Ipv4Addr>().ok().map(|ip| ip.to_string()),
+    };
+    let host = host.ok_or("an IPv4 address, an IPv6 address in brackets, or localhost (names are not resolved)")?;
+    Ok(Uri::Tcp { host, port })
+}
+
+fn unix(path: &str) -> Result<Uri, String> {
+    if !Path::new(path).is_absolute() {
+        return Err("an absolute path, with three slashes: `unix:///run/nova/health.sock`".to_owned());
+    }
+    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path.contains('\0') {
+        return Err("the path of a socket, not of a directory".to_owned());
+    }
+    if path.len() > LONGEST_PATH {
+        return Err(format!("a path of at most {LONGEST_PATH} bytes, and this one has {}", path.len()));
+    }
+    Ok(Uri::Unix(path.into()))
+}
