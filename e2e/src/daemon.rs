@@ -1,0 +1,180 @@
+//! One service as an operator starts it, and its certain end.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::processes::children;
+
+/// Waits until its standard input ends, however that comes about, then ends the process group `$1`: politely, frozen members
+/// too, and after ten seconds by force. A line on standard input releases it instead.
+const GUARD: &str = r#"
+read -r word && exit
+kill -s TERM -- "-$1"
+kill -s CONT -- "-$1"
+for tenth in $(seq 100); do
+    kill -s 0 -- "-$1" || exit
+    sleep 0.1
+done
+kill -s KILL -- "-$1"
+"#;
+
+/// One service as an operator starts it: a process group of its own, whose leader is the master.
+///
+/// It ends with this value. The ending is the work of a guard, a small shell that holds the other end of a pipe of ours: the
+/// pipe closes when the value is dropped, and just as well when this process panics, is interrupted, or is killed with -9.
+#[derive(Debug)]
+pub struct Daemon {
+    binary: String,
+    child: Child,
+    guard: Child,
+}
+
+impl Daemon {
+    pub(crate) fn spawn(binary: &str, command: &mut Command) -> Result<Self> {
+        let child = command.process_group(0).spawn().with_context(|| format!("cannot start {binary}"))?;
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "guard", &child.id().to_string()])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start the guard of a daemon")?;
+        Ok(Self { binary: binary.to_owned(), child, guard })
+    }
+
+    /// The name of its program, such as `nova-conductor`.
+    pub fn binary(&self) -> &str {
+        &self.binary
+    }
+
+    /// The pid of the master.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The pids of the workers that the master has now.
+    pub fn workers(&self) -> Vec<u32> {
+        children(self.pid())
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not know this child.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("cannot look after {}", self.binary))
+    }
+
+    /// Lets it run on after this value, and after this process.
+    ///
+    /// # Errors
+    ///
+    /// When the guard has gone already.
+    pub fn release(&mut self) -> Result<()> {
+        let mut word = self.guard.stdin.take().context("the guard was released before")?;
+        writeln!(word, "release").context("cannot release the guard")?;
+        self.guard.wait().context("cannot wait for the guard")?;
+        Ok(())
+    }
+
+    /// Begins the end without waiting for it, so that several daemons can end at the same time.
+    pub(crate) fn begin_stop(&mut self) {
+        drop(self.guard.stdin.take());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.begin_stop();
+        // A released daemon has no guard left: the wait below would last for ever.
+        if matches!(self.guard.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // The guard sees an empty group only after we have collected its leader.
+        let _ = self.child.wait();
+        let _ = self.guard.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::processes::{Signal, is_alive, send};
+
+    /// A master that ignores nothing, with one worker.
+    fn pair() -> Daemon {
+        let daemon = Daemon::spawn("pair", Command::new("sh").args(["-c", "sleep 600 & wait"])).unwrap();
+        eventually(|| !daemon.workers().is_empty());
+        daemon
+    }
+
+    fn eventually(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(10), "this took more than ten seconds");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn dropping_a_daemon_ends_its_workers() {
+        let daemon = pair();
+        let (master, workers) = (daemon.pid(), daemon.workers());
+        drop(daemon);
+        assert!(!is_alive(master) && !is_alive(workers[0]));
+    }
+
+    #[test]
+    fn dropping_a_daemon_ends_frozen_workers() {
+        let daemon = pair();
+        let worker = daemon.workers()[0];
+        send(worker, Signal::STOP).unwrap();
+        drop(daemon);
+        assert!(!is_alive(worker));
+    }
+
+    #[test]
+    fn a_released_daemon_lives_on() {
+        let mut daemon = pair();
+        let (master, workers) = (daemon.pid(), daemon.workers());
+        daemon.release().unwrap();
+        drop(daemon);
+        assert!(is_alive(master));
+        for pid in [master, workers[0]] {
+            send(pid, Signal::KILL).unwrap();
+        }
+    }
+
+    /// Runs itself once more as the process that starts a daemon and is killed.
+    #[test]
+    fn a_daemon_ends_when_its_starter_is_killed() {
+        const NAME: &str = "daemon::tests::a_daemon_ends_when_its_starter_is_killed";
+        if env::var_os("HEALTHBOARD_E2E_STARTER").is_some() {
+            let _daemon = pair();
+            sleep(Duration::from_secs(600));
+        }
+        let mut starter = Command::new(env::current_exe().unwrap())
+            .args(["--exact", NAME])
+            .env("HEALTHBOARD_E2E_STARTER", "1")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Both the daemon and its guard are there: two children.
+        eventually(|| children(starter.id()).len() == 2);
+        let master = children(starter.id())[0];
+        eventually(|| !children(master).is_empty());
+        let worker = children(master)[0];
+        starter.kill().unwrap();
+        starter.wait().unwrap();
+        eventually(|| !is_alive(master) && !is_alive(worker));
+    }
+}

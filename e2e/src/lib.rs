@@ -1,0 +1,34 @@
+//! Real, unpatched Nova daemons on a private stage, and the faults they are put through.
+//!
+//! Nothing but Python and loopback is needed: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` tells its
+//! story here, and the tests of this crate assert what it shows.
+//!
+//! ```no_run
+//! use healthboard_e2e::{Setup, Stage};
+//!
+//! let mut stage = Stage::new(&Setup::prepare()?)?;
+//! stage.listen()?;
+//! let conductor = stage.start("nova-conductor", &[])?;
+//! println!("{} has the workers {:?}", conductor.pid(), conductor.workers());
+//! # anyhow::Ok(())
+//! ```
+//!
+//! [`Setup`] is what lasts (virtual environment, databases to copy), [`Stage`] is one run, a [`Daemon`] is one service of it.
+//! Whatever a stage starts is stopped when it goes, even if this process is killed: see [`Daemon`].
+
+#![allow(clippy::print_stderr, reason = "a setup shows its progress")]
+
+mod daemon;
+mod probe;
+mod processes;
+mod setup;
+mod stage;
+mod step;
+mod system;
+
+pub use daemon::Daemon;
+pub use probe::{Answer, ask};
+pub use processes::{Signal, children, is_alive, send, threads};
+pub use setup::Setup;
+pub use stage::{CONDUCTOR, SCHEDULER, Said, Stage};
+pub use step::Step;

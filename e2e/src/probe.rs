@@ -1,0 +1,85 @@
+//! One question to an endpoint, in a few lines of HTTP/1.0, so that polling starts no program.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Far longer than an answer may take; a frozen process gives none, and the next question may reach another.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What an endpoint answered to `GET /health`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The native JSON body.
+    pub body: Value,
+}
+
+impl Answer {
+    /// `OK`, `DEGRADED` or `FAULT`.
+    pub fn status(&self) -> &str {
+        self.body["status"].as_str().unwrap_or_default()
+    }
+
+    /// The message for people; empty when all is well.
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+
+    /// The process that served this answer.
+    pub fn serving(&self) -> Option<u32> {
+        self.body["processes"]["serving"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+    }
+
+    /// How many processes of the service are `alive`, `hung` or `dead`.
+    pub fn processes(&self, kind: &str) -> u64 {
+        self.body["processes"][kind].as_u64().unwrap_or_default()
+    }
+
+    /// The state of one indicator, such as `passing`; empty when the service has no such indicator.
+    pub fn state(&self, indicator: &str) -> &str {
+        self.body["details"][indicator]["state"].as_str().unwrap_or_default()
+    }
+}
+
+/// Asks the endpoint at `uri`, written as in `[healthcheck] uri`, for its health.
+///
+/// # Errors
+///
+/// When nobody answers within a second, or with something else than HTTP and JSON.
+pub fn ask(uri: &str) -> Result<Answer> {
+    let raw = exchange(uri).with_context(|| format!("no answer from {uri}"))?;
+    let (head, body) = raw.split_once("\r\n\r\n").context("the answer has no end of headers")?;
+    let code =
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status code")?;
+    let body = serde_json::from_str(body).with_context(|| format!("the body is no JSON: {body}"))?;
+    Ok(Answer { code, body })
+}
+
+fn exchange(uri: &str) -> Result<String> {
+    if let Some(path) = uri.strip_prefix("unix://") {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        converse(stream)
+    } else if let Some(address) = uri.strip_prefix("tcp://") {
+        let stream = TcpStream::connect_timeout(&address.parse()?, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        converse(stream)
+    } else {
+        bail!("expected unix:///path or tcp://address:port")
+    }
+}
+
+fn converse(mut stream: impl Read + Write) -> Result<String> {
+    stream.write_all(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,242 @@
+//! What lasts from run to run: a virtual environment with Nova and our package, databases to copy, the built command.
+//!
+//! Each step leaves a stamp, the hash of all it was made from; it is done again when that has changed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::step::Step;
+use crate::system;
+
+const NOVA_CONF: &str = include_str!("../nova.conf");
+const NOVA: &str = include_str!("../requirements.txt");
+const TOOLS: &str = include_str!("../requirements-tools.txt");
+
+/// The steps that make the databases, each an invocation of nova-manage.
+const DATABASES: [&[&str]; 4] = [
+    &["api_db", "sync"],
+    &["cell_v2", "map_cell0", "--database_connection", "sqlite:///db/cell0.sqlite"],
+    &["db", "sync"],
+    &["cell_v2", "create_cell", "--name", "cell1"],
+];
+
+/// Where the sources of our Python package are, in the workspace.
+const SOURCES: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "crates/healthboard",
+    "crates/healthboard-macros",
+    "crates/healthboard-endpoint",
+    "python",
+];
+
+/// What lasts from run to run, in `target/healthboard`: remove that folder to begin anew.
+#[derive(Debug)]
+pub struct Setup {
+    workspace: PathBuf,
+    target: PathBuf,
+}
+
+impl Setup {
+    /// Takes what an earlier [`Setup::prepare`] has made, and makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing yet.
+    pub fn open() -> Result<Self> {
+        let setup = Self::locate()?;
+        ensure!(setup.stamp("databases").exists(), "nothing is set up\nnext: cargo xtask test e2e");
+        Ok(setup)
+    }
+
+    /// Makes all that a stage needs, as far as it is missing or out of date. It shows what it does.
+    ///
+    /// # Errors
+    ///
+    /// When a step fails; the error names its log.
+    pub fn prepare() -> Result<Self> {
+        let setup = Self::locate()?;
+        let _alone = setup.lock()?;
+        let environment = setup.environment()?;
+        let nova = setup.step("nova", &(environment, NOVA), |step| {
+            step.run(setup.pip().args(["-r", "e2e/requirements.txt"]))
+        })?;
+        setup.package(environment)?;
+        setup.step("databases", &(nova, NOVA_CONF), |step| setup.make_databases(step))?;
+        setup.command()?;
+        Ok(setup)
+    }
+
+    /// Makes the virtual environment with the tools that check the Python package, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When a step fails; the error names its log.
+    pub fn prepare_tools() -> Result<Self> {
+        let setup = Self::locate()?;
+        let _alone = setup.lock()?;
+        let environment = setup.environment()?;
+        setup.step("tools", &(environment, TOOLS), |step| {
+            step.run(setup.pip().args(["-r", "e2e/requirements-tools.txt"]))
+        })?;
+        Ok(setup)
+    }
+
+    /// The root of the workspace.
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// A program of the virtual environment.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.home().join("venv/bin").join(name)
+    }
+
+    /// The folder for logs.
+    pub fn logs(&self) -> PathBuf {
+        self.home().join("log")
+    }
+
+    /// Where a stage looks for programs: in the virtual environment, among what we have built, then where the caller does.
+    pub(crate) fn search_path(&self) -> Result<OsString> {
+        let own = [self.home().join("venv/bin"), self.target.join("debug")];
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        env::join_paths(own.into_iter().chain(env::split_paths(&inherited)))
+            .context("PATH cannot be extended")
+    }
+
+    /// Puts databases and nova.conf into an empty folder.
+    pub(crate) fn furnish(&self, folder: &Path) -> Result<()> {
+        fs::create_dir(folder.join("db"))?;
+        for entry in fs::read_dir(self.template().join("db"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), folder.join("db").join(entry.file_name()))?;
+        }
+        fs::write(folder.join("nova.conf"), NOVA_CONF).context("cannot write nova.conf")
+    }
+
+    fn locate() -> Result<Self> {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+        let setup = Self { target: workspace.join(target), workspace };
+        fs::create_dir_all(setup.logs()).context("cannot make the folder of the setup")?;
+        Ok(setup)
+    }
+
+    /// Waits for another setup of this workspace to end.
+    fn lock(&self) -> Result<File> {
+        let file = File::create(self.home().join("lock"))?;
+        file.lock().context("cannot lock the setup")?;
+        Ok(file)
+    }
+
+    fn environment(&self) -> Result<u64> {
+        system::install_missing()?;
+        let python = Command::new("python3")
+            .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
+            .output()?;
+        self.step("environment", &python.stdout, |step| {
+            let mut create = Command::new("python3");
+            step.run(create.args(["-m", "venv", "--clear"]).arg(self.home().join("venv")))
+        })
+    }
+
+    fn package(&self, environment: u64) -> Result<u64> {
+        let mut sources = DefaultHasher::new();
+        for source in SOURCES {
+            hash_tree(&self.workspace.join(source), &mut sources)?;
+        }
+        self.step("package", &(environment, sources.finish()), |step| step.run(self.pip().arg("./python")))
+    }
+
+    fn make_databases(&self, step: &mut Step) -> Result<()> {
+        let template = self.template();
+        if template.exists() {
+            fs::remove_dir_all(&template)?;
+        }
+        fs::create_dir_all(template.join("db"))?;
+        fs::write(template.join("nova.conf"), NOVA_CONF)?;
+        DATABASES.iter().try_for_each(|arguments| {
+            let mut manage = Command::new(self.program("nova-manage"));
+            step.run(manage.args(["--config-file", "nova.conf"]).args(*arguments).current_dir(&template))
+        })
+    }
+
+    /// Builds the command `healthboard`; cargo knows whether it is out of date.
+    fn command(&self) -> Result<()> {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "healthboard-cli"])
+            .current_dir(&self.workspace)
+            .status()?;
+        ensure!(
+            status.success(),
+            "the command `healthboard` cannot be built\nnext: cargo build -p healthboard-cli"
+        );
+        Ok(())
+    }
+
+    fn pip(&self) -> Command {
+        let mut pip = Command::new(self.program("python"));
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check"]).current_dir(&self.workspace);
+        pip
+    }
+
+    /// Does a step unless its stamp says that it was done from the same `sources`; answers the hash of these.
+    fn step(
+        &self,
+        name: &str,
+        sources: &impl Hash,
+        work: impl FnOnce(&mut Step) -> Result<()>,
+    ) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        sources.hash(&mut hasher);
+        let wanted = hasher.finish();
+        let stamp = self.stamp(name);
+        if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted.to_string()) {
+            return Ok(wanted);
+        }
+        // A step that is broken off must be done again.
+        let _ = fs::remove_file(&stamp);
+        let mut step = Step::begin(&format!("setup {name}"), &self.logs())?;
+        work(&mut step)?;
+        step.end();
+        fs::write(&stamp, wanted.to_string())?;
+        Ok(wanted)
+    }
+
+    fn home(&self) -> PathBuf {
+        self.target.join("healthboard")
+    }
+
+    fn stamp(&self, name: &str) -> PathBuf {
+        self.home().join(format!("{name}.stamp"))
+    }
+
+    fn template(&self) -> PathBuf {
+        self.home().join("template")
+    }
+}
+
+/// Hashes the names and contents of all files below `path`, in a stable order, without tests and what builds leave behind.
+fn hash_tree(path: &Path, hasher: &mut impl Hasher) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with('.') || ["target", "tests", "__pycache__"].contains(&&*name) || name.ends_with(".so")
+    {
+        return Ok(());
+    }
+    if path.is_dir() {
+        let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        entries.sort();
+        return entries.iter().try_for_each(|entry| hash_tree(entry, hasher));
+    }
+    path.hash(hasher);
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.hash(hasher);
+    Ok(())
+}

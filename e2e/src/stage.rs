@@ -1,0 +1,314 @@
+//! One run: a private folder, a nova.conf, the daemons in it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::daemon::Daemon;
+use crate::probe::{Answer, ask};
+use crate::setup::Setup;
+
+/// The service with two workers.
+pub const CONDUCTOR: &str = "nova-conductor";
+/// The service with one worker.
+pub const SCHEDULER: &str = "nova-scheduler";
+
+/// How often a condition is looked at while waiting for it.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// One run of Nova in a private folder, where every daemon and every command is started.
+///
+/// The daemons are stopped and the folder is removed when it goes; the folder stays after a panic, for its logs.
+#[derive(Debug)]
+pub struct Stage {
+    // Dropped in this order: a daemon writes into its folder to the end.
+    daemons: Vec<Daemon>,
+    folder: TempDir,
+    path: OsString,
+    tick: fn(Duration),
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its standard output and standard error.
+    pub text: String,
+    /// Its exit status; `None` if a signal ended it.
+    pub code: Option<i32>,
+}
+
+impl Stage {
+    /// Makes the folder, with databases and a nova.conf that says nothing of health yet.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or filled.
+    pub fn new(setup: &Setup) -> Result<Self> {
+        // Not $TMPDIR: the path of a unix socket has 107 bytes at most.
+        let folder = tempfile::Builder::new()
+            .prefix("healthboard.")
+            .tempdir_in("/tmp")
+            .context("cannot make a private folder in /tmp")?;
+        setup.furnish(folder.path())?;
+        Ok(Self { daemons: Vec::new(), folder, path: setup.search_path()?, tick: |_| () })
+    }
+
+    /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits.
+    pub fn on_wait(&mut self, tick: fn(Duration)) {
+        self.tick = tick;
+    }
+
+    /// The folder, which is also the working directory of all that is started.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The endpoint of a service that listens as [`Stage::listen`] makes it.
+    pub fn uri(&self, binary: &str) -> String {
+        format!("unix://{}/{binary}.sock", self.folder().display())
+    }
+
+    /// Adds to nova.conf the one line that makes every service listen on a unix socket of its own.
+    ///
+    /// # Errors
+    ///
+    /// When nova.conf cannot be written.
+    pub fn listen(&self) -> Result<()> {
+        self.configure(&format!("uri = {}", self.uri("{binary}")))
+    }
+
+    /// Adds `lines` to nova.conf as its section `[healthcheck]`.
+    ///
+    /// # Errors
+    ///
+    /// When nova.conf cannot be written.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let mut file = OpenOptions::new().append(true).open(self.folder().join("nova.conf"))?;
+        writeln!(file, "\n[healthcheck]\n{lines}").context("cannot write nova.conf")
+    }
+
+    /// Starts a service under `healthboard-run`, with `environment` added to what it inherits.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started. Whether it stays up shows in [`Stage::until`].
+    pub fn start(&mut self, binary: &str, environment: &[(&str, &str)]) -> Result<&Daemon> {
+        self.spawn(binary, &["healthboard-run", binary], environment)
+    }
+
+    /// Starts a service just as Nova ships it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_bare(&mut self, binary: &str) -> Result<&Daemon> {
+        self.spawn(binary, &[binary], &[])
+    }
+
+    fn spawn(&mut self, binary: &str, words: &[&str], environment: &[(&str, &str)]) -> Result<&Daemon> {
+        let output = File::create(self.folder().join(format!("{binary}.out")))?;
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]).args(["--config-file", "nova.conf"]).envs(environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        self.daemons.push(Daemon::spawn(binary, &mut command)?);
+        self.daemon(binary)
+    }
+
+    /// The service of this name.
+    ///
+    /// # Errors
+    ///
+    /// When it was not started here.
+    pub fn daemon(&self, binary: &str) -> Result<&Daemon> {
+        self.daemons
+            .iter()
+            .find(|daemon| daemon.binary() == binary)
+            .with_context(|| format!("{binary} is not on the stage"))
+    }
+
+    /// Stops a service and waits until all its processes have gone.
+    pub fn stop(&mut self, binary: &str) {
+        self.daemons.retain(|daemon| daemon.binary() != binary);
+    }
+
+    /// Runs one line in a shell, in the folder of the stage, for twenty seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// When there is no shell; a line that fails is no error.
+    pub fn shell(&self, line: &str) -> Result<Said> {
+        let output = self
+            .command("timeout")
+            .args(["20", "sh", "-c", line])
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run `{line}`"))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok(Said { text, code: output.status.code() })
+    }
+
+    /// Takes all databases away; every use fails at once from now on.
+    ///
+    /// # Errors
+    ///
+    /// When they are away already.
+    pub fn take_database_away(&self) -> Result<()> {
+        self.must("mv db db.away")
+    }
+
+    /// Brings the databases back.
+    ///
+    /// # Errors
+    ///
+    /// When they are not away.
+    pub fn bring_database_back(&self) -> Result<()> {
+        self.must("mv db.away db")
+    }
+
+    fn must(&self, line: &str) -> Result<()> {
+        let said = self.shell(line)?;
+        ensure!(said.code == Some(0), "`{line}` failed: {}", said.text.trim());
+        Ok(())
+    }
+
+    /// All that a service has written: its log, then its standard output and standard error.
+    pub fn log(&self, binary: &str) -> String {
+        ["log", "out"]
+            .map(|kind| fs::read(self.folder().join(format!("{binary}.{kind}"))).unwrap_or_default())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat()
+    }
+
+    /// Waits until the services that were started are well and a worker of each serves its endpoint.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Stage::until`].
+    pub fn ready(&mut self) -> Result<()> {
+        let services: Vec<String> = self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect();
+        for binary in services {
+            let expected = if binary == CONDUCTOR { 2 } else { 1 };
+            let master = self.daemon(&binary)?.pid();
+            self.until(&binary, "is OK and served by a worker", |answer| {
+                let workers = crate::children(master);
+                let by_a_worker = answer.serving().is_some_and(|pid| workers.contains(&pid));
+                workers.len() == expected && by_a_worker && answer.status() == "OK"
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Asks a service again and again until its answer is as `wanted`, for a minute.
+    ///
+    /// # Errors
+    ///
+    /// When the minute is over, or when a daemon of the stage has ended. The error says what came last and where to look.
+    pub fn until(
+        &mut self,
+        binary: &str,
+        wanted: &str,
+        is_wanted: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer> {
+        let uri = self.uri(binary);
+        let mut last = String::from("nothing yet");
+        let found = self.wait_for(Duration::from_secs(60), || match ask(&uri) {
+            Ok(answer) if is_wanted(&answer) => Some(answer),
+            Ok(answer) => {
+                last = format!("{} {}", answer.code, answer.body);
+                None
+            }
+            Err(error) => {
+                last = format!("{error:#}");
+                None
+            }
+        })?;
+        found.with_context(|| {
+            let log = self.folder().join(format!("{binary}.log"));
+            format!(
+                "{binary} never {wanted}, within a minute\nlast answer: {last}\nnext: less {}",
+                log.display()
+            )
+        })
+    }
+
+    /// Looks for something until it is there; `None` when `limit` is over.
+    ///
+    /// # Errors
+    ///
+    /// When a daemon of the stage has ended meanwhile.
+    pub fn wait_for<T>(&mut self, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<Option<T>> {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return Ok(Some(found));
+            }
+            if start.elapsed() > limit {
+                return Ok(None);
+            }
+            self.check_alive()?;
+            (self.tick)(start.elapsed());
+            sleep(GLANCE);
+        }
+    }
+
+    fn check_alive(&mut self) -> Result<()> {
+        let folder = self.folder.path();
+        for daemon in &mut self.daemons {
+            if let Some(status) = daemon.try_wait()? {
+                let (binary, shown) = (daemon.binary(), folder.display());
+                bail!("{binary} has ended ({status})\nnext: tail {shown}/{binary}.out {shown}/{binary}.log");
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the folder where it is when this value goes, for its logs.
+    pub fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
+    /// Lets everything run on after this value, and leaves the folder.
+    ///
+    /// # Errors
+    ///
+    /// When a guard has gone.
+    pub fn release(&mut self) -> Result<()> {
+        self.keep_folder();
+        self.daemons.iter_mut().try_for_each(Daemon::release)
+    }
+
+    /// A command as one would type it in the folder, with the tools of the setup at hand and none of the caller's settings.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("HEALTHBOARD_"));
+            if ours || name == "NOTIFY_SOCKET" {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(self.folder())
+            .env("PATH", &self.path)
+            .env("HEALTHBOARD_RUNTIME_DIR", self.folder().join("run"));
+        command
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.keep_folder();
+        }
+        // All at once; the fields then wait for each.
+        self.daemons.iter_mut().for_each(Daemon::begin_stop);
+    }
+}

@@ -1,0 +1,87 @@
+//! One step of a job: its commands write into a log, and the newest line of it is shown.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, IsTerminal, Write, pipe, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+/// One step of a job: its commands write into a log, and the newest line of it is shown.
+#[derive(Debug)]
+pub struct Step {
+    name: String,
+    path: PathBuf,
+    log: File,
+    start: Instant,
+    shown: Instant,
+}
+
+impl Step {
+    /// Announces the step and begins its log, a file in the folder `logs`.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be written.
+    pub fn begin(name: &str, logs: &Path) -> Result<Self> {
+        let path = logs.join(format!("{}.log", name.replace(' ', "-")));
+        let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let start = Instant::now();
+        eprintln!("{name}");
+        Ok(Self { name: name.to_owned(), path, log, start, shown: start })
+    }
+
+    /// Runs one command of the step to its end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started or fails; the error names the log.
+    pub fn run(&mut self, command: &mut Command) -> Result<()> {
+        let program = command.get_program().display().to_string();
+        let (output, writer) = pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        // The command holds ends of the pipe for writing; what we read ends only after these are closed.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line?;
+            self.log.write_all(&line)?;
+            self.log.write_all(b"\n")?;
+            self.show(String::from_utf8_lossy(&line).trim());
+        }
+        let status = child.wait()?;
+        ensure!(status.success(), "{} failed ({status})\nnext: less {}", self.name, self.path.display());
+        Ok(())
+    }
+
+    /// Ends the step, saying how long it took.
+    pub fn end(self) -> Duration {
+        let elapsed = self.start.elapsed();
+        let clear = if stderr().is_terminal() { "\r\x1b[K" } else { "" };
+        eprintln!("{clear}  {:3} s  done", elapsed.as_secs());
+        elapsed
+    }
+
+    /// How long the step has taken so far.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// What its commands have written so far.
+    pub fn text(&self) -> String {
+        fs::read(&self.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// On a terminal each line replaces the one before; elsewhere one line in ten seconds is enough.
+    fn show(&mut self, line: &str) {
+        let elapsed = self.start.elapsed().as_secs();
+        if stderr().is_terminal() {
+            let short: String = line.chars().take(70).collect();
+            eprint!("\r\x1b[K  {elapsed:3} s  {short}");
+        } else if self.shown.elapsed() >= Duration::from_secs(10) {
+            self.shown = Instant::now();
+            eprintln!("  {elapsed:3} s  {line}");
+        }
+    }
+}
