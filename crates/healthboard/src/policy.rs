@@ -1,9 +1,11 @@
 //! How evidence becomes a status: what an indicator's owner decides once, when it is registered.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much a service depends on what an indicator stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Impact {
     /// Shown, but never part of the verdict: another service whose failure a restart here does not mend.
     Informational,

@@ -1,12 +1,12 @@
 //! The verdict with its details: what every format renders.
 
 use crate::{Failure, Impact};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 /// The one word about a service or an indicator. Ordered: the worst is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Well, or nothing known yet.
@@ -34,7 +34,7 @@ impl Status {
 }
 
 /// What the evidence of one indicator amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing recorded yet.
@@ -66,7 +66,7 @@ impl State {
 }
 
 /// How many processes of a service are in which condition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Processes {
     /// Living processes, hung ones among them.
     pub alive: u32,
@@ -75,7 +75,7 @@ pub struct Processes {
     /// Processes that died without saying goodbye, within the ttl.
     pub dead: u32,
     /// The pid of the process that serves the endpoint, where one does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<u32>,
 }
 

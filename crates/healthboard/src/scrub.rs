@@ -83,7 +83,12 @@ fn visible(text: &str) -> String {
 
 fn is_invisible(c: char) -> bool {
     let formats = ['\u{ad}', '\u{61c}', '\u{180e}', '\u{feff}'];
-    let ranges = ['\u{200b}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{e0000}'..='\u{e007f}'];
+    let ranges = [
+        '\u{200b}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{e0000}'..='\u{e007f}',
+    ];
     c == '\0' || !c.is_ascii() && (formats.contains(&c) || ranges.iter().any(|range| range.contains(&c)))
 }
 
@@ -94,7 +99,7 @@ fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// At most this many bytes, with an ellipsis where something is missing and there is room for it.
-fn cut(text: &str, max_bytes: usize) -> String {
+pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
     const ELLIPSIS: &str = "…";
     if text.len() <= max_bytes {
         return text.to_owned();

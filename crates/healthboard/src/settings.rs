@@ -132,7 +132,10 @@ impl Settings {
     ///     eprintln!("{error}");
     /// }
     /// ```
-    #[allow(clippy::wrong_self_convention, reason = "it reads *from* the environment into what is there already")]
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "it reads *from* the environment into what is there already"
+    )]
     pub fn from_env<N: AsRef<OsStr>, V: AsRef<OsStr>>(
         &mut self,
         vars: impl IntoIterator<Item = (N, V)>,
@@ -142,12 +145,18 @@ impl Settings {
             let variable = variable.as_ref().to_string_lossy();
             let Some(option) = variable.strip_prefix("HEALTHBOARD_") else { continue };
             let result = match value.as_ref().to_str() {
-                Some(value) => self.try_set(&option.to_ascii_lowercase().replacen("__", ".", 1), value.trim()),
+                Some(value) => {
+                    self.try_set(&option.to_ascii_lowercase().replacen("__", ".", 1), value.trim())
+                }
                 None => Err("UTF-8".to_owned()),
             };
             if let Err(expected) = result {
                 let found = value.as_ref().to_string_lossy();
-                refused.push(SettingError::new(&format!("environment variable `{variable}`"), &found, expected));
+                refused.push(SettingError::new(
+                    &format!("environment variable `{variable}`"),
+                    &found,
+                    expected,
+                ));
             }
         }
         refused
@@ -184,7 +193,9 @@ impl Settings {
             "degraded_status_code" => self.degraded_status_code = status_code(value)?,
             "error_detail" => self.error_detail = error_detail(value)?,
             "cache_control" => self.cache_control = cache_control(value)?,
-            "impact" => return Err("one of ".to_owned() + OPTIONS + "; `impact` belongs to [healthcheck:NAME]"),
+            "impact" => {
+                return Err("one of ".to_owned() + OPTIONS + "; `impact` belongs to [healthcheck:NAME]");
+            }
             _ if self.all.try_set(option, value)? => (),
             _ => return Err("one of ".to_owned() + OPTIONS),
         }
@@ -297,7 +308,11 @@ fn cache_control(value: &str) -> Result<Option<String>, String> {
 
 fn absolute(value: &str) -> Result<PathBuf, String> {
     let path = Path::new(value);
-    if path.is_absolute() && !value.contains('\0') { Ok(path.to_owned()) } else { Err("an absolute path".to_owned()) }
+    if path.is_absolute() && !value.contains('\0') {
+        Ok(path.to_owned())
+    } else {
+        Err("an absolute path".to_owned())
+    }
 }
 
 /// A service is a directory of its own, so its name must be good for one.

@@ -6,9 +6,12 @@ type Found = Option<(usize, usize)>;
 /// The first rule that finds a secret here. Where a key is among what it hides, nobody knows how far the key's value goes,
 /// and the rest of the line is hidden too.
 pub(super) fn first(text: &str) -> Found {
-    let rules: [fn(&str) -> Found; 7] = [statement, private_key, flag, key_and_value, url, user_at_host, random];
+    let rules: [fn(&str) -> Found; 7] =
+        [statement, private_key, flag, key_and_value, url, user_at_host, random];
     let (stays, hidden) = rules.iter().find_map(|rule| rule(text)).filter(|(_, hidden)| *hidden > 0)?;
-    let keys = text[stays..stays + hidden].split(|c| !is_part_of_word(c)).any(|word| is_secret(word) || is_perhaps_secret(word));
+    let keys = text[stays..stays + hidden]
+        .split(|c| !is_part_of_word(c))
+        .any(|word| is_secret(word) || is_perhaps_secret(word));
     Some((stays, if keys { hidden.max(line(&text[stays..])) } else { hidden }))
 }
 
@@ -83,9 +86,14 @@ fn key_and_value(text: &str) -> Found {
         return None;
     }
     let after = &text[key.len()..];
-    let scheme = ["bearer", "basic", "digest", "negotiate"].iter().any(|scheme| key.eq_ignore_ascii_case(scheme));
+    let scheme =
+        ["bearer", "basic", "digest", "negotiate"].iter().any(|scheme| key.eq_ignore_ascii_case(scheme));
     let start = separator(after).or_else(|| {
-        if scheme && after.starts_with(char::is_whitespace) { Some(0) } else { strong.then(|| later(after)).flatten() }
+        if scheme && after.starts_with(char::is_whitespace) {
+            Some(0)
+        } else {
+            strong.then(|| later(after)).flatten()
+        }
     })?;
     let (stays, hidden) = value(&after[start..]);
     // In a list of pairs the next word may be a key again: `("name", "token"), ("value", "x")`.
@@ -96,7 +104,7 @@ fn key_and_value(text: &str) -> Found {
 /// A word of which nobody knows what it is: JWT, fernet, keys of clouds, hexadecimal digits in a row.
 fn random(text: &str) -> Found {
     let word = word(text);
-    let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(|b| is(b));
+    let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
     let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
     let hexadecimal = word.bytes().all(|b| b.is_ascii_hexdigit());
     let known = ["eyJ", "gAAAA", "AKIA", "ASIA", "ghp_", "gho_", "glpat-", "xox", "sk-"];
@@ -110,16 +118,36 @@ fn random(text: &str) -> Found {
 /// Keys whose value is a secret wherever it stands.
 fn is_secret(key: &str) -> bool {
     let secret = [
-        "passw", "passphrase", "passcode", "pwd", "secret", "token", "credential", "cookie", "authorization", "bearer",
-        "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "private_key", "private-key",
-        "privatekey", "auth_key", "connection_string", "connectionstring",
+        "passw",
+        "passphrase",
+        "passcode",
+        "pwd",
+        "secret",
+        "token",
+        "credential",
+        "cookie",
+        "authorization",
+        "bearer",
+        "api_key",
+        "api-key",
+        "apikey",
+        "access_key",
+        "access-key",
+        "accesskey",
+        "private_key",
+        "private-key",
+        "privatekey",
+        "auth_key",
+        "connection_string",
+        "connectionstring",
     ];
     secret.iter().any(|part| contains(key, part))
 }
 
 /// Keys whose value is a secret if a separator follows.
 fn is_perhaps_secret(key: &str) -> bool {
-    let ends = ["pass", "key", "auth", "sig", "signature", "session", "sessionid", "basic", "digest", "negotiate"];
+    let ends =
+        ["pass", "key", "auth", "sig", "signature", "session", "sessionid", "basic", "digest", "negotiate"];
     let ends_with = |end: &str| {
         let at = key.len().checked_sub(end.len());
         at.is_some_and(|at| key.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes()))
@@ -179,7 +207,8 @@ fn value(text: &str) -> (usize, usize) {
     let prefix = text.len() - text.trim_start_matches(['b', 'B', 'u', 'U', 'r', 'R']).len();
     let slashes = text[prefix..].len() - text[prefix..].trim_start_matches('\\').len();
     let open = prefix + slashes;
-    let Some(quote) = text[open..].chars().next().filter(|c| prefix <= 2 && matches!(c, '"' | '\'' | '`')) else {
+    let Some(quote) = text[open..].chars().next().filter(|c| prefix <= 2 && matches!(c, '"' | '\'' | '`'))
+    else {
         return (blank, line(text));
     };
     let inner = &text[open + 1..];

@@ -26,7 +26,10 @@ fn defaults_are_disabled_and_as_documented() {
     let settings = Settings::new("nova-api");
     assert!(!settings.is_enabled());
     assert_eq!(settings.cache_control().as_deref(), Some("no-store"));
-    assert_eq!((settings.socket_mode, settings.fault_status_code, settings.degraded_status_code), (0o660, 503, 200));
+    assert_eq!(
+        (settings.socket_mode, settings.fault_status_code, settings.degraded_status_code),
+        (0o660, 503, 200)
+    );
     assert_eq!(settings.error_detail, ErrorDetail::Class);
     assert_eq!(settings.policy("database", Policy::DEFAULT), Policy::DEFAULT);
 }
@@ -59,7 +62,10 @@ fn uris_print_what_parses_back() {
 #[test]
 fn localhost_is_both_loopback_addresses() {
     let addresses = |text: &str| text.parse::<Uri>().map(|uri| uri.addresses()).unwrap();
-    assert_eq!(addresses("tcp://localhost:80"), ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]);
+    assert_eq!(
+        addresses("tcp://localhost:80"),
+        ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]
+    );
     assert_eq!(addresses("tcp://[::1]:80"), ["[::1]:80".parse().unwrap()]);
     assert_eq!(addresses("unix:///a"), []);
 }
@@ -114,7 +120,9 @@ fn a_password_in_a_value_is_not_repeated() {
 #[test]
 fn seconds_are_not_negative_and_finite() {
     let ttl = |value: &str| with(&[("ttl", value)]).policy("database", Policy::DEFAULT).ttl;
-    for (value, expected) in [("0", 0.0), ("-0", 0.0), ("300", 300.0), (" 60.0 ", 60.0), ("0.25", 0.25), ("1e9", 1e9)] {
+    for (value, expected) in
+        [("0", 0.0), ("-0", 0.0), ("300", 300.0), (" 60.0 ", 60.0), ("0.25", 0.25), ("1e9", 1e9)]
+    {
         assert_eq!(ttl(value), Duration::from_secs_f64(expected), "{value}");
     }
     for value in ["", "abc", "-1", "nan", "inf", "1_0", "5s", "1e-12", "0x10"] {
@@ -156,7 +164,10 @@ fn the_other_options_have_their_ranges() {
 
 #[test]
 fn unknown_options_are_named() {
-    assert!(refused("tll", "5").starts_with("option `tll` in [healthcheck]: found `5`, expected one of uri, ttl, "));
+    assert!(
+        refused("tll", "5")
+            .starts_with("option `tll` in [healthcheck]: found `5`, expected one of uri, ttl, ")
+    );
     assert!(refused("impact", "critical").ends_with("`impact` belongs to [healthcheck:NAME]"));
     assert!(refused("database.uri", "x").starts_with("option `uri` in [healthcheck:database]: "));
     assert!(refused(".ttl", "5").contains("`NAME.`"));
@@ -197,7 +208,9 @@ fn the_environment_wins_and_a_bad_variable_is_named() {
         refused[0],
         "environment variable `HEALTHBOARD_SOCKET_MODE`: found `rwx`, expected an octal mode, 0000 to 0777"
     );
-    assert!(refused[1].starts_with("environment variable `HEALTHBOARD_TLL`: found `5`, expected one of uri, "));
+    assert!(
+        refused[1].starts_with("environment variable `HEALTHBOARD_TLL`: found `5`, expected one of uri, ")
+    );
     assert_eq!(refused.len(), 2);
 }
 

@@ -89,7 +89,8 @@ fn tcp(address: &str) -> Result<Uri, String> {
         None if host.eq_ignore_ascii_case("localhost") => Some("localhost".to_owned()),
         None => host.parse::<Ipv4Addr>().ok().map(|ip| ip.to_string()),
     };
-    let host = host.ok_or("an IPv4 address, an IPv6 address in brackets, or localhost (names are not resolved)")?;
+    let host =
+        host.ok_or("an IPv4 address, an IPv6 address in brackets, or localhost (names are not resolved)")?;
     Ok(Uri::Tcp { host, port })
 }
 

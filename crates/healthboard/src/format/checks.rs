@@ -1,0 +1,73 @@
+//! `/livez` and `/readyz`, in the words of Kubernetes' own components.
+
+use crate::{Impact, PROGRESS, Report, Status, scrub};
+use std::fmt::Write as _;
+
+/// One line of an answer: a name and, where it fails, the reason.
+struct Check<'a> {
+    name: &'a str,
+    failed: Option<&'a str>,
+    excluded: bool,
+}
+
+/// Whether a restart would help: `false` only when no process progresses. Dependencies have no say, and neither has
+/// anything unknown.
+pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
+    let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
+    let progress = Check { name: PROGRESS, failed: hung.then_some("no process progresses"), excluded: false };
+    answer("livez", &[progress], &[], verbose)
+}
+
+/// Whether to send work here: `false` on `FAULT` and while draining. Informational indicators and those in `exclude` do not
+/// count; names to exclude that there are not are said.
+pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String) {
+    let details = report.details.iter().filter(|(_, detail)| detail.impact != Impact::Informational);
+    let mut checks: Vec<Check<'_>> = details
+        .map(|(name, detail)| Check {
+            name,
+            failed: (detail.status == Status::Fault).then_some(match detail.message.as_str() {
+                "" => "no process progresses",
+                message => message
+                    .strip_prefix(name.as_str())
+                    .and_then(|rest| rest.strip_prefix(": "))
+                    .unwrap_or(message),
+            }),
+            excluded: false,
+        })
+        .collect();
+    let alive = report.processes.alive > 0 || report.processes.dead == 0;
+    checks.push(Check {
+        name: "processes",
+        failed: (!alive).then_some("no process is alive"),
+        excluded: false,
+    });
+    checks.push(Check { name: "shutdown", failed: report.draining.then_some("draining"), excluded: false });
+    for check in &mut checks {
+        check.excluded = exclude.contains(&check.name);
+    }
+    let unknown: Vec<&str> =
+        exclude.iter().copied().filter(|name| !checks.iter().any(|check| check.name == *name)).collect();
+    answer("readyz", &checks, &unknown, verbose)
+}
+
+fn answer(endpoint: &str, checks: &[Check<'_>], unknown: &[&str], verbose: bool) -> (bool, String) {
+    let passed = checks.iter().all(|check| check.excluded || check.failed.is_none());
+    if passed && !verbose && unknown.is_empty() {
+        return (true, "ok\n".to_owned());
+    }
+    let mut text = String::new();
+    for Check { name, failed, excluded } in checks {
+        let name = scrub::printable(name);
+        // Writing to a String does not fail.
+        let _ = match failed {
+            _ if *excluded => writeln!(text, "[+]{name} excluded: ok"),
+            None => writeln!(text, "[+]{name} ok"),
+            Some(reason) => writeln!(text, "[-]{name} failed: {}", scrub::printable(reason)),
+        };
+    }
+    for name in unknown {
+        let _ = writeln!(text, "warn: nothing to exclude matches \"{}\"", scrub::scrub(name, 64));
+    }
+    let _ = writeln!(text, "{endpoint} check {}", if passed { "passed" } else { "failed" });
+    (passed, text)
+}

@@ -1,0 +1,129 @@
+//! `application/json`: the whole report. The one description of its shape, for writing and for reading.
+
+use crate::{Detail, Impact, Processes, Report, State, Status, scrub};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Container runtimes keep this many bytes of an answer. One with eight indicators is shorter.
+const FITS: usize = 4096;
+
+/// The report as it is on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The verdict; always the first member.
+    pub status: Status,
+    /// Why it is not OK; empty and left out when it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The name operators know the service by.
+    pub service: String,
+    /// When the report was made, RFC 3339.
+    pub time: String,
+    /// How the processes are.
+    pub processes: Processes,
+    /// Indicators that found no room on a board; left out when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub exhausted: u32,
+    /// Every indicator by name.
+    pub details: BTreeMap<String, AnswerDetail>,
+}
+
+/// One indicator as it is on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerDetail {
+    /// Its share in the verdict.
+    pub status: Status,
+    /// What its evidence amounts to.
+    pub state: State,
+    /// How much the service depends on it.
+    pub impact: Impact,
+    /// When the newest success was recorded, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// When the newest failure was recorded, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Operations in flight.
+    pub in_flight: u32,
+    /// What is known of the newest failure: class, code and text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Seconds an outcome counts; 0 is for ever.
+    pub ttl: Number,
+}
+
+/// The whole report as JSON in one line.
+///
+/// With eight indicators or fewer it is shorter than 4096 bytes: where it would not be, the texts of errors are cut.
+pub fn json(report: &Report) -> String {
+    let mut json = String::new();
+    for longest in [512, 128, 64, 24] {
+        // A map with string keys and no failing member always serializes.
+        json = serde_json::to_string(&Answer::of(report, longest)).unwrap_or_default();
+        if json.len() < FITS {
+            break;
+        }
+    }
+    json + "\n"
+}
+
+/// Reads what [`json`] wrote. Members it does not know are passed over.
+///
+/// # Errors
+///
+/// The text is no JSON, or not of this shape.
+pub fn parse(json: &str) -> Result<Answer, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+impl Answer {
+    /// `longest` bytes of each error, and three times as much of the message.
+    fn of(report: &Report, longest: usize) -> Answer {
+        let details = report.details.iter();
+        Answer {
+            status: report.status,
+            message: match report.status {
+                Status::Ok => String::new(),
+                _ => scrub::cut(&scrub::printable(&report.message), 3 * longest),
+            },
+            service: scrub::printable(&report.service),
+            time: super::time(report, Duration::ZERO),
+            processes: report.processes,
+            exhausted: report.exhausted,
+            details: details
+                .map(|(name, d)| (scrub::printable(name), AnswerDetail::of(report, d, longest)))
+                .collect(),
+        }
+    }
+}
+
+impl AnswerDetail {
+    fn of(report: &Report, detail: &Detail, longest: usize) -> AnswerDetail {
+        let error = detail.error.as_ref().map(|error| scrub::printable(&error.to_string()));
+        AnswerDetail {
+            status: detail.status,
+            state: detail.state,
+            impact: detail.impact,
+            last_success: detail.success_age.map(|age| super::time(report, age)),
+            last_failure: detail.failure_age.map(|age| super::time(report, age)),
+            failures: detail.failures,
+            in_flight: detail.in_flight,
+            error: error.map(|error| scrub::cut(&error, longest)),
+            ttl: seconds(detail.ttl),
+        }
+    }
+}
+
+/// Whole seconds without a decimal point.
+fn seconds(duration: Duration) -> Number {
+    let decimal = Number::from_f64(duration.as_secs_f64()).filter(|_| duration.subsec_nanos() > 0);
+    decimal.unwrap_or_else(|| duration.as_secs().into())
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,221 @@
+//! What answers look like, held against the files in `tests/golden`. `BLESS=1` writes them anew.
+
+use healthboard::format::{health_json, json, livez, parse, readyz, text};
+use healthboard::{Detail, Failure, Impact, PROGRESS, Processes, Report, State, Status};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+fn detail(status: Status, state: State) -> Detail {
+    Detail {
+        status,
+        state,
+        impact: Impact::Critical,
+        success_age: Some(Duration::from_secs(2)),
+        failure_age: None,
+        failures: 0,
+        in_flight: 0,
+        error: None,
+        ttl: Duration::from_secs(300),
+        message: String::new(),
+    }
+}
+
+fn report(details: impl IntoIterator<Item = (&'static str, Detail)>) -> Report {
+    let details: BTreeMap<String, Detail> =
+        details.into_iter().map(|(name, d)| (name.to_owned(), d)).collect();
+    let reasons: Vec<&str> = details.values().map(|d| d.message.as_str()).filter(|m| !m.is_empty()).collect();
+    Report {
+        status: details.values().map(|d| d.status).max().unwrap_or(Status::Ok),
+        message: reasons.join("; "),
+        service: "nova-compute".to_owned(),
+        time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_347_602),
+        processes: Processes { alive: 2, ..Processes::default() },
+        draining: false,
+        exhausted: 0,
+        details,
+    }
+}
+
+fn ok() -> Report {
+    report([(PROGRESS, detail(Status::Ok, State::Passing)), ("database", detail(Status::Ok, State::Passing))])
+}
+
+fn degraded() -> Report {
+    let bus = Detail {
+        success_age: Some(Duration::from_secs(14)),
+        failure_age: Some(Duration::from_millis(1500)),
+        failures: 3,
+        error: Some(Failure {
+            class: "ConnectionRefusedError".to_owned(),
+            code: "111".to_owned(),
+            text: String::new(),
+        }),
+        ttl: Duration::from_millis(2500),
+        message: "message_bus: ConnectionRefusedError 111, 3 failures in 12 s, last success 14 s ago"
+            .to_owned(),
+        ..detail(Status::Degraded, State::Transient)
+    };
+    let image = Detail { impact: Impact::Informational, ..detail(Status::Ok, State::Failing) };
+    report([("message_bus", bus), ("image", image), (PROGRESS, detail(Status::Ok, State::Passing))])
+}
+
+fn fault() -> Report {
+    let database = Detail {
+        success_age: None,
+        failure_age: Some(Duration::ZERO),
+        failures: 7,
+        in_flight: 2,
+        error: Some(Failure { text: "no such table: services".to_owned(), ..Failure::default() }),
+        message: "database: no such table: services, 7 failures in 31 s, no success yet".to_owned(),
+        ..detail(Status::Fault, State::Failing)
+    };
+    Report {
+        exhausted: 4,
+        draining: true,
+        processes: Processes { alive: 2, hung: 1, dead: 1, serving: Some(4711) },
+        ..report([("database", database), (PROGRESS, detail(Status::Degraded, State::Stale))])
+    }
+}
+
+#[track_caller]
+fn assert_golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, found).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(found, expected, "{name} differs; run with BLESS=1 if that is meant");
+}
+
+#[test]
+fn every_format_is_as_in_its_golden_file() {
+    for (name, report) in [("ok", ok()), ("degraded", degraded()), ("fault", fault())] {
+        assert_golden(&format!("{name}.json"), &json(&report));
+        assert_golden(&format!("{name}.health.json"), &health_json(&report));
+        assert_golden(&format!("{name}.txt"), &text(&report));
+        assert_golden(&format!("{name}.livez"), &livez(&report, true).1);
+        assert_golden(&format!("{name}.readyz"), &readyz(&report, &[], true).1);
+    }
+}
+
+#[test]
+fn the_native_format_reads_what_it_writes() {
+    for report in [ok(), degraded(), fault()] {
+        let answer = parse(&json(&report)).unwrap();
+        assert_eq!((answer.status, &answer.message), (report.status, &report.message));
+        assert_eq!(serde_json::to_string(&answer).unwrap() + "\n", json(&report));
+    }
+    assert!(parse("{}").is_err());
+    assert!(parse("<html>").is_err());
+}
+
+#[test]
+fn status_comes_first_and_a_message_only_when_there_is_one_to_give() {
+    assert!(json(&ok()).starts_with(r#"{"status":"OK","service":"#));
+    assert!(json(&degraded()).starts_with(r#"{"status":"DEGRADED","message":"message_bus: "#));
+    assert!(!json(&ok()).contains("exhausted"));
+}
+
+/// The worst that a board can hold: every text full of what JSON makes longer.
+#[test]
+fn eight_indicators_fit_into_what_container_runtimes_keep() {
+    let names: Vec<String> = (0..8).map(|i| format!("{i}{}", "x".repeat(39))).collect();
+    let full = |length: usize| "\"\\".repeat(length / 2);
+    let mut report = fault();
+    report.message = full(2000);
+    report.service = "s".repeat(64);
+    report.exhausted = u32::MAX;
+    report.processes = Processes { alive: 99_999, hung: 99_999, dead: 99_999, serving: Some(4_194_304) };
+    report.details = names
+        .into_iter()
+        .map(|name| {
+            let error = Some(Failure { class: full(64), code: full(24), text: full(192) });
+            let failure_age = Some(Duration::from_secs(1));
+            let (failures, in_flight) = (4_194_303, 4_194_303);
+            let impact = Impact::Informational;
+            let state = State::Transient;
+            let status = Status::Degraded;
+            (name, Detail { error, failure_age, failures, in_flight, impact, ..detail(status, state) })
+        })
+        .collect();
+    let body = json(&report);
+    assert!(body.len() < 4096, "{}", body.len());
+    assert_eq!(parse(&body).unwrap().details.len(), 8);
+}
+
+#[test]
+fn livez_knows_no_dependency() {
+    assert_eq!(livez(&ok(), false), (true, "ok\n".to_owned()));
+    assert!(
+        livez(&fault(), false).0,
+        "a database that fails and one hung process of two are no reason to restart"
+    );
+    assert!(livez(&report([]), false).0, "no evidence is no reason to restart");
+    let hung = report([(PROGRESS, detail(Status::Fault, State::Stale))]);
+    let expected = "[-]progress failed: no process progresses\nlivez check failed\n";
+    assert_eq!(livez(&hung, false), (false, expected.to_owned()));
+}
+
+#[test]
+fn readyz_fails_on_fault_and_while_draining_only() {
+    assert_eq!(readyz(&ok(), &[], false), (true, "ok\n".to_owned()));
+    assert!(readyz(&degraded(), &[], false).0);
+    assert!(!readyz(&fault(), &[], false).0);
+    assert!(!readyz(&Report { draining: true, ..ok() }, &[], false).0);
+    let dead = Report { processes: Processes { dead: 1, ..Processes::default() }, ..report([]) };
+    assert!(!readyz(&dead, &[], false).0);
+    assert!(readyz(&report([]), &[], false).0);
+}
+
+#[test]
+fn readyz_leaves_out_what_it_is_told_to() {
+    let fault = Report { draining: false, ..fault() };
+    assert!(readyz(&fault, &["database"], false).0);
+    assert_golden("excluded.readyz", &readyz(&fault, &["database", "dat\nabase"], false).1);
+}
+
+#[test]
+fn texts_cannot_act_upon_a_terminal() {
+    let mut report = fault();
+    report.message = "a\u{1b}[31mb\r\nc\u{202e}d".to_owned();
+    report.details.get_mut("database").unwrap().message = report.message.clone();
+    assert_eq!(text(&report), "FAULT: ab  cd\n");
+    for body in [json(&report), health_json(&report), readyz(&report, &[], true).1] {
+        assert!(!body.contains(['\u{1b}', '\r', '\u{202e}']), "{body}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_out_of_its_mind_is_survived() {
+    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
+    for time in [SystemTime::UNIX_EPOCH, far] {
+        let answer = parse(&json(&Report { time, ..ok() })).unwrap();
+        assert_eq!(answer.time.len(), "2026-11-22T11:40:02Z".len());
+    }
+}
+
+#[test]
+fn health_json_keeps_to_the_draft() {
+    let health: serde_json::Value = serde_json::from_str(&health_json(&fault())).unwrap();
+    assert_eq!(health["status"], "fail");
+    assert!(health["notes"].is_array());
+    let checks = health["checks"].as_object().unwrap();
+    let known = [
+        "componentId",
+        "componentType",
+        "observedValue",
+        "observedUnit",
+        "status",
+        "affectedEndpoints",
+        "time",
+        "output",
+        "links",
+    ];
+    for (key, check) in checks {
+        assert_eq!(key.matches(':').count(), 1, "{key}");
+        for object in check.as_array().unwrap() {
+            assert!(object.as_object().unwrap().keys().all(|member| known.contains(&member.as_str())));
+        }
+    }
+}
