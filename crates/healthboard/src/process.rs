@@ -35,7 +35,7 @@ const NOTICES: usize = 64;
 /// What health was started with; the same in all processes of the service.
 struct Started {
     settings: Settings,
-    serve: fn(&Keeper),
+    serve: fn(&'static Keeper),
     own: &'static Own,
 }
 
@@ -89,7 +89,7 @@ pub struct Keeper {
 /// Makes the board, in its keeper thread, which then runs `serve`: it answers the endpoints and returns when
 /// [`Keeper::is_current`] turns false. Where no directory can be used, the board is in memory, this process alone is served,
 /// and a notice says why. Costs about a millisecond; waits at most two seconds.
-pub fn start(settings: Settings, serve: fn(&Keeper)) -> bool {
+pub fn start(settings: Settings, serve: fn(&'static Keeper)) -> bool {
     if !settings.is_enabled() || STARTED.get().is_some() {
         return false;
     }
@@ -323,8 +323,8 @@ impl Keeper {
         indicator::describe_on(board, settings);
 
         let (_published, directory) = made.map_or((None, None), |(p, d)| (Some(p), Some(d)));
-        let keeper = Keeper { started, board, life, directory };
-        (started.serve)(&keeper);
+        let keeper: &'static Keeper = Box::leak(Box::new(Keeper { started, board, life, directory }));
+        (started.serve)(keeper);
         while keeper.is_current() {
             // Nothing to serve, but the board's lock is this thread's.
             thread::sleep(Duration::from_secs(3600));
