@@ -33,7 +33,7 @@ pub struct Stage {
     daemons: Vec<Daemon>,
     folder: TempDir,
     path: OsString,
-    tick: fn(Duration),
+    tick: fn(Duration) -> Result<()>,
 }
 
 /// What a command said.
@@ -58,11 +58,11 @@ impl Stage {
             .tempdir_in("/tmp")
             .context("cannot make a private folder in /tmp")?;
         setup.furnish(folder.path())?;
-        Ok(Self { daemons: Vec::new(), folder, path: setup.search_path()?, tick: |_| () })
+        Ok(Self { daemons: Vec::new(), folder, path: setup.search_path()?, tick: |_| Ok(()) })
     }
 
-    /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits.
-    pub fn on_wait(&mut self, tick: fn(Duration)) {
+    /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits; its error ends the waiting.
+    pub fn on_wait(&mut self, tick: fn(Duration) -> Result<()>) {
         self.tick = tick;
     }
 
@@ -244,7 +244,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When a daemon of the stage has ended meanwhile.
+    /// When a daemon of the stage has ended meanwhile, or as [`Stage::on_wait`] says.
     pub fn wait_for<T>(&mut self, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<Option<T>> {
         let start = Instant::now();
         loop {
@@ -255,7 +255,7 @@ impl Stage {
                 return Ok(None);
             }
             self.check_alive()?;
-            (self.tick)(start.elapsed());
+            (self.tick)(start.elapsed())?;
             sleep(GLANCE);
         }
     }

@@ -1,0 +1,52 @@
+//! `cargo xtask lint`: what a reviewer should not have to say.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use healthboard_e2e::{Setup, Step};
+
+use crate::terminal::bad;
+
+/// The checks that cargo makes, as one would type them, and what repairs them.
+const CARGO: [(&str, &[&str], &str); 3] = [
+    ("fmt", &["fmt", "--all", "--check"], "cargo fmt --all"),
+    (
+        "clippy",
+        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        "cargo clippy --workspace --fix",
+    ),
+    ("doc", &["doc", "--workspace", "--no-deps", "--document-private-items"], "see above"),
+];
+
+/// The checks that ruff makes in `python/`.
+const RUFF: [(&str, &[&str], &str); 2] = [
+    ("ruff check", &["check", "python"], "ruff check --fix python"),
+    ("ruff format", &["format", "--check", "python"], "ruff format python"),
+];
+
+/// Makes all checks; fails if one does.
+pub(crate) fn run() -> Result<()> {
+    let setup = Setup::prepare_tools()?;
+    let ruff = setup.program("ruff");
+    let mut failed = Vec::new();
+    let cargo = CARGO.map(|(name, arguments, repair)| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+        (name, command, repair)
+    });
+    let ruff = RUFF.map(|(name, arguments, repair)| {
+        let mut command = Command::new(&ruff);
+        command.args(arguments);
+        (name, command, repair)
+    });
+    for (name, mut command, repair) in cargo.into_iter().chain(ruff) {
+        let mut step = Step::begin(&format!("lint {name}"), &setup.logs())?;
+        if let Err(error) = step.run(command.current_dir(setup.workspace())) {
+            eprintln!("\n{}\n{} {error:#}\n{repair}", step.text(), bad("error:"));
+            failed.push(name);
+        } else {
+            step.end();
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("these checks failed: {}", failed.join(", ")) }
+}

@@ -1,0 +1,50 @@
+//! Every job of this project as one command: `cargo xtask JOB`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+
+mod demo;
+mod interrupt;
+mod lint;
+mod story;
+mod terminal;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask JOB
+
+  demo [--keep]   real Nova daemons tell their health while faults are put on them
+  test [PART…]    all tests, or some parts: rust, loom, python, e2e
+  lint            formatting, clippy, documentation, ruff
+
+Each job sets up what it needs, in target/healthboard.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", terminal::bad("error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["demo"] => demo::run(false),
+        ["demo", "--keep"] => demo::run(true),
+        ["test", parts @ ..] => test::run(parts),
+        ["lint"] => lint::run(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("no such job: `{}`\n\n{USAGE}", words.join(" ")),
+    }
+}

@@ -1,0 +1,63 @@
+//! What people see. Colour only decorates words that say the same, and only on a terminal.
+
+use std::env;
+use std::io::{IsTerminal, stderr, stdout};
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+/// A heading.
+pub(crate) fn strong(text: &str) -> String {
+    paint(text, "1")
+}
+
+/// Something that went as told.
+pub(crate) fn good(text: &str) -> String {
+    paint(text, "32")
+}
+
+/// Something that did not.
+pub(crate) fn bad(text: &str) -> String {
+    paint(text, "1;31")
+}
+
+fn paint(text: &str, code: &str) -> String {
+    if stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Shows how long we have been waiting, in one place of a terminal.
+pub(crate) fn show_wait(elapsed: Duration) {
+    if stderr().is_terminal() {
+        eprint!("\r  … {} s", elapsed.as_secs());
+    }
+}
+
+/// Clears what [`show_wait`] has shown.
+pub(crate) fn clear_wait() {
+    if stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
+/// A table in the manner of the rest of the output: lines of text, no frames.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(head);
+    for row in rows {
+        table.add_row(row);
+    }
+    table
+}
+
+/// Seconds with one decimal, or milliseconds below one second.
+pub(crate) fn duration(elapsed: Duration) -> String {
+    if elapsed < Duration::from_secs(1) {
+        format!("{} ms", elapsed.as_millis())
+    } else {
+        format!("{:.1} s", elapsed.as_secs_f64())
+    }
+}

@@ -1,0 +1,156 @@
+//! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that ran no test has failed.
+
+mod count;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use healthboard_e2e::{Setup, Step};
+
+use self::count::Count;
+use crate::terminal::{bad, duration, good, table};
+
+type Play = fn(&Setup, &mut Step) -> Result<Count>;
+
+/// The parts, in the order of what they cost.
+const PARTS: [(&str, Play); 4] = [("rust", rust), ("loom", loom), ("python", python), ("e2e", e2e)];
+
+struct Row {
+    name: &'static str,
+    count: Count,
+    elapsed: Duration,
+    passed: bool,
+}
+
+/// Runs the parts of these names; none named means all.
+pub(crate) fn run(names: &[&str]) -> Result<()> {
+    for name in names {
+        let known = PARTS.map(|(part, _)| part);
+        ensure!(known.contains(name), "no such part: `{name}`, expected some of {}", known.join(", "));
+    }
+    let chosen = |part: &str| names.is_empty() || names.contains(&part);
+    // The tools alone are enough for what needs no Nova.
+    let setup = if chosen("python") || chosen("e2e") { Setup::prepare()? } else { Setup::prepare_tools()? };
+    let mut rows = Vec::new();
+    for (name, play) in PARTS.into_iter().filter(|(name, _)| chosen(name)) {
+        rows.push(run_part(&setup, name, play)?);
+    }
+    conclude(&rows)
+}
+
+fn run_part(setup: &Setup, name: &'static str, play: Play) -> Result<Row> {
+    let mut step = Step::begin(&format!("test {name}"), &setup.logs())?;
+    let outcome = play(setup, &mut step);
+    let text = step.text();
+    let count =
+        outcome.as_ref().map_or_else(|_| Count::of_cargo(&text) + Count::of_pytest(&text), |count| *count);
+    let passed = outcome.is_ok() && count.failed == 0 && count.passed > 0;
+    if !passed {
+        println!("\n{text}");
+        match outcome {
+            Err(error) => eprintln!("{} {error:#}", bad("error:")),
+            Ok(_) if count.passed == 0 => eprintln!("{} the part {name} ran no test", bad("error:")),
+            Ok(_) => eprintln!("{} in the part {name}", bad("error:")),
+        }
+    }
+    Ok(Row { name, count, elapsed: step.end(), passed })
+}
+
+fn conclude(rows: &[Row]) -> Result<()> {
+    let lines = rows.iter().map(|row| {
+        let result = if row.passed { good("passed") } else { bad("FAILED") };
+        let Count { passed, failed } = row.count;
+        [row.name.to_owned(), passed.to_string(), failed.to_string(), duration(row.elapsed), result]
+    });
+    println!("\n{}\n", table(["part", "passed", "failed", "time", "result"], lines));
+    let passed: usize = rows.iter().map(|row| row.count.passed).sum();
+    // A part that broke before it could count is a failure like any other.
+    let failed: usize = rows.iter().map(|row| row.count.failed.max(usize::from(!row.passed))).sum();
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 { bail!("not all tests passed") } else { Ok(()) }
+}
+
+fn cargo(setup: &Setup) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(setup.workspace());
+    cargo
+}
+
+fn rust(setup: &Setup, step: &mut Step) -> Result<Count> {
+    step.run(cargo(setup).args(["test", "--workspace", "--no-fail-fast"]))?;
+    Ok(Count::of_cargo(&step.text()))
+}
+
+/// The models of the board's orderings, then each mutant, which counts as passed when the models fail.
+fn loom(setup: &Setup, step: &mut Step) -> Result<Count> {
+    let models = |mutant: &str| {
+        let mut cargo = cargo(setup);
+        cargo.args([
+            "test",
+            "--release",
+            "--package",
+            "healthboard",
+            "--lib",
+            "--target-dir",
+            "target/loom",
+            "models",
+        ]);
+        cargo.env("RUSTFLAGS", "--cfg loom").env("HEALTHBOARD_MUTANT", mutant);
+        cargo
+    };
+    step.run(&mut models("none"))?;
+    let mut count = Count::of_cargo(&step.text());
+    for mutant in mutants(setup)? {
+        let before = Count::of_cargo(&step.text());
+        let noticed = step.run(&mut models(&mutant)).is_err();
+        // A build that broke is no model that noticed.
+        let ran = Count::of_cargo(&step.text()).failed > before.failed;
+        ensure!(noticed && ran, "no model notices the mutant `{mutant}`");
+        count = count + Count::PASSED;
+    }
+    Ok(count)
+}
+
+/// The names of all mutants, as the sources of the board have them: none can be forgotten here.
+fn mutants(setup: &Setup) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(setup.workspace().join("crates/healthboard/src/board"))? {
+        let source = fs::read_to_string(entry?.path())?;
+        let calls = source.split("mutant(\"").skip(1);
+        names.extend(calls.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()));
+    }
+    ensure!(!names.is_empty(), "the board has no mutants: the models prove nothing");
+    Ok(names)
+}
+
+fn python(setup: &Setup, step: &mut Step) -> Result<Count> {
+    Setup::prepare_tools()?;
+    let program = |name: &str| {
+        let mut command = Command::new(setup.program(name));
+        command.current_dir(setup.workspace());
+        command
+    };
+    step.run(program("pytest").args(["-q", "python/tests"]))?;
+    let count = Count::of_pytest(&step.text());
+    step.run(program("stubtest").arg("healthboard")).context("the type stubs differ from the module")?;
+    Ok(count + Count::PASSED)
+}
+
+/// Only what is marked as needing the stage: the rest has run with the part `rust`.
+fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
+    let line = [
+        "test",
+        "--package",
+        "healthboard-e2e",
+        "--no-fail-fast",
+        "--tests",
+        "--",
+        "--ignored",
+        "--test-threads=4",
+    ];
+    step.run(cargo(setup).args(line))?;
+    Ok(Count::of_cargo(&step.text()))
+}
