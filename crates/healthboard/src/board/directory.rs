@@ -162,12 +162,11 @@ fn read_board(file: &File, buffer: &mut [u8], boot_id: [u64; 2]) -> Result<Optio
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
     // Before the copy: a process that dies in between is taken for alive with its last evidence, never the other way round.
     let alive = is_alive(file);
-    let mut length = BLOCK * (1 + USUAL_SLOTS);
-    let mut found = read(&mut buffer[..length])?;
+    let mut found = read(&mut buffer[..BLOCK * (1 + USUAL_SLOTS)])?;
     let mut header: Header = read::header(&buffer[..found])?;
     if header.used > USUAL_SLOTS {
-        length = BLOCK * (1 + header.used);
-        found = read(&mut buffer[..length])?;
+        // All of it: more slots may have come into use in between.
+        found = read(buffer)?;
         header = read::header(&buffer[..found])?;
     }
     if found < BLOCK * (1 + header.used) {
