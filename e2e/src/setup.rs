@@ -16,7 +16,7 @@ use crate::step::Step;
 use crate::system;
 
 const NOVA_CONF: &str = include_str!("../nova.conf");
-const NOVA: &str = include_str!("../requirements.txt");
+const NOVA: [&str; 2] = [include_str!("../requirements.txt"), include_str!("../constraints.txt")];
 const TOOLS: &str = include_str!("../requirements-tools.txt");
 
 /// The steps that make the databases, each an invocation of nova-manage.
@@ -66,7 +66,7 @@ impl Setup {
         let _alone = setup.lock()?;
         let environment = setup.environment()?;
         let nova = setup.step("nova", &(environment, NOVA), |step| {
-            step.run(setup.pip().args(["-r", "e2e/requirements.txt"]))
+            step.run(setup.pip().args(["-r", "e2e/requirements.txt", "-c", "e2e/constraints.txt"]))
         })?;
         setup.package(environment)?;
         setup.step("databases", &(nova, NOVA_CONF), |step| setup.make_databases(step))?;

@@ -1,28 +1,25 @@
 //! One run: a private folder, a nova.conf, the daemons in it.
 
+mod waiting;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, thread};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::daemon::Daemon;
-use crate::probe::{Answer, ask};
 use crate::setup::Setup;
 
 /// The service with two workers.
 pub const CONDUCTOR: &str = "nova-conductor";
 /// The service with one worker.
 pub const SCHEDULER: &str = "nova-scheduler";
-
-/// How often a condition is looked at while waiting for it.
-const GLANCE: Duration = Duration::from_millis(5);
 
 /// One run of Nova in a private folder, where every daemon and every command is started.
 ///
@@ -186,89 +183,6 @@ impl Stage {
             .map(|kind| fs::read(self.folder().join(format!("{binary}.{kind}"))).unwrap_or_default())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .concat()
-    }
-
-    /// Waits until the services that were started are well and a worker of each serves its endpoint.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Stage::until`].
-    pub fn ready(&mut self) -> Result<()> {
-        let services: Vec<String> = self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect();
-        for binary in services {
-            let expected = if binary == CONDUCTOR { 2 } else { 1 };
-            let master = self.daemon(&binary)?.pid();
-            self.until(&binary, "is OK and served by a worker", |answer| {
-                let workers = crate::children(master);
-                let by_a_worker = answer.serving().is_some_and(|pid| workers.contains(&pid));
-                workers.len() == expected && by_a_worker && answer.status() == "OK"
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Asks a service again and again until its answer is as `wanted`, for a minute.
-    ///
-    /// # Errors
-    ///
-    /// When the minute is over, or when a daemon of the stage has ended. The error says what came last and where to look.
-    pub fn until(
-        &mut self,
-        binary: &str,
-        wanted: &str,
-        is_wanted: impl Fn(&Answer) -> bool,
-    ) -> Result<Answer> {
-        let uri = self.uri(binary);
-        let mut last = String::from("nothing yet");
-        let found = self.wait_for(Duration::from_secs(60), || match ask(&uri) {
-            Ok(answer) if is_wanted(&answer) => Some(answer),
-            Ok(answer) => {
-                last = format!("{} {}", answer.code, answer.body);
-                None
-            }
-            Err(error) => {
-                last = format!("{error:#}");
-                None
-            }
-        })?;
-        found.with_context(|| {
-            let log = self.folder().join(format!("{binary}.log"));
-            format!(
-                "{binary} never {wanted}, within a minute\nlast answer: {last}\nnext: less {}",
-                log.display()
-            )
-        })
-    }
-
-    /// Looks for something until it is there; `None` when `limit` is over.
-    ///
-    /// # Errors
-    ///
-    /// When a daemon of the stage has ended meanwhile, or as [`Stage::on_wait`] says.
-    pub fn wait_for<T>(&mut self, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<Option<T>> {
-        let start = Instant::now();
-        loop {
-            if let Some(found) = look() {
-                return Ok(Some(found));
-            }
-            if start.elapsed() > limit {
-                return Ok(None);
-            }
-            self.check_alive()?;
-            (self.tick)(start.elapsed())?;
-            sleep(GLANCE);
-        }
-    }
-
-    fn check_alive(&mut self) -> Result<()> {
-        let folder = self.folder.path();
-        for daemon in &mut self.daemons {
-            if let Some(status) = daemon.try_wait()? {
-                let (binary, shown) = (daemon.binary(), folder.display());
-                bail!("{binary} has ended ({status})\nnext: tail {shown}/{binary}.out {shown}/{binary}.log");
-            }
-        }
-        Ok(())
     }
 
     /// Leaves the folder where it is when this value goes, for its logs.

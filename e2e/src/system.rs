@@ -17,8 +17,8 @@ const NEEDS: [(&str, &str); 6] = [
 /// Installs the missing packages, or says what to type.
 pub(crate) fn install_missing() -> Result<()> {
     ensure!(
-        succeeds("python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'"),
-        "python3 is missing or older than 3.10\nnext: install Python 3.10 or later as `python3`"
+        succeeds("python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'"),
+        "python3 is missing or older than 3.11, which Nova 34 needs\nnext: install Python 3.11 or later as `python3`"
     );
     let missing: Vec<&str> =
         NEEDS.iter().filter(|(trial, _)| !succeeds(trial)).map(|(_, package)| *package).collect();
