@@ -21,6 +21,8 @@
 //!
 //! It is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). Linux 5.9 or later.
 
+#[doc(hidden)]
+pub mod attribute;
 mod board;
 mod evidence;
 pub mod format;
