@@ -104,12 +104,14 @@ impl Setup {
         self.home().join("log")
     }
 
-    /// Where a stage looks for programs: in the virtual environment, among what we have built, then where the caller does.
-    pub(crate) fn search_path(&self) -> Result<OsString> {
-        let own = [self.home().join("venv/bin"), self.target.join("debug")];
-        let inherited = env::var_os("PATH").unwrap_or_default();
-        env::join_paths(own.into_iter().chain(env::split_paths(&inherited)))
-            .context("PATH cannot be extended")
+    /// What a stage puts in front of `PATH`: the programs of the virtual environment, and what we have built.
+    ///
+    /// # Errors
+    ///
+    /// When a colon is in the path of the workspace.
+    pub fn search_path(&self) -> Result<OsString> {
+        let folders = [self.home().join("venv/bin"), self.target.join("debug")];
+        env::join_paths(folders).context("the path of the workspace contains a colon")
     }
 
     /// Puts databases and nova.conf into an empty folder.

@@ -55,7 +55,7 @@ impl Stage {
             .tempdir_in("/tmp")
             .context("cannot make a private folder in /tmp")?;
         setup.furnish(folder.path())?;
-        Ok(Self { daemons: Vec::new(), folder, path: setup.search_path()?, tick: |_| Ok(()) })
+        Ok(Self { daemons: Vec::new(), folder, path: search_path(setup)?, tick: |_| Ok(()) })
     }
 
     /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits; its error ends the waiting.
@@ -225,4 +225,12 @@ impl Drop for Stage {
         // All at once; the fields then wait for each.
         self.daemons.iter_mut().for_each(Daemon::begin_stop);
     }
+}
+
+/// Programs of the setup come first, then the caller's.
+fn search_path(setup: &Setup) -> Result<OsString> {
+    let mut path = setup.search_path()?;
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    Ok(path)
 }

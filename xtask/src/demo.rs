@@ -48,7 +48,7 @@ fn start(story: &mut Story, setup: &Setup, tcp: &str) -> Result<()> {
     let folder = stage.folder().display().to_string();
     stage.listen()?;
     println!("$ cd {folder}");
-    println!("$ export HEALTHBOARD_RUNTIME_DIR=$PWD/run PATH={}:$PATH", setup.program("").display());
+    println!("$ export HEALTHBOARD_RUNTIME_DIR=$PWD/run PATH={}:$PATH", setup.search_path()?.display());
     story.run("tail -n 2 nova.conf", &["[healthcheck]"])?;
     let uris = format!("{},tcp://{tcp}", story.stage.uri(CONDUCTOR));
     println!("$ HEALTHBOARD_URI={uris} healthboard-run {CONDUCTOR} --config-file nova.conf &");
