@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
 use crate::terminal::bad;
@@ -31,6 +31,7 @@ const RUFF: [(&str, &[&str], &str); 2] = [
 /// Makes all checks; fails if one does.
 pub(crate) fn run() -> Result<()> {
     let setup = Setup::prepare_tools()?;
+    install_components()?;
     let ruff = setup.program("ruff");
     let mut failed = Vec::new();
     let cargo = CARGO.map(|(name, arguments, repair)| {
@@ -53,4 +54,24 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     if failed.is_empty() { Ok(()) } else { bail!("these checks failed: {}", failed.join(", ")) }
+}
+
+/// A toolchain of rustup's minimal profile has neither rustfmt nor clippy.
+fn install_components() -> Result<()> {
+    let has = |tool: &str| {
+        Command::new(env!("CARGO"))
+            .args([tool, "--version"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if has("fmt") && has("clippy") {
+        return Ok(());
+    }
+    let line = ["component", "add", "rustfmt", "clippy"];
+    let status = Command::new("rustup").args(line).status();
+    ensure!(
+        status.is_ok_and(|status| status.success()),
+        "rustfmt or clippy is missing\nnext: rustup component add rustfmt clippy, or install the packages of your distribution"
+    );
+    Ok(())
 }
