@@ -2,58 +2,48 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use healthboard_e2e::{Setup, Step};
 
 use crate::terminal::bad;
 
-/// The checks that cargo makes, as one would type them, and what repairs them.
-const CARGO: [(&str, &[&str], &str); 3] = [
-    ("fmt", &["fmt", "--all", "--check"], "cargo fmt --all"),
-    (
-        "clippy",
-        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        "cargo clippy --workspace --fix",
-    ),
-    (
-        "doc",
-        &["doc", "--workspace", "--no-deps", "--document-private-items"],
-        "cargo doc --workspace --no-deps",
-    ),
-];
+/// A check as one would type it, and what repairs what it finds.
+struct Check {
+    line: &'static [&'static str],
+    repair: &'static str,
+}
 
-/// The checks that ruff makes in `python/`.
-const RUFF: [(&str, &[&str], &str); 2] = [
-    ("ruff check", &["check", "python"], "ruff check --fix python"),
-    ("ruff format", &["format", "--check", "python"], "ruff format python"),
+const CHECKS: [Check; 5] = [
+    Check { line: &["cargo", "fmt", "--all", "--check"], repair: "cargo fmt --all" },
+    Check {
+        line: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        repair: "cargo clippy --workspace --all-targets --fix",
+    },
+    Check { line: &["cargo", "doc", "--workspace", "--no-deps"], repair: "cargo doc --workspace --no-deps" },
+    Check { line: &["ruff", "check", "python"], repair: "ruff check --fix python" },
+    Check { line: &["ruff", "format", "--check", "python"], repair: "ruff format python" },
 ];
 
 /// Makes all checks; fails if one does.
 pub(crate) fn run() -> Result<()> {
     let setup = Setup::prepare_tools()?;
     install_components()?;
-    let ruff = setup.program("ruff");
     let mut failed = Vec::new();
-    let cargo = CARGO.map(|(name, arguments, repair)| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
-        (name, command, repair)
-    });
-    let ruff = RUFF.map(|(name, arguments, repair)| {
-        let mut command = Command::new(&ruff);
-        command.args(arguments);
-        (name, command, repair)
-    });
-    for (name, mut command, repair) in cargo.into_iter().chain(ruff) {
+    for Check { line, repair } in CHECKS {
+        let name = line[..2].join(" ");
+        let program = if line[0] == "cargo" { env!("CARGO").into() } else { setup.program(line[0]) };
+        let mut command = Command::new(program);
+        command.args(&line[1..]).current_dir(setup.workspace()).env("RUSTDOCFLAGS", "-D warnings");
         let mut step = Step::begin(&format!("lint {name}"), &setup.logs())?;
-        if step.run(command.current_dir(setup.workspace())).is_err() {
+        if step.run(&mut command).is_err() {
             eprintln!("\n{}\n{} {name} is not content\nnext: {repair}", step.text(), bad("error:"));
             failed.push(name);
         } else {
             step.end();
         }
     }
-    if failed.is_empty() { Ok(()) } else { bail!("these checks failed: {}", failed.join(", ")) }
+    ensure!(failed.is_empty(), "these checks failed: {}", failed.join(", "));
+    Ok(())
 }
 
 /// A toolchain of rustup's minimal profile has neither rustfmt nor clippy.
