@@ -43,6 +43,6 @@ pub use indicator::{Indicator, LazyIndicator, Operation};
 pub use policy::{Impact, Policy};
 pub use process::{Keeper, Notice, drain, goodbye, start, tick};
 pub use report::{Detail, Processes, Report, State, Status};
-pub use scrub::scrub;
+pub use scrub::{printable, scrub};
 pub use settings::{ErrorDetail, SettingError, Settings, Uri};
 pub use verdict::{PROGRESS, judge, state, status};

@@ -51,7 +51,7 @@ pub(crate) fn word(text: &str, max_bytes: usize) -> String {
 }
 
 /// `text` in one line, without anything a terminal, a browser or a log would act upon.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     one_line(&visible(text)).into_owned()
 }
 

@@ -1,0 +1,85 @@
+//! What was typed.
+
+use crate::source::Source;
+use healthboard::Uri;
+use lexopt::prelude::*;
+use std::time::Duration;
+
+const HELP: &str = "\
+Asks a service how it is.
+
+Usage: healthboard check [OPTIONS] URI      one line and an exit code
+       healthboard show [OPTIONS] URI...    a table for people
+
+URI is the service's `uri` in [healthcheck]: tcp://127.0.0.1:8099, unix:///run/nova/nova-api.sock
+
+Options:
+      --boards DIR       read the boards in DIR when no endpoint answers; URI may be left out then
+  -t, --timeout SECONDS  for everything together (default 10)
+      --json             check: the answer as JSON
+      --nagios           check: with performance data
+      --docker           check: exit code 0 for OK and DEGRADED, 1 for everything else
+  -h, --help
+  -V, --version
+
+Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer or wrong usage. `show`: the highest of all.
+";
+
+pub(crate) enum Command {
+    Print(&'static str),
+    Check(Source, Style),
+    Show(Source),
+}
+
+/// How `check` says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Line,
+    Nagios,
+    Json,
+}
+
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut command = None;
+    let mut source = Source { uris: Vec::new(), boards: None, timeout: Duration::from_secs(10) };
+    let mut style = Style::Line;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Print(HELP)),
+            Short('V') | Long("version") => {
+                return Ok(Command::Print(concat!("healthboard ", env!("CARGO_PKG_VERSION"), "\n")));
+            }
+            Short('t') | Long("timeout") => source.timeout = parser.value()?.parse_with(timeout)?,
+            Long("boards") => source.boards = Some(parser.value()?.into()),
+            Long("json") => style = Style::Json,
+            Long("nagios") => style = Style::Nagios,
+            // `main` sees to its exit code.
+            Long("docker") => {}
+            Value(value) if command.is_none() => command = Some(value.string()?),
+            Value(value) => source.uris.push(value.parse_with(uri)?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    if source.uris.is_empty() && source.boards.is_none() && command.is_some() {
+        return Err("found no URI, expected tcp://… or unix://…".into());
+    }
+    match command.as_deref() {
+        Some("check") if source.uris.len() > 1 => {
+            Err("found several URIs, `check` takes one; `show` takes more".into())
+        }
+        Some("check") => Ok(Command::Check(source, style)),
+        Some("show") => Ok(Command::Show(source)),
+        Some(other) => Err(format!("found command `{other}`, expected `check` or `show`").into()),
+        None => Err("found no command, expected `check` or `show`".into()),
+    }
+}
+
+fn uri(text: &str) -> Result<Uri, String> {
+    text.parse().map_err(|expected| format!("expected {expected}"))
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let usual = |timeout: &Duration| !timeout.is_zero() && *timeout <= Duration::from_secs(86_400);
+    seconds.filter(usual).ok_or_else(|| "expected seconds, more than 0 and at most 86400".to_owned())
+}

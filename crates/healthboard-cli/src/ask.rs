@@ -1,0 +1,126 @@
+//! One request to an endpoint, over before the deadline whatever the other side does.
+
+use crate::source::Heard;
+use healthboard::Uri;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+/// 1.0, so that the answer comes in one piece and ends with the connection.
+const REQUEST: &[u8] =
+    b"GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: healthboard\r\n\r\n";
+
+/// A report of some ten thousand indicators.
+const LONGEST: usize = 4 << 20;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    Connect(io::Error),
+    Talk(io::Error),
+    TimedOut,
+    TooLong,
+    CutOff { found: usize, expected: usize },
+    NotHttp,
+    NotAReport { code: u16, why: serde_json::Error },
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAnswer::Connect(why) => write!(f, "cannot connect: {why}"),
+            NoAnswer::Talk(why) => write!(f, "connection lost: {why}"),
+            NoAnswer::TimedOut => f.write_str("timed out"),
+            NoAnswer::TooLong => write!(f, "found more than {LONGEST} bytes"),
+            NoAnswer::CutOff { found, expected } => write!(f, "found {found} bytes, expected {expected}"),
+            NoAnswer::NotHttp => f.write_str("found something else than HTTP"),
+            NoAnswer::NotAReport { code, why } => {
+                write!(f, "found HTTP status {code} without a report: {why}")
+            }
+        }
+    }
+}
+
+impl From<io::Error> for NoAnswer {
+    fn from(why: io::Error) -> NoAnswer {
+        // The last is what a `connect` says whose time is over.
+        let over = matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            || why.raw_os_error() == Some(libc::EINPROGRESS);
+        if over { NoAnswer::TimedOut } else { NoAnswer::Talk(why) }
+    }
+}
+
+pub(crate) fn ask(uri: &Uri, deadline: Instant) -> Result<Heard, NoAnswer> {
+    let mut socket = connect(uri, deadline)?;
+    socket.set_write_timeout(Some(left(deadline)?))?;
+    socket.write_all(REQUEST)?;
+    let mut received = Vec::with_capacity(8 << 10);
+    let mut chunk = [0; 8 << 10];
+    loop {
+        socket.set_read_timeout(Some(left(deadline)?))?;
+        match socket.read(&mut chunk) {
+            Ok(0) => return finish(&received),
+            Ok(n) => received.extend_from_slice(&chunk[..n]),
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            Err(why) => return Err(why.into()),
+        }
+        if received.len() > LONGEST {
+            return Err(NoAnswer::TooLong);
+        }
+    }
+}
+
+/// The send timeout limits `connect` as well: for TCP, and for a unix socket whose backlog is full.
+fn connect(uri: &Uri, deadline: Instant) -> Result<Socket, NoAnswer> {
+    let addresses: Vec<(Domain, SockAddr)> = match uri {
+        Uri::Unix(path) => vec![(Domain::UNIX, SockAddr::unix(path).map_err(NoAnswer::Connect)?)],
+        tcp => tcp.addresses().into_iter().map(|ip| (Domain::for_address(ip), ip.into())).collect(),
+    };
+    let mut last = NoAnswer::TimedOut;
+    for (domain, address) in addresses {
+        let attempt = || -> io::Result<Socket> {
+            let socket = Socket::new(domain, Type::STREAM, None)?;
+            socket.set_write_timeout(Some(left(deadline)?))?;
+            socket.connect(&address)?;
+            Ok(socket)
+        };
+        match attempt() {
+            Ok(socket) => return Ok(socket),
+            Err(why) => {
+                last = match NoAnswer::from(why) {
+                    NoAnswer::Talk(why) => NoAnswer::Connect(why),
+                    other => other,
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn finish(received: &[u8]) -> Result<Heard, NoAnswer> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut headers);
+    let head = match response.parse(received) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(NoAnswer::Talk(ErrorKind::UnexpectedEof.into())),
+        Err(_) => return Err(NoAnswer::NotHttp),
+    };
+    let code = response.code.unwrap_or_default();
+    let body = &received[head..];
+    let stated = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let stated = stated.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
+    if let Some(expected) = stated.filter(|expected| body.len() < *expected) {
+        return Err(NoAnswer::CutOff { found: body.len(), expected });
+    }
+    let body = String::from_utf8_lossy(body).into_owned();
+    match healthboard::format::parse(&body) {
+        Ok(answer) => Ok(Heard { answer, body }),
+        Err(why) => Err(NoAnswer::NotAReport { code, why }),
+    }
+}

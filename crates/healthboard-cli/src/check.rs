@@ -1,0 +1,54 @@
+//! `healthboard check`: one line for a program, and an exit code.
+
+use crate::arguments::Style;
+use crate::source::{Heard, Source, Unheard};
+use crate::{UNKNOWN, exit_code, print};
+use healthboard::format::Answer;
+use healthboard::{Impact, printable};
+
+/// The exit code.
+pub(crate) fn run(source: &Source, style: Style) -> u8 {
+    // Exactly one, since there is one URI at most.
+    source.ask().iter().map(|answer| say(answer, style)).max().unwrap_or(UNKNOWN)
+}
+
+fn say(answer: &Result<Heard, Unheard>, style: Style) -> u8 {
+    match answer {
+        Ok(heard) => {
+            match style {
+                Style::Line => print(&(line(&heard.answer) + "\n")),
+                Style::Nagios => print(&nagios(&heard.answer)),
+                Style::Json => print(&heard.body),
+            }
+            exit_code(heard.answer.status)
+        }
+        Err(unheard) => {
+            match style {
+                Style::Json => eprintln!("error: {unheard}"),
+                _ => print(&format!("UNKNOWN: {unheard}\n")),
+            }
+            if let Some(hint) = unheard.hint() {
+                eprintln!("hint: {hint}");
+            }
+            UNKNOWN
+        }
+    }
+}
+
+/// `nova-api OK`, `nova-api FAULT: database: …`. What came over a socket is made harmless once more.
+fn line(answer: &Answer) -> String {
+    let message = if answer.message.is_empty() { "" } else { ": " };
+    printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
+}
+
+/// With performance data: processes, and of each indicator the failures in a row; one is worth a warning.
+fn nagios(answer: &Answer) -> String {
+    let processes = answer.processes;
+    let mut line = line(answer).replace('|', "/");
+    line += &format!(" | alive={} hung={};0 dead={};0", processes.alive, processes.hung, processes.dead);
+    for (name, detail) in &answer.details {
+        let warn = if detail.impact == Impact::Informational { "" } else { ";0" };
+        line += &format!(" '{}'={}{warn}", printable(name).replace(['\'', '=', '|'], "_"), detail.failures);
+    }
+    line + "\n"
+}

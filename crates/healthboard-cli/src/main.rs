@@ -1,0 +1,55 @@
+//! The command `healthboard`: asks a service how it is, over its endpoint or from its boards.
+//!
+//! What was asked for goes to stdout, advice to stderr. It is started every few seconds by whoever watches, so it does
+//! little before the first byte is sent: no runtime, no threads, no configuration.
+
+#![allow(clippy::print_stderr, reason = "this is what a command does")]
+
+mod arguments;
+mod ask;
+mod check;
+mod show;
+mod source;
+
+use arguments::Command;
+use healthboard::Status;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// No answer, or not used as it should be.
+const UNKNOWN: u8 = 3;
+
+fn main() -> ExitCode {
+    // Before anything can go wrong: docker takes any other code than 0 and 1 for a mistake of its own.
+    let docker = std::env::args_os().any(|argument| argument == "--docker");
+    let code = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(Command::Print(text)) => {
+            print(text);
+            0
+        }
+        Ok(Command::Check(source, style)) => check::run(&source, style),
+        Ok(Command::Show(source)) => show::run(&source),
+        Err(error) => {
+            eprintln!("error: {error}");
+            eprintln!("hint: `healthboard --help` says how it is used");
+            UNKNOWN
+        }
+    };
+    let unhealthy = code > exit_code(Status::Degraded);
+    ExitCode::from(if docker { unhealthy.into() } else { code })
+}
+
+/// The convention of Nagios, which others follow.
+fn exit_code(status: Status) -> u8 {
+    match status {
+        Status::Ok => 0,
+        Status::Degraded => 1,
+        Status::Fault => 2,
+    }
+}
+
+/// Nobody left to read it is no reason to fail: the exit code is the answer.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

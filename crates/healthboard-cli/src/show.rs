@@ -1,0 +1,103 @@
+//! `healthboard show`: everything, for people.
+
+use crate::source::{Heard, Source, Unheard};
+use crate::{UNKNOWN, exit_code, print};
+use healthboard::format::{Answer, AnswerDetail};
+use std::time::Duration;
+
+const HEAD: [&str; 9] = [
+    "INDICATOR",
+    "STATUS",
+    "STATE",
+    "IMPACT",
+    "LAST SUCCESS",
+    "LAST FAILURE",
+    "FAILURES",
+    "IN FLIGHT",
+    "ERROR",
+];
+
+type Row = [String; HEAD.len()];
+
+/// The highest exit code of all.
+pub(crate) fn run(source: &Source) -> u8 {
+    let answers = source.ask();
+    let texts: Vec<String> = answers.iter().map(text).collect();
+    print(&texts.join("\n"));
+    for hint in answers.iter().filter_map(|answer| answer.as_ref().err()?.hint()) {
+        eprintln!("hint: {hint}");
+    }
+    answers
+        .iter()
+        .map(|a| a.as_ref().map_or(UNKNOWN, |heard| exit_code(heard.answer.status)))
+        .max()
+        .unwrap_or(UNKNOWN)
+}
+
+fn text(answer: &Result<Heard, Unheard>) -> String {
+    match answer {
+        Ok(heard) => table(&heard.answer),
+        Err(unheard) => format!("UNKNOWN: {unheard}\n"),
+    }
+}
+
+fn table(answer: &Answer) -> String {
+    let processes = answer.processes;
+    let mut text = format!("{}: {}\n", answer.service, answer.status.name());
+    for reason in answer.message.split("; ").filter(|reason| !reason.is_empty()) {
+        text += &format!("  {reason}\n");
+    }
+    text +=
+        &format!("  processes: {} alive, {} hung, {} dead", processes.alive, processes.hung, processes.dead);
+    text += &processes.serving.map_or(String::new(), |pid| format!("; {pid} serves the endpoint"));
+    if answer.exhausted > 0 {
+        text += &format!("\n  {} indicators found no room on the board", answer.exhausted);
+    }
+    text += "\n";
+    if !answer.details.is_empty() {
+        text += "\n";
+        text += &aligned(answer.details.iter().map(|(name, detail)| row(answer, name, detail)).collect());
+    }
+    // What came over a socket must not act upon the terminal.
+    text.lines().map(|line| healthboard::printable(line) + "\n").collect()
+}
+
+fn row(answer: &Answer, name: &str, detail: &AnswerDetail) -> Row {
+    let ago =
+        |time: &Option<String>| time.as_deref().map_or("never".to_owned(), |time| age(&answer.time, time));
+    [
+        name.to_owned(),
+        detail.status.name().to_owned(),
+        detail.state.name().to_owned(),
+        detail.impact.name().to_owned(),
+        ago(&detail.last_success),
+        ago(&detail.last_failure),
+        detail.failures.to_string(),
+        detail.in_flight.to_string(),
+        detail.error.clone().unwrap_or_default(),
+    ]
+}
+
+/// How long before the report; the time itself where that cannot be told.
+fn age(now: &str, then: &str) -> String {
+    let parse = |time| humantime::parse_rfc3339(time).ok();
+    let age =
+        parse(now).zip(parse(then)).map(|(now, then)| now.duration_since(then).unwrap_or(Duration::ZERO));
+    match age.map(|age| age.as_secs()) {
+        Some(s @ 0..120) => format!("{s} s ago"),
+        Some(s @ 120..7200) => format!("{} min ago", s / 60),
+        Some(s) => format!("{} h ago", s / 3600),
+        None => then.to_owned(),
+    }
+}
+
+fn aligned(mut rows: Vec<Row>) -> String {
+    rows.insert(0, HEAD.map(str::to_owned));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |row: &Row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}

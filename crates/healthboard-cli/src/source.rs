@@ -1,0 +1,88 @@
+//! Where an answer comes from: the endpoints, else the boards.
+
+use crate::ask::{self, NoAnswer};
+use healthboard::format::Answer;
+use healthboard::{Directory, Uri};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+use std::{error, fmt, io};
+
+pub(crate) struct Source {
+    pub(crate) uris: Vec<Uri>,
+    pub(crate) boards: Option<PathBuf>,
+    pub(crate) timeout: Duration,
+}
+
+/// An answer, and the very text it was read from.
+pub(crate) struct Heard {
+    pub(crate) answer: Answer,
+    pub(crate) body: String,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(crate) enum Unheard {
+    Endpoint(Uri, NoAnswer),
+    Boards(PathBuf, io::Error),
+}
+
+impl Source {
+    /// What every endpoint says; where none of them answers, what the boards say.
+    pub(crate) fn ask(&self) -> Vec<Result<Heard, Unheard>> {
+        let deadline = Instant::now() + self.timeout;
+        let ask = |uri: &Uri| ask::ask(uri, deadline).map_err(|why| Unheard::Endpoint(uri.clone(), why));
+        let answers: Vec<_> = self.uris.iter().map(ask).collect();
+        let Some(directory) = self.boards.as_deref().filter(|_| answers.iter().all(Result::is_err)) else {
+            return answers;
+        };
+        for unheard in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            eprintln!("hint: {unheard}; reading the boards in {}", directory.display());
+        }
+        vec![read_boards(directory).map_err(|why| Unheard::Boards(directory.to_owned(), why))]
+    }
+}
+
+fn read_boards(path: &Path) -> io::Result<Heard> {
+    let mut directory = Directory::new(path);
+    let processes = directory.read()?;
+    for refused in directory.refused() {
+        eprintln!("hint: {refused}");
+    }
+    if processes.is_empty() {
+        // To the service that is starting this is OK; to somebody who asks about it, it is no answer.
+        return Err(io::Error::new(io::ErrorKind::NotFound, "found no board of any process there"));
+    }
+    let service = path.file_name().unwrap_or_default().to_string_lossy();
+    let report = healthboard::judge(&service, &processes, healthboard::now_ns(), SystemTime::now());
+    let body = healthboard::format::json(&report);
+    Ok(Heard { answer: healthboard::format::parse(&body)?, body })
+}
+
+impl Unheard {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let (Unheard::Endpoint(_, NoAnswer::Connect(why)) | Unheard::Boards(_, why)) = self else {
+            return None;
+        };
+        match why.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                Some("is the service running, with `uri` in its [healthcheck] set to this?")
+            }
+            io::ErrorKind::PermissionDenied => Some(
+                "this user may not: see `socket_mode` in the service's [healthcheck], and the group of the path",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unheard::Endpoint(uri, why) => write!(f, "no answer from {uri}: {why}"),
+            Unheard::Boards(path, why) => write!(f, "cannot read the boards in `{}`: {why}", path.display()),
+        }
+    }
+}
+
+impl error::Error for Unheard {}

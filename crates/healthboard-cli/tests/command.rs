@@ -1,0 +1,262 @@
+//! What the command says and with which exit code, against a small HTTP server and against boards. `BLESS=1` writes the
+//! files in `tests/golden` anew.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+const OK: &str = r#"{"status":"OK","service":"nova-api","time":"2026-11-22T11:40:02Z","processes":{"alive":2,"hung":0,"dead":0,"serving":4711},"details":{"database":{"status":"OK","state":"passing","impact":"critical","last_success":"2026-11-22T11:40:00Z","failures":0,"in_flight":0,"ttl":300}}}"#;
+
+const DEGRADED: &str = r#"{"status":"DEGRADED","message":"message_bus: ConnectionRefusedError, 3 failures in 12 s, last success 14 s ago; process 7 died 3 s ago without saying goodbye","service":"nova-compute","time":"2026-11-22T11:40:02Z","processes":{"alive":1,"hung":0,"dead":1},"exhausted":2,"new_member":{"is":"passed over"},"details":{"image":{"status":"OK","state":"failing","impact":"informational","last_failure":"2026-11-22T09:30:00Z","failures":12,"in_flight":0,"error":"Timeout | 5","ttl":60},"message_bus":{"status":"DEGRADED","state":"transient","impact":"critical","last_success":"2026-11-22T11:39:48Z","last_failure":"2026-11-22T11:40:01Z","failures":3,"in_flight":1,"error":"ConnectionRefusedError","ttl":60}}}"#;
+
+const FAULT: &str = r#"{"status":"FAULT","message":"database: no such | table\u001b[31m","service":"nova-api","time":"2026-11-22T11:40:02Z","processes":{"alive":2,"hung":0,"dead":0},"details":{}}"#;
+
+fn healthboard(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_healthboard")).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Answers every connection with these bytes, for as long as the tests run.
+fn serve(answer: impl Into<Vec<u8>>) -> String {
+    let (answer, listener) = (answer.into(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let uri = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 1024];
+            let n = stream.read(&mut request).unwrap();
+            assert!(
+                request[..n]
+                    .starts_with(b"GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n")
+            );
+            let _ = stream.write_all(&answer);
+        }
+    });
+    uri
+}
+
+fn http(code: u16, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[track_caller]
+fn assert_golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(found, expected, "{name} differs; run with BLESS=1 if that is meant");
+}
+
+#[test]
+fn every_status_has_its_line_and_its_exit_codes() {
+    for (name, http_code, body, expected, docker) in
+        [("ok", 200, OK, 0, 0), ("degraded", 200, DEGRADED, 1, 0), ("fault", 503, FAULT, 2, 1)]
+    {
+        let uri = serve(http(http_code, body));
+        let plain = healthboard(&["check", &uri]);
+        let nagios = healthboard(&["check", "--nagios", &uri]);
+        let show = healthboard(&["show", &uri]);
+        assert_golden(&format!("{name}.check"), &stdout(&plain));
+        assert_golden(&format!("{name}.nagios"), &stdout(&nagios));
+        assert_golden(&format!("{name}.show"), &stdout(&show));
+        assert_eq!([code(&plain), code(&nagios), code(&show)], [expected; 3], "{name}");
+
+        let json = healthboard(&["check", &uri, "--json"]);
+        assert_eq!((stdout(&json).as_str(), code(&json)), (body, expected));
+        assert_eq!(code(&healthboard(&["check", "--docker", &uri])), docker);
+        assert_eq!(stderr(&plain) + &stderr(&nagios) + &stderr(&show) + &stderr(&json), "");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    assert_golden("help", &stdout(&healthboard(&["--help"])));
+    assert!(stdout(&healthboard(&["check", "-V"])).starts_with("healthboard 0."));
+    assert_eq!(code(&healthboard(&["-h"])), 0);
+}
+
+#[test]
+fn wrong_usage_says_what_is_right() {
+    for (arguments, expected) in [
+        (&[][..], "found no command, expected `check` or `show`"),
+        (&["probe"], "found no URI"),
+        (&["probe", "unix:///a"], "found command `probe`, expected `check` or `show`"),
+        (&["check"], "found no URI, expected tcp://… or unix://…"),
+        (&["check", "unix:///a", "unix:///b"], "found several URIs"),
+        (&["check", "http://x"], "expected `tcp://ADDRESS:PORT` or `unix:///PATH`"),
+        (&["check", "tcp://127.0.0.1:0"], "expected a port from 1 to 65535"),
+        (&["check", "--timeout", "0", "unix:///a"], "expected seconds, more than 0"),
+        (&["check", "--timeout=nan", "unix:///a"], "expected seconds, more than 0"),
+        (&["check", "--verbose", "unix:///a"], "invalid option '--verbose'"),
+        (&["check", "unix:///a", "--boards"], "missing argument for option '--boards'"),
+    ] {
+        let output = healthboard(arguments);
+        assert_eq!((code(&output), stdout(&output).as_str()), (3, ""), "{arguments:?}");
+        let stderr = stderr(&output);
+        assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{arguments:?}: {stderr}");
+        assert!(stderr.ends_with("\nhint: `healthboard --help` says how it is used\n"));
+    }
+    assert_eq!(code(&healthboard(&["check", "--docker"])), 1, "docker knows no other");
+}
+
+#[test]
+fn no_answer_is_unknown_with_a_hint() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = healthboard(&["check", &format!("tcp://{closed}")]);
+    assert_eq!(code(&output), 3);
+    let expected = format!(
+        "UNKNOWN: no answer from tcp://{closed}: cannot connect: Connection refused (os error 111)\n"
+    );
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(
+        stderr(&output),
+        "hint: is the service running, with `uri` in its [healthcheck] set to this?\n"
+    );
+    assert_eq!(code(&healthboard(&["check", "--docker", "unix:///nowhere"])), 1);
+    let json = healthboard(&["check", "--json", "unix:///nowhere"]);
+    assert_eq!((stdout(&json).as_str(), code(&json)), ("", 3));
+    assert!(stderr(&json).starts_with("error: no answer from unix:///nowhere: cannot connect: No such file"));
+}
+
+#[test]
+fn what_is_no_report_is_unknown() {
+    for (answer, expected) in [
+        ("", "connection lost: unexpected end of file"),
+        ("HTTP/1.1 200 OK\r\nX: ", "connection lost: unexpected end of file"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "found something else than HTTP"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "found 2 bytes, expected 50"),
+        (&http(404, "not found"), "found HTTP status 404 without a report"),
+        (&http(200, "{\"status\":\"pass\"}"), "found HTTP status 200 without a report"),
+    ] {
+        let output = healthboard(&["check", &serve(answer)]);
+        assert_eq!(code(&output), 3, "{answer:?}");
+        assert!(stdout(&output).contains(expected), "{answer:?}: {}", stdout(&output));
+    }
+    let flood = healthboard(&["check", &serve(vec![b'x'; 5 << 20])]);
+    assert!(stdout(&flood).contains("found more than 4194304 bytes"), "{}", stdout(&flood));
+}
+
+#[test]
+fn the_timeout_is_for_everything_together() {
+    // One that never answers, one that answers a byte at a time, one whose backlog is full.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dripping = TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let full = directory.path().join("full.sock");
+    let listener = UnixListener::bind(&full).unwrap();
+    let drip = format!("tcp://{}", dripping.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in dripping.incoming().flatten() {
+            while stream.write_all(b"H").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    let filling = fill_backlog(&full);
+    for uri in [format!("tcp://{}", silent.local_addr().unwrap()), drip, format!("unix://{}", full.display())]
+    {
+        let started = Instant::now();
+        let output = healthboard(&["check", "--timeout", "0.3", &uri]);
+        let took = started.elapsed();
+        assert_eq!(stdout(&output), format!("UNKNOWN: no answer from {uri}: timed out\n"));
+        assert_eq!(code(&output), 3);
+        assert!((250..2000).contains(&took.as_millis()), "{uri}: {took:?}");
+    }
+    drop((filling, listener));
+}
+
+/// Connects until nobody can any more, and keeps the connections.
+fn fill_backlog(path: &Path) -> Vec<socket2::Socket> {
+    let address = socket2::SockAddr::unix(path).unwrap();
+    let connect = |_| {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&address).ok().map(|()| socket)
+    };
+    (0..100_000).map_while(connect).collect()
+}
+
+#[test]
+fn several_services_are_shown_and_the_worst_decides() {
+    let (ok, degraded) = (serve(http(200, OK)), serve(http(200, DEGRADED)));
+    let both = healthboard(&["show", &ok, &degraded]);
+    assert_eq!(code(&both), 1);
+    assert!(stdout(&both).contains("nova-api: OK\n") && stdout(&both).contains("\nnova-compute: DEGRADED\n"));
+    let missing = healthboard(&["show", &ok, "unix:///nowhere"]);
+    assert_eq!(code(&missing), 3);
+    assert!(stdout(&missing).contains("\nUNKNOWN: no answer from unix:///nowhere: "));
+}
+
+#[test]
+fn boards_are_read_when_no_endpoint_answers() {
+    let runtime = tempfile::tempdir().unwrap();
+    let mut settings = healthboard::Settings::new("a-service");
+    settings.set("uri", "unix:///never/bound").unwrap();
+    settings.runtime_dir = Some(runtime.path().to_owned());
+    assert!(healthboard::start(settings, |_| ()));
+    healthboard::tick();
+    healthboard::Indicator::register("database", healthboard::Policy::DEFAULT).record_fail("Gone", "", "");
+
+    let boards = runtime.path().join("a-service");
+    let boards = boards.to_str().unwrap();
+    let output = healthboard(&["check", "unix:///nowhere", "--boards", boards]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        stdout(&output).starts_with("a-service DEGRADED: database: Gone, 1 failure in "),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stderr(&output).starts_with("hint: no answer from unix:///nowhere: "), "{}", stderr(&output));
+    let output = healthboard(&["show", "--boards", boards]);
+    assert!(
+        stdout(&output).contains("  database   DEGRADED  transient  critical  never "),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!((code(&output), stderr(&output).as_str()), (1, ""));
+
+    let answers = healthboard(&["check", &serve(http(200, OK)), "--boards", boards]);
+    assert_eq!((stdout(&answers).as_str(), code(&answers)), ("nova-api OK\n", 0));
+}
+
+#[test]
+fn no_boards_are_no_good_news() {
+    let empty = tempfile::tempdir().unwrap();
+    for boards in [empty.path(), Path::new("/nowhere")] {
+        let output = healthboard(&["check", "--boards", boards.to_str().unwrap()]);
+        assert_eq!(code(&output), 3);
+        assert!(stdout(&output).starts_with("UNKNOWN: cannot read the boards in `"), "{}", stdout(&output));
+        assert!(stdout(&output).ends_with("`: found no board of any process there\n"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_closed_stdout_does_not_change_the_exit_code() {
+    let uri = serve(http(200, DEGRADED));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_healthboard"))
+        .args(["check", &uri])
+        .stdout(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+}
