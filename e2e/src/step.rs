@@ -40,7 +40,8 @@ impl Step {
     pub fn run(&mut self, command: &mut Command) -> Result<()> {
         let program = command.get_program().display().to_string();
         let (output, writer) = pipe()?;
-        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        // What goes into a log has no colours.
+        command.env("TERM", "dumb").stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         // The command holds ends of the pipe for writing; what we read ends only after these are closed.
         command.stdout(Stdio::null()).stderr(Stdio::null());
