@@ -1,0 +1,96 @@
+"""`healthcheck`: a decorator and a context manager."""
+
+from __future__ import annotations
+
+from ._native import Indicator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Any, Literal, TypeVar
+
+    from ._native import Operation
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class healthcheck:
+    """Record the outcome of a function's calls, or of a block.
+
+        @healthcheck("database", errors=[OSError])
+        def query(): ...
+
+        with healthcheck("database"):
+            ...
+
+    An exception is a failure and is raised again as it was. With `errors`, only exceptions of these classes
+    are; others say nothing. What is not an `Exception`, a cancelled coroutine for one, says nothing either. A
+    coroutine function is recorded at the end of its coroutine.
+
+    `impact` is "critical", "degrading" or "informational"; `ttl` is how many seconds an outcome counts, 0 for
+    ever. The service's configuration overrides them. Of several that name one indicator the first one's
+    count.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        errors: Iterable[type[BaseException]] | None = None,
+        impact: Literal["critical", "degrading", "informational"] | None = None,
+        ttl: float | None = None,
+    ) -> None:
+        self._indicator = Indicator(name, impact=impact, ttl=ttl)
+        self._errors = None if errors is None else tuple(errors)
+        for error in self._errors or ():
+            if not (isinstance(error, type) and issubclass(error, BaseException)):
+                raise TypeError(f"errors: expected exception classes, found {error!r}")
+        # Which of them ends first does not matter: they are all of one indicator.
+        self._running: list[Operation] = []
+
+    def __call__(self, function: Function) -> Function:
+        import inspect
+
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"expected a function or a coroutine function, found the generator function {function!r}"
+            )
+        if inspect.iscoroutinefunction(function):
+            return _wrap_coroutine_function(self._indicator, self._errors, function)
+        return self._indicator.wrap(function, self._errors)
+
+    def __enter__(self) -> Operation:
+        operation = self._indicator.begin(self._errors)
+        self._running.append(operation)
+        return operation
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._running.pop().__exit__(kind, raised, traceback)
+
+    async def __aenter__(self) -> Operation:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, raised, traceback)
+
+
+def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: Any) -> Any:
+    import functools
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with indicator.begin(errors):
+            return await function(*args, **kwargs)
+
+    return wrapper

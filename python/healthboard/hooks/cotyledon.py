@@ -1,0 +1,22 @@
+"""cotyledon: masters and workers say that they are draining before they stop."""
+
+from __future__ import annotations
+
+from .drains import drain_before
+from .patches import Patches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def _hook_master(module: ModuleType) -> None:
+    _patches.replace(module, "ServiceManager._shutdown", drain_before)
+
+
+def _hook_worker(module: ModuleType) -> None:
+    _patches.replace(module, "ServiceWorker._service_terminate", drain_before)
+
+
+_patches = Patches({"cotyledon._service_manager": _hook_master, "cotyledon._service_worker": _hook_worker})
+install, uninstall = _patches.install, _patches.uninstall

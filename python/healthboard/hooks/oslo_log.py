@@ -1,0 +1,32 @@
+"""What was said before the service configured its logging is logged right after."""
+
+from __future__ import annotations
+
+import functools
+
+from .. import notices
+from .patches import Patches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+
+def _log_after(setup: Any) -> Any:
+    @functools.wraps(setup)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = setup(*args, **kwargs)
+        with notices.swallowed("logging"):
+            notices.log(now=True)
+        return result
+
+    return wrapper
+
+
+def _hook(log: ModuleType) -> None:
+    _patches.replace(log, "setup", _log_after)
+
+
+_patches = Patches({"oslo_log.log": _hook})
+install, uninstall = _patches.install, _patches.uninstall

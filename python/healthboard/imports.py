@@ -1,0 +1,85 @@
+"""Hooks that run right after a module has been imported for the first time."""
+
+from __future__ import annotations
+
+import sys
+
+from . import notices
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    Hook = Callable[[ModuleType], None]
+
+_hooks: dict[str, list[Hook]] = {}
+
+
+def when_imported(name: str, hook: Hook) -> None:
+    """Call `hook` with the module `name`: now if it has been imported, otherwise right after it is.
+
+    A hook that raises is logged; the import is none the worse for it.
+    """
+    if name in sys.modules:
+        _run(hook, sys.modules[name])
+        return
+    _hooks.setdefault(name, []).append(hook)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+def forget(hook: Hook) -> None:
+    """Undo `when_imported` for a hook that has not run."""
+    for name, hooks in list(_hooks.items()):
+        if hook in hooks:
+            hooks.remove(hook)
+        if not hooks:
+            del _hooks[name]
+    if not _hooks and _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+
+
+class _Finder:
+    """Has the finders behind it look for the module, and the loader they find followed by the hooks."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _hooks:
+            return None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None
+
+
+class _Loader:
+    """Stands in for a loader until the module is there; the module itself never sees it."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        for hook in _hooks.pop(module.__name__, []):
+            _run(hook, module)
+
+
+_finder: Any = _Finder()
+
+
+def _run(hook: Hook, module: ModuleType) -> None:
+    with notices.swallowed(f"hook for {module.__name__}"):
+        hook(module)

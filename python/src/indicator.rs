@@ -1,0 +1,142 @@
+//! The classes `Indicator` and `Operation`.
+
+use crate::guard::guarded;
+use crate::{checked, exception, first_use};
+use healthboard::{Impact, Policy};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// A named stand-in for one thing the service needs.
+#[pyclass(frozen, module = "healthboard")]
+pub(crate) struct Indicator {
+    #[pyo3(get)]
+    name: String,
+    inner: healthboard::Indicator,
+}
+
+#[pymethods]
+impl Indicator {
+    #[new]
+    #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None))]
+    fn new(
+        name: String,
+        impact: Option<&str>,
+        ttl: Option<f64>,
+        failure_threshold: Option<u32>,
+        failure_window: Option<f64>,
+        stall_after: Option<f64>,
+    ) -> PyResult<Indicator> {
+        let default = Policy::DEFAULT;
+        let policy = Policy {
+            impact: impact.map_or(Ok(default.impact), impact_named)?,
+            ttl: ttl.map_or(Ok(default.ttl), |seconds| duration("ttl", seconds))?,
+            failure_threshold: failure_threshold.unwrap_or(default.failure_threshold),
+            failure_window: failure_window
+                .map_or(Ok(default.failure_window), |seconds| duration("failure_window", seconds))?,
+            stall_after: stall_after.map_or(Ok(default.stall_after), |seconds| duration("stall_after", seconds))?,
+        };
+        let inner = healthboard::Indicator::register(&name, policy);
+        Ok(Indicator { name, inner })
+    }
+
+    /// An operation succeeded.
+    fn record_ok(&self, py: Python<'_>) {
+        guarded((), || {
+            first_use::look(py);
+            self.inner.record_ok();
+        });
+    }
+
+    /// An operation failed: with an exception, or a class of them, or its name.
+    #[pyo3(signature = (failure, code=None, text=None))]
+    fn record_fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
+        guarded((), || {
+            first_use::look(failure.py());
+            let told = exception::told(failure);
+            self.inner.record_fail(&told.class, code.unwrap_or(&told.code), text.unwrap_or(&told.text));
+        });
+    }
+
+    /// An operation begins.
+    #[pyo3(signature = (judge=None))]
+    fn begin(&self, py: Python<'_>, judge: Option<Py<PyAny>>) -> Operation {
+        let inner = guarded(None, || {
+            first_use::look(py);
+            Some(self.inner.begin())
+        });
+        Operation { inner: Mutex::new(inner), judge }
+    }
+
+    /// This function, with every call recorded.
+    #[pyo3(signature = (function, judge=None))]
+    fn wrap<'py>(&self, function: &Bound<'py, PyAny>, judge: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        checked::Checked::make(self.inner, function, judge)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<healthboard.Indicator {:?}>", self.name)
+    }
+}
+
+/// An operation in flight. Ends once, with the first of its methods or when it is forgotten.
+#[pyclass(frozen, module = "healthboard")]
+pub(crate) struct Operation {
+    inner: Mutex<Option<healthboard::Operation>>,
+    judge: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Operation {
+    /// It ended well.
+    fn ok(&self) {
+        guarded((), || self.take().map_or((), healthboard::Operation::ok));
+    }
+
+    /// It failed.
+    #[pyo3(signature = (failure, code=None, text=None))]
+    fn fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
+        guarded((), || {
+            let Some(operation) = self.take() else { return };
+            let told = exception::told(failure);
+            operation.fail(&told.class, code.unwrap_or(&told.code), text.unwrap_or(&told.text));
+        });
+    }
+
+    /// It ended, and that says nothing.
+    fn end(&self) {
+        guarded((), || drop(self.take()));
+    }
+
+    fn __enter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __exit__(&self, _class: &Bound<'_, PyAny>, raised: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> bool {
+        guarded((), || match self.take() {
+            Some(operation) if raised.is_none() => operation.ok(),
+            Some(operation) => {
+                exception::end(operation, raised, self.judge.as_ref().map(|judge| judge.bind(raised.py())));
+            }
+            None => (),
+        });
+        false
+    }
+}
+
+impl Operation {
+    fn take(&self) -> Option<healthboard::Operation> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn impact_named(name: &str) -> PyResult<Impact> {
+    let expected = "informational, degrading or critical";
+    Impact::from_name(name).ok_or_else(|| PyValueError::new_err(format!("impact: found `{name}`, expected {expected}")))
+}
+
+fn duration(option: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err(format!("{option}: found `{seconds}`, expected seconds, 0 or more")))
+}
