@@ -1,6 +1,8 @@
 //! What the command says and with which exit code, against a small HTTP server and against boards. `BLESS=1` writes the
 //! files in `tests/golden` anew.
 
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;

@@ -1,5 +1,7 @@
 //! What calls of functions with `#[healthcheck]` leave on the board. Each test has an indicator of its own.
 
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
 use healthboard::{Directory, Evidence, Policy, Settings, healthcheck};
 use std::fmt::Display;
 use std::future::Future;

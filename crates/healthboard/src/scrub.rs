@@ -30,7 +30,7 @@ pub fn scrub(text: &str, max_bytes: usize) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while !rest.is_empty() {
-        if let Some((stays, hidden)) = rules::first(rest) {
+        if let Some((stays, hidden)) = rules::first(&text[..text.len() - rest.len()], rest) {
             clean.push_str(&rest[..stays]);
             clean.push_str(HIDDEN);
             rest = &rest[stays + hidden..];

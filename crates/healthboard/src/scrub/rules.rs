@@ -5,13 +5,14 @@ type Found = Option<(usize, usize)>;
 
 /// The first rule that finds a secret here. Where a key is among what it hides, nobody knows how far the key's value goes,
 /// and the rest of the line is hidden too.
-pub(super) fn first(text: &str) -> Found {
-    let rules: [fn(&str) -> Found; 7] =
-        [statement, private_key, flag, key_and_value, url, user_at_host, random];
-    let (stays, hidden) = rules.iter().find_map(|rule| rule(text)).filter(|(_, hidden)| *hidden > 0)?;
-    let keys = text[stays..stays + hidden]
-        .split(|c| !is_part_of_word(c))
-        .any(|word| is_secret(word) || is_perhaps_secret(word));
+pub(super) fn first(before: &str, text: &str) -> Found {
+    let rules: [fn(&str) -> Found; 6] = [statement, private_key, flag, key_and_value, url, random];
+    let begins = before.is_empty() || before.ends_with(is_delimiter);
+    let found =
+        rules.iter().find_map(|rule| rule(text)).or_else(|| if begins { user_at_host(text) } else { None });
+    let (stays, hidden) = found.filter(|(_, hidden)| *hidden > 0)?;
+    let mut words = text[stays..stays + hidden].split(|c| !is_part_of_word(c));
+    let keys = words.any(|word| is_secret(word) || is_perhaps_secret(word));
     Some((stays, if keys { hidden.max(line(&text[stays..])) } else { hidden }))
 }
 
@@ -58,11 +59,11 @@ fn url(text: &str) -> Found {
     Some((stays + query, chunk.len() - query))
 }
 
-/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme.
+/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme: looked for where there is a blank or a quote before it.
 fn user_at_host(text: &str) -> Found {
     let chunk = &text[..text.find(is_delimiter).unwrap_or(text.len())];
     let at = chunk.rfind('@')?;
-    (!word(text).is_empty() && chunk[..at].contains([':', '/'])).then_some((0, at))
+    chunk[..at].contains([':', '/']).then_some((0, at))
 }
 
 /// `--password x`, `-p x`, `-px`, `-u user:x` of a command line.
