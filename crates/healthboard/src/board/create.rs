@@ -73,7 +73,9 @@ fn fill(temporary: &Path, fixed: &Fixed<'_>) -> io::Result<(&'static Board, File
         error => Err(io::Error::from_raw_os_error(error)),
     };
     step("allocate", temporary, allocated)?;
-    let board = step("map", temporary, map(Some(&file)))?;
+    // Through a second opening of the file: a mapping keeps its open file alive, in forked children too, and with it a lock.
+    let second = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(temporary);
+    let board = step("map", temporary, second.and_then(|file| map(Some(&file))))?;
     sigbus::guard(board);
     board.write_header(fixed);
     Ok((board, file))

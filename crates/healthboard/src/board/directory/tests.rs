@@ -1,0 +1,147 @@
+use super::super::create::{self, Published};
+use super::super::layout::{Fixed, SIZE, phase, word};
+use super::*;
+use crate::now_ns;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::Ordering::Relaxed;
+use tempfile::TempDir;
+
+fn publish_in(directory: &Path, pid: u32, boot_id: [u64; 2]) -> Published {
+    let fixed = Fixed { service: "s", boot_id, pid, started_ns: now_ns(), ttl_ns: 300_000_000_000 };
+    create::publish(directory, &fixed).unwrap()
+}
+
+fn publish(directory: &TempDir, pid: u32) -> Published {
+    publish_in(directory.path(), pid, boot_id())
+}
+
+fn lives(boards: &mut Directory) -> Vec<(u32, Life)> {
+    let mut lives: Vec<_> = boards.read().unwrap().into_iter().map(|p| (p.pid, p.life)).collect();
+    lives.sort_by_key(|(pid, _)| *pid);
+    lives
+}
+
+#[test]
+fn the_lock_and_not_the_pid_says_who_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(directory.path());
+    assert_eq!(lives(&mut boards), []);
+    // A process died, and another one has its pid now, as after the restart of a container.
+    drop(publish(&directory, 42));
+    let again = publish(&directory, 42);
+    let mut lives_of_42: Vec<Life> = lives(&mut boards).into_iter().map(|(_, life)| life).collect();
+    lives_of_42.sort_by_key(|life| *life == Life::Dead);
+    assert_eq!(lives_of_42, [Life::Alive, Life::Dead]);
+    again.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    assert_eq!(lives(&mut boards), [(42, Life::Dead)]);
+}
+
+#[test]
+fn boards_that_come_and_go_between_two_reads_are_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(directory.path());
+    let mut kept = Vec::new();
+    for pid in 1..=50 {
+        kept.push(publish(&directory, pid));
+        assert_eq!(lives(&mut boards).len(), pid as usize);
+    }
+    std::fs::remove_file(&kept[0].path).unwrap();
+    assert_eq!(lives(&mut boards).len(), 49);
+}
+
+#[test]
+fn a_board_of_before_a_reboot_is_passed_over_and_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(publish_in(directory.path(), 1, [7, 7]));
+    let mut boards = Directory::new(directory.path());
+    assert_eq!(lives(&mut boards), []);
+    boards.sweep(now_ns());
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn sweeping_leaves_the_living_and_the_recently_dead() {
+    let directory = tempfile::tempdir().unwrap();
+    let _alive = publish(&directory, 1);
+    drop(publish(&directory, 2));
+    let gone = publish(&directory, 3);
+    gone.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(gone);
+    // What a creator leaves that is killed before it could name its board.
+    File::create(directory.path().join(".9-0.tmp")).unwrap();
+    let at_work = File::create(directory.path().join(".10-0.tmp")).unwrap();
+    at_work.lock().unwrap();
+
+    let mut boards = Directory::new(directory.path());
+    boards.sweep(now_ns());
+    assert_eq!(lives(&mut boards), [(1, Life::Alive), (2, Life::Dead)]);
+    assert!(!directory.path().join(".9-0.tmp").exists());
+    assert!(directory.path().join(".10-0.tmp").exists());
+    boards.sweep(now_ns() + 301_000_000_000);
+    assert_eq!(lives(&mut boards), [(1, Life::Alive)]);
+}
+
+#[test]
+fn what_is_no_board_is_named_with_what_was_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let good = publish(&directory, 1);
+    File::create(path("empty.board")).unwrap();
+    File::create(path("short.board")).unwrap().set_len(700).unwrap();
+    std::fs::write(path("noise.board"), vec![0x55; SIZE]).unwrap();
+    std::fs::create_dir(path("folder.board")).unwrap();
+    symlink(&good.path, path("link.board")).unwrap();
+    let fifo = std::ffi::CString::new(path("fifo.board").into_os_string().into_encoded_bytes()).unwrap();
+    // SAFETY: a valid, terminated path.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    let mut older = std::fs::read(&good.path).unwrap();
+    older[word::LAYOUT * 8] = 99;
+    std::fs::write(path("newer.board"), older).unwrap();
+
+    let mut boards = Directory::new(directory.path());
+    assert_eq!(lives(&mut boards), [(1, Life::Alive)]);
+    let refused = boards.refused().join("\n");
+    for expected in [
+        "empty.board`: found 0 bytes",
+        "short.board`: found 700 bytes",
+        "noise.board`: found magic 0x5555555555555555",
+        "folder.board`: found a directory, expected a regular file",
+        "link.board`: found a symbolic link, expected a regular file",
+        "fifo.board`: found a special file, expected a regular file",
+        "newer.board`: found layout version 99, this build reads 1",
+    ] {
+        assert!(refused.contains(expected), "{expected} is not in:\n{refused}");
+    }
+    assert_eq!(refused.lines().count(), 7, "{refused}");
+}
+
+#[test]
+fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let chown = |path: &Path, user| std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+    let board = publish(&directory, 1);
+    let mut boards = Directory::new(directory.path());
+    chown(&board.path, 65534);
+    assert_eq!(lives(&mut boards), []);
+    assert!(boards.refused()[0].contains("found owner uid 65534, expected 0"), "{:?}", boards.refused());
+    chown(directory.path(), 65534);
+    assert_eq!(lives(&mut Directory::new(directory.path())), [(1, Life::Alive)]);
+}
+
+#[test]
+fn a_file_cut_short_under_the_reader_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let board = publish(&directory, 1);
+    let mut boards = Directory::new(directory.path());
+    assert_eq!(lives(&mut boards).len(), 1);
+    OpenOptions::new().write(true).open(&board.path).unwrap().set_len(1024 + 10).unwrap();
+    board.board.header[word::USED].store(3, Relaxed);
+    let _ = lives(&mut boards);
+    OpenOptions::new().write(true).open(&board.path).unwrap().set_len(100).unwrap();
+    assert_eq!(lives(&mut boards), []);
+    assert!(boards.refused()[0].contains("found 100 bytes"), "{:?}", boards.refused());
+}
