@@ -1,0 +1,73 @@
+//! A service that writes to an embedded SQLite once a second, and tells its health.
+//!
+//! ```text
+//! cargo run -p sqlite-service -- --uri tcp://127.0.0.1:8099 /tmp/visits.db
+//! curl http://127.0.0.1:8099/health        # OK
+//! mv /tmp/visits.db /tmp/away.db           # DEGRADED at once, FAULT and 503 after ten seconds
+//! mv /tmp/away.db /tmp/visits.db           # OK
+//! ```
+
+#![allow(clippy::print_stderr, reason = "the log of a service in the foreground")]
+
+use healthboard::{Settings, healthcheck};
+use rusqlite::{Connection, OpenFlags, Result};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
+use std::time::Duration;
+
+/// What the service does anyway. The attribute is all that its health needs of it.
+#[healthcheck("database")]
+fn visit(file: &Path) -> Result<u64> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.execute("INSERT INTO visits DEFAULT VALUES", ())?;
+    db.query_row("SELECT count(*) FROM visits", (), |row| row.get(0))
+}
+
+fn create(file: &Path) -> Result<()> {
+    Connection::open(file)?.execute_batch("CREATE TABLE IF NOT EXISTS visits (id INTEGER PRIMARY KEY)")
+}
+
+fn main() -> std::result::Result<(), Box<dyn Error>> {
+    let mut settings = Settings::new("sqlite-service");
+    let file = arguments(&mut settings)?;
+    for error in settings.from_env(std::env::vars_os()) {
+        eprintln!("{error}");
+    }
+    create(&file)?;
+
+    // From here on calls are recorded, and every `uri` answers; without one both do nothing.
+    healthboard_endpoint::start(settings);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    while !stop.load(Relaxed) {
+        // This loop is what makes progress, so this loop says so. If it hangs, `/livez` is 503.
+        for notice in healthboard::tick() {
+            eprintln!("{}", notice.text);
+        }
+        match visit(&file) {
+            Ok(visits) => eprintln!("visit {visits}"),
+            Err(error) => eprintln!("no visit: {error}"),
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    // An end in good order is no fault.
+    healthboard::goodbye();
+    Ok(())
+}
+
+fn arguments(settings: &mut Settings) -> std::result::Result<PathBuf, Box<dyn Error>> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut file = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            lexopt::Arg::Long("uri") => settings.set("uri", &parser.value()?.to_string_lossy())?,
+            lexopt::Arg::Value(path) if file.is_none() => file = Some(path.into()),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(file.ok_or("usage: sqlite-service [--uri URI] FILE")?)
+}
