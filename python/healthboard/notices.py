@@ -13,6 +13,9 @@ _said: set[str] = set()
 # How many more times `log` waits for the service to configure its logging.
 _patience = 10
 
+# Whether it is known that the service will do so.
+_held = False
+
 
 def say(text: str, *, warning: bool = True) -> None:
     """Log a line, now or as soon as the service can."""
@@ -44,6 +47,19 @@ def log(*, now: bool = False) -> None:
         logger.log(logging.WARNING if warning else logging.INFO, "%s", text)
 
 
+def hold() -> None:
+    """Wait for `release`: whatever handler there is before it is not the service's log."""
+    global _held
+    _held = True
+
+
+def release() -> None:
+    """Log what is waiting, and from now on at once."""
+    global _held
+    _held = False
+    log(now=True)
+
+
 class swallowed:  # noqa: N801 - used like a function
     """A block whose failure must not reach the service: it is logged once."""
 
@@ -63,4 +79,4 @@ class swallowed:  # noqa: N801 - used like a function
 def _can_log() -> bool:
     # Importing it early would be ours to answer for: a service may have to patch it first.
     logging = sys.modules.get("logging")
-    return logging is not None and logging.getLogger("healthboard").hasHandlers()
+    return not _held and logging is not None and logging.getLogger("healthboard").hasHandlers()

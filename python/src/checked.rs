@@ -40,7 +40,10 @@ impl Checked {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = function.py();
         if !function.is_callable() {
-            return Err(PyTypeError::new_err(format!("expected a callable, found {}", function.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "expected a callable, found {}",
+                function.get_type().name()?
+            )));
         }
         let class = make_type(py)?;
         // SAFETY: `class` has the layout of `Checked` and room for no items; the new object is zeroed behind its head, and
@@ -57,7 +60,8 @@ impl Checked {
             this.call = Some(call);
             Bound::from_owned_ptr(py, object)
         };
-        py.import(intern!(py, "functools"))?.call_method1(intern!(py, "update_wrapper"), (&made, function))?;
+        py.import(intern!(py, "functools"))?
+            .call_method1(intern!(py, "update_wrapper"), (&made, function))?;
         Ok(made)
     }
 }
@@ -145,7 +149,10 @@ unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
             let py = Python::assume_attached();
             let function = Bound::from_borrowed_ptr(py, (*this.cast::<Checked>()).function);
             let text = function.repr().and_then(|text| Ok(format!("<healthcheck of {}>", text.to_cow()?)));
-            raise_or(py, text.map(|text| text.into_pyobject(py).unwrap_or_else(|never| match never {}).into_any()))
+            raise_or(
+                py,
+                text.map(|text| text.into_pyobject(py).unwrap_or_else(|never| match never {}).into_any()),
+            )
         })
     }
 }

@@ -52,7 +52,8 @@ fn map_wiped_on_fork() -> Option<*mut AtomicU32> {
     let (length, protection) = (4096, libc::PROT_READ | libc::PROT_WRITE);
     // SAFETY: a new private mapping of zeroes, of which zero is the state to start from.
     unsafe {
-        let page = libc::mmap(ptr::null_mut(), length, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        let page =
+            libc::mmap(ptr::null_mut(), length, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
         let usable = page != libc::MAP_FAILED && libc::madvise(page, length, libc::MADV_WIPEONFORK) == 0;
         usable.then(|| page.cast())
     }

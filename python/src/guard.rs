@@ -33,5 +33,7 @@ pub(crate) fn first_trouble() -> Option<String> {
 
 /// Panics of this library, and of no other, are told as every trouble is, not on standard error.
 pub(crate) fn listen_for_panics() {
-    panic::set_hook(Box::new(|panic| trouble(&format!("internal error of healthboard: {panic}").replace('\n', " "))));
+    panic::set_hook(Box::new(|panic| {
+        trouble(&format!("internal error of healthboard: {panic}").replace('\n', " "))
+    }));
 }

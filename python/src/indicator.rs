@@ -35,7 +35,8 @@ impl Indicator {
             failure_threshold: failure_threshold.unwrap_or(default.failure_threshold),
             failure_window: failure_window
                 .map_or(Ok(default.failure_window), |seconds| duration("failure_window", seconds))?,
-            stall_after: stall_after.map_or(Ok(default.stall_after), |seconds| duration("stall_after", seconds))?,
+            stall_after: stall_after
+                .map_or(Ok(default.stall_after), |seconds| duration("stall_after", seconds))?,
         };
         let inner = healthboard::Indicator::register(&name, policy);
         Ok(Indicator { name, inner })
@@ -71,7 +72,11 @@ impl Indicator {
 
     /// This function, with every call recorded.
     #[pyo3(signature = (function, judge=None))]
-    fn wrap<'py>(&self, function: &Bound<'py, PyAny>, judge: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn wrap<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+        judge: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         checked::Checked::make(self.inner, function, judge)
     }
 
@@ -113,7 +118,12 @@ impl Operation {
         this
     }
 
-    fn __exit__(&self, _class: &Bound<'_, PyAny>, raised: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> bool {
+    fn __exit__(
+        &self,
+        _class: &Bound<'_, PyAny>,
+        raised: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> bool {
         guarded((), || match self.take() {
             Some(operation) if raised.is_none() => operation.ok(),
             Some(operation) => {
@@ -133,10 +143,12 @@ impl Operation {
 
 fn impact_named(name: &str) -> PyResult<Impact> {
     let expected = "informational, degrading or critical";
-    Impact::from_name(name).ok_or_else(|| PyValueError::new_err(format!("impact: found `{name}`, expected {expected}")))
+    Impact::from_name(name)
+        .ok_or_else(|| PyValueError::new_err(format!("impact: found `{name}`, expected {expected}")))
 }
 
 fn duration(option: &str, seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| PyValueError::new_err(format!("{option}: found `{seconds}`, expected seconds, 0 or more")))
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        PyValueError::new_err(format!("{option}: found `{seconds}`, expected seconds, 0 or more"))
+    })
 }

@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _log_after(setup: Any) -> Any:
+def _release_after(setup: Any) -> Any:
     @functools.wraps(setup)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         result = setup(*args, **kwargs)
         with notices.swallowed("logging"):
-            notices.log(now=True)
+            notices.release()
         return result
 
     return wrapper
 
 
 def _hook(log: ModuleType) -> None:
-    _patches.replace(log, "setup", _log_after)
+    notices.hold()
+    _patches.replace(log, "setup", _release_after)
 
 
 _patches = Patches({"oslo_log.log": _hook})

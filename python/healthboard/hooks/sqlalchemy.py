@@ -71,25 +71,28 @@ def _in_flight(function: Any) -> Any:
     return wrapper
 
 
-def _hook(base: ModuleType) -> None:
-    def watch_after(init: Any) -> Any:
-        @functools.wraps(init)
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            init(self, *args, **kwargs)
-            with notices.swallowed("hook for sqlalchemy"):
-                watch(self.dialect)
-
-        return __init__
-
-    _patches.replace(base, "Engine.__init__", watch_after)
+def _watch(dialect: Any, *_: Any) -> None:
+    # Before the first connection of each engine, and before `connect` is looked up.
+    with notices.swallowed("hook for sqlalchemy"):
+        watch(dialect)
 
 
-_patches = Patches({"sqlalchemy.engine.base": _hook})
+def _hook(sqlalchemy: ModuleType) -> None:
+    from sqlalchemy import engine, event
+
+    event.listen(engine.Engine, "do_connect", _watch)
+
+
+_patches = Patches({"sqlalchemy": _hook})
 install = _patches.install
 
 
 def uninstall() -> None:
     _patches.uninstall()
+    from sqlalchemy import engine, event
+
+    if event.contains(engine.Engine, "do_connect", _watch):
+        event.remove(engine.Engine, "do_connect", _watch)
     for dialect in list(_dialects):
         for name in (*STATEMENTS, *AROUND):
             vars(dialect).pop(name, None)

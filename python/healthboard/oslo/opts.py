@@ -114,10 +114,10 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
         conf.register_opt(cfg.StrOpt(option.name, help=option.help), group=group)
         try:
             value = conf[group][option.name]
-        except cfg.TemplateSubstitutionError as error:
-            # Reading it fails for everybody, so nobody gets to.
+        except cfg.Error as error:
+            # A `$name` that is none. Reading it fails for everybody, so nobody gets to.
             conf.set_override(option.name, None, group=group)
-            value = f"${error}"
+            value = f"$: {error}"
         if value is not None:
             found[prefix + option.name] = value
     return found
