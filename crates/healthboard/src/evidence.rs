@@ -29,7 +29,12 @@ impl fmt::Display for Failure {
             write!(f, "{}{}", if self.class.is_empty() { "" } else { " " }, self.code)?;
         }
         if !self.text.is_empty() {
-            write!(f, "{}{}", if self.class.is_empty() && self.code.is_empty() { "" } else { ": " }, self.text)?;
+            write!(
+                f,
+                "{}{}",
+                if self.class.is_empty() && self.code.is_empty() { "" } else { ": " },
+                self.text
+            )?;
         }
         Ok(())
     }

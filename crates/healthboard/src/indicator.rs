@@ -89,10 +89,14 @@ impl Indicator {
     #[cold]
     pub fn record_fail(self, class: &str, code: &str, text: &str) {
         let Some(board) = process::board() else { return };
-        let (Some(slot), Some(lock)) = (board.slots.get(self.index), process::lock(self.index)) else { return };
+        let (Some(slot), Some(lock)) = (board.slots.get(self.index), process::lock(self.index)) else {
+            return;
+        };
         let (class, code, text) = match process::error_detail() {
             ErrorDetail::None => return slot.fail_at(now_ns(), lock, None),
-            ErrorDetail::Class => (scrub::word(class, text::CLASS), scrub::word(code, text::CODE), String::new()),
+            ErrorDetail::Class => {
+                (scrub::word(class, text::CLASS), scrub::word(code, text::CODE), String::new())
+            }
             ErrorDetail::Message => {
                 (scrub::word(class, text::CLASS), scrub::word(code, text::CODE), scrub(text, text::TEXT))
             }

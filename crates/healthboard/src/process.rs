@@ -166,11 +166,10 @@ pub(crate) fn error_detail() -> ErrorDetail {
 
 /// Puts what has been registered on the board, if there is one.
 pub(crate) fn describe() {
+    let Some(started) = STARTED.get() else { return };
     // SeqCst, here and in `Keeper::run`: either this thread sees the board, or the keeper sees the new registration.
     // SAFETY: a board is never unmapped.
-    if let Some(started) = STARTED.get()
-        && let Some(board) = unsafe { started.own.board.load(SeqCst).as_ref() }
-    {
+    if let Some(board) = unsafe { started.own.board.load(SeqCst).as_ref() } {
         indicator::describe_on(board, &started.settings);
     }
 }
@@ -234,7 +233,8 @@ fn spawn_keeper(started: &'static Started) -> io::Result<()> {
         let mut before = std::mem::zeroed();
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        let spawned = thread::Builder::new().name("healthboard".to_owned()).stack_size(256 << 10).spawn(keeper);
+        let spawned =
+            thread::Builder::new().name("healthboard".to_owned()).stack_size(256 << 10).spawn(keeper);
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
         spawned.map(drop)
     }
@@ -302,7 +302,12 @@ impl Keeper {
             ttl_ns: death_counts_for(settings),
         };
         let made = leave_descriptor_table()
-            .map_err(|e| io::Error::new(e.kind(), format!("cannot have descriptors of its own (Linux 5.9 or later): {e}")))
+            .map_err(|e| {
+                io::Error::new(
+                    e.kind(),
+                    format!("cannot have descriptors of its own (Linux 5.9 or later): {e}"),
+                )
+            })
             .and_then(|()| runtime_dir::prepare(settings))
             .and_then(|directory| Ok((create::publish(&directory, &fixed)?, directory)));
         let (board, published, problem) = match &made {
@@ -356,4 +361,3 @@ impl Keeper {
         self.life.say(warning, text.into());
     }
 }
-

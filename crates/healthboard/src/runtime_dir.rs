@@ -49,14 +49,19 @@ fn service_in(runtime: &Path, service: &str, may_make: bool) -> io::Result<PathB
     let user = unsafe { libc::geteuid() };
     // Whoever owns it, or may write there without the sticky bit, could put another directory in the service's place.
     if !metadata.is_dir() || ![user, 0].contains(&metadata.uid()) || metadata.mode() & 0o1002 == 0o002 {
-        let expected = format!("a directory of uid {user} or 0 that others cannot write to, or with the sticky bit");
+        let expected =
+            format!("a directory of uid {user} or 0 that others cannot write to, or with the sticky bit");
         return Err(refused(runtime, &metadata, &expected));
     }
     let directory = runtime.join(service);
     make(&directory, 0o750)?;
     let metadata = directory.symlink_metadata().map_err(|e| named(&directory, &e.to_string(), e.kind()))?;
     if !metadata.is_dir() || metadata.uid() != user || metadata.mode() & 0o022 != 0 {
-        return Err(refused(&directory, &metadata, &format!("a directory of uid {user} that nobody else writes to")));
+        return Err(refused(
+            &directory,
+            &metadata,
+            &format!("a directory of uid {user} that nobody else writes to"),
+        ));
     }
     Ok(directory)
 }
@@ -71,7 +76,11 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 fn refused(path: &Path, found: &Metadata, expected: &str) -> Error {
     let kind = if found.is_dir() { "a directory" } else { "no directory" };
     let (uid, mode) = (found.uid(), found.mode() & 0o7777);
-    named(path, &format!("found {kind} of uid {uid} with mode {mode:04o}, expected {expected}"), ErrorKind::PermissionDenied)
+    named(
+        path,
+        &format!("found {kind} of uid {uid} with mode {mode:04o}, expected {expected}"),
+        ErrorKind::PermissionDenied,
+    )
 }
 
 fn named(path: &Path, what: &str, kind: ErrorKind) -> Error {

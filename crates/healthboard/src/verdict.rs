@@ -190,7 +190,8 @@ fn judge_indicator(name: &str, observed: &[&Observed], now_ns: u64) -> Detail {
             *status == Status::Fault || o.evidence.newest_ns().is_none_or(|newest| newest < began)
         })
     });
-    let worst = judged.iter().filter(|(s, ..)| counts(*s)).max_by_key(|(state, status, _)| (*status, rank(*state)));
+    let worst =
+        judged.iter().filter(|(s, ..)| counts(*s)).max_by_key(|(state, status, _)| (*status, rank(*state)));
     let Some((worst_state, worst_status, deciding)) = worst else { return detail };
 
     detail.state = *worst_state;

@@ -1,7 +1,9 @@
 //! Real processes: fork, death, signals, descriptors, lost boards. Each test starts this program again in a role, since
 //! health starts once in a process.
 
-use healthboard::{Directory, Indicator, Keeper, Life, Policy, Process, Settings, goodbye, now_ns, start, tick};
+use healthboard::{
+    Directory, Indicator, Keeper, Life, Policy, Process, Settings, goodbye, now_ns, start, tick,
+};
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
@@ -56,8 +58,13 @@ impl Player {
     }
 
     fn board_path(&self) -> PathBuf {
-        let mut files = std::fs::read_dir(self.runtime.path().join("role")).unwrap().flatten().map(|e| e.path());
+        let mut files =
+            std::fs::read_dir(self.runtime.path().join("role")).unwrap().flatten().map(|e| e.path());
         files.find(|path| path.extension().is_some_and(|e| e == "board")).unwrap()
+    }
+
+    fn state(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap()
     }
 
     fn signal(&self, signal: i32) {
@@ -328,7 +335,8 @@ fn a_forked_child_has_a_board_of_its_own_with_its_first_recording_however_it_was
         let child: u32 = line.strip_prefix("child ").unwrap().parse().unwrap();
         let processes = player.processes();
         let of = |pid| processes.iter().find(|p| p.pid == pid && p.life == Life::Alive).unwrap();
-        let database = |pid| of(pid).indicators.iter().find(|i| i.name == "database").unwrap().evidence.clone();
+        let database =
+            |pid| of(pid).indicators.iter().find(|i| i.name == "database").unwrap().evidence.clone();
         assert_eq!((database(child).failures, database(child).in_flight), (1, 0));
         assert_eq!((database(player.child.id()).failures, database(player.child.id()).in_flight), (0, 0));
         player.go_on();
@@ -358,7 +366,8 @@ fn until_ended(child: &mut Child) -> std::process::ExitStatus {
 #[test]
 fn every_signal_that_can_be_blocked_is_blocked_in_the_keeper() {
     let blocked = u64::from_str_radix(&Player::start("signals").line(), 16).unwrap();
-    let not_blockable = [libc::SIGKILL, libc::SIGSTOP, 32, 33].map(|signal| 1 << (signal - 1)).iter().sum::<u64>();
+    let not_blockable =
+        [libc::SIGKILL, libc::SIGSTOP, 32, 33].map(|signal| 1 << (signal - 1)).iter().sum::<u64>();
     assert_eq!(blocked | not_blockable, u64::MAX);
 }
 
@@ -388,7 +397,9 @@ fn the_host_lives_when_its_board_is_cut_short_removed_or_replaced() {
         OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0xff; 33792], 0).unwrap();
     };
     let remove = |path: &Path| std::fs::remove_file(path).unwrap();
-    for (harm, noticed) in [(&cut as &dyn Fn(&Path), true), (&remove, true), (&replace, true), (&noise, false)] {
+    for (harm, noticed) in
+        [(&cut as &dyn Fn(&Path), true), (&remove, true), (&replace, true), (&noise, false)]
+    {
         let mut player = Player::start("loses");
         player.line();
         harm(&player.board_path());
@@ -405,7 +416,10 @@ fn the_host_lives_when_its_board_is_cut_short_removed_or_replaced() {
 fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
     let mut player = Player::start("no-room");
     let line = player.line();
-    assert!(line.contains("cannot allocate board") && line.contains("this process alone is served"), "{line}");
+    assert!(
+        line.contains("cannot allocate board") && line.contains("this process alone is served"),
+        "{line}"
+    );
     assert!(player.child.wait().unwrap().success());
     assert_eq!(player.processes(), []);
 }
@@ -413,6 +427,13 @@ fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
 #[test]
 fn indicators_without_room_are_counted_and_harm_nobody() {
     let mut player = Player::start("exhausts");
+    let mut boards = player.boards();
+    until("all slots", || {
+        // While slots come into use, a reader sees the board with those that are whole.
+        let processes = boards.read().unwrap();
+        assert_eq!(boards.refused(), [""; 0]);
+        processes.first().is_some_and(|p| p.indicators.len() == 32).then_some(())
+    });
     player.line();
     let process = &player.processes()[0];
     assert_eq!(process.indicators.len(), 32);
@@ -422,7 +443,8 @@ fn indicators_without_room_are_counted_and_harm_nobody() {
 #[test]
 fn sixty_four_processes_start_at_once() {
     let runtime = tempfile::tempdir().unwrap();
-    let mut children: Vec<Child> = (0..64).map(|_| command("records", runtime.path()).spawn().unwrap()).collect();
+    let mut children: Vec<Child> =
+        (0..64).map(|_| command("records", runtime.path()).spawn().unwrap()).collect();
     let mut boards = Directory::new(runtime.path().join("role"));
     until("64 boards", || (boards.read().ok()?.len() == 64).then_some(()));
     assert_eq!(boards.refused(), [""; 0]);
@@ -462,6 +484,7 @@ fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
     let whole = |text: &str| ["odd ", "even "].iter().any(|word| text == word.repeat(30).trim_end());
     for _ in 0..300 {
         player.signal(libc::SIGSTOP);
+        until("its stop", || player.state().contains(") T ").then_some(()));
         let (first, again) = (read(), read());
         assert!(whole(&first.error.text), "{:?}", first.error);
         assert_eq!(first.error, again.error);

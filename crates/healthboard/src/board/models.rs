@@ -60,7 +60,9 @@ impl World {
     fn read_by(&self, load: impl Fn(&AtomicU64) -> u64) -> Evidence {
         let mut words = [0; WORDS];
         let slot = &self.slot;
-        for (i, word) in [&slot.outcome, &slot.streak, &slot.last_failure, &slot.last_end].into_iter().enumerate() {
+        for (i, word) in
+            [&slot.outcome, &slot.streak, &slot.last_failure, &slot.last_end].into_iter().enumerate()
+        {
             words[i] = load(word);
         }
         for (i, lane) in slot.lanes.iter().enumerate() {

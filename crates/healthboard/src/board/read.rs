@@ -1,7 +1,7 @@
 //! Making sense of a board that somebody else writes: on a copy, with every byte under suspicion.
 
 use super::descriptor;
-use super::layout::{BLOCK, Board, BYTE_ORDER, LAYOUT, MAGIC, SIZE, SLOTS, checksum, phase, word};
+use super::layout::{BLOCK, BYTE_ORDER, Board, LAYOUT, MAGIC, SIZE, SLOTS, checksum, phase, word};
 use super::slot::{COUNT, LANES, tag};
 use super::sync::Ordering::Relaxed;
 use super::text;

@@ -40,7 +40,9 @@ impl Text {
         let mut bytes = [0_u8; DATA * 8];
         let mut at = 0;
         let mut lengths = [0_u64; 3];
-        for (i, (part, most)) in [(parts.class, CLASS), (parts.code, CODE), (parts.text, TEXT)].into_iter().enumerate() {
+        for (i, (part, most)) in
+            [(parts.class, CLASS), (parts.code, CODE), (parts.text, TEXT)].into_iter().enumerate()
+        {
             let most = most.min(bytes.len() - at);
             let part = &part.as_bytes()[..part.floor_char_boundary(most)];
             bytes[at..at + part.len()].copy_from_slice(part);
@@ -66,7 +68,11 @@ impl Text {
 
     #[cfg(loom)]
     pub(crate) fn new() -> Text {
-        Text { head: AtomicU64::new(0), checksum: AtomicU64::new(0), data: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Text {
+            head: AtomicU64::new(0),
+            checksum: AtomicU64::new(0),
+            data: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 

@@ -130,7 +130,10 @@ fn one_of_two_failing_processes_is_degraded_and_both_are_a_fault() {
     let good = process(2, vec![observed("database", passing(5))]);
     let report = judged(&[bad(), good]);
     assert_eq!(report.status, Status::Degraded);
-    assert!(report.message.ends_with("no success yet (in 1 of 2 processes)") || report.message.contains("5 s ago (in 1 of 2"));
+    assert!(
+        report.message.ends_with("no success yet (in 1 of 2 processes)")
+            || report.message.contains("5 s ago (in 1 of 2")
+    );
     assert_eq!(judged(&[bad(), bad()]).status, Status::Fault);
 }
 
@@ -155,7 +158,10 @@ fn a_process_that_does_not_progress_is_hung_after_its_limit() {
     let report = judged(std::slice::from_ref(&hung));
     assert_eq!((report.status, report.message.as_str()), (Status::Fault, "not progressing for 11 s"));
     let report = judged(&[fresh, hung.clone()]);
-    assert_eq!((report.status, report.message.as_str()), (Status::Degraded, "process 2 not progressing for 11 s"));
+    assert_eq!(
+        (report.status, report.message.as_str()),
+        (Status::Degraded, "process 2 not progressing for 11 s")
+    );
     assert_eq!((report.processes.alive, report.processes.hung), (2, 1));
     assert_eq!(judged(&[hung.clone(), hung]).status, Status::Fault);
 }
@@ -210,8 +216,8 @@ fn the_worst_comes_first_and_the_rest_is_counted() {
 
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let time = || proptest::option::of(0..2 * NOW);
-    (time(), time(), 0..5_u32, time(), 0..3_u32, time()).prop_map(|(success, failure, n, since, flying, waiting)| {
-        Evidence {
+    (time(), time(), 0..5_u32, time(), 0..3_u32, time()).prop_map(
+        |(success, failure, n, since, flying, waiting)| Evidence {
             last_success_ns: success,
             last_failure_ns: failure,
             failures: n,
@@ -219,8 +225,8 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
             in_flight: flying,
             waiting_since_ns: waiting,
             error: Failure::default(),
-        }
-    })
+        },
+    )
 }
 
 fn any_process() -> impl Strategy<Value = Process> {

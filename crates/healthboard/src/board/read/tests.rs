@@ -139,7 +139,9 @@ fn what_is_no_board_of_this_build_is_refused_by_name() {
         bytes[at * 8..at * 8 + 8].copy_from_slice(&value.to_ne_bytes());
         header(&bytes).err().map(|refused| refused.to_string())
     };
-    let says = |found: Option<String>, text: &str| assert!(found.as_deref().is_some_and(|f| f.contains(text)), "{found:?}");
+    let says = |found: Option<String>, text: &str| {
+        assert!(found.as_deref().is_some_and(|f| f.contains(text)), "{found:?}")
+    };
     says(header(&[]).err().map(|r| r.to_string()), "found 0 bytes, expected 33792");
     says(with(word::MAGIC, 7), "found magic 0x0000000000000007");
     says(with(word::MAGIC, MAGIC.swap_bytes()), "byte order");

@@ -1,0 +1,274 @@
+//! What the keeper does: stand by, then hold the endpoints.
+
+use crate::handover::{self, Inherited};
+use crate::http::Answers;
+use crate::listen::Listener;
+use crate::lock::Lock;
+use crate::{accept, listen, standby};
+use healthboard::{Directory, Keeper, Report, Status, Uri, judge, now_ns};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::{Instant, timeout_at};
+
+/// How often the holder looks after its lock, its sockets and the status.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Every so many ticks the holder sweeps the directory.
+const SWEEP: u32 = 10;
+
+/// The longest pause between two attempts to listen.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A process that yields to its child leaves it this much time to take the lock.
+const AFTER_YOU: Duration = Duration::from_millis(100);
+
+/// Serves until another keeper takes over in this process.
+pub(crate) fn run(keeper: &'static Keeper) {
+    let Some(directory) = keeper.directory() else {
+        // A board in memory: nobody to take turns with.
+        return hold(keeper, None, Vec::new());
+    };
+    while let Some((lock, inherited)) = standby::wait(keeper, directory) {
+        hold(keeper, Some(lock), inherited);
+        std::thread::sleep(AFTER_YOU);
+    }
+}
+
+fn hold(keeper: &'static Keeper, lock: Option<Lock>, inherited: Vec<Inherited>) {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => LocalSet::new().block_on(&runtime, Holder::new(keeper, lock).hold(inherited)),
+        Err(error) => keeper.say(true, format!("cannot serve: {error}")),
+    }
+}
+
+/// The process that serves now.
+struct Holder {
+    keeper: &'static Keeper,
+    lock: Option<Lock>,
+    boards: Rc<RefCell<Boards>>,
+    answers: Rc<Answers>,
+    listening: Vec<(Uri, Listener)>,
+    accepting: Vec<JoinHandle<()>>,
+    missing: Vec<Missing>,
+    standing_by: Vec<UnixStream>,
+    ticks: u32,
+    said: Status,
+}
+
+/// An endpoint that could not be opened yet.
+struct Missing {
+    uri: Uri,
+    pause: Duration,
+    again: Instant,
+}
+
+impl Holder {
+    fn new(keeper: &'static Keeper, lock: Option<Lock>) -> Holder {
+        let boards = Rc::new(RefCell::new(Boards::new(keeper)));
+        let answers = Answers::new(keeper.settings(), {
+            let boards = boards.clone();
+            move || boards.borrow_mut().report()
+        });
+        Holder {
+            keeper,
+            lock,
+            boards,
+            answers: Rc::new(answers),
+            listening: Vec::new(),
+            accepting: Vec::new(),
+            missing: Vec::new(),
+            standing_by: Vec::new(),
+            ticks: 0,
+            said: Status::Ok,
+        }
+    }
+
+    async fn hold(mut self, mut inherited: Vec<Inherited>) {
+        for uri in &self.keeper.settings().uris {
+            self.open(uri.clone(), &mut inherited, Duration::ZERO);
+        }
+        drop(inherited);
+        let handover = self.keeper.directory().map(|d| handover::listen(d).and_then(UnixListener::from_std));
+        let handover = handover.transpose().unwrap_or_else(|error| {
+            self.keeper.say(true, format!("no process can stand by: {error}"));
+            None
+        });
+        let mut next = Instant::now();
+        loop {
+            match timeout_at(next, accept_from(handover.as_ref())).await {
+                Ok(stream) => {
+                    if self.admit(stream) {
+                        return;
+                    }
+                }
+                Err(_) if self.tick() => next = Instant::now() + TICK,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes over the sockets that an earlier holder had for this URI, or opens new ones.
+    fn open(&mut self, uri: Uri, inherited: &mut Vec<Inherited>, pause: Duration) {
+        let name = uri.to_string();
+        let (ours, others) = std::mem::take(inherited).into_iter().partition(|i| i.uri == name);
+        *inherited = others;
+        let kept: Vec<Listener> =
+            Vec::into_iter(ours).filter_map(|i| Listener::from_fd(&uri, i.socket).ok()).collect();
+        let opened =
+            if kept.is_empty() { listen::bind(&uri, self.keeper.settings().socket_mode) } else { Ok(kept) };
+        match opened.and_then(|listeners| self.accept(&uri, listeners)) {
+            Ok(()) if !pause.is_zero() => self.keeper.say(false, format!("listening on {uri} now")),
+            Ok(()) => {}
+            Err(error) => {
+                let pause = (pause * 2).clamp(TICK, LONGEST_PAUSE);
+                let seconds = pause.as_secs();
+                self.keeper
+                    .say(true, format!("cannot listen on {uri}: {error}; trying again in {seconds} s"));
+                self.missing.push(Missing { uri, pause, again: Instant::now() + pause });
+            }
+        }
+    }
+
+    fn accept(&mut self, uri: &Uri, listeners: Vec<Listener>) -> io::Result<()> {
+        for listener in listeners {
+            self.accepting.push(spawn_local(accept::accept(&listener, self.answers.clone())?));
+            self.listening.push((uri.clone(), listener));
+        }
+        Ok(())
+    }
+
+    /// Somebody wants to stand by. Whether this process yields to it: it is a child of this one, and a service's workers
+    /// serve rather than the process that only watches over them.
+    fn admit(&mut self, stream: io::Result<UnixStream>) -> bool {
+        let Ok(stream) = stream else { return false };
+        let Ok(peer) = stream.peer_cred() else { return false };
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        if ![unsafe { libc::geteuid() }, 0].contains(&peer.uid())
+            || handover::give(&stream, &self.listening).is_err()
+        {
+            return false;
+        }
+        self.standing_by.push(stream);
+        peer.pid().is_some_and(is_child)
+    }
+
+    /// Whether this process goes on serving.
+    fn tick(&mut self) -> bool {
+        if !self.keeper.is_current() || !self.keeps_lock() {
+            return false;
+        }
+        self.standing_by.retain(|stream| !matches!(stream.try_read(&mut [0]), Ok(0)));
+        self.open_missing();
+        let mut boards = self.boards.borrow_mut();
+        let report = boards.report();
+        if report.status != self.said {
+            self.said = report.status;
+            let cause = if report.message.is_empty() { "all is well again" } else { &report.message };
+            self.keeper.say(report.status > Status::Ok, format!("{}: {cause}", report.status.name()));
+        }
+        if self.ticks.is_multiple_of(SWEEP) {
+            boards.sweep(self.keeper);
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+        true
+    }
+
+    fn keeps_lock(&mut self) -> bool {
+        let Some(lock) = &mut self.lock else { return true };
+        match lock.is_held().and_then(|held| if held { lock.beat().map(|()| true) } else { Ok(false) }) {
+            Ok(held) => held,
+            // A full disk, a directory that is gone: no reason to stop answering.
+            Err(_) => true,
+        }
+    }
+
+    /// Opens what could not be opened before, and again what somebody has removed.
+    fn open_missing(&mut self) {
+        let mut due = Vec::new();
+        for i in (0..self.listening.len())
+            .rev()
+            .filter(|i| !self.listening[*i].1.is_reachable())
+            .collect::<Vec<_>>()
+        {
+            let (uri, _) = self.listening.swap_remove(i);
+            self.accepting.swap_remove(i).abort();
+            self.keeper.say(true, format!("the socket of {uri} was removed or replaced; making a new one"));
+            due.push((uri, TICK));
+        }
+        let now = Instant::now();
+        self.missing.retain(|missing| {
+            let wait = missing.again > now;
+            if !wait {
+                due.push((missing.uri.clone(), missing.pause));
+            }
+            wait
+        });
+        for (uri, pause) in due {
+            self.open(uri, &mut Vec::new(), pause);
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Where reports come from.
+struct Boards {
+    keeper: &'static Keeper,
+    directory: Option<Directory>,
+    refused: Vec<String>,
+}
+
+impl Boards {
+    fn new(keeper: &'static Keeper) -> Boards {
+        Boards { keeper, directory: keeper.directory().map(Directory::new), refused: Vec::new() }
+    }
+
+    fn report(&mut self) -> Report {
+        let pid = std::process::id();
+        // An unreadable directory is no fault of the service, whose own board is at hand anyway.
+        let mut processes = self.directory.as_mut().and_then(|d| d.read().ok()).unwrap_or_default();
+        if !processes.iter().any(|p| p.pid == pid) {
+            processes.extend(self.keeper.process());
+        }
+        let mut report = judge(&self.keeper.settings().service, &processes, now_ns(), SystemTime::now());
+        report.processes.serving = Some(pid);
+        report
+    }
+
+    fn sweep(&mut self, keeper: &Keeper) {
+        let Some(directory) = &mut self.directory else { return };
+        directory.sweep(now_ns());
+        let refused = directory.refused();
+        for new in refused.iter().filter(|line| !self.refused.contains(line)) {
+            keeper.say(true, new.clone());
+        }
+        self.refused = refused;
+    }
+}
+
+async fn accept_from(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
+    match listener {
+        Some(listener) => match listener.accept().await {
+            Ok((stream, _)) => Ok(stream),
+            // Most likely no descriptors: the caller's deadline is the pause.
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process is the parent of that one.
+fn is_child(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; after it come state and parent.
+    let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+    parent == Some(std::process::id())
+}

@@ -1,0 +1,72 @@
+//! Until it is this process's turn to serve.
+
+use crate::handover::{self, Heard, Inherited};
+use crate::lock::{self, FROZEN, Lock};
+use healthboard::Keeper;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a process that stands by looks whether the holder is frozen. Death wakes it at once.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a new holder may take from the lock to its socket.
+const SOON: Duration = Duration::from_millis(20);
+
+/// Waits for the lock; returns with it and the sockets of the last holder. `None` when another keeper has taken over in
+/// this process.
+///
+/// The holder is asked before the lock is: somebody who has removed the lock file does not make a second holder.
+pub(crate) fn wait(keeper: &Keeper, directory: &Path) -> Option<(Lock, Vec<Inherited>)> {
+    let mut inherited = Vec::new();
+    let mut complaint = None;
+    while keeper.is_current() {
+        let turn = match handover::take(directory, FROZEN) {
+            Ok((holder, sockets)) => {
+                inherited = sockets;
+                stand_by(keeper, directory, &holder)
+            }
+            Err(_) => match Lock::try_take(directory) {
+                Ok(None) if lock::silence(directory).is_some_and(|silence| silence > FROZEN) => {
+                    Lock::take_from_frozen(directory).map(Some)
+                }
+                turn => turn,
+            },
+        };
+        match turn {
+            Ok(Some(lock)) => return Some((lock, inherited)),
+            Ok(None) => std::thread::sleep(SOON),
+            Err(error) => {
+                complain(keeper, directory, &error, &mut complaint);
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
+    None
+}
+
+/// As long as the holder works. The lock, if it is to be had afterwards.
+fn stand_by(
+    keeper: &Keeper,
+    directory: &Path,
+    holder: &std::os::unix::net::UnixStream,
+) -> io::Result<Option<Lock>> {
+    while keeper.is_current() {
+        match handover::listen_for_end(holder, LOOK) {
+            Heard::End => return Lock::try_take(directory),
+            Heard::Silence if lock::silence(directory).is_some_and(|silence| silence > FROZEN) => {
+                return Lock::take_from_frozen(directory).map(Some);
+            }
+            Heard::Silence => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Once for each kind of trouble.
+fn complain(keeper: &Keeper, directory: &Path, error: &io::Error, last: &mut Option<io::ErrorKind>) {
+    if *last != Some(error.kind()) {
+        *last = Some(error.kind());
+        keeper.say(true, format!("cannot stand by for the endpoint in `{}`: {error}", directory.display()));
+    }
+}

@@ -1,0 +1,335 @@
+//! Several real processes of one service: one serves, and whatever happens to it, the endpoints answer.
+
+use healthboard::{Indicator, Policy, Settings};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A service with an endpoint of each kind, in a place of its own.
+struct Service {
+    place: TempDir,
+    port: u16,
+    processes: Vec<Child>,
+}
+
+impl Service {
+    fn new() -> Service {
+        // Free now; nobody else on this machine is told about it.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Service { place: tempfile::tempdir().unwrap(), port, processes: Vec::new() }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.place.path().join("health.sock")
+    }
+
+    fn uris(&self) -> String {
+        format!("unix://{},tcp://127.0.0.1:{}", self.socket().display(), self.port)
+    }
+
+    fn command(&self, role: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "role", "--nocapture", "--test-threads=1"]);
+        command.env("ROLE", role).env("ROLE_URI", self.uris()).env("ROLE_SERVICE", "service");
+        command.env("ROLE_RUNTIME", self.place.path().join("run"));
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+    }
+
+    fn start(&mut self, role: &str) -> u32 {
+        let child = self.command(role).spawn().unwrap();
+        let pid = child.id();
+        self.processes.push(child);
+        pid
+    }
+
+    fn kill(&mut self, pid: u32) {
+        let i = self.processes.iter().position(|child| child.id() == pid).unwrap();
+        let mut child = self.processes.swap_remove(i);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Who answers on the unix socket, if somebody does.
+    fn serving(&self) -> Option<u32> {
+        serving(UnixStream::connect(self.socket()).ok()?)
+    }
+
+    fn serving_tcp(&self) -> Option<u32> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        serving(TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?)
+    }
+
+    fn until_served(&self) -> u32 {
+        until("an answer", || self.serving())
+    }
+
+    /// Listening sockets of the port, as the kernel lists them.
+    fn listeners(&self) -> usize {
+        let ours = format!("0100007F:{:04X}", self.port);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let listening = |line: &&str| line.split_whitespace().nth(1) == Some(&*ours) && line.contains(" 0A ");
+        table.lines().filter(listening).count()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        for child in &mut self.processes {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+trait Bounded: Read + Write {
+    fn bound(&self);
+}
+
+impl Bounded for UnixStream {
+    fn bound(&self) {
+        self.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    }
+}
+
+impl Bounded for TcpStream {
+    fn bound(&self) {
+        self.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    }
+}
+
+fn serving(mut stream: impl Bounded) -> Option<u32> {
+    stream.bound();
+    stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+    u32::try_from(body["processes"]["serving"].as_u64()?).ok()
+}
+
+fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The thread of a process that is ours.
+fn keeper(pid: u32) -> Option<PathBuf> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    tasks
+        .map(|t| t.path())
+        .find(|t| std::fs::read_to_string(t.join("comm")).is_ok_and(|c| c == "healthboard\n"))
+}
+
+/// How many sockets a process's keeper has.
+fn sockets(pid: u32) -> usize {
+    let fds = keeper(pid).and_then(|task| std::fs::read_dir(task.join("fd")).ok());
+    let targets = fds.into_iter().flatten().flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    targets.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+}
+
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid.cast_signed(), signal) }, 0);
+}
+
+#[test]
+fn role() {
+    let Ok(role) = std::env::var("ROLE") else { return };
+    let mut settings = Settings::new(&std::env::var("ROLE_SERVICE").unwrap());
+    settings.set("runtime_dir", &std::env::var("ROLE_RUNTIME").unwrap()).unwrap();
+    settings.set("uri", &std::env::var("ROLE_URI").unwrap()).unwrap();
+    healthboard_endpoint::start(settings);
+    let database = Indicator::register("database", Policy::DEFAULT);
+    database.record_ok();
+    if role == "forks" || role == "forks-raw" {
+        // SAFETY: the child does what the test is about and never returns.
+        let pid = unsafe {
+            match role.as_str() {
+                "forks" => libc::fork(),
+                _ => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32,
+            }
+        };
+        if pid == 0 && role == "forks-raw" {
+            // Never runs anything of ours: whatever it has inherited it keeps until it is told to end.
+            let mut end = [0];
+            // SAFETY: plain system calls.
+            unsafe {
+                libc::read(0, end.as_mut_ptr().cast(), 1);
+                libc::_exit(0);
+            }
+        }
+        database.record_ok();
+    }
+    std::thread::spawn(|| {
+        let mut end = String::new();
+        std::io::stdin().read_line(&mut end).unwrap();
+        std::process::exit(0);
+    });
+    loop {
+        for notice in healthboard::tick() {
+            println!("\n| {}", notice.text);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_killed_holder_is_followed_by_another_a_thousand_times_with_one_listener_each() {
+    let mut service = Service::new();
+    for _ in 0..3 {
+        service.start("serves");
+    }
+    let mut holder = service.until_served();
+    let mut took = Vec::new();
+    for _ in 0..1000 {
+        let killed = Instant::now();
+        service.kill(holder);
+        let next = until("the next holder", || service.serving().filter(|pid| *pid != holder));
+        took.push(killed.elapsed());
+        assert_eq!(service.listeners(), 1);
+        service.start("serves");
+        // A process that has died is swept one ttl later: not what this is about.
+        let boards = std::fs::read_dir(service.place.path().join("run/service")).unwrap().flatten();
+        for board in boards.filter(|e| e.file_name().to_string_lossy().starts_with(&format!("{holder}-"))) {
+            std::fs::remove_file(board.path()).unwrap();
+        }
+        holder = next;
+    }
+    assert_eq!(service.serving_tcp(), Some(holder));
+    took.sort();
+    println!("takeover after kill -9: median {:?}, p99 {:?}, longest {:?}", took[500], took[990], took[999]);
+}
+
+#[test]
+fn a_process_that_never_knew_of_us_keeps_nothing_of_a_killed_holder() {
+    let mut service = Service::new();
+    let holder = service.start("forks-raw");
+    assert_eq!(service.until_served(), holder);
+    service.kill(holder);
+    until("nobody listens", || (service.listeners() == 0).then_some(()));
+    let next = service.start("serves");
+    assert_eq!(until("the next holder", || service.serving_tcp()), next);
+}
+
+#[test]
+fn a_master_leaves_serving_to_its_worker_and_goes_on_when_that_dies() {
+    let mut service = Service::new();
+    let master = service.start("forks");
+    let worker = until("a worker", || service.serving().filter(|pid| *pid != master));
+    signal(worker, libc::SIGKILL);
+    assert_eq!(until("the master", || service.serving().filter(|pid| *pid != worker)), master);
+}
+
+#[test]
+fn without_its_lock_file_the_holder_still_holds() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    let lock = service.place.path().join("run/service/endpoint.lock");
+    std::fs::remove_file(&lock).unwrap();
+    let other = service.start("serves");
+    let alive = || board_pids(&service.place.path().join("run/service")).contains(&other);
+    until("the other process", || alive().then_some(()));
+    until("the lock file", || lock.exists().then_some(()));
+    for _ in 0..20 {
+        assert_eq!(service.serving(), Some(holder));
+    }
+    service.kill(holder);
+    assert_eq!(until("the other one", || service.serving().filter(|pid| *pid != holder)), other);
+}
+
+fn board_pids(directory: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir(directory).unwrap().flatten();
+    entries
+        .filter_map(|e| e.file_name().to_str()?.strip_suffix(".board")?.split_once('-')?.0.parse().ok())
+        .collect()
+}
+
+#[test]
+fn a_frozen_holder_is_replaced_and_steps_back_when_thawed() {
+    let mut service = Service::new();
+    service.start("serves");
+    service.start("serves");
+    let frozen = service.until_served();
+    // A frozen holder gives its sockets to nobody: the other one must have them, and its connection to the holder.
+    until("both", || service.processes.iter().all(|child| sockets(child.id()) >= 3).then_some(()));
+    signal(frozen, libc::SIGSTOP);
+    let next = until("the other one", || service.serving().filter(|pid| *pid != frozen));
+    assert_eq!(until("over TCP", || service.serving_tcp()), next);
+    assert_eq!(service.listeners(), 1);
+    signal(frozen, libc::SIGCONT);
+    // Both may answer for a moment; then the thawed one has noticed.
+    until("one holder", || (0..30).all(|_| service.serving() == Some(next)).then_some(()));
+    service.kill(next);
+    assert_eq!(until("the thawed one", || service.serving().filter(|pid| *pid != next)), frozen);
+}
+
+#[test]
+fn standing_by_costs_next_to_nothing() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    let other = service.start("serves");
+    let task = until("its keeper", || keeper(other));
+    let status = |key: &str| -> u64 {
+        let status = std::fs::read_to_string(task.join("status")).unwrap();
+        status.lines().find_map(|l| l.strip_prefix(key)).unwrap().trim().parse().unwrap()
+    };
+    let cpu_ns = || -> u64 {
+        std::fs::read_to_string(task.join("schedstat")).unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    let looks = || status("voluntary_ctxt_switches:");
+    // It stands by when it has looked once.
+    let begin = looks();
+    until("a look", || (looks() > begin).then_some(()));
+    let (before, looked) = (cpu_ns(), looks());
+    until("three more", || (looks() >= looked + 3).then_some(()));
+    let each = (cpu_ns() - before) / (looks() - looked);
+    assert!(each < 1_000_000, "{each} ns of CPU a second");
+}
+
+#[test]
+fn a_socket_that_somebody_removed_is_made_again() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    service.until_served();
+    std::fs::remove_file(service.socket()).unwrap();
+    assert_eq!(until("the socket", || service.serving()), holder);
+}
+
+/// The lines that a process says in its log.
+fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.filter_map(|line| line.strip_prefix("| ").map(str::to_owned))
+}
+
+#[test]
+fn two_services_with_one_path_or_port_do_not_steal_it_from_each_other() {
+    let mut service = Service::new();
+    let first = service.start("serves");
+    assert_eq!(service.until_served(), first);
+    let mut second =
+        service.command("serves").env("ROLE_SERVICE", "other").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = said(&mut second);
+    let (a, b) = (lines.next().unwrap(), lines.next().unwrap());
+    service.processes.push(second);
+    let both = format!("{a}\n{b}");
+    assert!(both.contains(&format!("process {first} (")) && both.contains("health.sock"), "{both}");
+    assert!(both.contains("is in use"), "{both}");
+    assert_eq!((service.serving(), service.serving_tcp()), (Some(first), Some(first)));
+    // And when the first one goes, the second comes by itself.
+    let second = service.processes.last().unwrap().id();
+    service.kill(first);
+    assert_eq!(until("the second", || service.serving_tcp()), second);
+    assert!(lines.any(|line| line.contains("listening on") && line.contains("now")));
+}
