@@ -61,7 +61,7 @@ fn start(story: &mut Story, setup: &Setup, tcp: &str) -> Result<()> {
 }
 
 fn plain_tools(story: &mut Story, tcp: &str) -> Result<()> {
-    story.run(&format!("curl -s -w '\\n%{{http_code}}\\n' http://{tcp}/health"), &["\"OK\"", "\n200"])?;
+    story.run(&format!("curl -s -w '%{{http_code}}\\n' http://{tcp}/health"), &["\"OK\"", "\n200"])?;
     story.run(ASK, &["OK", "200"])?;
     story.run(&format!("{REQUEST} | nc -U nova-scheduler.sock"), &["200 OK"])?;
     story.run(&format!("{REQUEST} | socat - UNIX-CONNECT:nova-scheduler.sock"), &["200 OK"])?;

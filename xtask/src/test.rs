@@ -151,6 +151,6 @@ fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
         "--ignored",
         "--test-threads=4",
     ];
-    step.run(cargo(setup).args(line))?;
+    step.run(cargo(setup).args(line).env("RUST_LIB_BACKTRACE", "0"))?;
     Ok(Count::of_cargo(&step.text()))
 }

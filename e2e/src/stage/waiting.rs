@@ -13,7 +13,9 @@ use crate::processes::children;
 const GLANCE: Duration = Duration::from_millis(5);
 
 impl Stage {
-    /// Waits until the services that were started are well and a worker of each serves its endpoint.
+    /// Waits until the services that were started are well, have reported so to Nova, and a worker of each serves its endpoint.
+    ///
+    /// A worker that has not reported yet may still be starting: it would not survive what is put on it.
     ///
     /// # Errors
     ///
@@ -23,10 +25,11 @@ impl Stage {
         for binary in services {
             let expected = if binary == CONDUCTOR { 2 } else { 1 };
             let master = self.daemon(&binary)?.pid();
-            self.until(&binary, "is OK and served by a worker", |answer| {
+            self.until(&binary, "OK, with its workers at work", |answer| {
                 let workers = children(master);
                 let by_a_worker = answer.serving().is_some_and(|pid| workers.contains(&pid));
-                workers.len() == expected && by_a_worker && answer.status() == "OK"
+                let reported = answer.state("service_report") == "passing";
+                workers.len() == expected && by_a_worker && reported && answer.status() == "OK"
             })?;
         }
         Ok(())
@@ -36,7 +39,8 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When the minute is over, or when a daemon of the stage has ended. The error says what came last and where to look.
+    /// When the minute is over, or when a daemon of the stage has ended. The error says what came last and
+    /// where to look, and the folder stays.
     pub fn until(
         &mut self,
         binary: &str,
@@ -56,10 +60,13 @@ impl Stage {
                 None
             }
         })?;
+        if found.is_none() {
+            self.keep_folder();
+        }
         found.with_context(|| {
             let log = self.folder().join(format!("{binary}.log"));
             format!(
-                "{binary} never {wanted}, within a minute\nlast answer: {last}\nnext: less {}",
+                "{binary} was not seen within a minute: {wanted}\nlast answer: {last}\nnext: less {}",
                 log.display()
             )
         })
@@ -79,7 +86,7 @@ impl Stage {
             if start.elapsed() > limit {
                 return Ok(None);
             }
-            self.check_alive()?;
+            self.check_alive().inspect_err(|_| self.keep_folder())?;
             (self.tick)(start.elapsed())?;
             sleep(GLANCE);
         }
