@@ -1,0 +1,213 @@
+//! Requests that are broken, hostile or merely unusual.
+
+use crate::testing::{Endpoint, body, code, report, rest_of};
+use healthboard::Status;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
+#[test]
+fn a_malformed_request_is_answered_400_and_closed() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let malformed: [(&str, &[u8]); 24] = [
+        (
+            "content length and transfer encoding",
+            b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "transfer encoding and content length",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        ),
+        ("two equal content lengths", b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+        ("two content lengths of nothing", b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n"),
+        ("two content lengths", b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
+        ("a list of content lengths", b"Content-Length: 5, 5\r\n\r\nhello"),
+        ("two transfer encodings", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("a signed content length", b"Content-Length: +5\r\n\r\nhello"),
+        ("a negative content length", b"Content-Length: -5\r\n\r\nhello"),
+        ("a hexadecimal content length", b"Content-Length: 0x5\r\n\r\nhello"),
+        ("an endless content length", b"Content-Length: 99999999999999999999999\r\n\r\nhello"),
+        ("an empty content length", b"Content-Length: \r\n\r\n"),
+        ("an unknown transfer encoding", b"Transfer-Encoding: xchunked\r\n\r\n"),
+        ("not chunked in the end", b"Transfer-Encoding: chunked, gzip\r\n\r\n"),
+        ("a folded line", b"X-Folded: a\r\n b\r\n\r\n"),
+        ("a space before the colon", b"X-Space : a\r\n\r\n"),
+        ("a space before the name", b" X-Space: a\r\n\r\n"),
+        ("a line without a colon", b"X-Nothing\r\n\r\n"),
+        ("no name", b": a\r\n\r\n"),
+        ("a NUL in a value", b"X-Nul: a\0b\r\n\r\n"),
+        ("a CR in a value", b"X-Cr: a\rb\r\n\r\n"),
+        ("an LF in a value", b"X-Lf: a\nb\r\n\r\n"),
+        ("an escape in a value", b"X-Escape: \x1b[2J\r\n\r\n"),
+        ("a second host", b"Host: localhost\r\n\r\n"),
+    ];
+    for (what, rest) in malformed {
+        let request = [b"GET /health HTTP/1.1\r\nHost: localhost\r\n".as_slice(), rest].concat();
+        let answer = endpoint.ask_and_close(&request);
+        assert_eq!(code(&answer), 400, "{what}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{what}: {answer}");
+    }
+}
+
+#[test]
+fn a_malformed_request_line_is_answered_400_and_closed() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let lines: [&[u8]; 12] = [
+        b"GET /health\r\n",
+        b"GET /health\n",
+        b"GET /health\r\n\r\n",
+        b"GET /health HTTP/2.0\r\n\r\n",
+        b"GET /health HTTP/1.2\r\n\r\n",
+        b"GET /health http/1.1\r\n\r\n",
+        b"GET  /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1 \r\n\r\n",
+        b"GET\t/health HTTP/1.1\r\n\r\n",
+        b"GET /hea\0lth HTTP/1.1\r\n\r\n",
+        b" GET /health HTTP/1.1\r\n\r\n",
+        b"GE\xc3\x89 /health HTTP/1.1\r\n\r\n",
+    ];
+    for line in lines {
+        let answer = endpoint.ask_and_wait(line);
+        assert_eq!(code(&answer), 400, "{}: {answer}", line.escape_ascii());
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_unusual_but_clear_is_answered() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let requests = [
+        "GET /health HTTP/1.0\r\n\r\n",
+        "GET /health HTTP/1.0\n\n",
+        "GET /health HTTP/1.1\nHost: localhost\n\n",
+        "\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /health HTTP/1.1\r\nhOsT:localhost\r\nX-Empty:\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ];
+    for request in requests {
+        let answer = endpoint.ask(request);
+        assert_eq!(code(&answer), 200, "{request:?}: {answer}");
+        assert!(body(&answer).ends_with("}\n"), "{request:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_client_that_half_closes_gets_its_full_answer() {
+    let endpoint = Endpoint::of(report(Status::Fault));
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let whole = endpoint.ask(request);
+    assert!(body(&whole).ends_with("}\n"), "{whole}");
+    // The end may also arrive by itself, before or after the request has been read.
+    for cut in [1, request.len() - 1, request.len()] {
+        let mut stream = endpoint.connect();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&request[..cut]).unwrap();
+        stream.write_all(&request[cut..]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest_of(stream), whole);
+    }
+}
+
+#[test]
+fn a_request_that_is_not_finished_is_answered_400() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    for request in ["GET /health", "GET /health HTTP/1.1\r\nHost: localhost\r\n", "G"] {
+        assert_eq!(code(&endpoint.ask(request)), 400, "{request:?}");
+    }
+    assert_eq!(endpoint.ask(""), "");
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_a_row_however_they_are_cut() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let requests = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                    HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                    GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                    GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let whole = endpoint.ask_and_wait(requests);
+    let codes: Vec<u16> = whole.match_indices("HTTP/1.1 ").map(|(at, _)| code(&whole[at..])).collect();
+    assert_eq!(codes, [200, 200, 404, 200]);
+    for cut in 1..requests.len() {
+        let mut stream = endpoint.connect();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&requests.as_bytes()[..cut]).unwrap();
+        stream.write_all(&requests.as_bytes()[cut..]).unwrap();
+        assert_eq!(rest_of(stream), whole, "cut after {cut}");
+    }
+}
+
+#[test]
+fn a_body_is_not_read_and_the_answer_arrives_all_the_same() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let size = 2 << 20;
+    for (method, expected) in [("POST", 405), ("GET", 200)] {
+        let head = format!("{method} /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n");
+        let mut stream = endpoint.connect();
+        stream.write_all(head.as_bytes()).unwrap();
+        // All of it can be sent, although nobody wants it: the connection is not reset under the client's hands.
+        stream.write_all(&vec![b'x'; size]).unwrap();
+        let answer = rest_of_unreset(&mut stream);
+        assert_eq!(code(&answer), expected, "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    let chunked = "GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let answer = endpoint.ask_and_wait(chunked);
+    assert_eq!((code(&answer), answer.contains("\r\nconnection: close\r\n")), (200, true), "{answer}");
+    // What pretends to be the next request is part of the body.
+    let hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(endpoint.ask_and_wait(hidden).matches("HTTP/1.1 ").count(), 1);
+}
+
+#[test]
+fn another_protocol_is_sent_away_at_once() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random and ciphers and extensions";
+    assert_eq!(code(&endpoint.ask_and_wait(hello)), 400);
+    let preface = endpoint.ask_and_wait(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    assert!(preface.is_empty() || code(&preface) == 400, "{preface}");
+    assert_eq!(code(&endpoint.ask_and_wait(b"SSH-2.0-OpenSSH_9.2p1\r\n")), 400);
+
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..300 {
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed as u8
+        })
+        .take(200)
+        .collect();
+        let answer = endpoint.ask(&noise);
+        assert_eq!(code(&answer), 400, "{}", noise.escape_ascii());
+    }
+    assert_eq!(code(&endpoint.get("/health")), 200);
+}
+
+#[test]
+fn a_reset_in_mid_answer_hurts_nobody() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let requests = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    for _ in 0..20 {
+        let mut stream = endpoint.connect();
+        let _ = stream.write_all(&requests);
+        // Closed with answers unread: that is a reset.
+        let _ = stream.read(&mut [0]);
+    }
+    assert_eq!(code(&endpoint.get("/health")), 200);
+}
+
+impl Endpoint {
+    /// As [`ask_and_wait`](Endpoint::ask_and_wait), for a client that insists on another answer: there must be none.
+    fn ask_and_close(&self, request: &[u8]) -> String {
+        let again = [request, b"\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat();
+        let answer = self.ask_and_wait(again);
+        assert_eq!(answer.matches("HTTP/1.").count(), 1, "{answer}");
+        answer
+    }
+}
+
+fn rest_of_unreset(stream: &mut impl Read) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}

@@ -1,0 +1,123 @@
+//! How much and how long.
+
+use crate::http::{HEAD_BYTES, Limits};
+use crate::testing::{Endpoint, HANG, code, report, rest_of};
+use healthboard::{Settings, Status};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+fn endpoint(limits: Limits) -> Endpoint {
+    Endpoint::with(&Settings::new("nova-compute"), limits, report(Status::Ok))
+}
+
+/// A client that goes on with its request, one byte after the other, until the endpoint has had enough.
+fn drip(mut stream: TcpStream) -> String {
+    let began = Instant::now();
+    let _ = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut answer = Vec::new();
+    while began.elapsed() < HANG {
+        let _ = stream.write_all(b"x");
+        let mut bytes = [0; 1024];
+        match stream.read(&mut bytes) {
+            Ok(0) => return String::from_utf8(answer).unwrap(),
+            Ok(n) => answer.extend_from_slice(&bytes[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => (),
+            Err(_) => return String::from_utf8(answer).unwrap(),
+        }
+    }
+    panic!("nobody stops it");
+}
+
+#[test]
+fn a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let head = |bytes: usize| {
+        let start = "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: ";
+        let value = "x".repeat(bytes - start.len() - 4);
+        format!("{start}{value}\r\n\r\n")
+    };
+    for (bytes, expected) in
+        [(HEAD_BYTES - 1, 200), (HEAD_BYTES, 200), (HEAD_BYTES + 1, 431), (2 * HEAD_BYTES, 431)]
+    {
+        let request = head(bytes);
+        assert_eq!(request.len(), bytes);
+        assert_eq!(code(&endpoint.ask(&request)), expected, "{bytes} bytes");
+    }
+    // Without end, and in many headers instead of a long one.
+    let endless = format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20));
+    assert_eq!(code(&endpoint.ask_and_wait(endless)), 431);
+    let many = |count| format!("GET /health HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(count));
+    assert_eq!(code(&endpoint.ask(many(100))), 200);
+    assert_eq!(code(&endpoint.ask(many(101))), 431);
+}
+
+#[test]
+fn a_head_that_does_not_come_to_an_end_is_answered_408_and_closed() {
+    let endpoint = endpoint(Limits { exchange: SHORT, ..Limits::DEFAULT });
+    let stalled = endpoint.ask_and_wait("GET /health HTTP/1.1\r\nHost: local");
+    assert_eq!(stalled, "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(code(&drip(endpoint.connect())), 408);
+    // Also on a connection that has had an answer.
+    let mut used = endpoint.connect();
+    used.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_ne!(used.read(&mut [0; 4096]).unwrap(), 0);
+    assert_eq!(code(&drip(used)), 408);
+}
+
+#[test]
+fn a_connection_on_which_nothing_is_asked_is_closed_in_silence() {
+    let endpoint = endpoint(Limits { exchange: SHORT, idle: SHORT, ..Limits::DEFAULT });
+    assert_eq!(endpoint.ask_and_wait(""), "");
+    let after_an_answer = endpoint.ask_and_wait("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(after_an_answer.ends_with("\r\n\r\nok\n"), "{after_an_answer}");
+}
+
+#[test]
+fn a_connection_may_wait_longer_for_its_next_request_than_within_one() {
+    let endpoint = endpoint(Limits { exchange: SHORT, idle: HANG, ..Limits::DEFAULT });
+    let mut stream = endpoint.connect();
+    // The exchange limit passes for another connection in the meantime.
+    for _ in 0..2 {
+        stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+        assert_eq!(endpoint.ask_and_wait(""), "");
+    }
+}
+
+#[test]
+fn no_connection_outlives_the_total_limit() {
+    let endpoint = endpoint(Limits { total: SHORT, ..Limits::DEFAULT });
+    let mut stream = endpoint.connect();
+    let began = Instant::now();
+    while stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok() {
+        match stream.read(&mut [0; 4096]) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => assert!(began.elapsed() < HANG),
+        }
+    }
+    assert!(began.elapsed() >= SHORT);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    let endpoint = endpoint(Limits { exchange: SHORT, ..Limits::DEFAULT });
+    let mut stream = endpoint.connect();
+    stream.set_write_timeout(Some(HANG)).unwrap();
+    let requests = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    // The answers fill every buffer on the way; then the endpoint waits, and then it does not.
+    let error = loop {
+        if let Err(error) = stream.write_all(&requests) {
+            break error;
+        }
+    };
+    assert!(
+        [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe].contains(&error.kind()),
+        "{error}"
+    );
+    drop(rest_of(endpoint.connect()));
+    assert_eq!(code(&endpoint.get("/health")), 200);
+}

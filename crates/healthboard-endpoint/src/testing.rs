@@ -1,0 +1,143 @@
+//! A running endpoint for tests, with raw bytes in and raw bytes out.
+
+use crate::accept::accept_within;
+use crate::http::{Answers, Limits};
+use crate::listen::{Listener, bind_tcp};
+use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, Settings, State, Status};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use tokio::task::LocalSet;
+
+/// Far longer than anything takes: reaching it is a hang.
+pub(crate) const HANG: Duration = Duration::from_secs(10);
+
+/// An endpoint in a thread of its own, which ends with the test process.
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+}
+
+impl Endpoint {
+    /// With the default settings and limits.
+    pub(crate) fn of(report: Report) -> Endpoint {
+        Endpoint::with(&Settings::new("nova-compute"), Limits::DEFAULT, report)
+    }
+
+    pub(crate) fn with(settings: &Settings, limits: Limits, report: Report) -> Endpoint {
+        let (listener, address) = any_port();
+        serve(listener, settings.clone(), limits, report);
+        Endpoint { address }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream
+    }
+
+    /// The whole answer to a client that says all it has to say and closes its half, but for the date.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request.as_ref()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        rest_of(stream)
+    }
+
+    /// The whole answer to a client that goes on listening: the endpoint has to close.
+    pub(crate) fn ask_and_wait(&self, request: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        // The endpoint may have closed before it has heard everything.
+        let _ = stream.write_all(request.as_ref());
+        rest_of(stream)
+    }
+
+    /// The answer to `GET path` with a good `Host`.
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    }
+}
+
+/// A listening socket that the settings could not ask for.
+pub(crate) fn any_port() -> (Listener, SocketAddr) {
+    let listener = bind_tcp(&[([127, 0, 0, 1], 0).into()]).unwrap().pop().unwrap();
+    let Listener::Tcp(tcp) = &listener else { unreachable!() };
+    let address = tcp.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Runs [`accept_within`] in a thread.
+pub(crate) fn serve(listener: Listener, settings: Settings, limits: Limits, report: Report) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let answers = Rc::new(Answers::new(&settings, move || report.clone()));
+            accept_within(&listener, answers, limits).unwrap().await;
+        });
+    });
+}
+
+/// All that comes until the endpoint closes, but for the date.
+pub(crate) fn rest_of(mut stream: impl Read) -> String {
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        let answer = String::from_utf8_lossy(&bytes);
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "hangs after {answer:?}");
+    }
+    let answer = String::from_utf8(bytes).unwrap();
+    let dateless = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("date: "));
+    dateless.collect()
+}
+
+/// The status code of an answer.
+pub(crate) fn code(answer: &str) -> u16 {
+    answer.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {answer:?}"))
+}
+
+/// What follows the head.
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer:?}")).1
+}
+
+/// A report with this status; anything but `Ok` is the message bus's fault.
+pub(crate) fn report(status: Status) -> Report {
+    let detail = Detail {
+        status: Status::Ok,
+        state: State::Passing,
+        impact: Impact::Critical,
+        success_age: Some(Duration::from_secs(2)),
+        failure_age: None,
+        failures: 0,
+        in_flight: 0,
+        error: None,
+        ttl: Policy::DEFAULT.ttl,
+        message: String::new(),
+    };
+    let mut report = Report {
+        status,
+        message: String::new(),
+        service: "nova-compute".to_owned(),
+        time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_347_602),
+        processes: Processes { alive: 2, serving: Some(4711), ..Processes::default() },
+        draining: false,
+        exhausted: 0,
+        details: BTreeMap::from([
+            ("database".to_owned(), detail.clone()),
+            ("message_bus".to_owned(), detail),
+        ]),
+    };
+    if status > Status::Ok {
+        report.message =
+            "message_bus: ConnectionRefusedError, 3 failures in 12 s, last success 14 s ago".to_owned();
+        let message_bus = report.details.get_mut("message_bus").unwrap();
+        message_bus.status = status;
+        message_bus.state = if status == Status::Fault { State::Failing } else { State::Transient };
+        message_bus.failure_age = Some(Duration::from_secs(1));
+        message_bus.failures = 3;
+        message_bus.error =
+            Some(Failure { class: "ConnectionRefusedError".to_owned(), ..Failure::default() });
+        message_bus.message.clone_from(&report.message);
+    }
+    report
+}
