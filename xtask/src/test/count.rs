@@ -21,8 +21,7 @@ impl Count {
 
     /// What pytest says in its last line of the kind `2 failed, 3 passed, 1 error in 0.12s`.
     pub(crate) fn of_pytest(text: &str) -> Self {
-        let is_summary =
-            |line: &&str| line.contains(" in ") && line.trim_end_matches(['=', ' ']).ends_with('s');
+        let is_summary = |line: &&str| line.contains(" in ") && !line.starts_with("test result: ");
         text.lines()
             .rev()
             .filter(is_summary)
@@ -72,6 +71,14 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     fn pytest_counts_errors_of_fixtures_as_failures() {
         let text = "..F\n=== 1 failed, 12 passed, 2 errors in 0.12s ===\n";
         assert_eq!(Count::of_pytest(text), Count { passed: 12, failed: 3 });
+    }
+
+    #[test]
+    fn each_summary_is_counted_once() {
+        let pytest = "2 failed, 52 passed, 1 warning in 83.28s (0:01:23)\n";
+        assert_eq!(Count::of_pytest(pytest), Count { passed: 52, failed: 2 });
+        let cargo = "test result: ok. 3 passed; 0 failed; 0 ignored; finished in 73.43s\n";
+        assert_eq!(Count::of_pytest(cargo), Count::default());
     }
 
     #[test]
