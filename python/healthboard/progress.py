@@ -76,4 +76,5 @@ def _end() -> None:
         stop.set()
         thread.join(timeout=1.0)
     notices.log(now=True)
-    _native.goodbye()
+    # The goodbye follows when the interpreter has ended, which may take a second.
+    _native.drain()

@@ -5,7 +5,7 @@
 //! 100 to 180, an empty Python wrapper 170 to 190.
 
 use crate::guard::guarded;
-use crate::{exception, first_use};
+use crate::{exception, first_use, vectorcall};
 use healthboard::{Indicator, Operation};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -13,15 +13,17 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{ffi, intern};
 use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::mem::offset_of;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
 
 /// The object. Everything behind `call` is null until [`Checked::make`] has set it, and again after [`clear`].
 #[repr(C)]
 pub(crate) struct Checked {
     head: ffi::PyObject,
-    call: Option<ffi::vectorcallfunc>,
+    call: Option<vectorcall::Function>,
     function: *mut ffi::PyObject,
+    /// What implements the calls of `function`.
+    enter: Option<vectorcall::Function>,
     judge: *mut ffi::PyObject,
     dict: *mut ffi::PyObject,
     weakrefs: *mut ffi::PyObject,
@@ -57,6 +59,7 @@ impl Checked {
             this.indicator = indicator;
             this.function = function.clone().into_ptr();
             this.judge = judge.map_or(ptr::null_mut(), |judge| judge.clone().into_ptr());
+            this.enter = Some(vectorcall::of(this.function));
             this.call = Some(call);
             Bound::from_owned_ptr(py, object)
         };
@@ -67,7 +70,10 @@ impl Checked {
 }
 
 /// The call: begin, the function, the end. No panic leaves it, and no exception but the function's own.
-unsafe extern "C" fn call(
+///
+/// While the interpreter ends, it makes threads that ask for its lock exit on the spot, in the middle of the function: they
+/// unwind through here, which is why this is `C-unwind`, and why nothing that would be dropped is kept meanwhile.
+unsafe extern "C-unwind" fn call(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: usize,
@@ -75,15 +81,15 @@ unsafe extern "C" fn call(
 ) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls this with an object of our type, which whoever calls keeps alive during the call. It is
     // attached, and no exception is set. The arguments are handed on as they came, so what holds for them holds for
-    // the function. An object that was cleared is unreachable, so `function` is not null.
+    // the function. An object that was cleared is unreachable, so `function` is not null, and `enter` was set with it.
     unsafe {
         let this = &*this.cast::<Checked>();
-        let operation = guarded(None, || {
+        let operation = ManuallyDrop::new(guarded(None, || {
             first_use::look(Python::assume_attached());
             Some(this.indicator.begin())
-        });
-        let result = ffi::PyObject_Vectorcall(this.function, arguments, count, names);
-        if let Some(operation) = operation {
+        }));
+        let result = this.enter.unwrap_unchecked()(this.function, arguments, count, names);
+        if let Some(operation) = ManuallyDrop::into_inner(operation) {
             if result.is_null() {
                 end_raised(this, operation);
             } else {

@@ -9,6 +9,7 @@ mod exception;
 mod first_use;
 mod guard;
 mod indicator;
+mod vectorcall;
 
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
@@ -46,8 +47,8 @@ fn start(
 
 /// Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line.
 #[pyfunction]
-fn tick(py: Python<'_>) -> Vec<(bool, String)> {
-    let notices = py.detach(|| guard::guarded(Vec::new(), healthboard::tick));
+fn tick() -> Vec<(bool, String)> {
+    let notices = guard::guarded(Vec::new(), healthboard::tick);
     let trouble = guard::first_trouble().map(|text| (true, text));
     notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(trouble).collect()
 }
@@ -64,9 +65,16 @@ fn goodbye() {
     guard::guarded((), healthboard::goodbye);
 }
 
+/// The interpreter has ended.
+extern "C" fn at_exit() {
+    goodbye();
+}
+
 #[pymodule(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     guard::listen_for_panics();
+    // SAFETY: `at_exit` does not need the interpreter. Where there is no room for one more, the process goes without a word.
+    unsafe { pyo3::ffi::Py_AtExit(Some(at_exit)) };
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
     module.add("Checked", checked::make_type(module.py())?)?;

@@ -1,0 +1,134 @@
+"""What the tests share: a service in a process of its own, and a probe."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+RUN = Path(sys.executable).with_name("healthboard-run")
+
+
+def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
+    """Return what `condition` answers as soon as that is true; fail if it never is."""
+    end = time.monotonic() + within
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"not within {within:g} s"
+        time.sleep(0.02)
+    return answer
+
+
+def ask(path: Path, target: str = "/health") -> tuple[int, str]:
+    """Probe a unix socket: the HTTP status and the body."""
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(10)
+    with connection.sock:
+        connection.sock.connect(str(path))
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+class Service:
+    """A Python program as an operator runs it, in a folder of its own."""
+
+    def __init__(self, folder: Path, name: str = "svc") -> None:
+        self.folder = folder
+        self.name = name
+        self.socket = folder / "health.sock"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HEALTHBOARD_")},
+            "HEALTHBOARD_URI": f"unix://{self.socket}",
+            "HEALTHBOARD_RUNTIME_DIR": str(folder / "run"),
+        }
+        (folder / "run").mkdir()
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, program: str, *, launch: bool = False) -> Service:
+        """Run this source text, with `healthboard-run` if `launch`."""
+        file = self.folder / self.name
+        file.write_text(f"#!{sys.executable}\n{program}")
+        file.chmod(0o755)
+        command = [str(RUN), str(file)] if launch else [sys.executable, str(file)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self
+
+    def end(self, within: float = 30.0) -> str:
+        """Let it end, and return all it has written."""
+        assert self.process is not None
+        output, _ = self.process.communicate(timeout=within)
+        return output
+
+    def run(self, program: str, *, launch: bool = False) -> str:
+        """Run this source text to its good end; return all it has written."""
+        output = self.start(program, launch=launch).end()
+        assert self.process is not None
+        assert self.process.returncode == 0, output
+        return output
+
+    def answers(self) -> bool:
+        try:
+            return bool(ask(self.socket))
+        except OSError:
+            return False
+
+    def health(self) -> dict[str, Any]:
+        """Probe it, as soon as it answers."""
+        eventually(self.answers)
+        return json.loads(ask(self.socket)[1])  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that has not been started."""
+    service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def own_socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The endpoint of the process that runs the tests."""
+    import healthboard
+
+    folder = tmp_path_factory.mktemp("own")
+    path = folder / "health.sock"
+    options = {"uri": f"unix://{path}", "runtime_dir": str(folder), "error_detail": "message"}
+    assert healthboard.start("tests", options, environment={}) == []
+    eventually(path.exists)
+    return path
+
+
+@pytest.fixture
+def evidence(own_socket: Path) -> Callable[[str], dict[str, Any]]:
+    """What the report of the process that runs the tests says of an indicator."""
+
+    def look(name: str) -> dict[str, Any]:
+        return json.loads(ask(own_socket)[1])["details"][name]  # type: ignore[no-any-return]
+
+    return look

@@ -1,0 +1,277 @@
+"""Forks, ends and frozen interpreters, in real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+from conftest import Service, ask, eventually
+
+START = """
+import os, sys, time
+import healthboard
+from healthboard import healthcheck, record_ok
+
+problems = healthboard.start("svc", {"progress.ttl": "2"})
+assert problems == [], problems
+
+@healthcheck("work")
+def work(): return 1
+"""
+
+
+def test_a_service_answers_and_progresses(service: Service) -> None:
+    service.start(START + "work(); sys.stdin.read()")
+    eventually(lambda: service.health()["details"]["work"]["state"] == "passing")
+    assert service.health()["processes"]["alive"] == 1
+    time.sleep(3)
+    assert service.health()["status"] == "OK"
+
+
+def test_a_child_that_records_at_once_has_a_board_of_its_own_and_progresses(service: Service) -> None:
+    service.start(START + "if os.fork() == 0: work()\nsys.stdin.read()")
+    health = eventually(lambda: (h := service.health())["processes"]["alive"] == 2 and h)
+    time.sleep(3)
+    health = service.health()
+    assert health["status"] == "OK", health
+    assert health["processes"] == {**health["processes"], "alive": 2, "hung": 0}
+
+
+def test_a_child_that_records_nothing_is_none_of_ours(service: Service) -> None:
+    service.start(
+        START
+        + "work()\nif os.fork() == 0: print(os.listdir('/proc/self/task')); sys.stdin.read(); os._exit(0)\n"
+        "sys.stdin.read()"
+    )
+    time.sleep(1)
+    assert service.health()["processes"]["alive"] == 1
+    output = service.end()
+    assert output.count(",") == 0, output
+
+
+def test_many_forks_that_record_at_once_all_end(service: Service) -> None:
+    output = service.run(
+        START
+        + """
+import threading
+stop = threading.Event()
+def busy():
+    while not stop.is_set(): work()
+threads = [threading.Thread(target=busy) for _ in range(2)]
+for thread in threads: thread.start()
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        healthboard.goodbye()
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+stop.set()
+print("done")
+"""
+    )
+    assert output == "done\n"
+
+
+def test_a_double_forked_child_that_closed_every_descriptor_records(service: Service) -> None:
+    service.start(
+        START
+        + """
+work()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 1024)
+        work()
+        time.sleep(30)
+    os._exit(0)
+os.wait()
+sys.stdin.read()
+"""
+    )
+    eventually(lambda: service.health()["processes"]["alive"] == 2)
+
+
+def test_a_program_that_it_starts_inherits_nothing(service: Service) -> None:
+    service.start(
+        START
+        + """
+import subprocess
+work()
+time.sleep(0.5)
+print(subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, close_fds=False).stdout)
+sys.stdin.read()
+"""
+    )
+    output = service.end()
+    assert "board" not in output
+    assert "socket" not in output
+    assert ".lock" not in output
+
+
+def test_an_orderly_end_leaves_no_board_behind(service: Service) -> None:
+    service.run(START + "work()")
+    assert list(service.folder.glob("run/svc/*.board")) == []
+
+
+@pytest.mark.parametrize("end", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), 15)"])
+def test_an_end_is_as_it_would_be_without_us(service: Service, end: str) -> None:
+    service.start(START + f"work()\n{end}")
+    service.end()
+    assert service.process is not None
+    codes = {"sys.exit(3)": 3, "raise KeyboardInterrupt": -signal.SIGINT, "os.kill(os.getpid(), 15)": -15}
+    assert service.process.returncode == codes[end]
+
+
+def test_an_interpreter_that_ends_while_it_serves_ends(service: Service) -> None:
+    for _ in range(5):
+        output = service.run(
+            START
+            + """
+import logging, threading
+logging.basicConfig(level=logging.DEBUG)
+def busy():
+    while True: work()
+for _ in range(4): threading.Thread(target=busy, daemon=True).start()
+time.sleep(0.05)
+"""
+        )
+        assert "Fatal" not in output
+
+
+def test_signals_are_for_the_main_thread_alone(service: Service) -> None:
+    output = service.run(
+        START
+        + """
+import signal, threading
+seen = []
+signal.signal(signal.SIGTERM, lambda *_: seen.append(threading.current_thread() is threading.main_thread()))
+for _ in range(20):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.01)
+native = [t for t in os.listdir("/proc/self/task") if "healthboard" in open(f"/proc/self/task/{t}/comm").read()]
+masks = [line for t in native for line in open(f"/proc/self/task/{t}/status") if line.startswith("SigBlk")]
+print(seen == [True] * 20, any(int(m.split()[1], 16) & 1 << 14 for m in masks))
+"""
+    )
+    assert output == "True True\n"
+
+
+def test_an_interpreter_whose_lock_is_held_is_said_to_be_hung(service: Service) -> None:
+    service.start(
+        START + "import ctypes\nwork()\ntime.sleep(1)\nctypes.PyDLL(None).sleep(6)\nsys.stdin.read()"
+    )
+    health = eventually(lambda: (h := service.health())["status"] == "FAULT" and h, within=8)
+    assert "progress" in health["message"] or "hung" in health["message"]
+    assert health["processes"]["hung"] == 1
+    eventually(lambda: service.health()["status"] == "OK", within=10)
+
+
+def test_a_blocked_hub_is_said_to_be_hung(service: Service) -> None:
+    pytest.importorskip("eventlet")
+    service.start(
+        """
+import warnings
+warnings.simplefilter("ignore")
+import eventlet
+eventlet.monkey_patch()
+"""
+        + START
+        + """
+work()
+eventlet.sleep(2)
+eventlet.patcher.original("time").sleep(6)
+eventlet.sleep(60)
+"""
+    )
+    assert service.health()["status"] == "OK"
+    health = eventually(lambda: (h := service.health())["status"] == "FAULT" and h, within=8)
+    assert health["processes"]["hung"] == 1
+    eventually(lambda: service.health()["status"] == "OK", within=10)
+
+
+def test_a_pool_thread_of_eventlet_may_record_first(service: Service) -> None:
+    pytest.importorskip("eventlet")
+    service.start(
+        """
+import warnings
+warnings.simplefilter("ignore")
+import eventlet
+eventlet.monkey_patch()
+from eventlet import tpool
+"""
+        + START
+        + """
+if os.fork() == 0:
+    eventlet.hubs.use_hub()
+    tpool.killall()
+    tpool.execute(work)
+    work()
+eventlet.sleep(60)
+"""
+    )
+    eventually(lambda: service.health()["processes"]["alive"] == 2)
+    time.sleep(3)
+    assert service.health()["processes"]["hung"] == 0
+
+
+def test_a_stopping_interpreter_says_that_it_drains(service: Service) -> None:
+    service.start(
+        """
+import atexit, time
+class Slow:
+    def __del__(self, sleep=time.sleep): sleep(2)
+"""
+        + START
+        + "work(); slow = Slow(); slow.me = None; sys.stdin.read()"
+    )
+    service.health()
+    assert service.process is not None
+    assert service.process.stdin is not None
+    service.process.stdin.close()
+    service.process.stdin = None
+    eventually(lambda: ask(service.socket, "/readyz")[0] == 503, within=2)
+    assert ask(service.socket, "/livez")[0] == 200
+
+
+def test_importing_it_is_cheap(service: Service) -> None:
+    output = service.run(
+        """
+import sys
+before = set(sys.modules)
+import healthboard
+heavy = {"asyncio", "ctypes", "inspect", "logging", "socket", "subprocess", "threading", "typing"}
+print(sorted(heavy & (set(sys.modules) - before)))
+"""
+    )
+    assert output == "[]\n"
+
+
+def test_it_costs_one_native_thread_and_one_of_python(service: Service) -> None:
+    output = service.run(START + "work(); time.sleep(0.3); print(len(os.listdir('/proc/self/task')))")
+    assert output == "3\n"
+
+
+def test_two_interpreters_of_one_pid_namespace_share_an_endpoint(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    service.start(START + "work(); sys.stdin.read()")
+    service.health()
+    pid = os.fork()
+    if pid == 0:
+        os.execve(
+            sys.executable,
+            [sys.executable, "-c", START + "work(); time.sleep(30)"],
+            service.environment,
+        )
+    try:
+        eventually(lambda: service.health()["processes"]["alive"] == 2)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    health = eventually(lambda: (h := service.health())["processes"]["dead"] == 1 and h)
+    assert health["status"] == "DEGRADED"
+    assert str(pid) in health["message"]
