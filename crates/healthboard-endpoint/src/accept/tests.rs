@@ -57,6 +57,30 @@ fn the_connection_that_has_waited_longest_makes_room() {
 }
 
 #[test]
+fn a_good_probe_amid_a_burst_is_answered_before_it_can_be_pushed_out() {
+    let (listener, address) = any_port();
+    let crowd = || (0..2 * PLACES).map(|_| TcpStream::connect(address).unwrap());
+    let mut burst: Vec<TcpStream> = crowd().collect();
+    let mut probe = TcpStream::connect(address).unwrap();
+    probe.set_read_timeout(Some(HANG)).unwrap();
+    probe.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+    burst.extend(crowd());
+    serve(listener, Settings::new("nova-api"), Limits::DEFAULT, report(Status::Ok));
+    assert_eq!(code(&rest_of(probe)), 200);
+}
+
+#[test]
+fn connections_that_have_ended_take_no_places() {
+    let endpoint = Endpoint::of(report(Status::Ok));
+    let mut idle = endpoint.connect();
+    for _ in 0..2 * PLACES {
+        assert_eq!(code(&endpoint.ask_and_wait("GET /livez HTTP/1.0\r\n\r\n")), 200);
+    }
+    idle.write_all(b"GET /livez HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(code(&rest_of(idle)), 200);
+}
+
+#[test]
 fn without_descriptors_it_rests_and_comes_back() {
     crowd();
     let (full, is_full) = std::sync::mpsc::channel();

@@ -1,9 +1,11 @@
 //! Requests that are broken, hostile or merely unusual.
 
-use crate::testing::{Endpoint, body, code, report, rest_of};
-use healthboard::Status;
+use crate::http::Limits;
+use crate::testing::{Endpoint, HANG, body, code, report, rest_of, serve};
+use healthboard::{Settings, Status};
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn a_malformed_request_is_answered_400_and_closed() {
@@ -106,6 +108,26 @@ fn a_client_that_half_closes_gets_its_full_answer() {
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(rest_of(stream), whole);
     }
+}
+
+#[test]
+fn a_client_that_half_closes_gets_an_answer_that_fits_no_buffer() {
+    let mut long = report(Status::Ok);
+    let detail = long.details["database"].clone();
+    long.details.extend((0..10_000).map(|i| (format!("indicator_{i}"), detail.clone())));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("health.sock");
+    let uri = format!("unix://{}", path.display()).parse().unwrap();
+    let [listener] = crate::listen::bind(&uri, 0o600).unwrap().try_into().unwrap();
+    serve(listener, Settings::new("nova-api"), Limits::DEFAULT, long);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    // Only when the answer is under way is it read on.
+    assert_eq!(stream.read(&mut [0]).unwrap(), 1);
+    let answer = rest_of(stream);
+    assert!(answer.len() > 1 << 20 && answer.ends_with("}\n"), "cut off after {} bytes", answer.len());
 }
 
 #[test]
