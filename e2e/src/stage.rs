@@ -1,5 +1,6 @@
 //! One run: a private folder, a nova.conf, the daemons in it.
 
+mod stagger;
 mod waiting;
 
 use std::ffi::OsString;

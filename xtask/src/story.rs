@@ -57,11 +57,7 @@ impl Story {
         let said = self.stage.shell(line)?;
         println!("{}", said.text.trim_end());
         for expected in told {
-            ensure!(
-                said.text.contains(expected),
-                "`{line}` should have answered with `{expected}`\nnext: cd {} && {line}",
-                self.stage.folder().display()
-            );
+            ensure!(said.text.contains(expected), "`{line}` should have answered with {expected:?}");
         }
         Ok(said.text)
     }

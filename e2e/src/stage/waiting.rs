@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{CONDUCTOR, Stage};
+use super::Stage;
+use super::stagger::workers_of;
 use crate::probe::{Answer, ask};
 use crate::processes::children;
 
@@ -21,15 +22,15 @@ impl Stage {
     ///
     /// As of [`Stage::until`].
     pub fn ready(&mut self) -> Result<()> {
+        self.stagger()?;
         let services: Vec<String> = self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect();
         for binary in services {
-            let expected = if binary == CONDUCTOR { 2 } else { 1 };
             let master = self.daemon(&binary)?.pid();
             self.until(&binary, "OK, with its workers at work", |answer| {
                 let workers = children(master);
                 let by_a_worker = answer.serving().is_some_and(|pid| workers.contains(&pid));
                 let reported = answer.state("service_report") == "passing";
-                workers.len() == expected && by_a_worker && reported && answer.status() == "OK"
+                workers.len() == workers_of(&binary) && by_a_worker && reported && answer.status() == "OK"
             })?;
         }
         Ok(())
