@@ -63,6 +63,7 @@ where
     let mut http = http1::Builder::new()
         .half_close(true)
         .max_buf_size(HEAD_BYTES)
+        // Head and body in one plain write, which unlike writev never raises SIGPIPE on TCP.
         .writev(false)
         .serve_connection(stream, service);
 
