@@ -2,6 +2,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
+__all__ = ["Checked", "Indicator", "Operation", "__version__", "drain", "goodbye", "start", "tick"]
+
 __version__: str
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

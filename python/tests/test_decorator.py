@@ -45,7 +45,7 @@ class Shop:
 
 def test_a_call_returns_what_the_function_returns_and_is_a_success(evidence: Evidence) -> None:
     assert double(2, plus=1) == 5
-    assert double(*[3], **{"plus": 1}) == 7
+    assert double(*(3,), plus=1) == 7
     assert evidence("function")["state"] == "passing"
 
 
@@ -71,13 +71,15 @@ def test_an_exception_raised_while_another_is_handled_keeps_its_context() -> Non
     def call() -> None:
         raise KeyError("second")
 
-    try:
+    def handle() -> None:
         try:
             raise ValueError("first")
         except ValueError:
             call()
-    except KeyError as error:
-        assert isinstance(error.__context__, ValueError)
+
+    with pytest.raises(KeyError) as caught:
+        handle()
+    assert isinstance(caught.value.__context__, ValueError)
 
 
 def test_with_errors_only_these_are_failures(evidence: Evidence) -> None:
@@ -304,7 +306,7 @@ def test_an_operation_that_is_forgotten_says_nothing(evidence: Evidence) -> None
     assert evidence("forgotten")["impact"] == "degrading"
 
 
-class Hostile(Exception):
+class HostileError(Exception):
     """Raises whatever it is asked."""
 
     def __str__(self) -> str:
@@ -317,11 +319,11 @@ class Hostile(Exception):
 def test_an_exception_that_cannot_be_asked_anything_is_still_recorded(evidence: Evidence) -> None:
     @healthcheck("hostile")
     def call() -> None:
-        raise Hostile
+        raise HostileError
 
-    with pytest.raises(Hostile):
+    with pytest.raises(HostileError):
         call()
-    assert evidence("hostile")["error"] == "Hostile"
+    assert evidence("hostile")["error"] == "HostileError"
 
 
 def test_a_judge_that_raises_says_nothing_and_the_host_survives(evidence: Evidence) -> None:

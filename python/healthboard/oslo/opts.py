@@ -94,7 +94,7 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
-    host = conf.get("host")
+    host = getattr(conf, "host", None)
     return start_health(
         launch.service(),
         options,

@@ -1,0 +1,297 @@
+"""The hooks, on the real libraries: what they record, and that a service does not notice them."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import Service, ask, eventually
+
+START = """
+import os, sys, time
+import healthboard
+from healthboard import hooks
+hooks.install()
+healthboard.start("svc")
+"""
+
+
+def details(service: Service, name: str, **wanted: object) -> None:
+    """Wait until the report says this of an indicator."""
+    eventually(lambda: wanted.items() <= service.health()["details"].get(name, {}).items(), within=10)
+
+
+SQLITE = """
+from sqlalchemy import create_engine, pool, text
+engine = create_engine("sqlite:///base/db.sqlite", poolclass=pool.NullPool, connect_args={"timeout": 0})
+def query(sql="select 1"):
+    with engine.connect() as connection:
+        return connection.execute(text(sql)).scalar()
+def fails(sql="select 1"):
+    try: query(sql)
+    except Exception as error: print(type(error).__name__, type(error.orig).__name__, flush=True)
+os.mkdir("base")
+"""
+
+
+@pytest.fixture
+def sqlalchemy(service: Service) -> Service:
+    pytest.importorskip("sqlalchemy")
+    return service
+
+
+def test_a_statement_is_evidence_for_the_database(sqlalchemy: Service) -> None:
+    sqlalchemy.start(START + SQLITE + "assert query() == 1; sys.stdin.read()")
+    details(sqlalchemy, "database", state="passing", in_flight=0)
+
+
+def test_a_database_that_is_gone_is_a_failure_and_comes_back(sqlalchemy: Service) -> None:
+    sqlalchemy.start(
+        START
+        + SQLITE
+        + "query(); os.rename('base', 'away'); fails(); fails(); sys.stdin.readline()\n"
+        + "os.rename('away', 'base'); query(); sys.stdin.read()"
+    )
+    details(sqlalchemy, "database", state="transient", failures=2, error="OperationalError")
+    assert sqlalchemy.process is not None
+    assert sqlalchemy.process.stdin is not None
+    sqlalchemy.process.stdin.write("\n")
+    sqlalchemy.process.stdin.flush()
+    details(sqlalchemy, "database", state="passing")
+    assert sqlalchemy.end() == "OperationalError OperationalError\n" * 2
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        "query('create table t (a unique)'); fails('insert into t values (1), (1)')",
+        "c = engine.raw_connection(); c.cursor().execute('begin exclusive'); fails('create table u (a)')",
+    ],
+    ids=["a constraint", "a lock"],
+)
+def test_a_database_that_refuses_a_statement_is_there(sqlalchemy: Service, answered: str) -> None:
+    sqlalchemy.start(START + SQLITE + answered + "\nsys.stdin.read()")
+    details(sqlalchemy, "database", state="passing", failures=0)
+    assert "Error" in sqlalchemy.end()
+
+
+def test_a_statement_that_hangs_is_in_flight(sqlalchemy: Service) -> None:
+    sqlalchemy.environment["HEALTHBOARD_DATABASE__STALL_AFTER"] = "1"
+    sqlalchemy.start(
+        START
+        + SQLITE
+        + """
+from sqlalchemy import event
+event.listen(engine, "connect", lambda c, r: c.create_function("hang", 0, lambda: time.sleep(60)))
+query("select hang()")
+"""
+    )
+    details(sqlalchemy, "database", state="stalled", in_flight=1)
+    assert sqlalchemy.health()["status"] == "FAULT"
+
+
+def test_uninstalled_hooks_leave_nothing_behind(sqlalchemy: Service) -> None:
+    pytest.importorskip("oslo_service")
+    output = sqlalchemy.run(
+        """
+import os, sys
+from oslo_config import cfg
+before = cfg.ConfigOpts.__call__, os._exit
+"""
+        + START
+        + SQLITE
+        + """
+from oslo_service import periodic_task
+query()
+assert cfg.ConfigOpts.__call__ is not before[0] and os._exit is not before[1]
+assert "do_execute" in vars(engine.dialect)
+hooks.uninstall()
+assert (cfg.ConfigOpts.__call__, os._exit) == before
+assert "do_execute" not in vars(engine.dialect)
+assert not hasattr(periodic_task.PeriodicTasks.run_periodic_tasks, "__wrapped__")
+assert not any(type(finder).__module__.startswith("healthboard") for finder in sys.meta_path)
+assert query() == 1
+"""
+    )
+    assert output == ""
+
+
+RPC = """
+import logging
+from oslo_config import cfg
+import oslo_messaging
+from oslo_messaging import opts as oslo_messaging_opts
+conf = cfg.ConfigOpts()
+conf([], default_config_files=[], default_config_dirs=[])
+for group, options in oslo_messaging_opts.list_opts(): conf.register_opts(options, group)
+transport = oslo_messaging.get_rpc_transport(conf, "fake:/")
+class Endpoint:
+    def ping(self, ctxt): return "pong"
+    def fail(self, ctxt): raise ValueError("theirs")
+target = oslo_messaging.Target(topic="t", server="s")
+server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()], executor="threading")
+def client(**kw):
+    return oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="t"), **kw)
+"""
+
+
+def test_a_call_over_the_bus_is_evidence_whatever_the_other_side_makes_of_it(service: Service) -> None:
+    pytest.importorskip("oslo_messaging")
+    service.start(
+        START
+        + RPC
+        + """
+try: client(timeout=1).call({}, "ping")
+except oslo_messaging.MessagingTimeout: print("timeout", flush=True)
+sys.stdin.readline()
+server.start()
+assert client().call({}, "ping") == "pong"
+try: client().call({}, "fail")
+except ValueError: pass
+except oslo_messaging.RemoteError as error: assert error.exc_type == "ValueError"
+print("done", flush=True)
+sys.stdin.read()
+"""
+    )
+    details(service, "message_bus", state="transient", error="MessagingTimeout")
+    assert service.process is not None
+    assert service.process.stdin is not None
+    service.process.stdin.write("\n")
+    service.process.stdin.flush()
+    details(service, "message_bus", state="passing", in_flight=0)
+
+
+def test_attempts_to_reach_a_broker_that_is_not_there_are_failures(service: Service) -> None:
+    pytest.importorskip("oslo_messaging")
+    service.start(
+        START
+        + RPC
+        + """
+transport = oslo_messaging.get_rpc_transport(conf, "rabbit://u:CANARY@127.0.0.1:1/")
+client(timeout=10).cast({}, "ping")
+"""
+    )
+    details(service, "message_bus", error="ConnectionRefusedError 111")
+    eventually(lambda: service.health()["details"]["message_bus"]["failures"] >= 2)
+    assert "CANARY" not in ask(service.socket)[1]
+
+
+def test_periodic_tasks_are_evidence(service: Service) -> None:
+    pytest.importorskip("oslo_service")
+    service.start(
+        START
+        + """
+from oslo_config import cfg
+from oslo_service import periodic_task
+class Manager(periodic_task.PeriodicTasks):
+    @periodic_task.periodic_task
+    def work(self, context): pass
+conf = cfg.ConfigOpts()
+conf([], default_config_files=[], default_config_dirs=[])
+Manager(conf).run_periodic_tasks(None)
+sys.stdin.read()
+"""
+    )
+    details(service, "periodic_tasks", state="passing", impact="degrading")
+
+
+NOVA = """
+sys.path.insert(0, ".")
+os.makedirs("nova/servicegroup/drivers")
+for package in ("nova", "nova/servicegroup", "nova/servicegroup/drivers"):
+    open(package + "/__init__.py", "w").close()
+open("nova/servicegroup/drivers/db.py", "w").write('''
+class DbDriver:
+    {body}
+''')
+"""
+
+
+def test_a_report_that_nova_could_not_make_is_a_failure(service: Service) -> None:
+    body = "def _report_state(self, service): service.model_disconnected = True; return 5"
+    service.start(
+        START
+        + NOVA.replace("{body}", body)
+        + """
+from nova.servicegroup.drivers import db
+class Service: pass
+assert db.DbDriver()._report_state(Service()) == 5
+sys.stdin.read()
+"""
+    )
+    details(service, "service_report", state="transient", error="NotReported", impact="degrading")
+
+
+@pytest.mark.parametrize("body", ["pass", "_report_state = 5"], ids=["gone", "no function"])
+def test_a_target_that_is_gone_or_changed_is_left_out_and_told_once(service: Service, body: str) -> None:
+    output = service.run(
+        START
+        + NOVA.replace("{body}", body)
+        + """
+import logging
+logging.basicConfig()
+from nova.servicegroup.drivers import db
+hooks.install()
+print("the service runs")
+"""
+    )
+    assert output.count("`DbDriver._report_state` is not a function of this version; it is not watched") == 1
+    assert "the service runs" in output
+
+
+def test_a_hook_that_raises_is_told_once_and_the_service_lives(service: Service) -> None:
+    output = service.run(
+        START
+        + """
+import logging
+logging.basicConfig()
+from healthboard import imports
+def bad(module): raise RuntimeError("bad hook")
+for _ in range(2): imports.when_imported("colorsys", bad)
+import colorsys
+assert colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+assert type(colorsys.__loader__).__name__ == type(colorsys.__spec__.loader).__name__ == "SourceFileLoader"
+"""
+    )
+    assert output.count("hook for colorsys: RuntimeError: bad hook; the service is not affected") == 1, output
+
+
+def test_a_module_that_cannot_be_imported_fails_as_ever(service: Service) -> None:
+    output = service.run(
+        START
+        + """
+from healthboard import imports
+imports.when_imported("no_such_module", print)
+try: import no_such_module
+except ModuleNotFoundError as error: print(error)
+open("broken.py", "w").write("1/0")
+sys.path.insert(0, ".")
+imports.when_imported("broken", print)
+try: import broken
+except ZeroDivisionError: print("zero")
+"""
+    )
+    assert output == "No module named 'no_such_module'\nzero\n"
+
+
+def test_secrets_in_exceptions_appear_nowhere(service: Service) -> None:
+    service.environment["HEALTHBOARD_ERROR_DETAIL"] = "message"
+    service.start(
+        START
+        + """
+import logging
+logging.basicConfig(level=logging.DEBUG)
+for text in ("mysql+pymysql://nova:CANARY@db/nova refused", "password: CANARY", "token=CANARY&x=1",
+             "{'X-Auth-Token': 'CANARY'}"):
+    for _ in range(2):
+        healthboard.record_fail("work", OSError(5, text))
+    time.sleep(1.2)
+sys.stdin.read()
+"""
+    )
+    details(service, "work", failures=8)
+    answers = "".join(ask(service.socket, path)[1] for path in ("/health", "/readyz?verbose", "/livez"))
+    boards = b"".join(path.read_bytes() for path in service.folder.glob("run/svc/*.board"))
+    assert "OSError 5" in answers
+    assert "CANARY" not in answers
+    assert b"CANARY" not in boards
+    assert "CANARY" not in service.end()

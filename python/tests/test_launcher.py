@@ -1,0 +1,236 @@
+"""`healthboard-run`, and the hooks that it installs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import healthboard
+from conftest import RUN, Service, ask, eventually
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(RUN), *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_and_version_are_printed() -> None:
+    assert run("--help").stdout.startswith("usage: healthboard-run")
+    assert run("--version").stdout.startswith("healthboard-run 0.")
+
+
+def test_a_wrong_command_line_is_answered_with_the_usage() -> None:
+    assert run().returncode == 2
+    assert run("--nonsense").stderr.startswith("usage: healthboard-run")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    answer = run("no-such-program")
+    assert answer.returncode == 127
+    assert answer.stderr == "healthboard-run: cannot run `no-such-program`: No such file or directory\n"
+
+
+def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+    answer = run(str(file))
+    assert answer.returncode == 126
+    assert answer.stderr == f"healthboard-run: cannot run `{file}`: Permission denied\n"
+
+
+SHOW = "import os, sys; print(sys.path, dict(os.environ), sys.argv)"
+
+
+def test_the_program_sees_nothing_of_us(tmp_path: Path) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-c", SHOW, "a"], env={**os.environ}, capture_output=True, text=True, check=True
+    ).stdout
+    assert run(sys.executable, "-c", SHOW, "a", HEALTHBOARD_URI="unix:///nowhere").stdout == bare
+
+
+def test_a_path_that_was_there_stays_for_the_program_and_its_children(tmp_path: Path) -> None:
+    answer = run(sys.executable, "-c", SHOW, PYTHONPATH=f"{tmp_path}:")
+    assert f"'PYTHONPATH': '{tmp_path}:'" in answer.stdout
+    assert str(tmp_path) in answer.stdout.split("]")[0]
+
+
+def test_a_sitecustomize_that_we_hide_runs(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("name = __name__")
+    program = "import sitecustomize; print(sitecustomize.name, sitecustomize.__file__)"
+    answer = run(sys.executable, "-c", program, PYTHONPATH=str(tmp_path))
+    assert answer.stdout == f"sitecustomize {tmp_path}/sitecustomize.py\n"
+
+
+def test_where_healthboard_cannot_be_imported_the_program_runs(tmp_path: Path) -> None:
+    (tmp_path / "healthboard").mkdir()
+    (tmp_path / "healthboard/__init__.py").write_text("raise ImportError('not for this interpreter')")
+    site = Path(healthboard.__file__).with_name("site")
+    answer = subprocess.run(
+        [sys.executable, "-c", "print('runs')"],
+        env={**os.environ, "PYTHONPATH": f"{site}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == "runs\n"
+    assert answer.stderr == ("healthboard-run: the program runs without health: not for this interpreter\n")
+
+
+def test_nothing_is_imported_that_a_service_may_have_to_import_first() -> None:
+    answer = run(
+        sys.executable,
+        "-c",
+        "import sys; bad = {'eventlet', 'urllib3', 'logging', 'socket', 'oslo_config', 'oslo_context',"
+        " 'oslo_log', 'oslo_messaging', 'oslo_service', 'sqlalchemy'}; print(bad & set(sys.modules))",
+    )
+    assert answer.stdout == "set()\n", answer.stderr
+
+
+OSLO = """
+import logging, sys, time
+from oslo_config import cfg
+from oslo_log import log
+CONF = cfg.CONF
+log.register_options(CONF)
+CONF(["--config-file", "svc.conf"], project="svc")
+log.setup(CONF, "svc")
+logging.getLogger("svc").warning("the service runs")
+CONF.log_opt_values(logging.getLogger("svc"), logging.WARNING)
+"""
+
+
+@pytest.fixture
+def oslo(service: Service) -> Service:
+    """A service whose configuration comes from its file alone."""
+    pytest.importorskip("oslo_log")
+    del service.environment["HEALTHBOARD_URI"], service.environment["HEALTHBOARD_RUNTIME_DIR"]
+    return service
+
+
+def test_health_starts_when_the_service_has_read_its_configuration(oslo: Service) -> None:
+    (oslo.folder / "svc.conf").write_text(
+        f"[healthcheck]\nuri = unix://{oslo.folder}/{{binary}}.sock\nruntime_dir = {oslo.folder}/run\n"
+        "[healthcheck:database]\nttl = 0\nimpact = informational\n"
+    )
+    oslo.start(OSLO + "import healthboard; healthboard.record_ok('database'); sys.stdin.read()", launch=True)
+    oslo.socket = oslo.folder / "svc.sock"
+    health = eventually(lambda: (h := oslo.health())["details"].get("database") and h)
+    assert health["service"] == "svc"
+    assert health["details"]["database"]["impact"] == "informational"
+
+
+def test_the_environment_wins(oslo: Service) -> None:
+    (oslo.folder / "svc.conf").write_text("[healthcheck]\nuri = tcp://192.0.2.1:80\n")
+    oslo.environment["HEALTHBOARD_URI"] = f"unix://{oslo.socket}"
+    oslo.environment["HEALTHBOARD_RUNTIME_DIR"] = str(oslo.folder / "run")
+    oslo.start(OSLO + "sys.stdin.read()", launch=True)
+    assert oslo.health()["status"] == "OK"
+
+
+def test_without_an_endpoint_the_service_runs_as_ever(oslo: Service) -> None:
+    (oslo.folder / "svc.conf").write_text("")
+    output = oslo.run(OSLO + "import os; print(len(os.listdir('/proc/self/task')))", launch=True)
+    assert output.endswith("\n1\n")
+    assert "WARNING healthboard" not in output
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("uri = http://localhost", "option `uri` in [healthcheck]: found `http://localhost`, expected"),
+        ("uri = unix://relative", "option `uri` in [healthcheck]: found `unix://relative`, expected"),
+        ("ttl = soon", "option `ttl` in [healthcheck]: found `soon`, expected seconds, 0 (for ever) or more"),
+        ("socket_mode = 0999", "option `socket_mode` in [healthcheck]: found `0999`, expected an octal mode"),
+        ("stall_after = $nothing", "option `stall_after` in [healthcheck]: found `$: no such option nothing"),
+        (
+            "[healthcheck:database]\nimpact = grave",
+            "option `impact` in [healthcheck:database]: found `grave`",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_in_the_services_log_and_the_service_starts(
+    oslo: Service, line: str, told: str
+) -> None:
+    (oslo.folder / "svc.conf").write_text(f"[healthcheck]\n{line}\n")
+    output = oslo.run(OSLO, launch=True)
+    assert "the service runs" in output
+    assert output.count(told) == 1, output
+    assert "WARNING healthboard [-] " + told in output
+
+
+def test_a_socket_that_cannot_be_made_is_told_and_the_service_runs(oslo: Service) -> None:
+    (oslo.folder / "svc.conf").write_text(
+        f"[healthcheck]\nuri = unix:///proc/no/such.sock\nruntime_dir = {oslo.folder}/run\n"
+    )
+    output = oslo.run(OSLO + "time.sleep(2.5)", launch=True)
+    assert "the service runs" in output
+    assert "/proc/no/such.sock" in output.split("the service runs")[1]
+
+
+def test_the_service_can_be_given_a_name(oslo: Service) -> None:
+    (oslo.folder / "svc.conf").write_text("")
+    file = oslo.folder / "svc"
+    file.write_text(OSLO + "from healthboard import launch; print(launch.service())")
+    command = [str(RUN), "--service", "nova-api", sys.executable, str(file)]
+    output = subprocess.run(
+        command, cwd=oslo.folder, env=oslo.environment, capture_output=True, text=True, check=True
+    )
+    assert output.stdout.endswith("\nnova-api\n")
+
+
+def test_options_are_listed_for_the_generator() -> None:
+    generator = pytest.importorskip("oslo_config.generator")
+    conf = generator.cfg.ConfigOpts()
+    generator.register_cli_opts(conf)
+    import io
+
+    conf(["--namespace", "healthboard"], project="x", default_config_files=[], default_config_dirs=[])
+    sample = io.StringIO()
+    generator.generate(conf, output_file=sample)
+    text = sample.getvalue()
+    for option in ("uri", "ttl", "cache_control", "socket_mode", "runtime_dir", "stall_after", "impact"):
+        assert f"#{option} = " in text, option
+    assert "[healthcheck]" in text
+    assert "[healthcheck:database]" in text
+
+
+def test_no_option_clashes_with_those_of_oslo_middleware() -> None:
+    pytest.importorskip("oslo_middleware")
+    from oslo_config import cfg
+    from oslo_middleware.healthcheck import opts as theirs
+
+    from healthboard.oslo import opts
+
+    conf = cfg.ConfigOpts()
+    for group, options in opts.list_opts():
+        conf.register_opts(options, group=group)
+    for options in vars(theirs).values():
+        if isinstance(options, list):
+            conf.register_opts(options, group="healthcheck")
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_an_os_exit_in_good_order_says_goodbye(oslo: Service, status: int) -> None:
+    (oslo.folder / "svc.conf").write_text(
+        f"[healthcheck]\nuri = unix://{oslo.socket}\nruntime_dir = {oslo.folder}/run\n"
+    )
+    oslo.start(
+        OSLO
+        + f"""
+import os, healthboard
+if (pid := os.fork()) == 0:
+    healthboard.record_ok("work")
+    os._exit({status})
+os.waitpid(pid, 0)
+sys.stdin.read()
+""",
+        launch=True,
+    )
+    dead = 1 if status else 0
+    eventually(lambda: oslo.health()["processes"] == {**oslo.health()["processes"], "alive": 1, "dead": dead})
+    assert ask(oslo.socket, "/livez")[0] == 200

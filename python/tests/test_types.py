@@ -1,0 +1,48 @@
+"""The types that the package declares are those it has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mypy")
+
+
+def check(module: str, *arguments: str, folder: Path) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_stubs_match_the_extension_module(tmp_path: Path) -> None:
+    check("mypy.stubtest", "healthboard._native", folder=tmp_path)
+
+
+def test_a_user_keeps_the_types_of_what_is_decorated(tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(
+        """
+import healthboard
+from healthboard import healthcheck
+
+@healthcheck("database", errors=[OSError], impact="degrading", ttl=5)
+def query(sql: str) -> int:
+    return 1
+
+@healthcheck("database")
+async def wait() -> str:
+    with healthcheck("block") as operation:
+        operation.ok()
+    return ""
+
+async def use() -> tuple[int, str]:
+    healthboard.record_fail("database", OSError, "5")
+    return query("select"), await wait()
+
+query(1)  # type: ignore[arg-type]
+problems: list[str] = healthboard.start("svc", {"ttl": "5"})
+"""
+    )
+    check("mypy", "--strict", "user.py", folder=tmp_path)
