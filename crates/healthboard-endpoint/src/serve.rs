@@ -179,11 +179,9 @@ impl Holder {
 
     fn keeps_lock(&mut self) -> bool {
         let Some(lock) = &mut self.lock else { return true };
-        match lock.is_held().and_then(|held| if held { lock.beat().map(|()| true) } else { Ok(false) }) {
-            Ok(held) => held,
-            // A full disk, a directory that is gone: no reason to stop answering.
-            Err(_) => true,
-        }
+        let held = lock.is_held().and_then(|held| if held { lock.beat().map(|()| true) } else { Ok(false) });
+        // A full disk, a directory that is gone: no reason to stop answering.
+        held.unwrap_or(true)
     }
 
     /// Opens what could not be opened before, and again what somebody has removed.

@@ -1,5 +1,7 @@
 //! Several real processes of one service: one serves, and whatever happens to it, the endpoints answer.
 
+#![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
+
 use healthboard::{Indicator, Policy, Settings};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

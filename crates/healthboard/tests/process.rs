@@ -1,6 +1,8 @@
 //! Real processes: fork, death, signals, descriptors, lost boards. Each test starts this program again in a role, since
 //! health starts once in a process.
 
+#![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
+
 use healthboard::{
     Directory, Indicator, Keeper, Life, Policy, Process, Settings, goodbye, now_ns, start, tick,
 };
@@ -118,7 +120,7 @@ mod act {
     }
 
     pub(super) fn say(line: &str) {
-        println!("\n| {line}");
+ {line}");| {line}");
     }
 
     pub(super) fn wait() {
