@@ -120,7 +120,7 @@ mod act {
     }
 
     pub(super) fn say(line: &str) {
- {line}");| {line}");
+        writeln!(std::io::stdout(), "\n| {line}").unwrap();
     }
 
     pub(super) fn wait() {
