@@ -119,8 +119,9 @@ mod act {
         }
     }
 
+    #[allow(clippy::print_stdout, reason = "how a role speaks")]
     pub(super) fn say(line: &str) {
-        writeln!(std::io::stdout(), "\n| {line}").unwrap();
+        println!("\n| {line}");
     }
 
     pub(super) fn wait() {
