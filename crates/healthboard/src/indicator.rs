@@ -76,9 +76,11 @@ impl Indicator {
     /// signal handler and right after `fork`, except for the first use in a process, which makes its board.
     #[inline]
     pub fn record_ok(self) {
-        if let Some(slot) = process::board().and_then(|board| board.slots.get(self.index)) {
-            slot.ok_at(now_ns());
-        }
+        process::with_board(|board| {
+            if let Some(slot) = board.slots.get(self.index) {
+                slot.ok_at(now_ns());
+            }
+        });
     }
 
     /// Records that an operation failed.
