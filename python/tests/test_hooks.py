@@ -119,10 +119,8 @@ RPC = """
 import logging
 from oslo_config import cfg
 import oslo_messaging
-from oslo_messaging import opts as oslo_messaging_opts
-conf = cfg.ConfigOpts()
+conf = cfg.CONF
 conf([], default_config_files=[], default_config_dirs=[])
-for group, options in oslo_messaging_opts.list_opts(): conf.register_opts(options, group)
 transport = oslo_messaging.get_rpc_transport(conf, "fake:/")
 class Endpoint:
     def ping(self, ctxt): return "pong"
