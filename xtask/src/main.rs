@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
+mod bench;
 mod demo;
 mod interrupt;
 mod lint;
@@ -20,6 +21,7 @@ usage: cargo xtask JOB
   demo [--keep]   real Nova daemons tell their health while faults are put on them
   test [PART…]    all tests, or some parts: rust, loom, python, e2e
   lint            formatting, clippy, documentation, ruff
+  bench [PART…]   what it costs: record, python, probe, check, footprint, reading
 
 Each job sets up what it needs, in target/healthboard.";
 
@@ -41,6 +43,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", "--keep"] => demo::run(true),
         ["test", parts @ ..] => test::run(parts),
         ["lint"] => lint::run(),
+        ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -1,0 +1,50 @@
+//! What the package adds to a Python process.
+
+use crate::measure::Spread;
+use crate::table::{Part, Unit};
+use crate::{output, place, python};
+use anyhow::{Result, ensure};
+
+const RUNS: usize = 21;
+const COLUMNS: [(&str, Unit); 6] = [
+    ("time of the import", Unit::Milliseconds),
+    ("resident memory after the import", Unit::Kibibytes),
+    ("resident memory after the start", Unit::Kibibytes),
+    ("native threads", Unit::Threads),
+    ("threads, with the one that stamps `progress`", Unit::Threads),
+    ("library, stripped", Unit::Kilobytes),
+];
+
+pub fn run() -> Result<Part> {
+    let mut part = Part::new(
+        "Footprint in a Python process",
+        "A fresh interpreter imports the package, starts health with a unix endpoint and records once: the median of 21 \
+         interpreters, in parentheses the quartiles. The furnished one has imported `functools`, `inspect`, `logging` and \
+         `threading` before, as every service has.",
+    );
+    let (bare, furnished) = (look(&[])?, look(&["furnished"])?);
+    for (i, (what, unit)) in COLUMNS.into_iter().enumerate() {
+        part.row(what, bare[i], unit, "bare interpreter");
+        part.row(what, furnished[i], unit, "furnished");
+    }
+    part.goal("import", 2.0, Unit::Milliseconds, furnished[0]);
+    part.goal("resident memory", 1024.0, Unit::Kibibytes, furnished[2]);
+    part.goal("native threads", 1.0, Unit::Threads, furnished[3]);
+    part.goal("library, stripped", 800.0, Unit::Kilobytes, furnished[5]);
+    Ok(part)
+}
+
+fn look(how: &[&str]) -> Result<Vec<Spread>> {
+    let mut columns = vec![Vec::new(); COLUMNS.len()];
+    // The first one has the files read from the disk.
+    for run in 0..=RUNS {
+        let place = place()?;
+        let text = output(python().arg("footprint.py").arg(place.path()).args(how))?;
+        let values: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(values.len() == COLUMNS.len(), "expected {} numbers, found: {text}", COLUMNS.len());
+        if run > 0 {
+            columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        }
+    }
+    Ok(columns.into_iter().map(Spread::of).collect())
+}

@@ -1,0 +1,114 @@
+//! What a probe costs whoever is asked.
+
+use crate::load::Target;
+use crate::measure::{Rounds, Subject, interleave_times};
+use crate::place;
+use crate::process::{Running, boards, service, until};
+use crate::table::{Part, Unit};
+use anyhow::{Context, Result};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 15;
+const PROBES: u32 = 1000;
+const PROCESSES: usize = 3;
+
+pub fn run() -> Result<Part> {
+    let mut part = Part::new(
+        "A probe",
+        "CPU time of the process that answers (`schedstat` of all its threads, user and system), for each of 1000 probes in \
+         turn, one after the other: the median of 15 turns, in parentheses the quartiles; compared with nginx, turn by turn. \
+         Our endpoint reads three boards of eight indicators each for every answer, in JSON; nginx is one process that \
+         returns the constant `OK`, without a log.",
+    );
+    let place = place()?;
+    let at = |name: &str| place.path().join(name);
+    let (tcp, nginx_tcp) = (free()?, free()?);
+    let ours = service(place.path(), Some(&format!("tcp://{tcp},unix://{}", at("ours.sock").display())))?;
+    until("the endpoint answers", || Target::Tcp(tcp).probe(1, true).is_ok())?;
+    let _others: Vec<Running> = (1..PROCESSES).map(|_| service(place.path(), None)).collect::<Result<_>>()?;
+    until("all boards are there", || boards(place.path()) == PROCESSES)?;
+    let nginx = nginx(place.path(), nginx_tcp)?;
+    until("nginx answers", || Target::Tcp(nginx_tcp).probe(1, true).is_ok())?;
+
+    let ways = [
+        ("TCP, keep-alive", true, true),
+        ("TCP", true, false),
+        ("unix, keep-alive", false, true),
+        ("unix", false, false),
+    ];
+    for (way, is_tcp, keep) in ways {
+        let target = |tcp, unix| if is_tcp { Target::Tcp(tcp) } else { Target::Unix(at(unix)) };
+        let rounds =
+            compare((&ours, target(tcp, "ours.sock")), (&nginx, target(nginx_tcp, "nginx.sock")), keep);
+        for name in ["healthboard", "nginx"] {
+            let ratio = rounds.ratio(name, "nginx").median;
+            let time = rounds.time(name).map(|ns| ns / 1e3);
+            part.row(format!("{way}, {name}"), time, Unit::Microseconds, format!("{ratio:.2}"));
+        }
+        part.goal(
+            format!("probe over {way} / nginx"),
+            1.0,
+            Unit::Times,
+            rounds.ratio("healthboard", "nginx"),
+        );
+    }
+    let unix = Target::Unix(at("ours.sock"));
+    let busy = interleave_times(ROUNDS, 500, vec![("paced", Box::new(|times| paced(&ours, &unix, times)))]);
+    let percent = busy.time("paced").map(|ns| ns / 1e6 * 100.0);
+    part.row("1000 probes in a second, unix, each its own connection", percent, Unit::Percent, "of one core");
+    part.goal("1000 probes in a second, of one core", 3.0, Unit::Percent, percent);
+    Ok(part)
+}
+
+fn compare(ours: (&Running, Target), nginx: (&Running, Target), keep: bool) -> Rounds {
+    let subjects =
+        [("healthboard", ours), ("nginx", nginx)].map(|(name, (process, target))| -> Subject<'_> {
+            (name, Box::new(move |times| spent(process, || target.probe(times, keep))))
+        });
+    interleave_times(ROUNDS, PROBES, subjects.into())
+}
+
+/// CPU time that a process spends meanwhile.
+fn spent(process: &Running, work: impl FnOnce() -> Result<()>) -> Duration {
+    let before = process.cpu().expect("the process runs");
+    work().expect("an answer");
+    process.cpu().expect("the process runs") - before
+}
+
+/// A probe each millisecond.
+fn paced(process: &Running, target: &Target, times: u32) -> Duration {
+    let start = Instant::now();
+    spent(process, || {
+        for time in 0..times {
+            let due = start + Duration::from_millis(time.into());
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            target.probe(1, false)?;
+        }
+        Ok(())
+    })
+}
+
+fn nginx(place: &Path, tcp: std::net::SocketAddr) -> Result<Running> {
+    let place = place.display();
+    let config = format!(
+        "daemon off; master_process off; pid {place}/nginx.pid; error_log stderr;\n\
+         events {{ }}\n\
+         http {{\n\
+             access_log off; keepalive_requests 1000000000;\n\
+             client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;\n\
+             uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;\n\
+             server {{ listen {tcp}; listen unix:{place}/nginx.sock; location / {{ return 200 'OK'; }} }}\n\
+         }}\n"
+    );
+    let path = format!("{place}/nginx.conf");
+    fs::write(&path, config).context("cannot write nginx.conf")?;
+    Running::start(Command::new("nginx").args(["-e", "stderr", "-c", &path]))
+}
+
+fn free() -> Result<std::net::SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

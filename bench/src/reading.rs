@@ -1,0 +1,59 @@
+//! Reading boards and judging them.
+
+use crate::measure::{calls, interleave};
+use crate::place;
+use crate::process::{Running, boards, service, until};
+use crate::table::{Part, Unit};
+use anyhow::Result;
+use healthboard::{Directory, Process, judge, now_ns, state, status};
+use std::hint::black_box;
+use std::time::{Duration, SystemTime};
+
+const PROCESSES: usize = 200;
+const INDICATORS: usize = 10_000;
+
+pub fn run() -> Result<Part> {
+    let mut part = Part::new(
+        "Reading",
+        "The median of 501 turns of 1 ms or one run, in parentheses the quartiles. 200 boards are those of 200 live processes \
+         with eight indicators each; 10,000 indicators are these, repeated.",
+    );
+    let place = place()?;
+    let _services: Vec<Running> =
+        (0..PROCESSES).map(|_| service(place.path(), None)).collect::<Result<_>>()?;
+    until("all boards are there", || boards(place.path()) == PROCESSES)?;
+    let mut directory = Directory::new(place.path().join("bench"));
+    let eight = |processes: &[Process]| processes.iter().all(|process| process.indicators.len() == 8);
+    until("all boards are written", || {
+        directory.read().is_ok_and(|all| all.len() == PROCESSES && eight(&all))
+    })?;
+
+    let processes = directory.read()?;
+    let many: Vec<Process> = processes.iter().cycle().take(INDICATORS / 8).cloned().collect();
+    let three = &processes[..3];
+    let report = |processes: &[Process]| judge("bench", processes, now_ns(), SystemTime::now());
+    let states = || {
+        let now_ns = now_ns();
+        let indicators = many.iter().flat_map(|process| &process.indicators);
+        indicators.map(|i| status(state(&i.evidence, &i.policy, now_ns), i.policy.impact)).max()
+    };
+    let subjects = vec![
+        calls("`judge`, 3 processes", || report(black_box(three))),
+        calls("`judge`, 10,000 indicators of 1250 processes", || report(black_box(&many))),
+        calls("`state` and `status` alone, 10,000 indicators", states),
+        calls("200 boards read", || directory.read().map(|all| all.len())),
+    ];
+    let rounds = interleave(501, Duration::from_millis(1), subjects);
+    part.rows(&rounds, "`judge`, 3 processes", Unit::Microseconds);
+    let both = interleave(
+        501,
+        Duration::from_millis(1),
+        vec![calls("200 boards read and judged", || directory.read().map(|all| report(&all)))],
+    );
+    let whole = both.time("200 boards read and judged").map(|ns| ns / 1e3);
+    part.row("200 boards read and judged", whole, Unit::Microseconds, "");
+    let verdict = rounds.time("`judge`, 10,000 indicators of 1250 processes").map(|ns| ns / 1e3);
+    part.goal("verdict of 10,000 indicators", 30.0, Unit::Microseconds, verdict);
+    part.goal("200 boards read and judged", 300.0, Unit::Microseconds, whole);
+    Ok(part)
+}

@@ -1,0 +1,75 @@
+//! `cargo xtask bench`: what healthboard costs, measured beside what people know.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use healthboard_e2e::{Setup, Step};
+
+/// A run of all parts puts its results here, between these two lines.
+const PAGE: &str = "docs/performance.md";
+const BEGIN: &str = "<!-- begin: written by `cargo xtask bench` -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Runs the parts of these names; none named means all.
+pub(crate) fn run(parts: &[&str]) -> Result<()> {
+    let setup = Setup::prepare_tools()?;
+    let root = setup.workspace();
+    install_nginx()?;
+    let mut step = Step::begin("bench setup", &setup.logs())?;
+    for package in [["--manifest-path", "bench/Cargo.toml"], ["--package", "healthboard-cli"]] {
+        let build = ["build", "--release", "--locked", "--target-dir", "bench/target"];
+        step.run(Command::new(env!("CARGO")).args(build).args(package).current_dir(root))?;
+    }
+    let environment = root.join("bench/target/venv");
+    step.run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let mut pip = Command::new(environment.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "-r",
+        "bench/requirements.txt",
+        "./python",
+    ]);
+    step.run(pip.current_dir(root))?;
+    step.end();
+
+    let mut bench = Command::new(root.join("bench/target/release/healthboard-bench"));
+    let output =
+        bench.args(parts).stderr(Stdio::inherit()).output().context("cannot start the benchmarks")?;
+    ensure!(output.status.success(), "the benchmarks failed ({})", output.status);
+    let results = String::from_utf8(output.stdout)?;
+    println!("\n{results}");
+    if parts.is_empty() { write(&root.join(PAGE), &results) } else { Ok(()) }
+}
+
+fn write(page: &Path, results: &str) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let between = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+    let (head, tail) =
+        between.with_context(|| format!("{PAGE} has lost the lines that enclose the results"))?;
+    fs::write(page, format!("{head}{BEGIN}\n{results}{END}{tail}"))?;
+    eprintln!("written to {PAGE}");
+    Ok(())
+}
+
+/// What probes are compared with; it is not started.
+fn install_nginx() -> Result<()> {
+    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_ok() {
+        return Ok(());
+    }
+    let line = "apt-get update -q && RUNLEVEL=1 apt-get install -y --no-install-recommends nginx-light";
+    eprintln!("$ {line}");
+    let status = Command::new("sh")
+        .args(["-c", line])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status()?;
+    if !status.success() {
+        bail!("nginx is missing\nnext: sudo sh -c '{line}'");
+    }
+    Ok(())
+}
