@@ -85,7 +85,7 @@ class healthcheck:
         self.__exit__(kind, raised, traceback)
 
 
-def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: Any) -> Any:
+def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: Function) -> Function:
     import functools
 
     @functools.wraps(function)
@@ -93,4 +93,4 @@ def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: Any) -
         with indicator.begin(errors):
             return await function(*args, **kwargs)
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]

@@ -50,7 +50,8 @@ class _Finder:
     ) -> ModuleSpec | None:
         if name not in _hooks:
             return None
-        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+        behind = sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else []
+        for finder in behind:
             spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):
@@ -64,6 +65,10 @@ class _Loader:
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        # For whoever only looks for the module.
+        return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)  # type: ignore[no-any-return]

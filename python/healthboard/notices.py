@@ -42,8 +42,9 @@ def log(*, now: bool = False) -> None:
     import logging
 
     logger = logging.getLogger("healthboard")
-    while _waiting:
-        warning, text = _waiting.pop(0)
+    # Another thread may do the same.
+    waiting, _waiting[:] = _waiting[:], []
+    for warning, text in waiting:
         logger.log(logging.WARNING if warning else logging.INFO, "%s", text)
 
 
@@ -72,7 +73,12 @@ class swallowed:  # noqa: N801 - used like a function
     def __exit__(self, _kind: object, raised: BaseException | None, _traceback: object) -> bool:
         if not isinstance(raised, Exception):
             return False
-        say_once(self._what, f"{self._what}: {type(raised).__name__}: {raised}; the service is not affected")
+        try:
+            kind = type(raised).__name__
+            say_once(self._what, f"{self._what}: {kind}: {raised}; the service is not affected")
+        except Exception:
+            # Not even the telling may reach it.
+            pass
         return True
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -256,23 +256,17 @@ def test_it_costs_one_native_thread_and_one_of_python(service: Service) -> None:
     assert output == "3\n"
 
 
-def test_two_interpreters_of_one_pid_namespace_share_an_endpoint(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_two_programs_of_one_name_share_an_endpoint_and_a_death_is_told(service: Service) -> None:
     service.start(START + "work(); sys.stdin.read()")
     service.health()
-    pid = os.fork()
-    if pid == 0:
-        os.execve(
-            sys.executable,
-            [sys.executable, "-c", START + "work(); time.sleep(30)"],
-            service.environment,
-        )
+    other = subprocess.Popen(
+        [sys.executable, "-c", START + "work(); time.sleep(30)"], env=service.environment
+    )
     try:
         eventually(lambda: service.health()["processes"]["alive"] == 2)
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        other.kill()
+        other.wait()
     health = eventually(lambda: (h := service.health())["processes"]["dead"] == 1 and h)
     assert health["status"] == "DEGRADED"
-    assert str(pid) in health["message"]
+    assert str(other.pid) in health["message"]

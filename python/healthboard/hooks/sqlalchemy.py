@@ -8,6 +8,7 @@ engine that never came up.
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 
 from .. import Indicator, notices
@@ -53,6 +54,7 @@ def watch(dialect: Any) -> None:
         return
     _dialects.add(dialect)
     for name in STATEMENTS:
+        # On the dialect and not on its class: whichever class of a driver defines it.
         setattr(dialect, name, DATABASE.wrap(getattr(dialect, name), judge))
     for name in AROUND:
         # The ping is SQLAlchemy's own, and not there in all versions.
@@ -89,10 +91,11 @@ install = _patches.install
 
 def uninstall() -> None:
     _patches.uninstall()
-    from sqlalchemy import engine, event
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy import engine, event
 
-    if event.contains(engine.Engine, "do_connect", _watch):
-        event.remove(engine.Engine, "do_connect", _watch)
+        if event.contains(engine.Engine, "do_connect", _watch):
+            event.remove(engine.Engine, "do_connect", _watch)
     for dialect in list(_dialects):
         for name in (*STATEMENTS, *AROUND):
             vars(dialect).pop(name, None)

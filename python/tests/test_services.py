@@ -1,0 +1,80 @@
+"""Services of several processes, as oslo.service and cotyledon run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from conftest import Service, ask, eventually
+
+MASTER = """
+import os, sys, time, warnings
+warnings.simplefilter("ignore")
+{patch}
+from oslo_config import cfg
+from oslo_service import backend
+backend.init_backend(backend.BackendType.{kind})
+from oslo_service import service
+import healthboard
+
+class Slow(service.ServiceBase):
+    stopped = False
+    def start(self): healthboard.record_ok("work")
+    def wait(self):
+        while not self.stopped: time.sleep(0.1)
+    def reset(self): pass
+    def stop(self):
+        if not self.stopped: time.sleep(1.5)
+        self.stopped = True
+
+cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
+service.launch(cfg.CONF, Slow(), workers={workers}).wait()
+"""
+
+THREADING = {"patch": "", "kind": "THREADING"}
+EVENTLET = {"patch": "import eventlet; eventlet.monkey_patch()", "kind": "EVENTLET"}
+
+
+@pytest.fixture
+def oslo(service: Service) -> Service:
+    pytest.importorskip("oslo_service")
+    return service
+
+
+@pytest.mark.parametrize("backend", [THREADING, EVENTLET], ids=["threading", "eventlet"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_that_stops_drains_and_takes_leave(
+    oslo: Service, backend: dict[str, str], workers: int
+) -> None:
+    oslo.start(MASTER.format(**backend, workers=workers), launch=True)
+    # Eventlet's one worker is the master itself.
+    processes = 1 if backend is EVENTLET and workers == 1 else workers + 1
+    eventually(lambda: oslo.health()["processes"]["alive"] == processes)
+    assert oslo.health()["status"] == "OK"
+    assert oslo.process is not None
+    oslo.process.terminate()
+    eventually(lambda: ask(oslo.socket, "/readyz")[0] == 503, within=5)
+    assert ask(oslo.socket, "/livez")[0] == 200
+    oslo.process.wait(30)
+    assert list(oslo.folder.glob("run/svc/*.board")) == []
+
+
+def test_a_worker_that_dies_is_told_and_its_successor_serves(oslo: Service) -> None:
+    oslo.start(MASTER.format(**THREADING, workers=2), launch=True)
+    eventually(lambda: oslo.health()["processes"]["alive"] == 3)
+    assert oslo.process is not None
+    children = f"/proc/{oslo.process.pid}/task"
+    worker = eventually(lambda: _children(children))[0]
+    os.kill(worker, signal.SIGKILL)
+    health = eventually(
+        lambda: (h := oslo.health())["processes"] == {**h["processes"], "alive": 3, "dead": 1} and h
+    )
+    assert health["status"] == "DEGRADED"
+    assert str(worker) in health["message"]
+
+
+def _children(tasks: str) -> list[int]:
+    return [int(pid) for task in Path(tasks).iterdir() for pid in (task / "children").read_text().split()]
