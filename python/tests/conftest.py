@@ -50,6 +50,8 @@ class Service:
         self.socket = folder / "health.sock"
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HEALTHBOARD_")},
+            # Python 3.12 and later warn of every fork of a process with several threads.
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
             "HEALTHBOARD_URI": f"unix://{self.socket}",
             "HEALTHBOARD_RUNTIME_DIR": str(folder / "run"),
         }
