@@ -57,7 +57,9 @@ pub fn status(state: State, impact: Impact) -> Status {
 ///   when in some. A hung process has no say while another one progresses.
 /// - It is stale only when no process has newer evidence.
 /// - Every process hung is `FAULT`, some are `DEGRADED`.
-/// - A process that died without saying goodbye is `DEGRADED` for one ttl; no process left alive is `FAULT`.
+/// - A process that died without saying goodbye is `DEGRADED` for one ttl; no process left alive is `FAULT`. What the dead
+///   have said of an indicator counts, together, like one more process, until a living one knows better: workers that die of
+///   a failure as soon as they start, again and again, never live for long enough to be failing themselves.
 /// - No process and no indicator at all is `OK`: starting is not a fault.
 ///
 /// `time` is for display only. Cost: about 50 ns for each indicator of each process.
@@ -71,9 +73,16 @@ pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime
         live.iter().copied().filter(|p| stuck_for(p, now_ns).is_none()).collect();
     let voters = if progressing.is_empty() { &live } else { &progressing };
 
+    let last_words = last_words(processes, now_ns);
     let mut by_name: BTreeMap<&str, Vec<&Observed>> = BTreeMap::new();
     for observed in voters.iter().flat_map(|p| &p.indicators).filter(|i| i.name != PROGRESS) {
         by_name.entry(&observed.name).or_default().push(observed);
+    }
+    for (name, dead) in &last_words {
+        let heard = by_name.entry(name).or_default();
+        if !heard.iter().any(|living| living.evidence.newest_ns() >= dead.evidence.last_failure_ns) {
+            heard.push(dead);
+        }
     }
     for (name, observed) in by_name {
         let detail = judge_indicator(name, &observed, now_ns);
@@ -118,17 +127,44 @@ fn stuck_for(process: &Process, now_ns: u64) -> Option<Duration> {
         .then(|| Duration::from_nanos(now_ns.saturating_sub(newest)))
 }
 
+/// What those who died lately had failed at, all of them together, by indicator.
+fn last_words(processes: &[Process], now_ns: u64) -> BTreeMap<String, Observed> {
+    let mut words: BTreeMap<String, Observed> = BTreeMap::new();
+    let dead = processes.iter().filter(|p| p.life == Life::Dead && died_ago(p, now_ns).is_some());
+    for observed in dead.flat_map(|p| &p.indicators).filter(|i| i.evidence.failures > 0) {
+        let mut observed =
+            Observed { evidence: Evidence { in_flight: 0, ..observed.evidence.clone() }, ..observed.clone() };
+        if let Some(other) = words.remove(&observed.name) {
+            let evidence = &mut observed.evidence;
+            if other.evidence.last_failure_ns > evidence.last_failure_ns {
+                evidence.last_failure_ns = other.evidence.last_failure_ns;
+                evidence.error = other.evidence.error;
+            }
+            evidence.failures = evidence.failures.saturating_add(other.evidence.failures);
+            evidence.last_success_ns = evidence.last_success_ns.max(other.evidence.last_success_ns);
+            let since = [evidence.failing_since_ns, other.evidence.failing_since_ns];
+            evidence.failing_since_ns = since.into_iter().flatten().min();
+        }
+        words.insert(observed.name.clone(), observed);
+    }
+    // Failures before somebody's success are of an earlier time.
+    words.retain(|_, o| o.evidence.failing_since_ns >= o.evidence.last_success_ns);
+    words
+}
+
+/// How long ago a dead process last gave a sign of life, as long as that counts.
+fn died_ago(process: &Process, now_ns: u64) -> Option<Duration> {
+    let silent = now_ns.saturating_sub(process.newest_ns());
+    (silent <= process.ttl_ns).then(|| Duration::from_nanos(silent))
+}
+
 fn judge_processes(processes: &[Process], now_ns: u64, reasons: &mut Vec<(Status, String)>) -> Processes {
     let mut counted = Processes::default();
     let mut stuck = Vec::new();
     let mut gone = Vec::new();
     for process in processes {
         if process.life == Life::Dead {
-            let silent = now_ns.saturating_sub(process.newest_ns());
-            if silent <= process.ttl_ns {
-                counted.dead += 1;
-                gone.push((process.pid, Duration::from_nanos(silent)));
-            }
+            gone.extend(died_ago(process, now_ns).map(|ago| (ago, process.pid)));
             continue;
         }
         counted.alive += 1;
@@ -146,12 +182,20 @@ fn judge_processes(processes: &[Process], now_ns: u64, reasons: &mut Vec<(Status
         };
         reasons.push((counted.hung_status(), message));
     }
+    counted.dead = gone.len() as u32;
     if counted.alive == 0 && counted.dead > 0 {
         reasons.push((Status::Fault, "no process is alive".to_owned()));
     }
-    for (pid, silent) in gone {
-        let message = format!("process {pid} died {} ago without saying goodbye", span(silent));
-        reasons.push((Status::Degraded, message));
+    gone.sort_unstable();
+    if let [(ago, pid), others @ ..] = &gone[..] {
+        let others = match others.len() {
+            0 => String::new(),
+            n => format!(", and {n} before it"),
+        };
+        reasons.push((
+            Status::Degraded,
+            format!("process {pid} died {} ago without saying goodbye{others}", span(*ago)),
+        ));
     }
     counted
 }
@@ -199,7 +243,7 @@ fn judge_indicator(name: &str, observed: &[&Observed], now_ns: u64) -> Detail {
     if rank(*worst_state) > rank(State::Passing) {
         let affected = judged.iter().filter(|(s, ..)| counts(*s) && rank(*s) > rank(State::Passing)).count();
         detail.message = explain(name, *worst_state, &deciding.evidence, &detail, now_ns);
-        if judged.len() > 1 && affected < judged.len() {
+        if detail.status < Status::Fault && affected < judged.len() {
             detail.message.push_str(&format!(" (in {affected} of {} processes)", judged.len()));
         }
     }

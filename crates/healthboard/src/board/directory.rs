@@ -192,5 +192,5 @@ fn is_alive(file: &File) -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -195,6 +195,30 @@ fn half_the_workers_dead_is_degraded_and_all_of_them_a_fault() {
 }
 
 #[test]
+fn workers_that_die_of_a_failure_as_soon_as_they_start_make_a_fault_of_it() {
+    let dead = |pid, seconds| Process {
+        life: Life::Dead,
+        ..process(pid, vec![observed("database", failing(1, seconds, seconds))])
+    };
+    // The master asked once, when all was well.
+    let master = process(1, vec![beat(0), observed("database", passing(40))]);
+    let report = judged(&[master.clone(), dead(2, 9), dead(3, 2)]);
+    assert_eq!(report.status, Status::Degraded);
+    let report = judged(&[master.clone(), dead(2, 30), dead(3, 20), dead(4, 2)]);
+    assert_eq!(report.status, Status::Fault);
+    assert_eq!(
+        report.message,
+        "database: OperationalError 2003, 3 failures in 30 s, last success 40 s ago; \
+         process 4 died 2 s ago without saying goodbye, and 2 before it"
+    );
+    // One that lives and succeeds knows better.
+    let worker = process(5, vec![beat(0), observed("database", passing(1))]);
+    let report = judged(&[master, worker, dead(2, 30), dead(3, 20), dead(4, 2)]);
+    assert_eq!(report.status, Status::Degraded);
+    assert!(report.message.starts_with("process 4 died"), "{}", report.message);
+}
+
+#[test]
 fn draining_is_when_every_living_process_says_so() {
     let going = |pid| Process { life: Life::Draining, ..process(pid, vec![]) };
     assert!(judged(&[going(1), going(2)]).draining);
