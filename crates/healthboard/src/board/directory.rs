@@ -192,5 +192,5 @@ fn is_alive(file: &File) -> bool {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

@@ -159,5 +159,5 @@ fn words(bytes: &[u8]) -> [u64; WORDS] {
     words
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@ use crate::Policy;
 use crate::board::create;
 use crate::board::layout::Fixed;
 use crate::board::slot::stamp;
+use crate::board::sync::AtomicU32;
 use proptest::prelude::*;
-use std::sync::atomic::AtomicU32;
 
 const SECOND: u64 = 1_000_000_000;
 
