@@ -5,7 +5,7 @@ use crate::measure::{Rounds, Subject, interleave_times};
 use crate::place;
 use crate::process::{Running, boards, service, until};
 use crate::table::{Part, Unit};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -21,9 +21,11 @@ pub fn run() -> Result<Part> {
         "A probe",
         "CPU time of the process that answers (`schedstat` of all its threads, user and system), for each of 1000 probes in \
          turn, one after the other: the median of 15 turns, in parentheses the quartiles; compared with nginx, turn by turn. \
+         All are on one core, so that no answer has to wake another. \
          Our endpoint reads three boards of eight indicators each for every answer, in JSON; nginx is one process that \
          returns the constant `OK`, without a log.",
     );
+    let _one_core = OneCore::begin()?;
     let place = place()?;
     let at = |name: &str| place.path().join(name);
     let (tcp, nginx_tcp) = (free()?, free()?);
@@ -90,6 +92,34 @@ fn paced(process: &Running, target: &Target, times: u32) -> Duration {
         }
         Ok(())
     })
+}
+
+/// Keeps this thread, and the processes that it starts, on one core. Otherwise the answer now and then wakes another core,
+/// which in a virtual machine costs whoever answers more than the answer, at the whim of the scheduler.
+struct OneCore {
+    before: libc::cpu_set_t,
+}
+
+impl OneCore {
+    fn begin() -> Result<OneCore> {
+        // SAFETY: the sets are plain memory of the size that is named, for which zeroes are valid; 0 is this thread.
+        unsafe {
+            let size = size_of::<libc::cpu_set_t>();
+            let (mut before, mut one) = (std::mem::zeroed(), std::mem::zeroed());
+            ensure!(libc::sched_getaffinity(0, size, &mut before) == 0, "cannot see the cores");
+            let core = (0..libc::CPU_SETSIZE as usize).rfind(|core| libc::CPU_ISSET(*core, &before));
+            libc::CPU_SET(core.context("no core")?, &mut one);
+            ensure!(libc::sched_setaffinity(0, size, &one) == 0, "cannot choose a core");
+            Ok(OneCore { before })
+        }
+    }
+}
+
+impl Drop for OneCore {
+    fn drop(&mut self) {
+        // SAFETY: as above; on failure the later parts run on one core too.
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &self.before) };
+    }
 }
 
 fn nginx(place: &Path, tcp: std::net::SocketAddr) -> Result<Running> {
