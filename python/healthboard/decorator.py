@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ._native import Operation
 
-    Function = TypeVar("Function", bound=Callable[..., Any])
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class healthcheck:
@@ -49,7 +49,7 @@ class healthcheck:
         # Which of them ends first does not matter: they are all of one indicator.
         self._running: list[Operation] = []
 
-    def __call__(self, function: Function) -> Function:
+    def __call__(self, function: _Function) -> _Function:
         import inspect
 
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -85,7 +85,7 @@ class healthcheck:
         self.__exit__(kind, raised, traceback)
 
 
-def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: Function) -> Function:
+def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: _Function) -> _Function:
     import functools
 
     @functools.wraps(function)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    Hook = Callable[[ModuleType], None]
+    _Hook = Callable[[ModuleType], None]
 
-_hooks: dict[str, list[Hook]] = {}
+_hooks: dict[str, list[_Hook]] = {}
 
 
-def when_imported(name: str, hook: Hook) -> None:
+def when_imported(name: str, hook: _Hook) -> None:
     """Call `hook` with the module `name`: now if it has been imported, otherwise right after it is.
 
     A hook that raises is logged; the import is none the worse for it.
@@ -31,7 +31,7 @@ def when_imported(name: str, hook: Hook) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def forget(hook: Hook) -> None:
+def forget(hook: _Hook) -> None:
     """Undo `when_imported` for a hook that has not run."""
     for name, hooks in list(_hooks.items()):
         if hook in hooks:
@@ -85,6 +85,6 @@ class _Loader:
 _finder: Any = _Finder()
 
 
-def _run(hook: Hook, module: ModuleType) -> None:
+def _run(hook: _Hook, module: ModuleType) -> None:
     with notices.swallowed(f"hook for {module.__name__}"):
         hook(module)

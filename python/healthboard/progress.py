@@ -56,7 +56,7 @@ def _begin_in_hub() -> bool:
     # the kernel calls by the pid, also in a child forked by another one.
     if native.get_native_id() != os.getpid():
         return False
-    import eventlet
+    eventlet = sys.modules["eventlet"]
 
     def run() -> None:
         while True:

@@ -94,6 +94,13 @@ class Service:
         except OSError:
             return False
 
+    def status(self, target: str) -> int:
+        """Probe it: the HTTP status, 0 where it ends meanwhile."""
+        try:
+            return ask(self.socket, target)[0]
+        except OSError:
+            return 0
+
     def health(self) -> dict[str, Any]:
         """Probe it, as soon as it answers."""
         eventually(self.answers)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Service, ask, eventually
+from conftest import Service, eventually
 
 START = """
 import os, sys, time
@@ -234,8 +234,8 @@ class Slow:
     assert service.process.stdin is not None
     service.process.stdin.close()
     service.process.stdin = None
-    eventually(lambda: ask(service.socket, "/readyz")[0] == 503, within=2)
-    assert ask(service.socket, "/livez")[0] == 200
+    eventually(lambda: service.status("/readyz") == 503, within=2)
+    assert service.status("/livez") == 200
 
 
 def test_importing_it_is_cheap(service: Service) -> None:

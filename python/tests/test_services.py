@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Service, ask, eventually
+from conftest import Service, eventually
 
 MASTER = """
 import os, sys, time, warnings
@@ -27,7 +27,7 @@ class Slow(service.ServiceBase):
         while not self.stopped: time.sleep(0.1)
     def reset(self): pass
     def stop(self):
-        if not self.stopped: time.sleep(1.5)
+        if not self.stopped: time.sleep(3)
         self.stopped = True
 
 cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
@@ -56,8 +56,8 @@ def test_a_service_that_stops_drains_and_takes_leave(
     assert oslo.health()["status"] == "OK"
     assert oslo.process is not None
     oslo.process.terminate()
-    eventually(lambda: ask(oslo.socket, "/readyz")[0] == 503, within=5)
-    assert ask(oslo.socket, "/livez")[0] == 200
+    eventually(lambda: oslo.status("/readyz") == 503, within=5)
+    assert oslo.status("/livez") == 200
     oslo.process.wait(30)
     assert list(oslo.folder.glob("run/svc/*.board")) == []
 

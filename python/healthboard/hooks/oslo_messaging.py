@@ -16,8 +16,7 @@ BUS = Indicator("message_bus")
 
 
 def _hook_client(client: ModuleType) -> None:
-    from oslo_messaging import exceptions
-
+    exceptions = client.exceptions
     failures = (exceptions.MessagingTimeout, exceptions.MessageDeliveryFailure, client.ClientSendError)
 
     # Not in flight: a call may be allowed to take half an hour, and it ends by its own timeout.

@@ -40,5 +40,6 @@ def _give_way() -> None:
         spec.loader.exec_module(module)
 
 
-_install(_leave())
-_give_way()
+if __name__ == "sitecustomize":
+    _install(_leave())
+    _give_way()
