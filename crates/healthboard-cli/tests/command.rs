@@ -222,7 +222,7 @@ fn boards_are_read_when_no_endpoint_answers() {
     let output = healthboard(&["check", "unix:///nowhere", "--boards", boards]);
     assert_eq!(code(&output), 1);
     assert!(
-        stdout(&output).starts_with("a-service DEGRADED: database: Gone, 1 failure in "),
+        stdout(&output).starts_with("a-service DEGRADED: database: Gone, 1 failure "),
         "{}",
         stdout(&output)
     );

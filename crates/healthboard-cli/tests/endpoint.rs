@@ -39,7 +39,7 @@ fn the_endpoint_and_the_command_understand_each_other() {
     database.record_fail("Gone", "2006", "mysql://nova:canary@db/nova went away");
     let (line, code) = check(&uris[0]);
     assert!(
-        line.starts_with("real DEGRADED: database: Gone 2006: mysql://***@db/nova went away, 1 failure in "),
+        line.starts_with("real DEGRADED: database: Gone 2006: mysql://***@db/nova went away, 1 failure "),
         "{line}"
     );
     assert_eq!(code, 1);

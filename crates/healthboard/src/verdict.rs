@@ -302,7 +302,10 @@ fn explain(name: &str, state: State, evidence: &Evidence, detail: &Detail, now_n
                 Some(age) => format!("last success {} ago", span(age)),
                 None => "no success yet".to_owned(),
             };
-            format!("{name}: {error}{n} failure{} in {lasting}, {good}", plural(n))
+            match n {
+                1 => format!("{name}: {error}1 failure {lasting} ago, {good}"),
+                n => format!("{name}: {error}{n} failures in {lasting}, {good}"),
+            }
         }
     }
 }
