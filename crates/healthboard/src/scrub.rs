@@ -52,6 +52,10 @@ pub(crate) fn word(text: &str, max_bytes: usize) -> String {
 
 /// `text` in one line, without anything a terminal, a browser or a log would act upon.
 pub fn printable(text: &str) -> String {
+    // Almost always, and for each indicator of each answer.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     one_line(&visible(text)).into_owned()
 }
 

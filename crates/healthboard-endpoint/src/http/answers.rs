@@ -1,11 +1,14 @@
 //! Which answer a request gets.
 
-use super::{host, media};
+use super::host;
+use super::media::{self, Media};
 use healthboard::{Report, Settings, Status, format};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -17,12 +20,21 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept");
 
 type Answer = Response<Full<Bytes>>;
 
-/// Answers requests from reports, one report for each request.
+/// Answers requests from reports, one for each tick of the coarse clock: evidence has no finer time, and a flood of probes
+/// costs one report in 4 ms.
 pub(crate) struct Answers {
     report: Box<dyn Fn() -> Report>,
+    newest: RefCell<Newest>,
     fault: StatusCode,
     degraded: StatusCode,
     cache_control: Option<HeaderValue>,
+}
+
+/// The report of one tick, and what has been rendered of it.
+struct Newest {
+    at_ns: u64,
+    report: Rc<Report>,
+    bodies: [Option<Bytes>; 3],
 }
 
 impl Answers {
@@ -30,6 +42,7 @@ impl Answers {
         // The settings have refused what is no status code or no header value.
         let code = |code, default| StatusCode::from_u16(code).unwrap_or(default);
         Answers {
+            newest: RefCell::new(Newest { at_ns: 0, report: Rc::new(report()), bodies: [const { None }; 3] }),
             report: Box::new(report),
             fault: code(settings.fault_status_code, StatusCode::SERVICE_UNAVAILABLE),
             degraded: code(settings.degraded_status_code, StatusCode::OK),
@@ -73,7 +86,7 @@ impl Answers {
             answer.headers_mut().insert(header::ALLOW, ALLOW);
             return answer;
         }
-        let report = (self.report)();
+        let report = self.report();
         let query = || request.uri().query().unwrap_or_default().split('&');
         let verbose = || query().any(|part| part == "verbose" || part.starts_with("verbose="));
         let mut answer = match path {
@@ -90,20 +103,31 @@ impl Answers {
         answer
     }
 
+    /// The report of this tick.
+    fn report(&self) -> Rc<Report> {
+        let now_ns = healthboard::now_ns();
+        let mut newest = self.newest.borrow_mut();
+        if newest.at_ns != now_ns {
+            *newest = Newest { at_ns: now_ns, report: Rc::new((self.report)()), bodies: [const { None }; 3] };
+        }
+        newest.report.clone()
+    }
+
     fn health(&self, report: &Report, headers: &HeaderMap) -> Answer {
-        let (media, body) = match media::preferred(headers) {
-            media::Media::Json => (HeaderValue::from_static("application/json"), format::json(report)),
-            media::Media::HealthJson => {
-                (HeaderValue::from_static("application/health+json"), format::health_json(report))
-            }
-            media::Media::Text => (TEXT, format::text(report)),
+        let media = media::preferred(headers);
+        let (media_type, render): (_, fn(&Report) -> String) = match media {
+            Media::Json => (HeaderValue::from_static("application/json"), format::json),
+            Media::HealthJson => (HeaderValue::from_static("application/health+json"), format::health_json),
+            Media::Text => (TEXT, format::text),
         };
+        let mut newest = self.newest.borrow_mut();
+        let body = newest.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone();
         let status = match report.status {
             Status::Ok => StatusCode::OK,
             Status::Degraded => self.degraded,
             Status::Fault => self.fault,
         };
-        let mut answer = with(status, media, body);
+        let mut answer = with(status, media_type, body);
         answer.headers_mut().insert(header::VARY, VARY);
         if report.status == Status::Degraded {
             answer.headers_mut().insert(DEGRADED, TRUE);
@@ -117,11 +141,11 @@ fn check((passed, body): (bool, String)) -> Answer {
 }
 
 fn text(status: StatusCode, body: String) -> Answer {
-    with(status, TEXT, body)
+    with(status, TEXT, body.into())
 }
 
-fn with(status: StatusCode, media: HeaderValue, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn with(status: StatusCode, media: HeaderValue, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, media);
     answer

@@ -36,9 +36,12 @@ pub(crate) fn decode(words: &[u64]) -> Option<(String, Policy)> {
     if words[WORDS - 1] != checksum(words) {
         return None;
     }
-    let bytes: Vec<u8> =
-        words[..NAME_WORDS].iter().flat_map(|w| w.to_ne_bytes()).take_while(|b| *b != 0).collect();
-    let name = crate::scrub::printable(&String::from_utf8_lossy(&bytes));
+    let mut bytes = [0; NAME];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_ne_bytes());
+    }
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME);
+    let name = crate::scrub::printable(&String::from_utf8_lossy(&bytes[..end]));
     let impact = [Impact::Informational, Impact::Degrading, Impact::Critical]
         .into_iter()
         .find(|i| *i as u64 == words[NAME_WORDS + 3] & 0xffff_ffff)?;
