@@ -100,6 +100,7 @@ pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime
         details.insert(PROGRESS.to_owned(), detail);
     }
 
+    // Stable: of two alike, processes come before indicators, and those in the order of their names.
     reasons.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
     let status = reasons.first().map_or(Status::Ok, |(status, _)| *status);
     let more = reasons.len().saturating_sub(REASONS);
