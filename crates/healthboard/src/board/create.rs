@@ -55,18 +55,7 @@ pub(crate) fn publish(directory: &Path, fixed: &Fixed<'_>) -> io::Result<Publish
 }
 
 fn fill(temporary: &Path, fixed: &Fixed<'_>) -> io::Result<(&'static Board, File)> {
-    let file = step(
-        "create",
-        temporary,
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(temporary),
-    )?;
-    step("lock", temporary, file.lock())?;
+    let file = make(temporary)?;
     // SAFETY: a plain system call on a descriptor we own.
     let allocated = match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, SIZE as libc::off_t) } {
         0 => Ok(()),
@@ -79,6 +68,24 @@ fn fill(temporary: &Path, fixed: &Fixed<'_>) -> io::Result<(&'static Board, File
     sigbus::guard(board);
     board.write_header(fixed);
     Ok((board, file))
+}
+
+/// An empty file, locked. A sweep that comes between the two takes it for one that was left behind, and removes it.
+fn make(temporary: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(temporary);
+        let file = step("create", temporary, file)?;
+        step("lock", temporary, file.lock())?;
+        if step("look at", temporary, file.metadata())?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
 }
 
 /// Maps a file of [`SIZE`] bytes, or memory of this process alone. Never unmapped: somebody may be recording.

@@ -20,14 +20,27 @@ const USUAL_SLOTS: usize = 10;
 
 /// The boards in one service's directory. Reading changes nothing there.
 ///
-/// It keeps the files open between two reads and lists the directory only when it has changed, so a read costs one `stat`
-/// and, for each board, one `pread` and one look at its lock: about 2 µs for a service of three processes.
+/// It keeps the files of the living open between two reads and lists the directory only when it has changed, so a read costs
+/// one `stat` and, for each board, one `pread` and one look at its lock: about 2 µs for a service of three processes. However
+/// many have died, they cost no descriptors.
 pub struct Directory {
     path: PathBuf,
     boot_id: [u64; 2],
     listed: Option<SystemTime>,
-    files: BTreeMap<OsString, Result<File, Refused>>,
+    files: BTreeMap<OsString, Found>,
     buffer: Vec<u8>,
+}
+
+/// What a file in the directory has turned out to be.
+enum Found {
+    /// Not looked at yet.
+    New,
+    /// The board of a living process.
+    Living(File),
+    /// A board that does not change any more: what it says, if it is to be heard at all.
+    Ended(Option<Process>),
+    /// No board of this service.
+    Refused(Refused),
 }
 
 impl Directory {
@@ -57,11 +70,19 @@ impl Directory {
     pub fn read(&mut self) -> io::Result<Vec<Process>> {
         self.list()?;
         let mut processes = Vec::with_capacity(self.files.len());
-        for opened in self.files.values_mut() {
-            match opened.as_ref().map(|file| read_board(file, &mut self.buffer, self.boot_id)) {
-                Ok(Ok(process)) => processes.extend(process),
-                Ok(Err(refused)) => *opened = Err(refused),
-                Err(_) => {}
+        for (name, found) in &mut self.files {
+            if let Found::New = found {
+                *found = open(&self.path.join(name)).map_or_else(Found::Refused, Found::Living);
+            }
+            if let Found::Living(file) = found {
+                match read_board(file, &mut self.buffer, self.boot_id) {
+                    Ok(Some(process)) if process.life != Life::Dead => processes.push(process),
+                    Ok(ended) => *found = Found::Ended(ended),
+                    Err(refused) => *found = Found::Refused(refused),
+                }
+            }
+            if let Found::Ended(Some(process)) = found {
+                processes.push(process.clone());
             }
         }
         Ok(processes)
@@ -70,8 +91,11 @@ impl Directory {
     /// The files that were not taken for boards, each with what was found and what was expected.
     pub fn refused(&self) -> Vec<String> {
         let name = |file: &OsString| self.path.join(file).display().to_string();
-        let refused = self.files.iter().filter_map(|(file, opened)| Some((file, opened.as_ref().err()?)));
-        refused.map(|(file, why)| format!("cannot read board `{}`: {why}", name(file))).collect()
+        let refused = self.files.iter().filter_map(|(file, found)| match found {
+            Found::Refused(why) => Some(format!("cannot read board `{}`: {why}", name(file))),
+            _ => None,
+        });
+        refused.collect()
     }
 
     /// Removes what nobody needs: boards of processes that left in good order, died longer than their ttl ago or ran before
@@ -81,11 +105,14 @@ impl Directory {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let text = name.to_string_lossy();
-            let unneeded = if text.ends_with(".board") {
-                open(&entry.path()).is_ok_and(|file| self.is_unneeded(&file, now_ns))
-            } else {
-                // A creator that is still at work fails to name its file and starts again.
-                text.ends_with(".tmp") && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+            if !text.ends_with(".board") && !text.ends_with(".tmp") {
+                continue;
+            }
+            let Ok(file) = open(&entry.path()) else { continue };
+            let unneeded = match text.ends_with(".board") {
+                true => self.is_unneeded(&file, now_ns),
+                // Locked until it is removed: a creator that has not locked it yet waits, and sees that it is to start again.
+                false => file.try_lock().is_ok(),
             };
             if unneeded {
                 let _ = std::fs::remove_file(entry.path());
@@ -123,9 +150,9 @@ impl Directory {
         for entry in std::fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             if name.as_encoded_bytes().ends_with(b".board") {
-                let kept = self.files.remove(&name).filter(|opened| opened.is_ok());
-                let opened = kept.unwrap_or_else(|| open(&self.path.join(&name)));
-                files.insert(name, opened);
+                // What was refused may have been replaced.
+                let kept = self.files.remove(&name).filter(|found| !matches!(found, Found::Refused(_)));
+                files.insert(name, kept.unwrap_or(Found::New));
             }
         }
         self.files = files;

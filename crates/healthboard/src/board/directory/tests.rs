@@ -82,6 +82,42 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
 }
 
 #[test]
+fn however_many_have_died_they_cost_no_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(directory.path());
+    let alive = publish(&directory, 1);
+    (2..=300).for_each(|pid| drop(publish(&directory, pid)));
+    let open_boards = || {
+        let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let targets = entries.filter_map(|e| std::fs::read_link(e.path()).ok());
+        targets.filter(|target| target.starts_with(directory.path())).count()
+    };
+    let own = open_boards();
+    for _ in 0..2 {
+        assert_eq!(boards.read().unwrap().len(), 300);
+        assert_eq!(open_boards(), own + 1);
+    }
+    drop(alive);
+    assert!(boards.read().unwrap().iter().all(|p| p.life == Life::Dead));
+}
+
+#[test]
+fn a_board_comes_into_being_amid_sweeps() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(directory.path());
+    std::thread::scope(|scope| {
+        let creator = scope.spawn(|| {
+            for pid in 1..=3000 {
+                std::fs::remove_file(publish(&directory, pid).path).unwrap();
+            }
+        });
+        while !creator.is_finished() {
+            boards.sweep(now_ns());
+        }
+    });
+}
+
+#[test]
 fn what_is_no_board_is_named_with_what_was_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
