@@ -108,14 +108,16 @@ pub fn start(settings: Settings, serve: fn(&'static Keeper)) -> bool {
 /// Stamps `progress`, sees to it that the board can still be found, and returns what is to be logged. Costs about 2 µs.
 pub fn tick() -> Vec<Notice> {
     PROGRESS.record_ok();
-    let Some(life) = own().and_then(Own::life) else { return Vec::new() };
+    let Some(own) = own() else { return Vec::new() };
+    let Some(life) = own.life() else { return Vec::new() };
     let mut notices: Vec<Notice> = life.notices().drain(..).collect();
     if let Some((path, identity)) = &life.published
         && !create::Published::is_found(path, *identity)
+        && !has_said(phase::GOODBYE)
+        && own.lose_board(life)
     {
         let text = format!("board `{}` was removed or replaced; making a new one", path.display());
         notices.push(Notice { warning: true, text });
-        lose_board();
         PROGRESS.record_ok();
     }
     notices
@@ -138,18 +140,18 @@ pub fn goodbye() {
 
 /// Speaks only for a process that has a board: one that never recorded has nothing to take leave of.
 fn set_phase(phase: u64) -> bool {
-    // SAFETY: a board is never unmapped.
-    let board = own().and_then(|own| unsafe { own.board.load(Acquire).as_ref() });
-    board.inspect(|board| board.header[word::PHASE].store(phase, Relaxed)).is_some()
+    own().and_then(Own::board).inspect(|board| board.header[word::PHASE].store(phase, Relaxed)).is_some()
+}
+
+fn has_said(phase: u64) -> bool {
+    own().and_then(Own::board).is_some_and(|board| board.header[word::PHASE].load(Relaxed) == phase)
 }
 
 /// The board of this process, made on first use; `None` while health is not started.
 #[inline]
 pub(crate) fn board() -> Option<&'static Board> {
     let own = own()?;
-    // Acquire pairs with the Release in `Keeper::run`: the header and the descriptors are there.
-    // SAFETY: a board is never unmapped.
-    match unsafe { own.board.load(Acquire).as_ref() } {
+    match own.board() {
         Some(board) => Some(board),
         None => attach(own),
     }
@@ -166,9 +168,7 @@ pub(crate) fn with_board(work: impl FnOnce(&'static Board)) {
         }
     }
     let Some(own) = own() else { return };
-    // As in `board`.
-    // SAFETY: a board is never unmapped.
-    match unsafe { own.board.load(Acquire).as_ref() } {
+    match own.board() {
         Some(board) => work(board),
         None => first(own, work),
     }
@@ -199,35 +199,27 @@ fn own() -> Option<&'static Own> {
     unsafe { OWN.load(Acquire).as_ref() }
 }
 
-fn lose_board() {
-    if let Some(own) = own() {
-        own.board.store(ptr::null_mut(), Release);
-        own.attaching.store(0, Release);
-    }
-}
-
 #[cold]
 fn attach(own: &'static Own) -> Option<&'static Board> {
-    // SAFETY: a board is never unmapped.
-    let ready = || unsafe { own.board.load(Acquire).as_ref() };
     if own.attaching.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
         let started = STARTED.get()?;
         if spawn_keeper(started).is_err() {
             // No thread can be had: this process goes without for good, as if health were off.
+            own.attaching.store(2, Release);
             return None;
         }
     } else if own.attaching.load(Relaxed) == 2 {
         return None;
     }
     let waiting = Instant::now();
-    while ready().is_none() && waiting.elapsed() < PATIENCE {
+    while own.board().is_none() && waiting.elapsed() < PATIENCE {
         thread::sleep(Duration::from_micros(50));
     }
-    if ready().is_none() {
+    if own.board().is_none() {
         // From now on nobody waits; the keeper's board is used as soon as it is there.
         own.attaching.store(2, Release);
     }
-    ready()
+    own.board()
 }
 
 /// One ttl; but no death counts for ever.
@@ -287,6 +279,24 @@ impl Own {
             }
             Ok(&*page.cast::<Own>())
         }
+    }
+
+    #[inline]
+    fn board(&self) -> Option<&'static Board> {
+        // Acquire pairs with the Release in `Keeper::run`: the header and the descriptors are there.
+        // SAFETY: null or a board, which is never unmapped.
+        unsafe { self.board.load(Acquire).as_ref() }
+    }
+
+    /// Has the next recording make a new board; `false` where another thread has seen to that.
+    fn lose_board(&self, life: &Life) -> bool {
+        let lost = ptr::from_ref(life).cast_mut();
+        if self.life.compare_exchange(lost, ptr::null_mut(), Relaxed, Relaxed).is_err() {
+            return false;
+        }
+        self.board.store(ptr::null_mut(), Release);
+        self.attaching.store(0, Release);
+        true
     }
 
     fn life(&self) -> Option<&'static Life> {

@@ -30,7 +30,11 @@ impl Player {
     }
 
     fn start_in(role: &str, runtime: TempDir) -> Player {
-        let mut child = command(role, runtime.path()).spawn().unwrap();
+        Player::of(command(role, runtime.path()), runtime)
+    }
+
+    fn of(mut command: Command, runtime: TempDir) -> Player {
+        let mut child = command.spawn().unwrap();
         let says = BufReader::new(child.stdout.take().unwrap());
         let hears = child.stdin.take().unwrap();
         Player { child, says, hears, runtime }
@@ -174,6 +178,36 @@ fn role() {
             goodbye();
             act::say("left");
             act::wait();
+        }
+        "leaves-and-ticks" => {
+            let database = act::begin();
+            database.record_ok();
+            goodbye();
+            let notices = tick();
+            database.record_ok();
+            act::say(&format!("{notices:?}"));
+            act::wait();
+        }
+        "looks" => {
+            let mut boards = Directory::new(Path::new(&std::env::var("ROLE_RUNTIME").unwrap()).join("role"));
+            let lives: Vec<_> = boards.read().unwrap().into_iter().map(|p| (p.pid, p.life)).collect();
+            act::say(&format!("{lives:?} {:?}", boards.refused()));
+        }
+        "no-thread" => {
+            let database = act::begin();
+            database.record_ok();
+            let child = act::fork(false, || {
+                let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                // SAFETY: plain system calls on this process's own limits and user; root would have no limit.
+                unsafe {
+                    libc::setrlimit(libc::RLIMIT_NPROC, &none);
+                    libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534);
+                }
+                let begin = Instant::now();
+                (0..10).for_each(|_| database.record_ok());
+                act::say(&format!("{}", begin.elapsed().as_millis()));
+            });
+            assert_eq!(act::wait_for(child), 0);
         }
         "forks" => {
             let database = act::begin();
@@ -328,6 +362,55 @@ fn who_says_goodbye_leaves_no_board() {
     let mut player = Player::start("leaves");
     player.line();
     assert_eq!(player.processes(), []);
+}
+
+#[test]
+fn after_goodbye_no_new_board_is_made() {
+    let mut player = Player::start("leaves-and-ticks");
+    assert_eq!(player.line(), "[]");
+    assert_eq!(player.processes(), []);
+}
+
+/// A role in a pid namespace of its own, where this test's pids mean nothing, and its pids nothing here.
+fn elsewhere(role: &str, runtime: &Path) -> Command {
+    let role = command(role, runtime);
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(role.get_program()).args(role.get_args());
+    command.envs(role.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+#[test]
+fn who_lives_is_known_across_pid_namespaces() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let runtime = tempfile::tempdir().unwrap();
+    let mut writer = Player::of(elsewhere("records", runtime.path()), runtime);
+    writer.line();
+    let lives = |player: &Player| -> Vec<_> { player.processes().iter().map(|p| (p.pid, p.life)).collect() };
+    assert_eq!(lives(&writer), [(1, Life::Alive)]);
+    writer.child.kill().unwrap();
+    until("its death", || (lives(&writer) == [(1, Life::Dead)]).then_some(()));
+
+    let mut writer = Player::start("records");
+    writer.line();
+    let seen = |writer: &Player| {
+        Player::of(elsewhere("looks", writer.runtime.path()), tempfile::tempdir().unwrap()).line()
+    };
+    let pid = writer.child.id();
+    assert_eq!(seen(&writer), format!("[({pid}, Alive)] []"));
+    writer.child.kill().unwrap();
+    writer.child.wait().unwrap();
+    assert_eq!(seen(&writer), format!("[({pid}, Dead)] []"));
+}
+
+#[test]
+fn where_no_thread_can_be_had_nobody_waits_for_it() {
+    let waited: u64 = Player::start("no-thread").line().parse().unwrap();
+    assert!(waited < 1000, "{waited} ms");
 }
 
 #[test]
