@@ -4,7 +4,7 @@
 //! the listening sockets, with the URI of each. When the holder dies the connection ends: that wakes those who stand by at
 //! once, and the next holder goes on with the very sockets on which connections were waiting. No probe is refused.
 
-use crate::listen::Listener;
+use crate::listen::{Listener, identity};
 use healthboard::Uri;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
@@ -21,6 +21,9 @@ use std::time::Duration;
 /// At most this many sockets are handed over.
 const MOST: usize = 32;
 
+/// Its name in the service's directory.
+const SOCKET: &str = "endpoint.sock";
+
 /// A listening socket of an earlier holder.
 pub(crate) struct Inherited {
     pub(crate) uri: String,
@@ -35,15 +38,31 @@ pub(crate) enum Heard {
     Silence,
 }
 
-/// Listens for those who stand by, in place of any earlier holder.
-pub(crate) fn listen(directory: &Path) -> io::Result<UnixListener> {
-    let (_open, place) = short(directory)?;
-    let temporary = place.join(format!(".sock-{}.tmp", std::process::id()));
-    let _ = std::fs::remove_file(&temporary);
-    let listener = UnixListener::bind(&temporary)?;
-    std::fs::rename(&temporary, place.join("endpoint.sock"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Where those who stand by come to.
+pub(crate) struct Door {
+    pub(crate) listener: tokio::net::UnixListener,
+    path: PathBuf,
+    /// Device and inode of the socket file.
+    identity: (u64, u64),
+}
+
+impl Door {
+    /// Listens for those who stand by, in place of any earlier holder.
+    pub(crate) fn open(directory: &Path) -> io::Result<Door> {
+        let (_open, place) = short(directory)?;
+        let temporary = place.join(format!(".sock-{}.tmp", std::process::id()));
+        let _ = std::fs::remove_file(&temporary);
+        let listener = UnixListener::bind(&temporary)?;
+        listener.set_nonblocking(true)?;
+        let identity = identity(&temporary)?;
+        std::fs::rename(&temporary, place.join(SOCKET))?;
+        Ok(Door { listener: listener.try_into()?, path: directory.join(SOCKET), identity })
+    }
+
+    /// Whether it is still there: not removed, and not another holder's.
+    pub(crate) fn is_found(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
 }
 
 /// Gives duplicates of these sockets to a process that stands by.
@@ -65,7 +84,7 @@ pub(crate) fn give(to: impl AsFd, listeners: &[(Uri, Listener)]) -> io::Result<(
 /// Connects to the holder and takes what it gives. Waits at most as long as `patience` for it.
 pub(crate) fn take(directory: &Path, patience: Duration) -> io::Result<(UnixStream, Vec<Inherited>)> {
     let (_open, place) = short(directory)?;
-    let stream = UnixStream::connect(place.join("endpoint.sock"))?;
+    let stream = UnixStream::connect(place.join(SOCKET))?;
     stream.set_read_timeout(Some(patience))?;
     let mut text = [0; MOST * 128];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];

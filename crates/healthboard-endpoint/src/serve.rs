@@ -1,16 +1,16 @@
 //! What the keeper does: stand by, then hold the endpoints.
 
-use crate::handover::{self, Inherited};
+use crate::handover::{self, Door, Inherited};
 use crate::http::Answers;
 use crate::listen::Listener;
 use crate::lock::Lock;
 use crate::{accept, listen, standby};
-use healthboard::{Directory, Keeper, Report, Status, Uri, judge, now_ns};
+use healthboard::{Directory, Keeper, Life, Report, Status, Uri, judge, now_ns};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, timeout_at};
 
@@ -54,6 +54,7 @@ struct Holder {
     listening: Vec<(Uri, Listener)>,
     accepting: Vec<JoinHandle<()>>,
     missing: Vec<Missing>,
+    door: Option<Door>,
     standing_by: Vec<UnixStream>,
     ticks: u32,
     said: Status,
@@ -81,6 +82,7 @@ impl Holder {
             listening: Vec::new(),
             accepting: Vec::new(),
             missing: Vec::new(),
+            door: None,
             standing_by: Vec::new(),
             ticks: 0,
             said: Status::Ok,
@@ -92,14 +94,12 @@ impl Holder {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }
         drop(inherited);
-        let handover = self.keeper.directory().map(|d| handover::listen(d).and_then(UnixListener::from_std));
-        let handover = handover.transpose().unwrap_or_else(|error| {
+        if let Err(error) = self.open_door() {
             self.keeper.say(true, format!("no process can stand by: {error}"));
-            None
-        });
+        }
         let mut next = Instant::now();
         loop {
-            match timeout_at(next, accept_from(handover.as_ref())).await {
+            match timeout_at(next, accept_from(self.door.as_ref())).await {
                 Ok(stream) => {
                     if self.admit(stream) {
                         return;
@@ -141,6 +141,16 @@ impl Holder {
         Ok(())
     }
 
+    /// Opens the door to those who stand by, unless it is open.
+    fn open_door(&mut self) -> io::Result<()> {
+        if let Some(directory) = self.keeper.directory()
+            && !self.door.as_ref().is_some_and(Door::is_found)
+        {
+            self.door = Some(Door::open(directory)?);
+        }
+        Ok(())
+    }
+
     /// Somebody wants to stand by. Whether this process yields to it: it is a child of this one, and a service's workers
     /// serve rather than the process that only watches over them.
     fn admit(&mut self, stream: io::Result<UnixStream>) -> bool {
@@ -163,6 +173,8 @@ impl Holder {
         }
         self.standing_by.retain(|stream| !matches!(stream.try_read(&mut [0]), Ok(0)));
         self.open_missing();
+        // Where it cannot be opened, that has been said or will be by those who cannot stand by.
+        let _ = self.open_door();
         let mut boards = self.boards.borrow_mut();
         let report = boards.report();
         if report.status != self.said {
@@ -233,7 +245,8 @@ impl Boards {
         let pid = std::process::id();
         // An unreadable directory is no fault of the service, whose own board is at hand anyway.
         let mut processes = self.directory.as_mut().and_then(|d| d.read().ok()).unwrap_or_default();
-        if !processes.iter().any(|p| p.pid == pid) {
+        // Not what an earlier process of this pid has left.
+        if !processes.iter().any(|p| p.pid == pid && p.life != Life::Dead) {
             processes.extend(self.keeper.process());
         }
         let mut report = judge(&self.keeper.settings().service, &processes, now_ns(), SystemTime::now());
@@ -252,9 +265,9 @@ impl Boards {
     }
 }
 
-async fn accept_from(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
-    match listener {
-        Some(listener) => match listener.accept().await {
+async fn accept_from(door: Option<&Door>) -> io::Result<UnixStream> {
+    match door {
+        Some(door) => match door.listener.accept().await {
             Ok((stream, _)) => Ok(stream),
             // Most likely no descriptors: the caller's deadline is the pause.
             Err(_) => std::future::pending().await,

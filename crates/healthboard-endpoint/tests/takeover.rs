@@ -309,6 +309,18 @@ fn a_socket_that_somebody_removed_is_made_again() {
     assert_eq!(until("the socket", || service.serving()), holder);
 }
 
+#[test]
+fn those_who_come_can_stand_by_even_if_somebody_removed_the_socket_for_it() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    std::fs::remove_file(service.place.path().join("run/service/endpoint.sock")).unwrap();
+    let other = service.start("serves");
+    // The two sockets of the endpoints and the connection to the holder.
+    until("the sockets", || (sockets(other) >= 3).then_some(()));
+    assert_eq!(service.serving(), Some(holder));
+}
+
 /// The lines that a process says in its log.
 fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
