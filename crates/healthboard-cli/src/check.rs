@@ -18,7 +18,7 @@ fn say(answer: &Result<Heard, Unheard>, style: Style) -> u8 {
             match style {
                 Style::Line => print(&(line(&heard.answer) + "\n")),
                 Style::Nagios => print(&nagios(&heard.answer)),
-                Style::Json => print(&heard.body),
+                Style::Json => print(&(printable(heard.body.trim_end()) + "\n")),
             }
             exit_code(heard.answer.status)
         }

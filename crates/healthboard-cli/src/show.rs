@@ -17,6 +17,9 @@ const HEAD: [&str; 9] = [
     "ERROR",
 ];
 
+/// A longer cell moves those after it in its own row, and nothing in the others.
+const WIDEST: usize = 64;
+
 type Row = [String; HEAD.len()];
 
 /// The highest exit code of all.
@@ -93,7 +96,8 @@ fn age(now: &str, then: &str) -> String {
 
 fn aligned(mut rows: Vec<Row>) -> String {
     rows.insert(0, HEAD.map(str::to_owned));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(WIDEST);
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let line = |row: &Row| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));

@@ -79,7 +79,10 @@ impl Unheard {
 impl fmt::Display for Unheard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unheard::Endpoint(uri, why) => write!(f, "no answer from {uri}: {why}"),
+            // The reason may quote what came over the socket.
+            Unheard::Endpoint(uri, why) => {
+                f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
+            }
             Unheard::Boards(path, why) => write!(f, "cannot read the boards in `{}`: {why}", path.display()),
         }
     }

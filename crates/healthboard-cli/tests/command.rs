@@ -82,7 +82,7 @@ fn every_status_has_its_line_and_its_exit_codes() {
         assert_eq!([code(&plain), code(&nagios), code(&show)], [expected; 3], "{name}");
 
         let json = healthboard(&["check", &uri, "--json"]);
-        assert_eq!((stdout(&json).as_str(), code(&json)), (body, expected));
+        assert_eq!((stdout(&json), code(&json)), (format!("{body}\n"), expected));
         assert_eq!(code(&healthboard(&["check", "--docker", &uri])), docker);
         assert_eq!(stderr(&plain) + &stderr(&nagios) + &stderr(&show) + &stderr(&json), "");
     }
@@ -154,6 +154,37 @@ fn what_is_no_report_is_unknown() {
     }
     let flood = healthboard(&["check", &serve(vec![b'x'; 5 << 20])]);
     assert!(stdout(&flood).contains("found more than 4194304 bytes"), "{}", stdout(&flood));
+}
+
+#[test]
+fn nothing_that_came_over_a_socket_acts_upon_the_terminal() {
+    let control =
+        |text: &str| text.trim_end().contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}');
+    for body in [
+        r#"{"status":"\u001b[2J"}"#.to_owned(),
+        OK.replace("nova-api", "\u{9b}2J\u{202e}"),
+        OK.replace("nova-api", "\\u001b[2J\\u202e\\n"),
+    ] {
+        let uri = serve(http(200, &body));
+        for arguments in [&["check"][..], &["check", "--nagios"], &["check", "--json"], &["show"]] {
+            let output = healthboard(&[arguments, &[&uri]].concat());
+            let (stdout, stderr) = (stdout(&output), stderr(&output));
+            assert!(!control(&stdout) && !control(&stderr), "{arguments:?}: {stdout:?} {stderr:?}");
+            assert!(arguments == ["show"] || stdout.lines().count() <= 1, "{stdout:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_as_long_as_an_answer_can_be_is_shown() {
+    let wide = OK.replace("\"database\":{", &format!("\"{}\":{{", "x".repeat(1 << 20)));
+    let others = (0..1000)
+        .map(|i| format!("\"{i}\":{}", &OK[OK.find("{\"status\":\"OK\",\"state").unwrap()..OK.len() - 2]));
+    let wide =
+        wide.replace("\"details\":{", &format!("\"details\":{{{},", others.collect::<Vec<_>>().join(",")));
+    let output = healthboard(&["show", &serve(http(200, &wide))]);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    assert!(output.stdout.len() < 4 << 20, "{}", output.stdout.len());
 }
 
 #[test]
