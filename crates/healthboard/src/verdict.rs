@@ -132,21 +132,21 @@ fn stuck_for(process: &Process, now_ns: u64) -> Option<Duration> {
 fn last_words(processes: &[Process], now_ns: u64) -> BTreeMap<String, Observed> {
     let mut words: BTreeMap<String, Observed> = BTreeMap::new();
     let dead = processes.iter().filter(|p| p.life == Life::Dead && died_ago(p, now_ns).is_some());
-    for observed in dead.flat_map(|p| &p.indicators).filter(|i| i.evidence.failures > 0) {
-        let mut observed =
-            Observed { evidence: Evidence { in_flight: 0, ..observed.evidence.clone() }, ..observed.clone() };
-        if let Some(other) = words.remove(&observed.name) {
-            let evidence = &mut observed.evidence;
-            if other.evidence.last_failure_ns > evidence.last_failure_ns {
-                evidence.last_failure_ns = other.evidence.last_failure_ns;
-                evidence.error = other.evidence.error;
-            }
-            evidence.failures = evidence.failures.saturating_add(other.evidence.failures);
-            evidence.last_success_ns = evidence.last_success_ns.max(other.evidence.last_success_ns);
-            let since = [evidence.failing_since_ns, other.evidence.failing_since_ns];
+    let failed = |i: &&Observed| i.evidence.failures > 0 && i.name != PROGRESS;
+    let mut failed: Vec<&Observed> = dead.flat_map(|p| &p.indicators).filter(failed).collect();
+    // The newest failure speaks for all.
+    failed.sort_by_key(|o| (o.evidence.last_failure_ns, o.policy.impact));
+    for observed in failed {
+        let mut newest = observed.clone();
+        let evidence = &mut newest.evidence;
+        evidence.in_flight = 0;
+        if let Some(Observed { evidence: before, .. }) = words.remove(&observed.name) {
+            evidence.failures = evidence.failures.saturating_add(before.failures);
+            evidence.last_success_ns = evidence.last_success_ns.max(before.last_success_ns);
+            let since = [evidence.failing_since_ns, before.failing_since_ns];
             evidence.failing_since_ns = since.into_iter().flatten().min();
         }
-        words.insert(observed.name.clone(), observed);
+        words.insert(observed.name.clone(), newest);
     }
     // Failures before somebody's success are of an earlier time.
     words.retain(|_, o| o.evidence.failing_since_ns >= o.evidence.last_success_ns);

@@ -276,6 +276,12 @@ proptest! {
     }
 
     #[test]
+    fn the_wall_clock_has_no_say(processes in proptest::collection::vec(any_process(), 0..5), seconds in any::<u32>()) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into());
+        prop_assert_eq!(judge("s", &processes, NOW, time), Report { time, ..judge("s", &processes, NOW, SystemTime::UNIX_EPOCH) });
+    }
+
+    #[test]
     fn the_order_of_the_processes_does_not_matter(mut processes in proptest::collection::vec(any_process(), 0..5)) {
         let there = judged(&processes).status;
         processes.reverse();

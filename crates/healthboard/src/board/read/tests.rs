@@ -1,10 +1,11 @@
 use super::*;
-use crate::Policy;
 use crate::board::create;
 use crate::board::layout::Fixed;
 use crate::board::slot::stamp;
 use crate::board::sync::AtomicU32;
+use crate::{Policy, State, state};
 use proptest::prelude::*;
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -66,6 +67,27 @@ fn a_success_in_the_same_tick_as_a_failure_is_not_skipped() {
     fail(board, 1, "E", "");
     board.slots[0].ok_at(SECOND);
     assert_eq!(read(&bytes(board)).failures, 0);
+}
+
+#[test]
+fn flapping_at_the_threshold_is_never_failing() {
+    let policy = Policy { failure_window: Duration::from_secs(3), ..Policy::DEFAULT };
+    let board = board();
+    // Two failures, a success, and the same again: enough failures in a row, never for long enough.
+    for second in 100..200 {
+        match second % 3 {
+            0 => board.slots[0].ok_at(second * SECOND),
+            _ => fail(board, second, "E", ""),
+        }
+        let expected = if second % 3 == 0 { State::Passing } else { State::Transient };
+        // At the end of the second: with the one between the failures, the window is not full yet.
+        let found = state(&read(&bytes(board)), &policy, (second + 1) * SECOND);
+        assert_eq!(found, expected, "{second}");
+    }
+    // One more instead of the success, and the window is full.
+    fail(board, 200, "E", "");
+    fail(board, 201, "E", "");
+    assert_eq!(state(&read(&bytes(board)), &policy, 203 * SECOND), State::Failing);
 }
 
 #[test]
