@@ -169,6 +169,40 @@ fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
 }
 
 #[test]
+fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let board = publish(&directory, 1);
+    for used in [SLOTS as u64 + 1, u64::MAX / 1024, u64::MAX] {
+        board.board.header[word::USED].store(used, Relaxed);
+        assert_eq!(lives(&mut Directory::new(directory.path())), [(1, Life::Alive)]);
+    }
+}
+
+#[test]
+fn room_for_a_board_is_taken_before_it_is_written_to() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = std::ffi::CString::new(directory.path().as_os_str().as_encoded_bytes()).unwrap();
+    let (kind, size) = (c"tmpfs".as_ptr(), c"size=64k".as_ptr().cast());
+    // SAFETY: valid, terminated strings; the mount is this test's own.
+    assert_eq!(unsafe { libc::mount(kind, place.as_ptr(), kind, 0, size) }, 0);
+    let fixed = Fixed { service: "s", boot_id: boot_id(), pid: 1, started_ns: now_ns(), ttl_ns: 1 };
+    let first = create::publish(directory.path(), &fixed);
+    let second = create::publish(directory.path(), &fixed).map(|_| ());
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    // SAFETY: as above.
+    unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
+    assert!(first.is_ok());
+    let error = second.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert!(error.to_string().starts_with("cannot allocate board"), "{error}");
+    assert_eq!(left, 1);
+}
+
+#[test]
 fn a_file_cut_short_under_the_reader_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
