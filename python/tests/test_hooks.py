@@ -271,25 +271,47 @@ except ZeroDivisionError: print("zero")
     assert output == "No module named 'no_such_module'\nzero\n"
 
 
-def test_secrets_in_exceptions_appear_nowhere(service: Service) -> None:
+SECRETS = """
+import logging, sqlite3
+logging.basicConfig(level=logging.DEBUG)
+texts = ("mysql+pymysql://nova:CANARY@db/nova refused", "password: CANARY", "token=CANARY&x=1",
+         "{'X-Auth-Token': 'CANARY'}", "http://x/?key=CANARY", "nova:CA/NARY#CANARY@db", "--password CANARY")
+@healthboard.healthcheck("work")
+def work(text):
+    try: raise ValueError(text)
+    except ValueError as error: raise OSError(5, text) from error
+class Driver:
+    def __getattr__(self, name): return getattr(sqlite3, name)
+    def connect(self, *_, **__): raise sqlite3.OperationalError(self.text)
+"""
+
+
+def test_secrets_in_exceptions_appear_nowhere(sqlalchemy: Service) -> None:
+    service = sqlalchemy
     service.environment["HEALTHBOARD_ERROR_DETAIL"] = "message"
     service.start(
         START
+        + SECRETS
         + """
-import logging
-logging.basicConfig(level=logging.DEBUG)
-for text in ("mysql+pymysql://nova:CANARY@db/nova refused", "password: CANARY", "token=CANARY&x=1",
-             "{'X-Auth-Token': 'CANARY'}"):
-    for _ in range(2):
-        healthboard.record_fail("work", OSError(5, text))
-    time.sleep(1.2)
+from sqlalchemy import create_engine
+driver = Driver()
+engine = create_engine("sqlite://", module=driver)
+for driver.text in texts:
+    for attempt in (lambda: work(driver.text), engine.connect):
+        try: attempt()
+        except Exception: pass
+        else: raise AssertionError
+    healthboard.record_fail("told", OSError(5, driver.text))
+    time.sleep(1.1)
 sys.stdin.read()
 """
     )
-    details(service, "work", failures=8)
+    for name in ("work", "database", "told"):
+        details(service, name, failures=7)
     answers = "".join(ask(service.socket, path)[1] for path in ("/health", "/readyz?verbose", "/livez"))
     boards = b"".join(path.read_bytes() for path in service.folder.glob("run/svc/*.board"))
-    assert "OSError 5" in answers
+    assert "OSError 5: " in answers
+    assert "OperationalError: --password***" in answers
     assert "CANARY" not in answers
     assert b"CANARY" not in boards
     assert "CANARY" not in service.end()
