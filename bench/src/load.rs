@@ -20,20 +20,21 @@ trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 impl Target {
-    /// Sends so many probes over one connection, or each over one of its own.
-    pub fn probe(&self, times: u32, keep: bool) -> Result<()> {
+    /// Sends so many probes over one connection, or each over one of its own. Returns how long the newest body was.
+    pub fn probe(&self, times: u32, keep: bool) -> Result<usize> {
         let mut stream = self.connect()?;
         let mut answer = [0; 8192];
+        let mut body = 0;
         for time in 0..times {
             if !keep && time > 0 {
                 stream = self.connect()?;
             }
             stream.write_all(if keep { KEEP } else { CLOSE })?;
-            let length = read_answer(&mut *stream, &mut answer)?;
-            ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+            body = read_answer(&mut *stream, &mut answer)?;
+            ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
             ensure!(keep || stream.read(&mut answer)? == 0, "the connection was kept");
         }
-        Ok(())
+        Ok(body)
     }
 
     fn connect(&self) -> Result<Box<dyn Stream>> {
@@ -54,7 +55,7 @@ impl Target {
     }
 }
 
-/// As many bytes as the head says there are.
+/// As many bytes as the head says there are; returns how many those are.
 fn read_answer(stream: &mut dyn Stream, buffer: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
     loop {
@@ -64,8 +65,8 @@ fn read_answer(stream: &mut dyn Stream, buffer: &mut [u8]) -> Result<usize> {
         let Some(head) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
         let body = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length = head + 4 + body.context("no content-length")?.parse::<usize>()?;
-        if filled >= length {
+        let length = body.context("no content-length")?.parse()?;
+        if filled >= head + 4 + length {
             return Ok(length);
         }
     }

@@ -146,6 +146,8 @@ fn text(status: StatusCode, body: String) -> Answer {
 
 fn with(status: StatusCode, media: HeaderValue, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
+    // For all that is added on the way out.
+    answer.headers_mut().reserve(8);
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, media);
     answer

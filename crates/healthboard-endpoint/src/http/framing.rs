@@ -3,10 +3,12 @@
 //! hyper drops a repeated `Content-Length` of the same value, and one that stands beside `Transfer-Encoding`, before anyone
 //! can see it. Two parties that disagree about such a request's end are how requests are smuggled, so it is refused.
 
+use memchr::memchr;
+
 /// Looks at the lines of request heads as they arrive, in pieces of any size.
 #[derive(Default)]
 pub(super) struct Framing {
-    /// The beginning of the present line, in lower case, as far as it fits.
+    /// The beginning of the present line, as far as it fits.
     name: [u8; LONGEST + 1],
     /// The length of the present line.
     len: usize,
@@ -19,21 +21,19 @@ pub(super) struct Framing {
 const LONGEST: usize = b"transfer-encoding".len();
 
 impl Framing {
-    pub(super) fn read(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if self.ended {
-                return;
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+        while !self.ended && !bytes.is_empty() {
+            let end = memchr(b'\n', bytes);
+            let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+            let beginning = self.name.get_mut(self.len..).unwrap_or_default();
+            for (place, byte) in beginning.iter_mut().zip(part) {
+                *place = *byte;
             }
-            match byte {
-                b'\n' => self.end_line(),
-                b'\r' => (),
-                _ => {
-                    if let Some(place) = self.name.get_mut(self.len) {
-                        *place = byte.to_ascii_lowercase();
-                    }
-                    self.len += 1;
-                }
+            self.len += part.len();
+            if end.is_some() {
+                self.end_line();
             }
+            bytes = rest;
         }
     }
 
@@ -49,10 +49,11 @@ impl Framing {
 
     fn end_line(&mut self) {
         let line = &self.name[..self.len.min(self.name.len())];
-        if line.starts_with(b"content-length:") || line.starts_with(b"transfer-encoding:") {
+        let says = |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        if says(b"content-length:") || says(b"transfer-encoding:") {
             self.lengths += 1;
         }
-        self.ended = line.is_empty() && self.lengths > 0;
+        self.ended = matches!(line, b"\n" | b"\r\n") && self.lengths > 0;
         self.len = 0;
     }
 }
