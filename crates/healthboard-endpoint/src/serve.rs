@@ -171,7 +171,9 @@ impl Holder {
         if !self.keeper.is_current() || !self.keeps_lock() {
             return false;
         }
-        self.standing_by.retain(|stream| !matches!(stream.try_read(&mut [0]), Ok(0)));
+        // Whoever stands by says nothing: an end, an error and a word all mean that it does not.
+        let silent = |e: &io::Error| e.kind() == io::ErrorKind::WouldBlock;
+        self.standing_by.retain(|stream| stream.try_read(&mut [0]).is_err_and(|e| silent(&e)));
         self.open_missing();
         // Where it cannot be opened, that has been said or will be by those who cannot stand by.
         let _ = self.open_door();

@@ -325,6 +325,23 @@ fn those_who_come_can_stand_by_even_if_somebody_removed_the_socket_for_it() {
     assert_eq!(service.serving(), Some(holder));
 }
 
+#[test]
+fn who_comes_only_to_talk_is_sent_away() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    let door = service.place.path().join("run/service/endpoint.sock");
+    until("the socket for those who stand by", || door.exists().then_some(()));
+    let before = sockets(holder);
+    let mut talker = UnixStream::connect(&door).unwrap();
+    talker.write_all(&[0; 1000]).unwrap();
+    talker.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // What is given to everybody, then the end, or an error since not all that was said was heard.
+    let end = talker.read_to_end(&mut Vec::new());
+    assert!(end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true));
+    until("its end", || (sockets(holder) <= before).then_some(()));
+}
+
 /// The lines that a process says in its log.
 fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
