@@ -1,7 +1,7 @@
 //! How a board comes into being: whole, or not at all.
 //!
 //! Under a temporary name the file is made, locked, allocated for real, filled; then it gets its name. Killed at any step, a
-//! creator leaves at most a temporary file that nobody holds, which the next one sweeps away. The lock (`flock`) belongs to
+//! creator leaves at most a temporary file that nobody holds, which the holder sweeps away. The lock (`flock`) belongs to
 //! the open file; the kernel drops it when the process ends in whatever way. It, not a pid, is the witness of life.
 
 use super::layout::{Board, Fixed, SIZE};
