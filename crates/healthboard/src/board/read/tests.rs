@@ -135,6 +135,18 @@ fn a_process_killed_at_any_store_of_a_text_leaves_the_one_before() {
 }
 
 #[test]
+fn the_newest_text_is_read_also_when_its_number_has_wrapped() {
+    let board = board();
+    let parts = |class| text::Parts { class, code: "", text: "" };
+    board.slots[0].outcome.store(1, Relaxed);
+    board.slots[0].texts[0].write(u32::MAX - 1, parts("Older"));
+    for class in ["Old", "New", "Newest"] {
+        fail(board, 7, class, "");
+        assert_eq!(read(&bytes(board)).error.class, class);
+    }
+}
+
+#[test]
 fn nothing_of_a_longer_text_stays_behind_in_a_reused_buffer() {
     let board = board();
     fail(board, 1, "E", &"canary".repeat(20));
