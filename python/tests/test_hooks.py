@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+
 import pytest
 
 from conftest import Service, ask, eventually
@@ -313,5 +316,8 @@ sys.stdin.read()
     assert "OSError 5: " in answers
     assert "OperationalError: --password***" in answers
     assert "CANARY" not in answers
+    # Nor what it runs on.
+    assert os.uname().release not in answers
+    assert platform.python_version() not in answers
     assert b"CANARY" not in boards
     assert "CANARY" not in service.end()
