@@ -1,7 +1,7 @@
 //! The extension module `healthboard._native`: Rust owns state and time, Python owns names and configuration.
 //!
 //! Nothing of ours may become the host's failure. Whatever a host calls on its way through an operation (a decorated
-//! function, an indicator, an operation) swallows our own failures, see [`guard`]; only a programmer's mistakes, a wrong type
+//! function, an indicator, an operation) swallows our own failures, see `guard`; only a programmer's mistakes, a wrong type
 //! for one, are raised, and only where indicators are made.
 
 mod checked;
