@@ -44,6 +44,9 @@ fn a_database_that_is_away_is_degraded_then_fault_and_ok_when_it_is_back() -> Re
     stage.until(CONDUCTOR, "DEGRADED", |answer| is(answer, "DEGRADED", 200, "database"))?;
     let fault = stage.until(CONDUCTOR, "FAULT", |answer| is(answer, "FAULT", 503, "database"))?;
     assert_eq!(fault.state("database"), "failing");
+    let alive =
+        stage.shell("curl -s -w '%{http_code}' --unix-socket nova-conductor.sock http://localhost/livez")?;
+    assert!(alive.text.ends_with("200"), "restarting a service mends no database: {}", alive.text);
     stage.bring_database_back()?;
     let well = stage.until(CONDUCTOR, "OK", is_ok)?;
     assert_eq!((well.state("database"), well.message()), ("passing", ""));

@@ -118,7 +118,7 @@ impl Settings {
                 Some((name, option)) => format!("option `{option}` in [healthcheck:{name}]"),
                 None => format!("option `{option}` in [healthcheck]"),
             };
-            SettingError::new(&place, value, expected)
+            SettingError::new(&place, if is_option(option) { value } else { option }, expected)
         };
         self.try_set(option, value.trim()).map_err(refuse)
     }
@@ -144,19 +144,16 @@ impl Settings {
         for (variable, value) in vars {
             let variable = variable.as_ref().to_string_lossy();
             let Some(option) = variable.strip_prefix("HEALTHBOARD_") else { continue };
+            let option = option.to_ascii_lowercase().replacen("__", ".", 1);
             let result = match value.as_ref().to_str() {
-                Some(value) => {
-                    self.try_set(&option.to_ascii_lowercase().replacen("__", ".", 1), value.trim())
-                }
+                Some(value) => self.try_set(&option, value.trim()),
                 None => Err("UTF-8".to_owned()),
             };
             if let Err(expected) = result {
-                let found = value.as_ref().to_string_lossy();
-                refused.push(SettingError::new(
-                    &format!("environment variable `{variable}`"),
-                    &found,
-                    expected,
-                ));
+                let value = value.as_ref().to_string_lossy();
+                let found = if is_option(&option) { &value } else { option.as_str() };
+                let place = format!("environment variable `{}`", crate::scrub::cut(&variable, 80));
+                refused.push(SettingError::new(&place, found, expected));
             }
         }
         refused
@@ -260,6 +257,13 @@ impl fmt::Display for SettingError {
 }
 
 impl std::error::Error for SettingError {}
+
+/// Whether there is an option of this name. If not, its value says nothing, and may be somebody's secret.
+fn is_option(name: &str) -> bool {
+    let (name, among) =
+        name.rsplit_once('.').map_or((name, OPTIONS), |(_, option)| (option, INDICATOR_OPTIONS));
+    among.split(", ").any(|option| option == name)
+}
 
 /// Seconds, decimals too. What is not zero does not become zero, which means something else.
 fn seconds(value: &str, range: &str) -> Result<Duration, String> {

@@ -91,7 +91,8 @@ fn wrong_uris_are_told_what_is_right() {
         ("unix:///run/..", "not of a directory"),
         ("unix:///", "not of a directory"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
-        ("unix:///a, unix:///a", "`unix:///a` is the same as `unix:///a`"),
+        ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
+        ("unix:///a, unix:///a", "`unix:///a` overlaps with `unix:///a`"),
         ("unix:///a/b, unix:///a//b", "every address once"),
         ("tcp://localhost:80, tcp://127.0.0.1:80", "every address once"),
         ("tcp://[::1]:80, tcp://[0::1]:80", "every address once"),
@@ -166,7 +167,7 @@ fn the_other_options_have_their_ranges() {
 fn unknown_options_are_named() {
     assert!(
         refused("tll", "5")
-            .starts_with("option `tll` in [healthcheck]: found `5`, expected one of uri, ttl, ")
+            .starts_with("option `tll` in [healthcheck]: found `tll`, expected one of uri, ttl, ")
     );
     assert!(refused("impact", "critical").ends_with("`impact` belongs to [healthcheck:NAME]"));
     assert!(refused("database.uri", "x").starts_with("option `uri` in [healthcheck:database]: "));
@@ -209,7 +210,7 @@ fn the_environment_wins_and_a_bad_variable_is_named() {
         "environment variable `HEALTHBOARD_SOCKET_MODE`: found `rwx`, expected an octal mode, 0000 to 0777"
     );
     assert!(
-        refused[1].starts_with("environment variable `HEALTHBOARD_TLL`: found `5`, expected one of uri, ")
+        refused[1].starts_with("environment variable `HEALTHBOARD_TLL`: found `tll`, expected one of uri, ")
     );
     assert_eq!(refused.len(), 2);
 }

@@ -68,7 +68,7 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
             false => expected,
         })?;
         if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
-            return Err(format!("every address once, and `{uri}` is the same as `{other}`"));
+            return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
         }
         uris.push(uri);
     }
@@ -76,7 +76,11 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
 }
 
 fn overlap(a: &Uri, b: &Uri) -> bool {
-    a == b || a.addresses().iter().any(|address| b.addresses().contains(address))
+    let same = |a: &SocketAddr, b: &SocketAddr| {
+        let all = a.ip().is_unspecified() || b.ip().is_unspecified();
+        a.port() == b.port() && (a.ip() == b.ip() || all && a.is_ipv4() == b.is_ipv4())
+    };
+    a == b || a.addresses().iter().any(|address| b.addresses().iter().any(|other| same(address, other)))
 }
 
 fn tcp(address: &str) -> Result<Uri, String> {
