@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from . import _native
+
 # What has not been logged yet: whether it is a warning, and the line.
 _waiting: list[tuple[bool, str]] = []
 
@@ -74,8 +76,8 @@ class swallowed:  # noqa: N801 - used like a function
         if not isinstance(raised, Exception):
             return False
         try:
-            kind = type(raised).__name__
-            say_once(self._what, f"{self._what}: {kind}: {raised}; the service is not affected")
+            text = _native.scrub(f"{type(raised).__name__}: {raised}")
+            say_once(self._what, f"{self._what}: {text}; the service is not affected")
         except Exception:
             # Not even the telling may reach it.
             pass

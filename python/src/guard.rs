@@ -22,6 +22,7 @@ pub(crate) fn trouble(text: &str) {
         // Not `lock`: a child forked while another thread held it would wait for ever.
         && let Ok(mut first) = FIRST.try_lock()
     {
+        let text = healthboard::scrub(text, 400);
         *first = Some(format!("{text}; the service is not affected, and further ones are not logged"));
     }
 }

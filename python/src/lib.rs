@@ -53,6 +53,12 @@ fn tick() -> Vec<(bool, String)> {
     notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(trouble).collect()
 }
 
+/// The text of an exception as it may stand in a log.
+#[pyfunction]
+fn scrub(text: &str) -> String {
+    guard::guarded(String::new(), || healthboard::scrub(text, 400))
+}
+
 /// Says that this process is going to end: not ready any more, still alive.
 #[pyfunction]
 fn drain() {
@@ -81,6 +87,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(start, module)?)?;
     module.add_function(wrap_pyfunction!(tick, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
+    module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
