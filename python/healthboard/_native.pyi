@@ -82,7 +82,7 @@ def tick() -> list[tuple[bool, str]]:
     """Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line."""
 
 def scrub(text: str) -> str:
-    """The text of an exception as it may stand in a log: without secrets, in one line, not longer than needed."""
+    """The text of an exception as it may stand in a log: in one line, without secrets."""
 
 def drain() -> None:
     """Says that this process is going to end: not ready any more, still alive."""
