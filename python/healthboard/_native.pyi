@@ -2,7 +2,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
-__all__ = ["Checked", "Indicator", "Operation", "__version__", "drain", "goodbye", "start", "tick"]
+__all__ = ["Checked", "Indicator", "Operation", "__version__", "drain", "goodbye", "scrub", "start", "tick"]
 
 __version__: str
 
