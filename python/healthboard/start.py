@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _native, notices, progress
+from . import _native, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ def start(
     A value that is no good changes nothing. The answer, one message for each, says which option, what was
     found and what would be right; the service's log says so too. The first call counts.
     """
-    environment = os.environ if environment is None else environment
+    if environment is None:
+        # `healthboard-run` has taken ours out of the process's.
+        environment = os.environ if launch.environment is None else launch.environment
     problems = _native.start(
         service,
         host,
-        dict(options or {}),
+        {name: str(value) for name, value in (options or {}).items()},
         {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")},
         progress.begin,
     )

@@ -20,10 +20,12 @@ const SOON: Duration = Duration::from_millis(20);
 pub(crate) fn wait(keeper: &Keeper, directory: &Path) -> Option<(Lock, Vec<Inherited>)> {
     let mut inherited = Vec::new();
     let mut complaint = None;
+    let mut compared = false;
     while keeper.is_current() {
         let turn = match handover::take(directory, FROZEN) {
             Ok((holder, sockets)) => {
                 inherited = sockets;
+                compare(keeper, &inherited, &mut compared);
                 stand_by(keeper, directory, &holder)
             }
             Err(_) => match Lock::try_take(directory) {
@@ -61,6 +63,24 @@ fn stand_by(
         }
     }
     Ok(None)
+}
+
+/// Says, once, which of our endpoints the holder does not serve: two programs of one name share one place.
+fn compare(keeper: &Keeper, inherited: &[Inherited], compared: &mut bool) {
+    let settings = keeper.settings();
+    for uri in settings.uris.iter().map(ToString::to_string).filter(|_| !*compared) {
+        if !inherited.iter().any(|socket| socket.uri == uri) {
+            let service = &settings.service;
+            keeper.say(
+                true,
+                format!(
+                    "{uri} is not listened on: the process that serves `{service}` does not have it; give the two the same \
+                     `uri`, or each a service name or `runtime_dir` of its own"
+                ),
+            );
+        }
+    }
+    *compared = true;
 }
 
 /// Once for each kind of trouble.

@@ -349,6 +349,25 @@ fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 }
 
 #[test]
+fn a_process_whose_endpoint_the_holder_does_not_serve_says_so() {
+    let mut service = Service::new();
+    service.start("serves");
+    service.until_served();
+    let mut other = service
+        .command("serves")
+        .env("ROLE_URI", "unix:///nowhere/else.sock")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = said(&mut other).next().unwrap();
+    service.processes.push(other);
+    assert!(
+        line.starts_with("unix:///nowhere/else.sock is not listened on: the process that serves `service`"),
+        "{line}"
+    );
+}
+
+#[test]
 fn two_services_with_one_path_or_port_do_not_steal_it_from_each_other() {
     let mut service = Service::new();
     let first = service.start("serves");

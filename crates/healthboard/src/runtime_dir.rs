@@ -69,7 +69,13 @@ fn service_in(runtime: &Path, service: &str, may_make: bool) -> io::Result<PathB
 fn make(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-        result => result.map_err(|e| named(path, &e.to_string(), e.kind())),
+        result => result.map_err(|e| {
+            named(
+                path,
+                &format!("{e}; make what is above it, or set `runtime_dir` to another place"),
+                e.kind(),
+            )
+        }),
     }
 }
 

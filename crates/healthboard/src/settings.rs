@@ -183,7 +183,7 @@ impl Settings {
             return Ok(());
         }
         match option {
-            "uri" => self.uris = uri::parse_list(&self.fill_in(value))?,
+            "uri" => self.uris = uri::parse_list(&self.fill_in(value)?)?,
             "runtime_dir" => self.runtime_dir = Some(absolute(value)?),
             "socket_mode" => self.socket_mode = mode(value)?,
             "fault_status_code" => self.fault_status_code = status_code(value)?,
@@ -199,8 +199,13 @@ impl Settings {
         Ok(())
     }
 
-    fn fill_in(&self, uri: &str) -> String {
-        uri.replace("{binary}", &self.service).replace("{host}", &self.host)
+    fn fill_in(&self, uri: &str) -> Result<String, String> {
+        // A name that nobody fills in would be the same socket for all services that share the file.
+        let known = uri.replace("{binary}", "").replace("{host}", "");
+        if known.contains(['{', '}']) {
+            return Err("nothing in braces but `{binary}` and `{host}`".to_owned());
+        }
+        Ok(uri.replace("{binary}", &self.service).replace("{host}", &self.host))
     }
 }
 

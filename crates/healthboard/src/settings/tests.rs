@@ -92,6 +92,7 @@ fn wrong_uris_are_told_what_is_right() {
         ("unix:///", "not of a directory"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
         ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
+        ("unix:///run/{program}.sock", "nothing in braces but `{binary}` and `{host}`"),
         ("unix:///a, unix:///a", "`unix:///a` overlaps with `unix:///a`"),
         ("unix:///a/b, unix:///a//b", "every address once"),
         ("tcp://localhost:80, tcp://127.0.0.1:80", "every address once"),
