@@ -105,7 +105,7 @@ pub fn start(settings: Settings, serve: fn(&'static Keeper)) -> bool {
 
 /// To be called about once a second from the very thing whose progress matters: the interpreter, the event loop, the hub.
 ///
-/// Stamps `progress`, sees to it that the board can still be found, and returns what is to be logged. Costs about 2 µs.
+/// Stamps `progress`, sees to it that the board can still be found, and returns what is to be logged. Costs one `stat`.
 pub fn tick() -> Vec<Notice> {
     PROGRESS.record_ok();
     let Some(own) = own() else { return Vec::new() };
