@@ -8,6 +8,7 @@ use crate::{accept, listen, standby};
 use healthboard::{Directory, Keeper, Life, Report, Status, Uri, judge, now_ns};
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
@@ -30,18 +31,25 @@ const AFTER_YOU: Duration = Duration::from_millis(100);
 pub(crate) fn run(keeper: &'static Keeper) {
     let Some(directory) = keeper.directory() else {
         // A board in memory: nobody to take turns with.
-        return hold(keeper, None, Vec::new());
+        hold(keeper, None, Vec::new());
+        return;
     };
-    while let Some((lock, inherited)) = standby::wait(keeper, directory) {
-        hold(keeper, Some(lock), inherited);
+    let mut kept = Vec::new();
+    while let Some((lock, inherited)) = standby::wait(keeper, directory, kept) {
+        // Who steps back keeps the sockets: should the next holder die at once, no connection is lost.
+        kept = hold(keeper, Some(lock), inherited);
         std::thread::sleep(AFTER_YOU);
     }
 }
 
-fn hold(keeper: &'static Keeper, lock: Option<Lock>, inherited: Vec<Inherited>) {
+/// Serves for as long as it may; returns the sockets on which it did.
+fn hold(keeper: &'static Keeper, lock: Option<Lock>, inherited: Vec<Inherited>) -> Vec<Inherited> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => LocalSet::new().block_on(&runtime, Holder::new(keeper, lock).hold(inherited)),
-        Err(error) => keeper.say(true, format!("cannot serve: {error}")),
+        Err(error) => {
+            keeper.say(true, format!("cannot serve: {error}"));
+            inherited
+        }
     }
 }
 
@@ -89,7 +97,7 @@ impl Holder {
         }
     }
 
-    async fn hold(mut self, mut inherited: Vec<Inherited>) {
+    async fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
         for uri in &self.keeper.settings().uris {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }
@@ -102,13 +110,21 @@ impl Holder {
             match timeout_at(next, accept_from(self.door.as_ref())).await {
                 Ok(stream) => {
                     if self.admit(stream) {
-                        return;
+                        return self.keep();
                     }
                 }
                 Err(_) if self.tick() => next = Instant::now() + TICK,
-                Err(_) => return,
+                Err(_) => return self.keep(),
             }
         }
+    }
+
+    /// The sockets, for whoever serves next.
+    fn keep(&self) -> Vec<Inherited> {
+        let kept = |(uri, listener): &(Uri, Listener)| {
+            Some(Inherited { uri: uri.to_string(), socket: listener.as_fd().try_clone_to_owned().ok()? })
+        };
+        self.listening.iter().filter_map(kept).collect()
     }
 
     /// Takes over the sockets that an earlier holder had for this URI, or opens new ones.

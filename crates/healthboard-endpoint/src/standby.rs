@@ -13,12 +13,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a new holder may take from the lock to its socket.
 const SOON: Duration = Duration::from_millis(20);
 
-/// Waits for the lock; returns with it and the sockets of the last holder. `None` when another keeper has taken over in
+/// Waits for the lock; returns with it and the sockets of the last holder, `inherited` if none is met. `None` when another keeper has taken over in
 /// this process.
 ///
 /// The holder is asked before the lock is: somebody who has removed the lock file does not make a second holder.
-pub(crate) fn wait(keeper: &Keeper, directory: &Path) -> Option<(Lock, Vec<Inherited>)> {
-    let mut inherited = Vec::new();
+pub(crate) fn wait(
+    keeper: &Keeper,
+    directory: &Path,
+    mut inherited: Vec<Inherited>,
+) -> Option<(Lock, Vec<Inherited>)> {
     let mut complaint = None;
     let mut compared = false;
     while keeper.is_current() {
