@@ -25,10 +25,12 @@ mod setup;
 mod stage;
 mod step;
 mod system;
+mod watch;
 
 pub use daemon::Daemon;
-pub use probe::{Answer, ask};
+pub use probe::{Answer, ask, get};
 pub use processes::{Signal, children, is_alive, send, threads};
 pub use setup::Setup;
 pub use stage::{CONDUCTOR, SCHEDULER, Said, Stage};
 pub use step::Step;
+pub use watch::{Change, Pace, Ports, Seen, Status, Timeline, Watch, Watched, p99};

@@ -53,32 +53,42 @@ impl Answer {
 ///
 /// When nobody answers within a second, or with something else than HTTP and JSON.
 pub fn ask(uri: &str) -> Result<Answer> {
-    let raw = exchange(uri).with_context(|| format!("no answer from {uri}"))?;
-    let (head, body) = raw.split_once("\r\n\r\n").context("the answer has no end of headers")?;
-    let code =
-        head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status code")?;
-    let body = serde_json::from_str(body).with_context(|| format!("the body is no JSON: {body}"))?;
+    let (code, body) = get(uri, "/health", TIMEOUT)?;
+    let body = serde_json::from_str(&body).with_context(|| format!("the body is no JSON: {body}"))?;
     Ok(Answer { code, body })
 }
 
-fn exchange(uri: &str) -> Result<String> {
-    if let Some(path) = uri.strip_prefix("unix://") {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        converse(stream)
+/// Gets `path` from the server at `uri`: the status code, and the body as text.
+///
+/// # Errors
+///
+/// When nobody answers within `limit`, or with something else than HTTP.
+pub fn get(uri: &str, path: &str, limit: Duration) -> Result<(u16, String)> {
+    let raw = exchange(uri, path, limit).with_context(|| format!("no answer from {uri}"))?;
+    let (head, body) = raw.split_once("\r\n\r\n").context("the answer has no end of headers")?;
+    let code =
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status code")?;
+    Ok((code, body.to_owned()))
+}
+
+fn exchange(uri: &str, path: &str, limit: Duration) -> Result<String> {
+    if let Some(file) = uri.strip_prefix("unix://") {
+        let stream = UnixStream::connect(file)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        converse(stream, path)
     } else if let Some(address) = uri.strip_prefix("tcp://") {
-        let stream = TcpStream::connect_timeout(&address.parse()?, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        converse(stream)
+        let stream = TcpStream::connect_timeout(&address.parse()?, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        converse(stream, path)
     } else {
         bail!("expected unix:///path or tcp://address:port")
     }
 }
 
-fn converse(mut stream: impl Read + Write) -> Result<String> {
-    stream.write_all(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+fn converse(mut stream: impl Read + Write, path: &str) -> Result<String> {
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
