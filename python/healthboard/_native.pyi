@@ -2,7 +2,19 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
-__all__ = ["Checked", "Indicator", "Operation", "__version__", "drain", "goodbye", "scrub", "start", "tick"]
+__all__ = [
+    "Checked",
+    "Indicator",
+    "Operation",
+    "__version__",
+    "attach",
+    "drain",
+    "goodbye",
+    "scrub",
+    "start",
+    "tick",
+    "tick_interval",
+]
 
 __version__: str
 
@@ -28,7 +40,18 @@ class Indicator:
         failure_threshold: int | None = None,
         failure_window: float | None = None,
         stall_after: float | None = None,
+        refresh_interval: float | None = None,
     ) -> Indicator: ...
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What it was made with: seconds, but for `impact` and `failure_threshold`."""
+
+    def failures(self) -> int:
+        """Failures in this process since its newest success."""
+
+    def refresh_due(self) -> float | None:
+        """How soon this process should refresh it, in seconds; None where there is nothing to refresh."""
+
     def record_ok(self) -> None:
         """An operation succeeded."""
 
@@ -75,8 +98,18 @@ def start(
     options: Mapping[str, str],
     environment: Mapping[str, str],
     first_use: Callable[[], bool],
+    here: bool,
 ) -> list[str]:
-    """Starts health: `options` as in a configuration file, then `environment`, whose variables win."""
+    """Starts health: `options` as in a configuration file, then `environment`, whose variables win.
+
+    Not `here` is only in the processes that this one forks.
+    """
+
+def attach() -> None:
+    """Gives this process its board now: it may have nothing to record for hours."""
+
+def tick_interval() -> float:
+    """How often `tick` is to be called, in seconds."""
 
 def tick() -> list[tuple[bool, str]]:
     """Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line."""

@@ -10,6 +10,9 @@ environment: dict[str, str] | None = None
 
 _service: str | None = None
 
+# Programs that run another one: its own name says more.
+_SERVERS = ("uwsgi", "gunicorn", "mod_wsgi-express")
+
 
 def begin(variables: dict[str, str]) -> None:
     """Install the hooks."""
@@ -21,7 +24,8 @@ def begin(variables: dict[str, str]) -> None:
     hooks.install()
 
 
-def service() -> str:
-    """What operators call this program."""
+def service(prog: str | None = None) -> str:
+    """What operators call this program, which calls itself `prog`."""
     # Not the title of the process, which services change.
-    return _service or os.path.basename(sys.argv[0])
+    program = os.path.basename(sys.argv[0])
+    return _service or (prog if prog and program in _SERVERS else program)

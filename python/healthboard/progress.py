@@ -6,11 +6,12 @@ import atexit
 import os
 import sys
 
-from . import _native, notices
+from . import _native, notices, refresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from typing import Any
 
 # What stops the thread, and the process that it belongs to: a forked child has neither.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
@@ -18,29 +19,45 @@ _thread: tuple[int, threading.Event, threading.Thread] | None = None
 
 def begin() -> bool:
     """Begin in this process, at its first recording, in whatever thread. False: ask again at the next."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is not None and not {"enable-threads", "threads"} & set(uwsgi.opt):
+        text = "uWSGI runs no Python thread without `enable-threads`"
+        notices.say_once("uwsgi", f"{text}: `progress` is not known, and nothing is refreshed")
+        notices.log(now=True)
+        return True
     patcher = sys.modules.get("eventlet.patcher")
-    if patcher is not None and patcher.is_monkey_patched("thread"):
-        return _begin_in_hub()
-    return _begin_thread()
+    if patcher is None or not patcher.is_monkey_patched("thread"):
+        import threading
+
+        return _begin_thread(threading)
+    if uwsgi is not None:
+        # The hub does not run while there are no requests: what can be told is that the interpreter does.
+        refresh.leave()
+        return _begin_thread(patcher.original("threading"))
+    return _begin_in_hub()
+
+
+def attach() -> None:
+    """Begin in this process although nothing was recorded in it yet."""
+    _native.attach()
 
 
 def tick() -> None:
-    """Stamp, and log what the native thread, which has no way to, wants to say."""
+    """Stamp, begin what was offered to refresh, and log for the native thread, which has no way to."""
     with notices.swallowed("progress"):
         for warning, text in _native.tick():
             notices.say(text, warning=warning)
         notices.log()
+        refresh.begin()
 
 
-def _begin_thread() -> bool:
+def _begin_thread(threading: Any) -> bool:
     global _thread
-    import threading
-
     stop = threading.Event()
 
     def run() -> None:
         tick()
-        while not stop.wait(1.0):
+        while not stop.wait(_native.tick_interval()):
             tick()
 
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
@@ -61,7 +78,7 @@ def _begin_in_hub() -> bool:
     def run() -> None:
         while True:
             tick()
-            eventlet.sleep(1.0)
+            eventlet.sleep(_native.tick_interval())
 
     # A green thread and not a timer of the hub: whoever logs may have to wait, and the hub itself must not.
     eventlet.spawn_n(run)
@@ -75,6 +92,7 @@ def _end() -> None:
         _, stop, thread = _thread
         stop.set()
         thread.join(timeout=1.0)
+    refresh.leave(patience=0.1)
     notices.log(now=True)
     # The goodbye follows when the interpreter has ended, which may take a second.
     _native.drain()

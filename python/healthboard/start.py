@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _native, launch, notices, progress
+from . import _native, launch, notices, progress, uwsgi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,17 @@ def start(
     if environment is None:
         # `healthboard-run` has taken ours out of the process's.
         environment = os.environ if launch.environment is None else launch.environment
+    forks = uwsgi.is_master()
     problems = _native.start(
         service,
         host,
         {name: str(value) for name, value in (options or {}).items()},
         {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")},
         progress.begin,
+        not forks,
     )
+    if forks:
+        uwsgi.attach_in_workers()
     for problem in problems:
         notices.say(problem)
     return problems

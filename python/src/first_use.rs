@@ -12,17 +12,30 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 /// Not zero once it has been seen in this process. Null while health is off.
 static SEEN: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
+/// Not in this process, but in those that it forks.
+const ELSEWHERE: u32 = 2;
+
 static CALLBACK: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// Has [`look`] call this; `false` where it cannot, or where it was armed before.
-pub(crate) fn arm(callback: Py<PyAny>) -> bool {
+/// Has [`look`] call this, if not `here` then only in forked children; `false` where it cannot, or where it was armed before.
+pub(crate) fn arm(callback: Py<PyAny>, here: bool) -> bool {
     let Some(page) = map_wiped_on_fork() else { return false };
+    // SAFETY: the page is this function's until it is stored below.
+    unsafe { &*page }.store(if here { 0 } else { ELSEWHERE }, Relaxed);
     if CALLBACK.set(callback).is_err() {
         return false;
     }
     // Release pairs with the Acquire in `look`: who finds the page finds the callback.
     SEEN.store(page, Release);
     true
+}
+
+/// Has [`look`] call it in this process, too.
+pub(crate) fn allow() {
+    // SAFETY: null, or a page that is never unmapped.
+    if let Some(seen) = unsafe { SEEN.load(Acquire).as_ref() } {
+        let _ = seen.compare_exchange(ELSEWHERE, 0, Relaxed, Relaxed);
+    }
 }
 
 /// To be called before each recording, by a thread that is attached to the interpreter and has no exception set.

@@ -5,6 +5,7 @@ use crate::{checked, exception, first_use};
 use healthboard::{Impact, Policy};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use std::time::Duration;
 pub(crate) struct Indicator {
     #[pyo3(get)]
     name: String,
+    policy: Policy,
     inner: healthboard::Indicator,
 }
 
 #[pymethods]
 impl Indicator {
     #[new]
-    #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None))]
+    #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None, refresh_interval=None))]
     fn new(
         name: String,
         impact: Option<&str>,
@@ -27,6 +29,7 @@ impl Indicator {
         failure_threshold: Option<u32>,
         failure_window: Option<f64>,
         stall_after: Option<f64>,
+        refresh_interval: Option<f64>,
     ) -> PyResult<Indicator> {
         let default = Policy::DEFAULT;
         let policy = Policy {
@@ -37,9 +40,36 @@ impl Indicator {
                 .map_or(Ok(default.failure_window), |seconds| duration("failure_window", seconds))?,
             stall_after: stall_after
                 .map_or(Ok(default.stall_after), |seconds| duration("stall_after", seconds))?,
+            refresh_interval: refresh_interval
+                .map_or(Ok(default.refresh_interval), |seconds| duration("refresh_interval", seconds))?,
         };
         let inner = healthboard::Indicator::register(&name, policy);
-        Ok(Indicator { name, inner })
+        Ok(Indicator { name, policy, inner })
+    }
+
+    /// What it was made with.
+    #[getter]
+    fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Policy { impact, ttl, failure_threshold, failure_window, stall_after, refresh_interval } =
+            self.policy;
+        let policy = PyDict::new(py);
+        policy.set_item("impact", impact.name())?;
+        policy.set_item("ttl", ttl.as_secs_f64())?;
+        policy.set_item("failure_threshold", failure_threshold)?;
+        policy.set_item("failure_window", failure_window.as_secs_f64())?;
+        policy.set_item("stall_after", stall_after.as_secs_f64())?;
+        policy.set_item("refresh_interval", refresh_interval.as_secs_f64())?;
+        Ok(policy)
+    }
+
+    /// Failures in this process since its newest success.
+    fn failures(&self) -> u32 {
+        guarded(0, || self.inner.failures())
+    }
+
+    /// How soon this process should refresh it, in seconds.
+    fn refresh_due(&self) -> Option<f64> {
+        guarded(None, || self.inner.refresh_due()).map(|due| due.as_secs_f64())
     }
 
     /// An operation succeeded.

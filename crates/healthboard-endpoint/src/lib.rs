@@ -38,6 +38,7 @@ mod handover;
 mod http;
 mod listen;
 mod lock;
+mod pauses;
 mod serve;
 mod standby;
 #[cfg(test)]
@@ -48,4 +49,9 @@ mod testing;
 /// Returns `false`, and does nothing, where the settings name no endpoint or health has been started already.
 pub fn start(settings: healthboard::Settings) -> bool {
     healthboard::start(settings, serve::run)
+}
+
+/// Starts it in the processes that this one forks, and not in this one; see [`healthboard::start_in_children`].
+pub fn start_in_children(settings: healthboard::Settings) -> bool {
+    healthboard::start_in_children(settings, serve::run)
 }

@@ -4,6 +4,7 @@ use crate::handover::{self, Door, Inherited};
 use crate::http::Answers;
 use crate::listen::Listener;
 use crate::lock::Lock;
+use crate::pauses::Pauses;
 use crate::{accept, listen, standby};
 use healthboard::{Directory, Keeper, Life, Report, Status, Uri, judge, now_ns};
 use std::cell::RefCell;
@@ -31,21 +32,28 @@ const AFTER_YOU: Duration = Duration::from_millis(100);
 pub(crate) fn run(keeper: &'static Keeper) {
     let Some(directory) = keeper.directory() else {
         // A board in memory: nobody to take turns with.
-        hold(keeper, None, Vec::new());
+        hold(keeper, None, Vec::new(), Pauses::default());
         return;
     };
     let mut kept = Vec::new();
-    while let Some((lock, inherited)) = standby::wait(keeper, directory, kept) {
+    loop {
+        let mut pauses = Pauses::default();
+        let Some((lock, inherited)) = standby::wait(keeper, directory, kept, &mut pauses) else { return };
         // Who steps back keeps the sockets: should the next holder die at once, no connection is lost.
-        kept = hold(keeper, Some(lock), inherited);
+        kept = hold(keeper, Some(lock), inherited, pauses);
         std::thread::sleep(AFTER_YOU);
     }
 }
 
 /// Serves for as long as it may; returns the sockets on which it did.
-fn hold(keeper: &'static Keeper, lock: Option<Lock>, inherited: Vec<Inherited>) -> Vec<Inherited> {
+fn hold(
+    keeper: &'static Keeper,
+    lock: Option<Lock>,
+    inherited: Vec<Inherited>,
+    pauses: Pauses,
+) -> Vec<Inherited> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, Holder::new(keeper, lock).hold(inherited)),
+        Ok(runtime) => LocalSet::new().block_on(&runtime, Holder::new(keeper, lock, pauses).hold(inherited)),
         Err(error) => {
             keeper.say(true, format!("cannot serve: {error}"));
             inherited
@@ -76,8 +84,8 @@ struct Missing {
 }
 
 impl Holder {
-    fn new(keeper: &'static Keeper, lock: Option<Lock>) -> Holder {
-        let boards = Rc::new(RefCell::new(Boards::new(keeper)));
+    fn new(keeper: &'static Keeper, lock: Option<Lock>, pauses: Pauses) -> Holder {
+        let boards = Rc::new(RefCell::new(Boards::new(keeper, pauses)));
         let answers = Answers::new(keeper.settings(), {
             let boards = boards.clone();
             move || boards.borrow_mut().report()
@@ -251,12 +259,14 @@ impl Drop for Holder {
 struct Boards {
     keeper: &'static Keeper,
     directory: Option<Directory>,
+    pauses: Pauses,
     refused: Vec<String>,
 }
 
 impl Boards {
-    fn new(keeper: &'static Keeper) -> Boards {
-        Boards { keeper, directory: keeper.directory().map(Directory::new), refused: Vec::new() }
+    fn new(keeper: &'static Keeper, pauses: Pauses) -> Boards {
+        let directory = keeper.directory().map(Directory::new);
+        Boards { keeper, directory, pauses, refused: Vec::new() }
     }
 
     fn report(&mut self) -> Report {
@@ -267,7 +277,8 @@ impl Boards {
         if !processes.iter().any(|p| p.pid == pid && p.life != Life::Dead) {
             processes.extend(self.keeper.process());
         }
-        let mut report = judge(&self.keeper.settings().service, &processes, now_ns(), SystemTime::now());
+        let at = self.pauses.at(now_ns());
+        let mut report = judge(&self.keeper.settings().service, &processes, at, SystemTime::now());
         report.processes.serving = Some(pid);
         report
     }

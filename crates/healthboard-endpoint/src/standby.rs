@@ -2,7 +2,8 @@
 
 use crate::handover::{self, Heard, Inherited};
 use crate::lock::{self, FROZEN, Lock};
-use healthboard::Keeper;
+use crate::pauses::Pauses;
+use healthboard::{Keeper, now_ns};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) fn wait(
     keeper: &Keeper,
     directory: &Path,
     mut inherited: Vec<Inherited>,
+    pauses: &mut Pauses,
 ) -> Option<(Lock, Vec<Inherited>)> {
     let mut complaint = None;
     let mut compared = false;
@@ -29,12 +31,10 @@ pub(crate) fn wait(
             Ok((holder, sockets)) => {
                 inherited = sockets;
                 compare(keeper, &inherited, &mut compared);
-                stand_by(keeper, directory, &holder)
+                stand_by(keeper, directory, &holder, pauses)
             }
             Err(_) => match Lock::try_take(directory) {
-                Ok(None) if lock::silence(directory).is_some_and(|silence| silence > FROZEN) => {
-                    Lock::take_from_frozen(directory).map(Some)
-                }
+                Ok(None) if is_frozen(directory, pauses) => Lock::take_from_frozen(directory).map(Some),
                 turn => turn,
             },
         };
@@ -55,17 +55,23 @@ fn stand_by(
     keeper: &Keeper,
     directory: &Path,
     holder: &std::os::unix::net::UnixStream,
+    pauses: &mut Pauses,
 ) -> io::Result<Option<Lock>> {
     while keeper.is_current() {
         match handover::listen_for_end(holder, LOOK) {
             Heard::End => return Lock::try_take(directory),
-            Heard::Silence if lock::silence(directory).is_some_and(|silence| silence > FROZEN) => {
+            Heard::Silence if is_frozen(directory, pauses) => {
                 return Lock::take_from_frozen(directory).map(Some);
             }
             Heard::Silence => {}
         }
     }
     Ok(None)
+}
+
+fn is_frozen(directory: &Path, pauses: &mut Pauses) -> bool {
+    let silence = lock::silence(directory).unwrap_or_default();
+    pauses.is_frozen(now_ns(), silence, FROZEN)
 }
 
 /// Says, once, which of our endpoints the holder does not serve: two programs of one name share one place.

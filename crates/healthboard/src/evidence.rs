@@ -93,6 +93,8 @@ pub enum Life {
 pub struct Process {
     /// The pid, as the process itself sees it.
     pub pid: u32,
+    /// The pid of the process of this service that has forked it; 0 if none has.
+    pub parent: u32,
     /// Whether it lives.
     pub life: Life,
     /// When the board was made.

@@ -6,6 +6,7 @@ use crate::board::text;
 use crate::{ErrorDetail, Policy, now_ns, process, scrub};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
+use std::time::Duration;
 
 /// A handle on one indicator of this process. As cheap to copy as a number; valid for ever, also in forked children.
 ///
@@ -105,6 +106,23 @@ impl Indicator {
         };
         let parts = text::Parts { class: &class, code: &code, text: &text };
         slot.fail_at(now_ns(), lock, Some(parts));
+    }
+
+    /// How soon this process should refresh the indicator: run the smallest real operation on what it stands for, and record
+    /// its outcome. That is when nothing was recorded for the policy's `refresh_interval`; zero when that time has passed.
+    ///
+    /// `None` where there is nothing to refresh: health is not started, nothing was recorded in this process yet, or the
+    /// interval is zero. For a loop of the service's own, in its own way of being concurrent: without it, an idle service
+    /// goes stale, and one that a balancer has drained never learns that all is well again.
+    pub fn refresh_due(self) -> Option<Duration> {
+        // SAFETY: as in `register`.
+        let entry = unsafe { REGISTERED.get(self.index)?.load(Acquire).as_ref()? };
+        process::refresh_due(self.index, &entry.name, entry.policy)
+    }
+
+    /// Failures in this process since its newest success; zero also while nothing was recorded.
+    pub fn failures(self) -> u32 {
+        process::failures(self.index)
     }
 
     /// Says that an operation begins. While none of those in flight ends for longer than `stall_after`, the indicator is

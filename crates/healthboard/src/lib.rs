@@ -34,6 +34,7 @@ mod runtime_dir;
 mod scrub;
 mod settings;
 mod verdict;
+mod watchdog;
 
 pub use board::clock::now_ns;
 pub use board::directory::Directory;
@@ -41,8 +42,8 @@ pub use evidence::{Evidence, Failure, Life, Observed, Process};
 pub use healthboard_macros::healthcheck;
 pub use indicator::{Indicator, LazyIndicator, Operation};
 pub use policy::{Impact, Policy};
-pub use process::{Keeper, Notice, drain, goodbye, start, tick};
+pub use process::{Keeper, Notice, attach, drain, goodbye, start, start_in_children, tick, tick_interval};
 pub use report::{Detail, Processes, Report, State, Status};
 pub use scrub::{printable, scrub};
 pub use settings::{ErrorDetail, SettingError, Settings, Uri};
-pub use verdict::{PROGRESS, judge, state, status};
+pub use verdict::{Moment, PROGRESS, judge, state, status};

@@ -44,16 +44,19 @@ pub struct Policy {
     pub failure_window: Duration,
     /// Operations in flight of which none has ended for longer than this are stalled. Zero: never.
     pub stall_after: Duration,
+    /// A process that has recorded nothing for this long refreshes the indicator, if it can. Zero: never.
+    pub refresh_interval: Duration,
 }
 
 impl Policy {
-    /// The defaults of the options: critical, 300 s, 2 failures over 10 s, stalled after 60 s.
+    /// The defaults of the options: critical, 300 s, 2 failures over 10 s, stalled after 60 s, refreshed after 2 s.
     pub const DEFAULT: Policy = Policy {
         impact: Impact::Critical,
         ttl: Duration::from_secs(300),
         failure_threshold: 2,
         failure_window: Duration::from_secs(10),
         stall_after: Duration::from_secs(60),
+        refresh_interval: Duration::from_secs(2),
     };
 }
 

@@ -17,6 +17,7 @@
 use crate::board::create::{self, boot_id};
 use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
 use crate::board::sync;
+use crate::watchdog::Watchdog;
 use crate::{ErrorDetail, LazyIndicator, Policy, Settings, indicator, now_ns, runtime_dir};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -29,6 +30,15 @@ use std::{io, ptr, thread};
 /// How long a first recording waits for the board; after that it goes without.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often [`tick`] is to be called unless somebody wants more.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A value of [`Own::attaching`]: this process goes without a board, or without waiting for one.
+const WITHOUT: u32 = 2;
+
+/// Another one: boards are for those that this process forks, until it says otherwise.
+const ELSEWHERE: u32 = 3;
+
 /// Messages that wait for [`tick`]; the oldest go first.
 const NOTICES: usize = 64;
 
@@ -37,6 +47,9 @@ struct Started {
     settings: Settings,
     serve: fn(&'static Keeper),
     own: &'static Own,
+    /// The process that it was started in.
+    pid: u32,
+    watchdog: Option<Watchdog>,
 }
 
 /// What belongs to this process alone; wiped by the kernel in a forked child.
@@ -90,26 +103,54 @@ pub struct Keeper {
 /// [`Keeper::is_current`] turns false. Where no directory can be used, the board is in memory, this process alone is served,
 /// and a notice says why. Costs about a millisecond; waits at most two seconds.
 pub fn start(settings: Settings, serve: fn(&'static Keeper)) -> bool {
-    if !settings.is_enabled() || STARTED.get().is_some() {
-        return false;
+    prepare(settings, serve, false) && attach()
+}
+
+/// Like [`start`], for the processes that this one forks: it has no board itself, and nothing that it records counts. For a
+/// master that from now on does nothing but wait for its children, and so could not say that it progresses.
+pub fn start_in_children(settings: Settings, serve: fn(&'static Keeper)) -> bool {
+    prepare(settings, serve, true)
+}
+
+/// Gives this process its board now and not only at its first recording: it may have nothing to record for hours. That goes
+/// for the process of [`start_in_children`], too. Returns whether it has one.
+pub fn attach() -> bool {
+    if let Some(own) = own() {
+        let _ = own.attaching.compare_exchange(ELSEWHERE, 0, Relaxed, Relaxed);
     }
-    let Ok(own) = Own::map() else { return false };
-    if STARTED.set(Started { settings, serve, own }).is_err() {
-        return false;
-    }
-    // Release pairs with the Acquire in `own`: who finds the page finds `STARTED` set.
-    OWN.store(ptr::from_ref(own).cast_mut(), Release);
     PROGRESS.get();
     board().is_some()
 }
 
+fn prepare(settings: Settings, serve: fn(&'static Keeper), elsewhere: bool) -> bool {
+    if !settings.is_enabled() || STARTED.get().is_some() {
+        return false;
+    }
+    let Ok(own) = Own::map() else { return false };
+    if elsewhere {
+        // Wiped in the children.
+        own.attaching.store(ELSEWHERE, Relaxed);
+    }
+    let (pid, watchdog) = (std::process::id(), Watchdog::from_env());
+    if STARTED.set(Started { settings, serve, own, pid, watchdog }).is_err() {
+        return false;
+    }
+    // Release pairs with the Acquire in `own`: who finds the page finds `STARTED` set.
+    OWN.store(ptr::from_ref(own).cast_mut(), Release);
+    true
+}
+
 /// To be called about once a second from the very thing whose progress matters: the interpreter, the event loop, the hub.
 ///
-/// Stamps `progress`, sees to it that the board can still be found, and returns what is to be logged. Costs one `stat`.
+/// Stamps `progress`, sees to it that the board can still be found, and returns what is to be logged. Costs one `stat`. In
+/// the process that systemd watches over (`WATCHDOG_USEC`, see [`tick_interval`]) it also says that the service progresses.
 pub fn tick() -> Vec<Notice> {
     PROGRESS.record_ok();
     let Some(own) = own() else { return Vec::new() };
     let Some(life) = own.life() else { return Vec::new() };
+    if let Some(Started { watchdog: Some(watchdog), pid, .. }) = STARTED.get() {
+        watchdog.pet(*pid, || life.published.as_ref().is_none_or(|(path, _)| progresses(path)));
+    }
     let mut notices: Vec<Notice> = life.notices().drain(..).collect();
     if let Some((path, identity)) = &life.published
         && !create::Published::is_found(path, *identity)
@@ -121,6 +162,13 @@ pub fn tick() -> Vec<Notice> {
         PROGRESS.record_ok();
     }
     notices
+}
+
+/// How often [`tick`] is to be called: once a second, or twice in the time that systemd's watchdog allows
+/// (`WATCHDOG_USEC`) where that is more often.
+pub fn tick_interval() -> Duration {
+    let watchdog = STARTED.get().and_then(|started| started.watchdog.as_ref());
+    watchdog.map_or(TICK, |watchdog| watchdog.interval().min(TICK))
 }
 
 /// Says that this process is going to end: not ready any more, still alive.
@@ -153,7 +201,7 @@ pub(crate) fn board() -> Option<&'static Board> {
     let own = own()?;
     match own.board() {
         Some(board) => Some(board),
-        None => attach(own),
+        None => make(own),
     }
 }
 
@@ -163,7 +211,7 @@ pub(crate) fn board() -> Option<&'static Board> {
 pub(crate) fn with_board(work: impl FnOnce(&'static Board)) {
     #[cold]
     fn first(own: &'static Own, work: impl FnOnce(&'static Board)) {
-        if let Some(board) = attach(own) {
+        if let Some(board) = make(own) {
             work(board);
         }
     }
@@ -200,15 +248,15 @@ fn own() -> Option<&'static Own> {
 }
 
 #[cold]
-fn attach(own: &'static Own) -> Option<&'static Board> {
+fn make(own: &'static Own) -> Option<&'static Board> {
     if own.attaching.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
         let started = STARTED.get()?;
         if spawn_keeper(started).is_err() {
             // No thread can be had: this process goes without for good, as if health were off.
-            own.attaching.store(2, Release);
+            own.attaching.store(WITHOUT, Release);
             return None;
         }
-    } else if own.attaching.load(Relaxed) == 2 {
+    } else if own.attaching.load(Relaxed) >= WITHOUT {
         return None;
     }
     let waiting = Instant::now();
@@ -217,9 +265,31 @@ fn attach(own: &'static Own) -> Option<&'static Board> {
     }
     if own.board().is_none() {
         // From now on nobody waits; the keeper's board is used as soon as it is there.
-        own.attaching.store(2, Release);
+        own.attaching.store(WITHOUT, Release);
     }
     own.board()
+}
+
+pub(crate) fn failures(index: usize) -> u32 {
+    let slot = own().and_then(Own::board).and_then(|board| board.slots.get(index));
+    slot.map_or(0, |slot| crate::board::read::own_evidence(slot).failures)
+}
+
+/// How soon the indicator of this slot is to be refreshed; `None` where there is nothing to refresh.
+pub(crate) fn refresh_due(index: usize, name: &str, policy: Policy) -> Option<Duration> {
+    let slot = own()?.board()?.slots.get(index)?;
+    let interval = STARTED.get()?.settings.policy(name, policy).refresh_interval;
+    let newest = crate::board::read::own_evidence(slot).newest_ns()?;
+    (!interval.is_zero())
+        .then(|| interval.saturating_sub(Duration::from_nanos(now_ns().saturating_sub(newest))))
+}
+
+/// Whether not all processes that keep their boards beside this one are hung.
+fn progresses(board: &Path) -> bool {
+    let Some(directory) = board.parent() else { return true };
+    let processes = crate::Directory::new(directory).read().unwrap_or_default();
+    let report = crate::judge("", &processes, now_ns(), std::time::SystemTime::UNIX_EPOCH);
+    report.details.get(crate::PROGRESS).is_none_or(|progress| progress.status < crate::Status::Fault)
 }
 
 /// One ttl; but no death counts for ever.
@@ -327,6 +397,7 @@ impl Keeper {
             service: &settings.service,
             boot_id: boot_id(),
             pid: std::process::id(),
+            parent: if started.pid == std::process::id() { 0 } else { std::os::unix::process::parent_id() },
             started_ns: now_ns(),
             ttl_ns: death_counts_for(settings),
         };

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 /// The names of the service-wide options.
 const OPTIONS: &str = "uri, ttl, cache_control, socket_mode, runtime_dir, fault_status_code, degraded_status_code, \
-                       failure_threshold, failure_window, stall_after, error_detail";
+                       failure_threshold, failure_window, stall_after, refresh_interval, error_detail";
 
 /// The names of the options of one indicator.
-const INDICATOR_OPTIONS: &str = "ttl, impact, failure_threshold, failure_window, stall_after";
+const INDICATOR_OPTIONS: &str =
+    "ttl, impact, failure_threshold, failure_window, stall_after, refresh_interval";
 
 /// About thirty years: whatever is longer is a mistake, and would not fit the board's nanoseconds.
 const MOST_SECONDS: f64 = 1e9;
@@ -77,6 +78,7 @@ struct Choices {
     failure_threshold: Option<u32>,
     failure_window: Option<Duration>,
     stall_after: Option<Duration>,
+    refresh_interval: Option<Duration>,
 }
 
 impl Settings {
@@ -224,6 +226,7 @@ impl Choices {
             }
             "failure_window" => self.failure_window = Some(seconds(value, "0 or more")?),
             "stall_after" => self.stall_after = Some(seconds(value, "0 (never) or more")?),
+            "refresh_interval" => self.refresh_interval = Some(seconds(value, "0 (never) or more")?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -236,6 +239,7 @@ impl Choices {
             failure_threshold: self.failure_threshold.unwrap_or(below.failure_threshold),
             failure_window: self.failure_window.unwrap_or(below.failure_window),
             stall_after: self.stall_after.unwrap_or(below.stall_after),
+            refresh_interval: self.refresh_interval.unwrap_or(below.refresh_interval),
         }
     }
 }

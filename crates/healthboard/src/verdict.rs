@@ -15,26 +15,54 @@ pub const PROGRESS: &str = "progress";
 /// At most this many reasons are in a report's message.
 const REASONS: usize = 3;
 
+/// When a verdict is given, by the coarse monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Now, in nanoseconds.
+    pub now_ns: u64,
+    /// When the host last came back from a pause, a suspended machine or a frozen container, in nanoseconds; 0 if it never
+    /// did. Silence begins no earlier: nobody could record anything.
+    pub resumed_ns: u64,
+}
+
+impl From<u64> for Moment {
+    /// On a host that was never paused.
+    fn from(now_ns: u64) -> Moment {
+        Moment { now_ns, resumed_ns: 0 }
+    }
+}
+
+impl Moment {
+    fn age(self, at_ns: u64) -> Duration {
+        Duration::from_nanos(self.now_ns.saturating_sub(at_ns))
+    }
+
+    /// For how long nothing has been heard since then.
+    fn silence(self, at_ns: u64) -> Duration {
+        self.age(at_ns.max(self.resumed_ns))
+    }
+}
+
 /// The state of one indicator of one process.
 ///
 /// An outcome is fresh while `age <= ttl`; failing begins at `failures == failure_threshold` and at
 /// `failing for == failure_window`; stalled begins *after* `stall_after`. A failure that is no longer fresh is stale, not
 /// failing: silence alone never makes `FAULT`. A time in the future counts as now.
-pub fn state(evidence: &Evidence, policy: &Policy, now_ns: u64) -> State {
-    let age = |at: u64| Duration::from_nanos(now_ns.saturating_sub(at));
+pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> State {
+    let at = at.into();
     if let (true, false, Some(since)) =
         (evidence.in_flight > 0, policy.stall_after.is_zero(), evidence.waiting_since_ns)
-        && age(since) > policy.stall_after
+        && at.silence(since) > policy.stall_after
     {
         return State::Stalled;
     }
     let Some(newest) = evidence.newest_ns() else { return State::Unknown };
-    if !policy.ttl.is_zero() && age(newest) > policy.ttl {
+    if !policy.ttl.is_zero() && at.silence(newest) > policy.ttl {
         State::Stale
     } else if evidence.failures == 0 {
         State::Passing
     } else if evidence.failures >= policy.failure_threshold
-        && evidence.failing_since_ns.is_some_and(|since| age(since) >= policy.failure_window)
+        && evidence.failing_since_ns.is_some_and(|since| at.age(since) >= policy.failure_window)
     {
         State::Failing
     } else {
@@ -56,21 +84,23 @@ pub fn status(state: State, impact: Impact) -> Status {
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
 ///   when in some. A hung process has no say while another one progresses.
 /// - It is stale only when no process has newer evidence.
-/// - Every process hung is `FAULT`, some are `DEGRADED`.
+/// - Every process hung is `FAULT`, some are `DEGRADED`. One that watches over living children (a master over its workers)
+///   does no work itself, and keeps no service alive by progressing.
 /// - A process that died without saying goodbye is `DEGRADED` for one ttl; no process left alive is `FAULT`. What the dead
 ///   have said of an indicator counts, together, like one more process, until a living one knows better: workers that die of
 ///   a failure as soon as they start, again and again, never live for long enough to be failing themselves.
 /// - No process and no indicator at all is `OK`: starting is not a fault.
 ///
 /// `time` is for display only. Cost: linear in the indicators of all processes (`cargo xtask bench reading`).
-pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime) -> Report {
+pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: SystemTime) -> Report {
+    let at = at.into();
+    let now_ns = at.now_ns;
     let mut reasons = Vec::new();
-    let counted = judge_processes(processes, now_ns, &mut reasons);
+    let (counted, hung) = judge_processes(processes, at, &mut reasons);
     let mut details = BTreeMap::new();
 
     let live: Vec<&Process> = processes.iter().filter(|p| p.life != Life::Dead).collect();
-    let progressing: Vec<&Process> =
-        live.iter().copied().filter(|p| stuck_for(p, now_ns).is_none()).collect();
+    let progressing: Vec<&Process> = live.iter().copied().filter(|p| stuck_for(p, at).is_none()).collect();
     let voters = if progressing.is_empty() { &live } else { &progressing };
 
     let last_words = last_words(processes, now_ns);
@@ -85,7 +115,7 @@ pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime
         }
     }
     for (name, observed) in by_name {
-        let detail = judge_indicator(name, &observed, now_ns);
+        let detail = judge_indicator(name, &observed, at);
         if detail.status > Status::Ok {
             reasons.push((detail.status, detail.message.clone()));
         }
@@ -95,7 +125,7 @@ pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime
         live.iter().flat_map(|p| &p.indicators).filter(|i| i.name == PROGRESS).collect();
     if !beats.is_empty() {
         let mut detail = merge(&beats, now_ns);
-        detail.status = counted.hung_status();
+        detail.status = hung;
         detail.state = if counted.hung > 0 { State::Stale } else { detail.state };
         details.insert(PROGRESS.to_owned(), detail);
     }
@@ -121,11 +151,10 @@ pub fn judge(service: &str, processes: &[Process], now_ns: u64, time: SystemTime
 }
 
 /// For how long a process has not progressed, if that is longer than its policy allows.
-fn stuck_for(process: &Process, now_ns: u64) -> Option<Duration> {
+fn stuck_for(process: &Process, at: Moment) -> Option<Duration> {
     let progress = process.indicators.iter().find(|i| i.name == PROGRESS)?;
     let newest = progress.evidence.newest_ns()?;
-    (state(&progress.evidence, &progress.policy, now_ns) == State::Stale)
-        .then(|| Duration::from_nanos(now_ns.saturating_sub(newest)))
+    (state(&progress.evidence, &progress.policy, at) == State::Stale).then(|| at.silence(newest))
 }
 
 /// What those who died lately had failed at, all of them together, by indicator.
@@ -159,21 +188,33 @@ fn died_ago(process: &Process, now_ns: u64) -> Option<Duration> {
     (silent <= process.ttl_ns).then(|| Duration::from_nanos(silent))
 }
 
-fn judge_processes(processes: &[Process], now_ns: u64, reasons: &mut Vec<(Status, String)>) -> Processes {
+/// How many processes are in which condition, and the status that the hung ones amount to.
+fn judge_processes(
+    processes: &[Process],
+    at: Moment,
+    reasons: &mut Vec<(Status, String)>,
+) -> (Processes, Status) {
     let mut counted = Processes::default();
     let mut stuck = Vec::new();
     let mut gone = Vec::new();
     for process in processes {
         if process.life == Life::Dead {
-            gone.extend(died_ago(process, now_ns).map(|ago| (ago, process.pid)));
+            gone.extend(died_ago(process, at.now_ns).map(|ago| (ago, process.pid)));
             continue;
         }
         counted.alive += 1;
-        if let Some(silent) = stuck_for(process, now_ns) {
+        if let Some(silent) = stuck_for(process, at) {
             counted.hung += 1;
             stuck.push((process.pid, silent));
         }
     }
+    let watches = |p: &Process| processes.iter().any(|q| q.life != Life::Dead && q.parent == p.pid);
+    let works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p));
+    let hung = match counted.hung {
+        0 => Status::Ok,
+        _ if works.clone().all(|p| stuck_for(p, at).is_some()) => Status::Fault,
+        _ => Status::Degraded,
+    };
     for (pid, silent) in stuck {
         let silent = span(silent);
         let message = if counted.alive == 1 {
@@ -181,7 +222,7 @@ fn judge_processes(processes: &[Process], now_ns: u64, reasons: &mut Vec<(Status
         } else {
             format!("process {pid} not progressing for {silent}")
         };
-        reasons.push((counted.hung_status(), message));
+        reasons.push((hung, message));
     }
     counted.dead = gone.len() as u32;
     if counted.alive == 0 && counted.dead > 0 {
@@ -198,25 +239,16 @@ fn judge_processes(processes: &[Process], now_ns: u64, reasons: &mut Vec<(Status
             format!("process {pid} died {} ago without saying goodbye{others}", span(*ago)),
         ));
     }
-    counted
+    (counted, hung)
 }
 
-impl Processes {
-    fn hung_status(&self) -> Status {
-        match self.hung {
-            0 => Status::Ok,
-            n if n == self.alive => Status::Fault,
-            _ => Status::Degraded,
-        }
-    }
-}
-
-fn judge_indicator(name: &str, observed: &[&Observed], now_ns: u64) -> Detail {
+fn judge_indicator(name: &str, observed: &[&Observed], at: Moment) -> Detail {
+    let now_ns = at.now_ns;
     let mut detail = merge(observed, now_ns);
     let judged: Vec<(State, Status, &Observed)> = observed
         .iter()
         .map(|o| {
-            let state = state(&o.evidence, &o.policy, now_ns);
+            let state = state(&o.evidence, &o.policy, at);
             (state, status(state, o.policy.impact), *o)
         })
         .collect();

@@ -1,8 +1,8 @@
-"""cotyledon: masters and workers say that they are draining before they stop."""
+"""cotyledon: masters and workers say that they are draining before they stop; a master refreshes nothing."""
 
 from __future__ import annotations
 
-from .drains import drain_before
+from .drains import drain_before, leave_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 def _hook_master(module: ModuleType) -> None:
+    _patches.replace(module, "ServiceManager.__init__", leave_before)
     _patches.replace(module, "ServiceManager._shutdown", drain_before)
 
 

@@ -1,22 +1,32 @@
-"""What the hooks of all libraries that stop services have in common."""
+"""What the hooks of all libraries that start and stop services have in common."""
 
 from __future__ import annotations
 
 import functools
 
-from .. import _native
+from .. import _native, notices, refresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 def drain_before(stop: Any) -> Any:
     """Say that the process is going to end, then do what `stop` does."""
+    return _before(stop, _native.drain)
 
-    @functools.wraps(stop)
+
+def leave_before(launch: Any) -> Any:
+    """Refresh nothing in this process from now on, then do what `launch` does: it is going to fork."""
+    return _before(launch, refresh.leave)
+
+
+def _before(function: Any, first: Callable[[], None]) -> Any:
+    @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        _native.drain()
-        return stop(*args, **kwargs)
+        with notices.swallowed(first.__name__):
+            first()
+        return function(*args, **kwargs)
 
     return wrapper

@@ -66,6 +66,13 @@ POLICY_OPTIONS: list[cfg.Opt] = [
         help="Operations that have begun, and of which none has ended for so many seconds, are stalled; 0 is "
         "never.",
     ),
+    cfg.FloatOpt(
+        "refresh_interval",
+        min=0,
+        default=2,
+        help="A process that has recorded nothing for so many seconds refreshes what it can, by a small "
+        "operation of its own, and never more often; 0 is never.",
+    ),
 ]
 
 IMPACT = cfg.StrOpt(
@@ -96,7 +103,7 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
     host = getattr(conf, "host", None)
     return start_health(
-        launch.service(),
+        launch.service(conf.prog),
         options,
         host=host if isinstance(host, str) else None,
         environment=launch.environment,

@@ -8,10 +8,10 @@ pub(crate) const NAME: usize = 40;
 
 const NAME_WORDS: usize = NAME / 8;
 
-/// Name, ttl, window, stall, threshold and impact, checksum.
+/// Name, ttl, window, stall, threshold and impact, refresh, checksum.
 pub(crate) const WORDS: usize = 16;
 
-const USED: usize = NAME_WORDS + 4;
+const USED: usize = NAME_WORDS + 5;
 
 /// The words of a descriptor.
 pub(crate) fn encode(name: &str, policy: &Policy) -> [u64; WORDS] {
@@ -27,6 +27,7 @@ pub(crate) fn encode(name: &str, policy: &Policy) -> [u64; WORDS] {
     words[NAME_WORDS + 1] = ns(policy.failure_window);
     words[NAME_WORDS + 2] = ns(policy.stall_after);
     words[NAME_WORDS + 3] = u64::from(policy.failure_threshold) << 32 | policy.impact as u64;
+    words[NAME_WORDS + 4] = ns(policy.refresh_interval);
     words[WORDS - 1] = checksum(&words);
     words
 }
@@ -51,6 +52,7 @@ pub(crate) fn decode(words: &[u64]) -> Option<(String, Policy)> {
         failure_window: Duration::from_nanos(words[NAME_WORDS + 1]),
         stall_after: Duration::from_nanos(words[NAME_WORDS + 2]),
         failure_threshold: (words[NAME_WORDS + 3] >> 32) as u32,
+        refresh_interval: Duration::from_nanos(words[NAME_WORDS + 4]),
     };
     (!name.is_empty()).then_some((name, policy))
 }

@@ -31,6 +31,7 @@ pub(crate) mod word {
     pub(crate) const LAYOUT: usize = 2;
     pub(crate) const SIZE: usize = 3;
     pub(crate) const BOOT_ID: usize = 4;
+    /// The pid, and in the high half that of the process it was forked by, if health started there.
     pub(crate) const PID: usize = 6;
     pub(crate) const STARTED_NS: usize = 7;
     pub(crate) const TTL_NS: usize = 8;
@@ -65,6 +66,7 @@ pub(crate) struct Fixed<'a> {
     pub(crate) service: &'a str,
     pub(crate) boot_id: [u64; 2],
     pub(crate) pid: u32,
+    pub(crate) parent: u32,
     pub(crate) started_ns: u64,
     pub(crate) ttl_ns: u64,
 }
@@ -84,7 +86,7 @@ impl Board {
         words[word::LAYOUT] = LAYOUT;
         words[word::SIZE] = SIZE as u64;
         words[word::BOOT_ID..word::BOOT_ID + 2].copy_from_slice(&fixed.boot_id);
-        words[word::PID] = u64::from(fixed.pid);
+        words[word::PID] = u64::from(fixed.parent) << 32 | u64::from(fixed.pid);
         words[word::STARTED_NS] = fixed.started_ns;
         words[word::TTL_NS] = fixed.ttl_ns;
         let mut name = [0; SERVICE];

@@ -2,7 +2,7 @@
 
 use super::descriptor;
 use super::layout::{BLOCK, BYTE_ORDER, Board, LAYOUT, MAGIC, SIZE, SLOTS, checksum, phase, word};
-use super::slot::{COUNT, LANES, tag};
+use super::slot::{COUNT, LANES, Slot, tag};
 use super::sync::Ordering::Relaxed;
 use super::text;
 use crate::{Evidence, Life, Observed, Process};
@@ -47,6 +47,7 @@ impl fmt::Display for Refused {
 /// A checked header.
 pub(crate) struct Header {
     pub(crate) pid: u32,
+    pub(crate) parent: u32,
     pub(crate) started_ns: u64,
     pub(crate) ttl_ns: u64,
     pub(crate) boot_id: [u64; 2],
@@ -78,6 +79,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Refused> {
     }
     Ok(Header {
         pid: words[word::PID] as u32,
+        parent: (words[word::PID] >> 32) as u32,
         started_ns: words[word::STARTED_NS],
         ttl_ns: words[word::TTL_NS],
         boot_id: [words[word::BOOT_ID], words[word::BOOT_ID + 1]],
@@ -98,6 +100,7 @@ pub(crate) fn process(header: &Header, bytes: &[u8], alive: bool) -> Option<Proc
     let indicators = bytes[BLOCK..].chunks_exact(BLOCK).take(header.used).filter_map(slot).collect();
     Some(Process {
         pid: header.pid,
+        parent: header.parent,
         life,
         started_ns: header.started_ns,
         ttl_ns: header.ttl_ns,
@@ -110,6 +113,19 @@ pub(crate) fn process(header: &Header, bytes: &[u8], alive: bool) -> Option<Proc
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
     process(&header(&bytes).ok()?, &bytes, true)
+}
+
+/// The evidence in a slot of this process, without the text of its failure.
+pub(crate) fn own_evidence(slot: &Slot) -> Evidence {
+    let mut words = [0; DESCRIPTOR];
+    let times = [&slot.outcome, &slot.streak, &slot.last_failure, &slot.last_end];
+    for (word, time) in words.iter_mut().zip(times) {
+        *word = time.load(Relaxed);
+    }
+    for (i, lane) in slot.lanes.iter().enumerate() {
+        words[(i + 1) * LANE] = lane.0.load(Relaxed);
+    }
+    evidence(&words)
 }
 
 /// One slot of a copy; `None` where it has no whole descriptor (yet).

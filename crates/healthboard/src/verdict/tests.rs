@@ -38,7 +38,7 @@ fn beat(seconds: u64) -> Observed {
 
 fn process(pid: u32, indicators: Vec<Observed>) -> Process {
     let (started_ns, ttl_ns) = (NOW - 5000 * SECOND, 300 * SECOND);
-    Process { pid, life: Life::Alive, started_ns, ttl_ns, exhausted: 0, indicators }
+    Process { pid, parent: 0, life: Life::Alive, started_ns, ttl_ns, exhausted: 0, indicators }
 }
 
 fn judged(processes: &[Process]) -> Report {
@@ -301,4 +301,43 @@ proptest! {
         let image = Observed { name: "image".to_owned(), policy, evidence };
         prop_assert_eq!(judged(&[process(1, vec![image])]).status, Status::Ok);
     }
+}
+
+#[test]
+fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
+    let worker = |pid, seconds| Process { parent: 1, ..process(pid, vec![beat(seconds)]) };
+    let master = || process(1, vec![beat(0)]);
+    let one = judged(&[master(), worker(2, 99), worker(3, 0)]);
+    assert_eq!((one.status, one.processes.hung), (Status::Degraded, 1));
+    let all = judged(&[master(), worker(2, 99), worker(3, 99)]);
+    assert_eq!((all.status, all.processes.hung), (Status::Fault, 2));
+    assert_eq!(all.details[PROGRESS].status, Status::Fault);
+    let master_hangs = judged(&[process(1, vec![beat(99)]), worker(2, 0)]);
+    assert_eq!(master_hangs.status, Status::Degraded);
+    let dead = Process { life: Life::Dead, ..worker(2, 1) };
+    assert_eq!(judged(&[master(), dead]).status, Status::Degraded, "a master without workers works itself");
+}
+
+#[test]
+fn after_a_pause_of_the_host_silence_begins_anew() {
+    let hour = 3600;
+    let resumed = |seconds: u64| Moment { now_ns: NOW, resumed_ns: NOW - seconds * SECOND };
+    let p = Policy::DEFAULT;
+    for (evidence, seconds, expected) in [
+        (passing(hour), 0, State::Passing),
+        (passing(hour), 300, State::Passing),
+        (passing(hour), 301, State::Stale),
+        (passing(1), 300, State::Passing),
+        (waiting(hour), 60, State::Unknown),
+        (waiting(hour), 61, State::Stalled),
+        (failing(2, hour, hour), 1, State::Failing),
+    ] {
+        assert_eq!(state(&evidence, &p, resumed(seconds)), expected, "{evidence:?}, {seconds} s after it");
+    }
+    let report = |seconds| {
+        let hung = process(1, vec![beat(hour)]);
+        judge("s", &[hung], resumed(seconds), SystemTime::UNIX_EPOCH)
+    };
+    assert_eq!(report(10).status, Status::Ok);
+    assert_eq!((report(11).status, &*report(11).message), (Status::Fault, "not progressing for 11 s"));
 }

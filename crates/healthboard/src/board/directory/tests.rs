@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tempfile::TempDir;
 
 fn publish_in(directory: &Path, pid: u32, boot_id: [u64; 2]) -> Published {
-    let fixed = Fixed { service: "s", boot_id, pid, started_ns: now_ns(), ttl_ns: 300_000_000_000 };
+    let fixed =
+        Fixed { service: "s", boot_id, pid, parent: 0, started_ns: now_ns(), ttl_ns: 300_000_000_000 };
     create::publish(directory, &fixed).unwrap()
 }
 
@@ -189,7 +190,8 @@ fn room_for_a_board_is_taken_before_it_is_written_to() {
     let (kind, size) = (c"tmpfs".as_ptr(), c"size=64k".as_ptr().cast());
     // SAFETY: valid, terminated strings; the mount is this test's own.
     assert_eq!(unsafe { libc::mount(kind, place.as_ptr(), kind, 0, size) }, 0);
-    let fixed = Fixed { service: "s", boot_id: boot_id(), pid: 1, started_ns: now_ns(), ttl_ns: 1 };
+    let fixed =
+        Fixed { service: "s", boot_id: boot_id(), pid: 1, parent: 0, started_ns: now_ns(), ttl_ns: 1 };
     let first = create::publish(directory.path(), &fixed);
     let second = create::publish(directory.path(), &fixed).map(|_| ());
     let left = std::fs::read_dir(directory.path()).unwrap().count();

@@ -11,7 +11,8 @@ const SECOND: u64 = 1_000_000_000;
 
 fn board() -> &'static Board {
     let board = create::map(None).unwrap();
-    let fixed = Fixed { service: "nova-compute", boot_id: [1, 2], pid: 42, started_ns: 5, ttl_ns: 300 };
+    let fixed =
+        Fixed { service: "nova-compute", boot_id: [1, 2], pid: 42, parent: 0, started_ns: 5, ttl_ns: 300 };
     board.write_header(&fixed);
     let words = descriptor::encode("database", &Policy::DEFAULT);
     board.slots[0].descriptor.iter().zip(words).for_each(|(word, value)| word.store(value, Relaxed));
