@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::processes::children;
 
@@ -80,6 +81,12 @@ impl Daemon {
         writeln!(word, "release").context("cannot release the guard")?;
         self.guard.wait().context("cannot wait for the guard")?;
         Ok(())
+    }
+
+    /// Sends `signal` to all its processes that are still in its group.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process_group(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("cannot send {signal:?} to {}", self.binary))
     }
 
     /// Begins the end without waiting for it, so that several daemons can end at the same time.

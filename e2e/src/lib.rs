@@ -18,18 +18,24 @@
 
 #![allow(clippy::print_stderr, reason = "a setup shows its progress")]
 
+mod cluster;
 mod daemon;
 mod probe;
 mod processes;
+mod servers;
 mod setup;
 mod stage;
 mod step;
 mod system;
 mod watch;
 
+pub use cluster::{
+    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY,
+};
 pub use daemon::Daemon;
 pub use probe::{Answer, ask, get};
 pub use processes::{Signal, children, is_alive, send, threads};
+pub use servers::{MariaDb, RabbitMq, Server};
 pub use setup::Setup;
 pub use stage::{CONDUCTOR, SCHEDULER, Said, Stage};
 pub use step::Step;

@@ -2,6 +2,8 @@
 //!
 //! Each step leaves a stamp, the hash of all it was made from; it is done again when that has changed.
 
+mod servers;
+
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::OsString;
@@ -140,7 +142,7 @@ impl Setup {
     }
 
     fn environment(&self) -> Result<u64> {
-        system::install_missing()?;
+        system::install_missing(&system::NEEDS)?;
         let python = Command::new("python3")
             .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
             .output()?;

@@ -27,7 +27,6 @@ pub const SCHEDULER: &str = "nova-scheduler";
 /// The daemons are stopped and the folder is removed when it goes; the folder stays after a panic, for its logs.
 #[derive(Debug)]
 pub struct Stage {
-    // Dropped in this order: a daemon writes into its folder to the end.
     daemons: Vec<Daemon>,
     folder: TempDir,
     path: OsString,
@@ -50,12 +49,18 @@ impl Stage {
     ///
     /// When the folder cannot be made or filled.
     pub fn new(setup: &Setup) -> Result<Self> {
+        let stage = Self::empty(setup)?;
+        setup.furnish(stage.folder())?;
+        Ok(stage)
+    }
+
+    /// Makes the folder and puts nothing into it.
+    pub(crate) fn empty(setup: &Setup) -> Result<Self> {
         // Not $TMPDIR: the path of a unix socket has 107 bytes at most.
         let folder = tempfile::Builder::new()
             .prefix("healthboard.")
             .tempdir_in("/tmp")
             .context("cannot make a private folder in /tmp")?;
-        setup.furnish(folder.path())?;
         Ok(Self { daemons: Vec::new(), folder, path: search_path(setup)?, tick: |_| Ok(()) })
     }
 
@@ -112,9 +117,14 @@ impl Stage {
     }
 
     fn spawn(&mut self, binary: &str, words: &[&str], environment: &[(&str, &str)]) -> Result<&Daemon> {
-        let output = File::create(self.folder().join(format!("{binary}.out")))?;
         let mut command = self.command(words[0]);
         command.args(&words[1..]).args(["--config-file", "nova.conf"]).envs(environment.iter().copied());
+        self.spawn_command(binary, command)
+    }
+
+    /// Starts `command` as the service `binary`.
+    pub(crate) fn spawn_command(&mut self, binary: &str, mut command: Command) -> Result<&Daemon> {
+        let output = File::create(self.folder().join(format!("{binary}.out")))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         self.daemons.push(Daemon::spawn(binary, &mut command)?);
         self.daemon(binary)
@@ -130,6 +140,11 @@ impl Stage {
             .iter()
             .find(|daemon| daemon.binary() == binary)
             .with_context(|| format!("{binary} is not on the stage"))
+    }
+
+    /// The names of all services that were started.
+    pub fn services(&self) -> Vec<String> {
+        self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect()
     }
 
     /// Stops a service and waits until all its processes have gone.
@@ -202,7 +217,7 @@ impl Stage {
     }
 
     /// A command as one would type it in the folder, with the tools of the setup at hand and none of the caller's settings.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("HEALTHBOARD_"));
@@ -216,6 +231,12 @@ impl Stage {
             .env("HEALTHBOARD_RUNTIME_DIR", self.folder().join("run"));
         command
     }
+
+    /// Stops all services, at the same time, and waits until they have gone.
+    pub(crate) fn clear(&mut self) {
+        self.daemons.iter_mut().for_each(Daemon::begin_stop);
+        self.daemons.clear();
+    }
 }
 
 impl Drop for Stage {
@@ -223,8 +244,7 @@ impl Drop for Stage {
         if thread::panicking() {
             self.keep_folder();
         }
-        // All at once; the fields then wait for each.
-        self.daemons.iter_mut().for_each(Daemon::begin_stop);
+        self.clear();
     }
 }
 

@@ -4,8 +4,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 
-/// What to try, and the Debian package that makes it succeed.
-const NEEDS: [(&str, &str); 6] = [
+/// What to try, and the Debian packages that make it succeed.
+type Need = (&'static str, &'static str);
+
+/// What every stage needs.
+pub(crate) const NEEDS: [Need; 6] = [
     ("command -v cc", "gcc libc6-dev"),
     ("command -v curl", "curl"),
     ("nc -h 2>&1 | grep -q -- -U", "netcat-openbsd"),
@@ -14,14 +17,28 @@ const NEEDS: [(&str, &str); 6] = [
     ("command -v socat", "socat"),
 ];
 
+/// What a cluster needs on top.
+pub(crate) const SERVERS: [Need; 7] = [
+    ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
+    ("test -x /usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
+    (
+        "command -v libvirtd && ls /usr/lib/*/libvirt/connection-driver/*_qemu.so",
+        "libvirt-daemon libvirt-daemon-driver-qemu",
+    ),
+    ("command -v qemu-system-x86_64", "qemu-system-x86"),
+    ("command -v virsh", "libvirt-clients"),
+    ("pkg-config --exists libvirt && python3-config --includes", "libvirt-dev pkg-config python3-dev"),
+    ("command -v ip && command -v iptables", "iproute2 iptables"),
+];
+
 /// Installs the missing packages, or says what to type.
-pub(crate) fn install_missing() -> Result<()> {
+pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     ensure!(
         succeeds("python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'"),
         "python3 is missing or older than 3.11, which Nova 34 needs\nnext: install Python 3.11 or later as `python3`"
     );
     let missing: Vec<&str> =
-        NEEDS.iter().filter(|(trial, _)| !succeeds(trial)).map(|(_, package)| *package).collect();
+        needs.iter().filter(|(trial, _)| !succeeds(trial)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -31,7 +48,11 @@ pub(crate) fn install_missing() -> Result<()> {
     }
     let line = format!("apt-get update -q && {line}");
     eprintln!("$ {line}");
-    let status = Command::new("sh").args(["-c", &line]).env("DEBIAN_FRONTEND", "noninteractive").status()?;
+    let status = Command::new("sh")
+        .args(["-c", &line])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .status()?;
     ensure!(status.success(), "`{line}` failed ({status})");
     Ok(())
 }

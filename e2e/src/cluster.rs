@@ -1,0 +1,193 @@
+//! All services of Nova, on real servers.
+
+mod config;
+mod databases;
+mod ready;
+mod services;
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use self::config::Addresses;
+pub(crate) use self::config::TEMPLATES;
+pub(crate) use self::databases::make as make_databases;
+pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
+use self::services::{arguments, program};
+use crate::daemon::Daemon;
+use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
+use crate::setup::Setup;
+use crate::stage::Stage;
+
+/// How the services run many things at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// As Nova ships them: all but the proxies in native threads.
+    Threading,
+    /// In eventlet's green threads.
+    Eventlet,
+}
+
+/// All services of Nova, on real servers: a [`Stage`] with `MariaDB`, `RabbitMQ`, placement and libvirtd, private to it.
+///
+/// Its one nova.conf makes every service listen at [`Stage::uri`]. Services and servers are stopped when it goes, even if
+/// this process is killed: see [`Daemon`].
+pub struct Cluster {
+    // Dropped in this order, after the services: a server writes into the folder to the end.
+    placement: Server,
+    libvirtd: Server,
+    rabbitmq: RabbitMq,
+    mariadb: MariaDb,
+    stage: Stage,
+    addresses: Addresses,
+    concurrency: Concurrency,
+    bare: Vec<String>,
+}
+
+impl Cluster {
+    /// Makes the folder and starts the servers. It returns when all of them answer.
+    ///
+    /// # Errors
+    ///
+    /// When a server cannot be started; the error names its log.
+    pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
+        let stage = Stage::empty(setup)?;
+        let folder = stage.folder();
+        setup.furnish_cluster(folder)?;
+        let mut mariadb = MariaDb::new(folder)?;
+        mariadb.begin_start()?;
+        let mut rabbitmq = RabbitMq::new(folder)?;
+        rabbitmq.begin_start()?;
+        let mut libvirtd = libvirtd(folder)?;
+        libvirtd.begin_start()?;
+        let addresses = Addresses::find(mariadb.address(), rabbitmq.address())?;
+        config::write(folder, &addresses, &setup.api_paste())?;
+        let address = addresses.of("placement").context("placement has no address")?;
+        let mut placement = placement(folder, stage.command("uwsgi"), address)?;
+        // It looks into its database before it answers anybody.
+        mariadb.until_it_answers()?;
+        placement.start()?;
+        rabbitmq.until_it_answers()?;
+        libvirtd.until_it_answers()?;
+        let bare = Vec::new();
+        Ok(Self { placement, libvirtd, rabbitmq, mariadb, stage, addresses, concurrency, bare })
+    }
+
+    /// Starts one of [`ALL`] services under `healthboard-run`. Whether it is at work shows in [`Cluster::ready`].
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start(&mut self, service: &str) -> Result<&Daemon> {
+        self.start_with(service, &[], &[])
+    }
+
+    /// Starts a service under `healthboard-run`, with more arguments and a different environment: `--lazy-apps`, for one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_with(
+        &mut self,
+        service: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<&Daemon> {
+        let mut command = self.stage.command("healthboard-run");
+        if program(service) != service {
+            command.args(["--service", service]);
+        }
+        command.arg(program(service));
+        self.bare.retain(|bare| bare != service);
+        self.spawn(service, command, more, environment)
+    }
+
+    /// Starts a service just as Nova ships it, with more arguments.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_bare(&mut self, service: &str, more: &[&str]) -> Result<&Daemon> {
+        let command = self.stage.command(program(service));
+        self.bare.push(service.to_owned());
+        self.spawn(service, command, more, &[])
+    }
+
+    fn spawn(
+        &mut self,
+        service: &str,
+        mut command: Command,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<&Daemon> {
+        let address = self.addresses.of(service).unwrap_or(([127, 0, 0, 1], 0).into());
+        command.args(arguments(service, address)).args(more);
+        if program(service) == "uwsgi" {
+            let files = format!("api-paste.ini;nova.conf;{service}.conf");
+            command.env("OS_NOVA_CONFIG_DIR", ".").env("OS_NOVA_CONFIG_FILES", files);
+        }
+        if self.concurrency == Concurrency::Eventlet {
+            command.env("OS_NOVA_DISABLE_EVENTLET_PATCHING", "no");
+        }
+        command.envs(environment.iter().copied());
+        self.stage.spawn_command(service, command)
+    }
+
+    /// The message bus.
+    pub fn rabbitmq(&mut self) -> &mut RabbitMq {
+        &mut self.rabbitmq
+    }
+
+    /// The databases.
+    pub fn mariadb(&mut self) -> &mut MariaDb {
+        &mut self.mariadb
+    }
+
+    /// The hypervisor of [`COMPUTE_LIBVIRT`].
+    pub fn libvirtd(&mut self) -> &mut Server {
+        &mut self.libvirtd
+    }
+
+    /// The service placement.
+    pub fn placement(&mut self) -> &mut Server {
+        &mut self.placement
+    }
+
+    /// Where a service listens for its users, as `tcp://…`; `None` if it does not.
+    ///
+    /// The API believes the headers `X-User-Id`, `X-Project-Id` and `X-Roles`; with the metadata API it has oslo.middleware's
+    /// `/healthcheck`.
+    pub fn listens_at(&self, service: &str) -> Option<String> {
+        self.addresses.of(service).map(|address| format!("tcp://{address}"))
+    }
+
+    /// Where the API listens, as `tcp://…`.
+    pub fn api_url(&self) -> String {
+        self.listens_at(API).unwrap_or_default()
+    }
+}
+
+impl Deref for Cluster {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl DerefMut for Cluster {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stage.clear();
+        self.placement.begin_stop();
+        self.libvirtd.begin_stop();
+        self.rabbitmq.begin_stop();
+        self.mariadb.begin_stop();
+    }
+}

@@ -1,0 +1,111 @@
+//! `RabbitMQ`, in a network of its own.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs, io};
+
+use anyhow::{Context, Result};
+
+use super::Server;
+use super::network::Network;
+
+/// The script itself: what is on `PATH` wants to be another user.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const PORT: u16 = 5672;
+/// Nobody reaches this network from outside, so that `guest` may come from ours.
+const CONFIG: &str = "loopback_users = none\nlog.file.level = warning\n";
+
+/// `RabbitMQ`, in a network of its own that can be cut.
+pub struct RabbitMq {
+    // Dropped in this order.
+    server: Server,
+    network: Network,
+}
+
+impl RabbitMq {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let network = Network::new(folder)?;
+        let home = folder.join("rabbitmq");
+        fs::create_dir(&home)?;
+        fs::write(home.join("rabbitmq.conf"), CONFIG)?;
+        fs::write(home.join("plugins"), "[].")?;
+        let mut command = network.inside(SERVER, &[]);
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("RABBITMQ_") || name.starts_with("ERL_")) {
+                command.env_remove(name);
+            }
+        }
+        for (name, file) in [
+            ("MNESIA_BASE", "mnesia"),
+            ("LOG_BASE", "log"),
+            ("CONFIG_FILE", "rabbitmq"),
+            ("ENABLED_PLUGINS_FILE", "plugins"),
+            ("CONF_ENV_FILE", "none"),
+        ] {
+            command.env(format!("RABBITMQ_{name}"), home.join(file));
+        }
+        command
+            .current_dir(&home)
+            .env("HOME", &home)
+            .env("RABBITMQ_NODENAME", "rabbit@localhost")
+            .env("RABBITMQ_NODE_PORT", PORT.to_string())
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
+            // The script then becomes the server, instead of watching over it.
+            .env("RUNNING_UNDER_SYSTEMD", "true");
+        let address = SocketAddr::from((network.address(), PORT));
+        let server = Server::new("rabbitmq", command, folder, move || greets(address).is_ok())?;
+        Ok(Self { server, network })
+    }
+
+    /// Where Nova finds it.
+    pub fn address(&self) -> SocketAddr {
+        (self.network.address(), PORT).into()
+    }
+
+    /// Drops each packet that comes or goes: connections are neither closed nor refused.
+    ///
+    /// # Errors
+    ///
+    /// When packets cannot be dropped here.
+    pub fn blackhole(&mut self) -> Result<()> {
+        self.network.drop_packets(true).context("RabbitMQ cannot be cut off")
+    }
+
+    /// Ends [`RabbitMq::blackhole`], and returns when it answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn restore(&mut self) -> Result<()> {
+        self.network.drop_packets(false)?;
+        self.server.until_it_answers()
+    }
+}
+
+impl Deref for RabbitMq {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl DerefMut for RabbitMq {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+/// The first exchange of AMQP 0-9-1: we say the protocol, the server answers with a method frame.
+fn greets(address: SocketAddr) -> io::Result<()> {
+    let limit = Duration::from_millis(500);
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+    let mut frame = [0];
+    stream.read_exact(&mut frame)?;
+    if frame == [1] { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
