@@ -1,0 +1,182 @@
+"""Hosts that are hard on what runs in them: daemons, interpreters that end, sub-interpreters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from test_processes import START
+
+from conftest import Service, eventually
+
+
+class Watch:
+    """Probes a service as fast as it answers, from now to the end of the block."""
+
+    def __init__(self, service: Service, target: str) -> None:
+        # When the probe began, and the HTTP status; 0 for none.
+        self.seen: list[tuple[float, int]] = []
+        self._end = threading.Event()
+        self._service, self._target = service, target
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            now = time.monotonic()
+            self.seen.append((now, self._service.status(self._target)))
+
+    def statuses(self) -> list[int]:
+        """The statuses in the order in which they were seen, without repetitions."""
+        statuses = [status for _, status in self.seen]
+        return [new for old, new in zip([None, *statuses], statuses, strict=False) if new != old]
+
+
+@contextmanager
+def watching(service: Service, target: str) -> Iterator[Watch]:
+    watch = Watch(service, target)
+    thread = threading.Thread(target=watch._run)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch._end.set()
+        thread.join()
+
+
+# Files of somebody else's at each descriptor: whoever still believes to own one writes into them.
+FOREIGN = """
+def surround():
+    os.closerange(0, 4096)
+    for _ in range(3): os.open("/dev/null", os.O_RDWR)
+    for number in range(3, 64):
+        assert os.open(f"foreign.{number}", os.O_RDWR | os.O_CREAT) == number
+
+def fail(): healthboard.record_fail("work", OSError(5, "five"))
+"""
+
+DAEMONS = {
+    "at_once": "surround()",
+    "forked_twice": """
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+surround()
+""",
+}
+
+
+@pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS)
+def test_a_daemon_that_closes_every_descriptor_answers_and_its_files_are_its_own(
+    service: Service, daemon: str
+) -> None:
+    service.start(
+        START
+        + FOREIGN
+        + "work()\nwhile not os.path.exists('health.sock'): time.sleep(0.01)\n"
+        + daemon
+        + """
+pid = os.open("pid", os.O_CREAT | os.O_WRONLY)
+os.write(pid, str(os.getpid()).encode())
+os.close(pid)
+end = time.monotonic() + 30
+while time.monotonic() < end and not os.path.exists("end"):
+    work(); fail(); fail()
+    time.sleep(0.01)
+"""
+    )
+    file = service.folder / "pid"
+    pid = eventually(lambda: file.exists() and file.read_text())
+    try:
+        # Long enough for all that is done once a second, some times.
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            assert service.health()["processes"]["alive"] == 1
+        assert service.health()["processes"]["serving"] == int(pid)
+        foreign = {path.resolve() for path in service.folder.glob("foreign.*")}
+        assert len(foreign) == 61
+        for path in foreign:
+            assert path.read_bytes() == b"", path
+            assert Path(f"/proc/{pid}/fd/{path.suffix[1:]}").samefile(path), path
+    finally:
+        (service.folder / "end").touch()
+    eventually(lambda: not service.answers())
+
+
+ENDING = """
+import atexit, threading
+
+class Slow:
+    # What the end of the interpreter has taken away by then is needed here.
+    def __init__(self, sleep=time.sleep, clock=time.monotonic, write=os.write):
+        self.tools = sleep, clock, write
+    def __del__(self):
+        sleep, clock, write = self.tools
+        sleep(0.7)
+        write(1, b"end %.3f" % clock())
+
+def busy():
+    while True: work()
+
+work()
+for _ in range(3): threading.Thread(target=busy, daemon=True).start()
+slow = Slow()
+slow.me = slow
+# What is here last is among the last that the interpreter lets go.
+import builtins
+builtins.slow = slow
+del slow
+@atexit.register
+def exit(): time.sleep(0.7)
+sys.stdin.readline()
+sys.exit(3)
+"""
+
+
+def test_an_interpreter_that_ends_answers_to_its_end(service: Service) -> None:
+    service.start(START + ENDING)
+    service.health()
+    assert service.process is not None
+    with watching(service, "/livez") as watch:
+        eventually(lambda: len(watch.seen) > 10)
+        begin = time.monotonic()
+        output = service.process.communicate("\n", timeout=30)[0]
+    assert service.process.returncode == 3, output
+    assert "Fatal" not in output
+    end = float(output.removeprefix("end "))
+    assert end - begin > 1.4
+    meanwhile = Counter(status for began, status in watch.seen if began < end - 0.1)
+    assert meanwhile == {200: meanwhile[200]}
+
+
+SUBINTERPRETER = """
+import sys
+try: import _interpreters as interpreters
+except ImportError: import _xxsubinterpreters as interpreters
+number = interpreters.create("legacy") if sys.version_info >= (3, 13) else interpreters.create(isolated=False)
+interpreters.run_string(number, '''
+try:
+    import healthboard
+except ImportError as error:
+    print("refused:", error, flush=True)
+print("the application runs", flush=True)
+''')
+"""
+
+
+@pytest.mark.parametrize("launch", [False, True], ids=["by_itself", "healthboard_run"])
+@pytest.mark.parametrize("main", ["", START + "work()"], ids=["first", "after_the_main_one"])
+def test_a_sub_interpreter_is_refused_with_a_reason_and_its_application_runs(
+    service: Service, launch: bool, main: str
+) -> None:
+    lines = service.run(main + SUBINTERPRETER, launch=launch).splitlines()
+    refused = (
+        "refused: healthboard works in the main interpreter of a process, and this is a sub-interpreter;"
+    )
+    assert [line for line in lines if line.startswith("refused")][0].startswith(refused)
+    assert lines[-1] == "the application runs"
+    # `healthboard-run` is in its path, too, and says so for itself.
+    assert sum("healthboard-run: the program runs without health: " in line for line in lines) == launch
