@@ -173,10 +173,8 @@ def test_a_sub_interpreter_is_refused_with_a_reason_and_its_application_runs(
     service: Service, launch: bool, main: str
 ) -> None:
     lines = service.run(main + SUBINTERPRETER, launch=launch).splitlines()
-    refused = (
-        "refused: healthboard works in the main interpreter of a process, and this is a sub-interpreter;"
-    )
-    assert [line for line in lines if line.startswith("refused")][0].startswith(refused)
+    refused = "refused: healthboard works in the main interpreter of a process, and this is a sub-interpreter"
+    assert any(line.startswith(refused) for line in lines), lines
     assert lines[-1] == "the application runs"
     # `healthboard-run` is in its path, too, and says so for itself.
     assert sum("healthboard-run: the program runs without health: " in line for line in lines) == launch
