@@ -267,3 +267,17 @@ def test_two_programs_of_one_name_share_an_endpoint_and_a_death_is_told(service:
     health = eventually(lambda: (h := service.health())["processes"]["dead"] == 1 and h)
     assert health["status"] == "DEGRADED"
     assert str(other.pid) in health["message"]
+
+
+def test_after_a_pause_of_everything_silence_begins_anew(service: Service) -> None:
+    service.start(START.replace('"progress.ttl": "2"', '"ttl": "5"') + "work(); sys.stdin.read()")
+    eventually(lambda: service.health()["details"]["work"]["state"] == "passing")
+    assert service.process is not None
+    service.process.send_signal(signal.SIGSTOP)
+    time.sleep(6)
+    service.process.send_signal(signal.SIGCONT)
+    # One grace period, no more: it records nothing.
+    begin = time.monotonic()
+    assert service.health()["status"] == "OK"
+    eventually(lambda: service.health()["status"] == "DEGRADED")
+    assert time.monotonic() - begin > 4
