@@ -3,20 +3,21 @@
 mod config;
 mod databases;
 mod ready;
+mod servers;
 mod services;
 
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use self::config::Addresses;
 pub(crate) use self::config::TEMPLATES;
 pub(crate) use self::databases::make as make_databases;
+use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
 use crate::daemon::Daemon;
-use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
+use crate::servers::{MariaDb, RabbitMq, Server};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
@@ -34,13 +35,9 @@ pub enum Concurrency {
 /// Its one nova.conf makes every service listen at [`Stage::uri`]. Services and servers are stopped when it goes, even if
 /// this process is killed: see [`Daemon`].
 pub struct Cluster {
-    // Dropped in this order, after the services: a server writes into the folder to the end.
-    placement: Server,
-    libvirtd: Server,
-    rabbitmq: RabbitMq,
-    mariadb: MariaDb,
+    // Dropped in this order: a server writes into the folder to the end.
+    servers: Servers,
     stage: Stage,
-    addresses: Addresses,
     concurrency: Concurrency,
     bare: Vec<String>,
 }
@@ -52,26 +49,9 @@ impl Cluster {
     ///
     /// When a server cannot be started; the error names its log.
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
-        let stage = Stage::empty(setup)?;
-        let folder = stage.folder();
-        setup.furnish_cluster(folder)?;
-        let mut mariadb = MariaDb::new(folder)?;
-        mariadb.begin_start()?;
-        let mut rabbitmq = RabbitMq::new(folder)?;
-        rabbitmq.begin_start()?;
-        let mut libvirtd = libvirtd(folder)?;
-        libvirtd.begin_start()?;
-        let addresses = Addresses::find(mariadb.address(), rabbitmq.address())?;
-        config::write(folder, &addresses, &setup.api_paste())?;
-        let address = addresses.of("placement").context("placement has no address")?;
-        let mut placement = placement(folder, stage.command("uwsgi"), address)?;
-        // It looks into its database before it answers anybody.
-        mariadb.until_it_answers()?;
-        placement.start()?;
-        rabbitmq.until_it_answers()?;
-        libvirtd.until_it_answers()?;
-        let bare = Vec::new();
-        Ok(Self { placement, libvirtd, rabbitmq, mariadb, stage, addresses, concurrency, bare })
+        let mut stage = Stage::empty(setup)?;
+        let servers = Servers::start(setup, &stage).inspect_err(|_| stage.keep_folder())?;
+        Ok(Self { servers, stage, concurrency, bare: Vec::new() })
     }
 
     /// Starts one of [`ALL`] services under `healthboard-run`. Whether it is at work shows in [`Cluster::ready`].
@@ -121,7 +101,7 @@ impl Cluster {
         more: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<&Daemon> {
-        let address = self.addresses.of(service).unwrap_or(([127, 0, 0, 1], 0).into());
+        let address = self.servers.addresses.of(service).unwrap_or(([127, 0, 0, 1], 0).into());
         command.args(arguments(service, address)).args(more);
         if program(service) == "uwsgi" {
             let files = format!("api-paste.ini;nova.conf;{service}.conf");
@@ -136,22 +116,22 @@ impl Cluster {
 
     /// The message bus.
     pub fn rabbitmq(&mut self) -> &mut RabbitMq {
-        &mut self.rabbitmq
+        &mut self.servers.rabbitmq
     }
 
     /// The databases.
     pub fn mariadb(&mut self) -> &mut MariaDb {
-        &mut self.mariadb
+        &mut self.servers.mariadb
     }
 
     /// The hypervisor of [`COMPUTE_LIBVIRT`].
     pub fn libvirtd(&mut self) -> &mut Server {
-        &mut self.libvirtd
+        &mut self.servers.libvirtd
     }
 
     /// The service placement.
     pub fn placement(&mut self) -> &mut Server {
-        &mut self.placement
+        &mut self.servers.placement
     }
 
     /// Where a service listens for its users, as `tcp://…`; `None` if it does not.
@@ -159,7 +139,7 @@ impl Cluster {
     /// The API believes the headers `X-User-Id`, `X-Project-Id` and `X-Roles`; with the metadata API it has oslo.middleware's
     /// `/healthcheck`.
     pub fn listens_at(&self, service: &str) -> Option<String> {
-        self.addresses.of(service).map(|address| format!("tcp://{address}"))
+        self.servers.addresses.of(service).map(|address| format!("tcp://{address}"))
     }
 
     /// Where the API listens, as `tcp://…`.
@@ -185,9 +165,5 @@ impl DerefMut for Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stage.clear();
-        self.placement.begin_stop();
-        self.libvirtd.begin_stop();
-        self.rabbitmq.begin_stop();
-        self.mariadb.begin_stop();
     }
 }

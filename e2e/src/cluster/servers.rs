@@ -1,0 +1,51 @@
+//! The servers of one cluster, started side by side.
+
+use anyhow::{Context, Result};
+
+use super::config::{self, Addresses};
+use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
+use crate::setup::Setup;
+use crate::stage::Stage;
+
+/// The servers of one cluster, and where all of it listens.
+pub(super) struct Servers {
+    pub(super) placement: Server,
+    pub(super) libvirtd: Server,
+    pub(super) rabbitmq: RabbitMq,
+    pub(super) mariadb: MariaDb,
+    pub(super) addresses: Addresses,
+}
+
+impl Servers {
+    /// Fills the folder of `stage`, starts the servers there, and returns when all of them answer.
+    pub(super) fn start(setup: &Setup, stage: &Stage) -> Result<Self> {
+        let folder = stage.folder();
+        setup.furnish_cluster(folder)?;
+        let mut mariadb = MariaDb::new(folder)?;
+        mariadb.begin_start()?;
+        let mut rabbitmq = RabbitMq::new(folder)?;
+        rabbitmq.begin_start()?;
+        let mut libvirtd = libvirtd(folder)?;
+        libvirtd.begin_start()?;
+        let addresses = Addresses::find(mariadb.address(), rabbitmq.address())?;
+        config::write(folder, &addresses, &setup.api_paste())?;
+        let address = addresses.of("placement").context("placement has no address")?;
+        let mut placement = placement(folder, stage.command("uwsgi"), address)?;
+        // It looks into its database before it answers anybody.
+        mariadb.until_it_answers()?;
+        placement.start()?;
+        rabbitmq.until_it_answers()?;
+        libvirtd.until_it_answers()?;
+        Ok(Self { placement, libvirtd, rabbitmq, mariadb, addresses })
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // All at once; the fields then wait for each.
+        self.placement.begin_stop();
+        self.libvirtd.begin_stop();
+        self.rabbitmq.begin_stop();
+        self.mariadb.begin_stop();
+    }
+}
