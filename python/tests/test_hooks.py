@@ -118,64 +118,6 @@ assert query() == 1
     assert output == ""
 
 
-RPC = """
-import logging
-from oslo_config import cfg
-import oslo_messaging
-conf = cfg.CONF
-conf([], default_config_files=[], default_config_dirs=[])
-transport = oslo_messaging.get_rpc_transport(conf, "fake:/")
-class Endpoint:
-    def ping(self, ctxt): return "pong"
-    def fail(self, ctxt): raise ValueError("theirs")
-target = oslo_messaging.Target(topic="t", server="s")
-server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()], executor="threading")
-def client(**kw):
-    return oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="t"), **kw)
-"""
-
-
-def test_a_call_over_the_bus_is_evidence_whatever_the_other_side_makes_of_it(service: Service) -> None:
-    pytest.importorskip("oslo_messaging")
-    service.start(
-        START
-        + RPC
-        + """
-try: client(timeout=1).call({}, "ping")
-except oslo_messaging.MessagingTimeout: print("timeout", flush=True)
-sys.stdin.readline()
-server.start()
-assert client().call({}, "ping") == "pong"
-try: client().call({}, "fail")
-except ValueError: pass
-except oslo_messaging.RemoteError as error: assert error.exc_type == "ValueError"
-print("done", flush=True)
-sys.stdin.read()
-"""
-    )
-    details(service, "message_bus", state="transient", error="MessagingTimeout")
-    assert service.process is not None
-    assert service.process.stdin is not None
-    service.process.stdin.write("\n")
-    service.process.stdin.flush()
-    details(service, "message_bus", state="passing", in_flight=0)
-
-
-def test_attempts_to_reach_a_broker_that_is_not_there_are_failures(service: Service) -> None:
-    pytest.importorskip("oslo_messaging")
-    service.start(
-        START
-        + RPC
-        + """
-transport = oslo_messaging.get_rpc_transport(conf, "rabbit://u:CANARY@127.0.0.1:1/")
-client(timeout=10).cast({}, "ping")
-"""
-    )
-    details(service, "message_bus", error="ConnectionRefusedError 111")
-    eventually(lambda: service.health()["details"]["message_bus"]["failures"] >= 2)
-    assert "CANARY" not in ask(service.socket)[1]
-
-
 def test_periodic_tasks_are_evidence(service: Service) -> None:
     pytest.importorskip("oslo_service")
     service.start(

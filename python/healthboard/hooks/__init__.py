@@ -20,7 +20,11 @@ NAMES = (
     "amqp",
     "oslo_service",
     "cotyledon",
+    "gunicorn",
     "nova",
+    "nova_virt",
+    "keystoneauth1",
+    "paste_deploy",
 )
 
 

@@ -1,10 +1,16 @@
-"""oslo.messaging: calls, casts, deliveries and what its rabbit driver does are evidence for `message_bus`."""
+"""oslo.messaging's rabbit driver: what waits for an answer of the broker is in flight for `message_bus`.
+
+That an RPC call was not answered says nothing of the bus: whoever should have may hang.
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 
-from .. import Indicator
+from .. import Indicator, launch, notices
+from ..refresh import offer
+from .amqp import message_bus
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -12,68 +18,65 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-BUS = Indicator("message_bus")
+# How long the broker may take to say goodbye, in seconds.
+GOODBYE = 5.0
 
 
-def _hook_client(client: ModuleType) -> None:
-    exceptions = client.exceptions
-    failures = (exceptions.MessagingTimeout, exceptions.MessageDeliveryFailure, client.ClientSendError)
-
-    # Not in flight: a call may be allowed to take half an hour, and it ends by its own timeout.
-    def record(function: Any) -> Any:
+def _in_flight(bus: Indicator, judge: Any) -> Any:
+    def wrap(function: Any) -> Any:
+        # In an outage it neither returns nor raises. Its success comes in a frame, which amqp's hook sees.
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            try:
+            with bus.begin(judge) as operation:
                 result = function(*args, **kwargs)
-            except failures as error:
-                BUS.record_fail(error)
-                raise
-            except client.RemoteError:
-                # It came over the bus.
-                BUS.record_ok()
-                raise
-            BUS.record_ok()
+                operation.end()
             return result
 
         return wrapper
 
-    _patches.replace(client, "_BaseCallContext.call", record)
-    _patches.replace(client, "_BaseCallContext.cast", record)
+    return wrap
 
 
-def _hook_dispatcher(dispatcher: ModuleType) -> None:
-    def record(dispatch: Any) -> Any:
-        @functools.wraps(dispatch)
+def _offer_after(bus: Indicator) -> Any:
+    def wrap(ensure_connection: Any) -> Any:
+        @functools.wraps(ensure_connection)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            # The bus has done its part. What becomes of the message is not its business.
-            BUS.record_ok()
-            return dispatch(*args, **kwargs)
+            result = ensure_connection(*args, **kwargs)
+            with notices.swallowed("refresh of message_bus"):
+                offer(bus, functools.partial(_refresh, args[0].connection.clone()))
+            return result
 
         return wrapper
 
-    _patches.replace(dispatcher, "RPCDispatcher.dispatch", record)
+    return wrap
 
 
-def _hook_rabbit(rabbit: ModuleType) -> None:
-    # What the broker answered, and how a wait for messages ends when there are none.
-    answers = (
-        rabbit.rpc_common.Timeout,
-        rabbit.rpc_amqp.AMQPDestinationNotFound,
-        rabbit.exceptions.MessageUndeliverable,
-    )
+def _refresh(like: Any, _failing: bool) -> None:
+    # The pool closes connections that nobody uses, and whoever waits for the next attempt does not learn that
+    # the broker is back.
+    name = f"{launch.service()}:{os.getpid()}:healthboard"
+    options = {**like.transport_options, "client_properties": {"connection_name": name}}
+    connection = like.clone(transport_options=options)
+    try:
+        # Each broker of a cluster once.
+        retries = max(len(connection.alt), 1) - 1
+        connection.ensure_connection(max_retries=retries, interval_start=0, interval_step=0)
+        connection.connection.sock.settimeout(GOODBYE)
+    finally:
+        connection.release()
 
-    def judge(raised: BaseException) -> bool:
-        return isinstance(raised, answers)
 
-    # In an outage it neither raises nor returns: it is in flight.
-    _patches.replace(rabbit, "Connection.ensure", lambda ensure: BUS.wrap(ensure, judge))
+def _hook(rabbit: ModuleType) -> None:
+    undelivered = rabbit.exceptions.MessageDeliveryFailure
+
+    def judge(raised: BaseException) -> bool | None:
+        return False if isinstance(raised, undelivered) else None
+
+    bus = message_bus()
+    for name in ("_ensure_publishing", "declare_consumer"):
+        _patches.replace(rabbit, f"Connection.{name}", _in_flight(bus, judge))
+    _patches.replace(rabbit, "Connection.ensure_connection", _offer_after(bus))
 
 
-_patches = Patches(
-    {
-        "oslo_messaging.rpc.client": _hook_client,
-        "oslo_messaging.rpc.dispatcher": _hook_dispatcher,
-        "oslo_messaging._drivers.impl_rabbit": _hook_rabbit,
-    }
-)
+_patches = Patches({"oslo_messaging._drivers.impl_rabbit": _hook})
 install, uninstall = _patches.install, _patches.uninstall

@@ -1,4 +1,4 @@
-"""SQLAlchemy: every statement is evidence for `database`.
+"""SQLAlchemy: every statement is evidence for `database`, or for `api_database`, the other one of Nova.
 
 The operations of an engine's dialect are recorded, not SQLAlchemy's events: they begin and end in one place,
 so that a hang in any of them is seen, they raise what the driver raised, and they see the attempts of an
@@ -12,10 +12,12 @@ import sys
 import weakref
 
 from .. import Indicator, notices
+from ..refresh import offer
 from .patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -24,7 +26,11 @@ STATEMENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 # Their success proves nothing that the next statement does not: SQLite connects to a file that is gone, and
 # commits nothing. But a failure is one, and a hang is one.
-AROUND = ("connect", "do_commit", "_do_ping_w_event")
+AROUND = ("connect", "do_commit")
+
+# It is asked whether a connection of the pool still is one. If not, a new one follows, which is the evidence:
+# after an outage, each pooled connection would tell of it once more.
+PING = "_do_ping_w_event"
 
 # Exceptions of every driver (PEP 249) by which the database says that it is there and does not like the
 # statement.
@@ -33,9 +39,21 @@ ANSWERS = {"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError
 # MySQL: lock wait timeout, deadlock. PostgreSQL: serialization failure, deadlock, lock not available.
 ANSWER_CODES = {1205, 1213, "40001", "40P01", "55P03"}
 
-DATABASE = Indicator("database")
+# Where the drivers' arguments say which database it is.
+PLACE = ("host", "port", "unix_socket", "database", "dbname", "db")
 
-_dialects: weakref.WeakSet[Any] = weakref.WeakSet()
+
+class Watched:
+    """What is known of an engine, by its dialect."""
+
+    def __init__(self, indicator: Indicator, arguments: tuple[Any, Any]) -> None:
+        self.indicator = indicator
+        self.arguments = arguments
+        # Not known before it gives its first connection away.
+        self.engine: weakref.ref[Any] | None = None
+
+
+_watched: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
 
 
 def judge(raised: BaseException) -> bool | None:
@@ -48,24 +66,53 @@ def judge(raised: BaseException) -> bool | None:
     return False if "Error" in classes or isinstance(raised, OSError) else None
 
 
-def watch(dialect: Any) -> None:
-    """Record what this dialect does from now on."""
-    if dialect in _dialects:
+def watch(dialect: Any, arguments: tuple[Any, Any]) -> None:
+    """Record what this dialect does from now on; `arguments` are those it connects with."""
+    if dialect in _watched:
+        # The newest have the newest password.
+        _watched[dialect].arguments = arguments
         return
-    _dialects.add(dialect)
+    name = "api_database" if _is_api_database(dialect, arguments) else "database"
+    # nova-compute reaches the databases through nova-conductor, and asks them at start at most.
+    is_vital = "nova.cmd.compute" not in sys.modules
+    indicator = Indicator(name, impact=None if is_vital else "informational")
+    _watched[dialect] = Watched(indicator, arguments)
     for name in STATEMENTS:
         # On the dialect and not on its class: whichever class of a driver defines it.
-        setattr(dialect, name, DATABASE.wrap(getattr(dialect, name), judge))
+        setattr(dialect, name, indicator.wrap(getattr(dialect, name), judge))
     for name in AROUND:
-        # The ping is SQLAlchemy's own, and not there in all versions.
-        if hasattr(dialect, name):
-            setattr(dialect, name, _in_flight(getattr(dialect, name)))
+        setattr(dialect, name, _in_flight(indicator, judge, getattr(dialect, name)))
+    # SQLAlchemy's own, and not there in all versions.
+    if hasattr(dialect, PING):
+        setattr(dialect, PING, _in_flight(indicator, lambda _: None, getattr(dialect, PING)))
+    # An asynchronous one works in its own loop only.
+    if is_vital and not getattr(dialect, "is_async", False):
+        offer(indicator, functools.partial(_refresh, dialect))
 
 
-def _in_flight(function: Any) -> Any:
+def _refresh(dialect: Any, failing: bool) -> None:
+    watched = _watched[dialect]
+    # SQLite reads no file for less.
+    statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
+    engine = None if watched.engine is None else watched.engine()
+    if engine is not None and not failing:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+        return
+    # A connection of its own: the pool may be full of those that hang, oslo.db logs each failure, and an
+    # engine that has never connected may be gone.
+    positional, named = watched.arguments
+    connection = dialect.connect(*positional, **named)
+    try:
+        dialect.do_execute(connection.cursor(), statement, ())
+    finally:
+        connection.close()
+
+
+def _in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with DATABASE.begin(judge) as operation:
+        with indicator.begin(judge) as operation:
             result = function(*args, **kwargs)
             operation.end()
         return result
@@ -73,16 +120,44 @@ def _in_flight(function: Any) -> Any:
     return wrapper
 
 
-def _watch(dialect: Any, *_: Any) -> None:
-    # Before the first connection of each engine, and before `connect` is looked up.
+def _is_api_database(dialect: Any, arguments: tuple[Any, Any]) -> bool:
+    config: Any = sys.modules.get("oslo_config.cfg")
+    try:
+        from sqlalchemy.engine import make_url
+
+        theirs = dialect.create_connect_args(make_url(config.CONF.api_database.connection))
+        return bool(_place(theirs) == _place(arguments))
+    except Exception:
+        # No such option, or the URL of another driver.
+        return False
+
+
+def _place(arguments: Any) -> Any:
+    positional, named = arguments
+    return [*positional, *(named.get(name) for name in PLACE)]
+
+
+def _connects(dialect: Any, _record: Any = None, positional: Any = (), named: Any = None, *_: Any) -> None:
+    # Before each connection of each engine, and before `connect` is looked up.
     with notices.swallowed("hook for sqlalchemy"):
-        watch(dialect)
+        watch(dialect, (positional, named or {}))
+
+
+def _connected(connection: Any, *_: Any) -> None:
+    # Each time an engine gives a connection away.
+    watched = _watched.get(connection.dialect)
+    if watched is not None and (watched.engine is None or watched.engine() is None):
+        watched.engine = weakref.ref(connection.engine)
+
+
+LISTENERS: dict[str, Callable[..., Any]] = {"do_connect": _connects, "engine_connect": _connected}
 
 
 def _hook(sqlalchemy: ModuleType) -> None:
     from sqlalchemy import engine, event
 
-    event.listen(engine.Engine, "do_connect", _watch)
+    for name, listener in LISTENERS.items():
+        event.listen(engine.Engine, name, listener)
 
 
 _patches = Patches({"sqlalchemy": _hook})
@@ -94,9 +169,10 @@ def uninstall() -> None:
     if "sqlalchemy" in sys.modules:
         from sqlalchemy import engine, event
 
-        if event.contains(engine.Engine, "do_connect", _watch):
-            event.remove(engine.Engine, "do_connect", _watch)
-    for dialect in list(_dialects):
-        for name in (*STATEMENTS, *AROUND):
+        for name, listener in LISTENERS.items():
+            if event.contains(engine.Engine, name, listener):
+                event.remove(engine.Engine, name, listener)
+    for dialect in list(_watched):
+        for name in (*STATEMENTS, *AROUND, PING):
             vars(dialect).pop(name, None)
-    _dialects.clear()
+    _watched.clear()

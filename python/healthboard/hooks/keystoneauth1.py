@@ -1,0 +1,93 @@
+"""keystoneauth1: requests to other services of OpenStack are evidence for `placement`, `network` and so on.
+
+Informational: no restart of this service mends another one.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+
+from .. import Indicator, notices
+from .patches import Patches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+# By the type in the catalog. A request to any other is not recorded: a board has room for 31 indicators.
+INDICATORS = {
+    "accelerator": "accelerator",
+    "baremetal": "baremetal",
+    "block-storage": "volume",
+    "block-store": "volume",
+    "compute": "compute",
+    "identity": "identity",
+    "image": "image",
+    "key-manager": "key_manager",
+    "network": "network",
+    "placement": "placement",
+    "shared-file-system": "share",
+    "sharev2": "share",
+    "volume": "volume",
+    "volumev2": "volume",
+    "volumev3": "volume",
+}
+
+# By which it says that it does not know what is asked, and not that it failed.
+NOT_IMPLEMENTED = 501
+
+
+def indicator_name(url: Any, endpoint_filter: Any) -> str | None:
+    """Return the name of the indicator that a request is evidence for."""
+    if endpoint_filter:
+        return INDICATORS.get(endpoint_filter.get("service_type"))
+    return "identity" if str(url).endswith("/auth/tokens") else None
+
+
+def _failed(status: Any) -> bool:
+    return isinstance(status, int) and status >= 500 and status != NOT_IMPLEMENTED
+
+
+def _record(connection_error: type[BaseException]) -> Any:
+    # What comes out of a request made on the way of another, for a token, is not the other's failure.
+    newest: weakref.ref[BaseException] | None = None
+
+    def judge(raised: BaseException) -> bool | None:
+        nonlocal newest
+        if newest is not None and newest() is raised:
+            return None
+        if isinstance(raised, connection_error):
+            newest = weakref.ref(raised)
+            return False
+        status = getattr(raised, "http_status", None)
+        return None if status is None else not _failed(status)
+
+    def wrap(request: Any) -> Any:
+        @functools.wraps(request)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            name = None
+            with notices.swallowed("hook for keystoneauth1"):
+                url = args[1] if len(args) > 1 else kwargs.get("url")
+                name = indicator_name(url, kwargs.get("endpoint_filter"))
+            if name is None:
+                return request(*args, **kwargs)
+            with Indicator(name, impact="informational").begin(judge) as operation:
+                response = request(*args, **kwargs)
+                status = getattr(response, "status_code", None)
+                if _failed(status):
+                    operation.fail("HttpServerError", str(status))
+            return response
+
+        return wrapper
+
+    return wrap
+
+
+def _hook(session: ModuleType) -> None:
+    _patches.replace(session, "Session.request", _record(session.exceptions.ConnectionError))
+
+
+_patches = Patches({"keystoneauth1.session": _hook})
+install, uninstall = _patches.install, _patches.uninstall
