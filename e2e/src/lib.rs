@@ -20,6 +20,7 @@
 
 mod cluster;
 mod daemon;
+pub mod faults;
 mod probe;
 mod processes;
 mod servers;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod e2e;
 mod interrupt;
 mod lint;
 mod story;
@@ -20,6 +21,10 @@ usage: cargo xtask JOB
 
   demo [--keep]   real Nova daemons tell their health while faults are put on them
   test [PART…]    all tests, or some parts: rust, loom, python, e2e
+  e2e [FAULT…]    real faults on all of Nova and its servers, written to docs/faults.md
+      --mode MODE       only threading, or only eventlet
+      --quiet MINUTES   how long everything is left alone: 5
+      --as-is           with what is set up already
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading
 
@@ -42,6 +47,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo"] => demo::run(false),
         ["demo", "--keep"] => demo::run(true),
         ["test", parts @ ..] => test::run(parts),
+        ["e2e", words @ ..] => e2e::run(words),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

@@ -1,0 +1,26 @@
+//! What happens to the host.
+
+use anyhow::{Context, Result};
+
+use super::fault;
+use crate::cluster::{COMPUTE, COMPUTE_LIBVIRT};
+use crate::faults::{Scenario, Scene};
+use crate::processes::{Signal, send};
+use crate::stage::CONDUCTOR;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        fault("disk-full", "disk full under the runtime folder, a worker killed", disk_full, |scene, _| {
+            scene.empty_disk()
+        })
+        .concerns(&[CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT])
+        .tidied(|scene, _| scene.renew(CONDUCTOR)),
+    ]
+}
+
+/// The worker that takes the place of the dead one needs a new board.
+fn disk_full(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
+    scene.fill_disk()?;
+    let workers = scene.daemon(CONDUCTOR)?.workers();
+    send(*workers.first().context("nova-conductor has no worker")?, Signal::KILL)
+}

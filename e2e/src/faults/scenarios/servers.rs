@@ -1,0 +1,129 @@
+//! What happens to the servers that Nova needs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{CONSUMERS, DATABASE, THROUGH_CONDUCTOR, fault, s};
+use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
+use crate::faults::{Scenario, Scene};
+use crate::stage::{CONDUCTOR, SCHEDULER};
+
+/// What a database that is gone amounts to: at once where there is a refresh, with the next report elsewhere.
+fn without_database(scenario: Scenario) -> Scenario {
+    scenario.goal(&DATABASE, Some(5), Some(11)).goal(&THROUGH_CONDUCTOR, Some(11), Some(11)).least(30)
+}
+
+pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
+    let stalled = stall_after + s(2);
+    let mut all = broker();
+    all.extend([
+        without_database(fault(
+            "mariadb-stopped",
+            "MariaDB stopped",
+            |scene, _| stop(|| scene.mariadb().stop()),
+            |scene, _| scene.mariadb().start(),
+        )),
+        fault(
+            "mariadb-frozen",
+            "MariaDB frozen",
+            |scene, _| scene.mariadb().freeze(),
+            |scene, _| scene.mariadb().thaw(),
+        )
+        .hang(&DATABASE, stalled, 5),
+        without_database(fault(
+            "mariadb-exhausted",
+            "MariaDB out of connections",
+            |scene, _| scene.mariadb().exhaust_connections(),
+            |scene, _| scene.mariadb().release_connections(),
+        )),
+        without_database(fault(
+            "mariadb-password",
+            "MariaDB's password changed",
+            |scene, _| scene.mariadb().change_password(),
+            |scene, _| scene.mariadb().restore_password(),
+        )),
+        fault(
+            "libvirtd-terminated",
+            "libvirtd terminated",
+            |scene, _| stop(|| scene.libvirtd().stop()),
+            |scene, _| scene.libvirtd().start(),
+        )
+        .concerns(&[COMPUTE_LIBVIRT]),
+        fault(
+            "libvirtd-frozen",
+            "libvirtd frozen",
+            |scene, _| scene.libvirtd().freeze(),
+            |scene, _| scene.libvirtd().thaw(),
+        )
+        .hang(&[COMPUTE_LIBVIRT], stalled, 5)
+        .concerns(&[COMPUTE_LIBVIRT]),
+        fault(
+            "placement-gone",
+            "placement gone",
+            |scene, _| stop(|| scene.placement().stop()),
+            |scene, _| scene.placement().start(),
+        )
+        .concerns(&[])
+        .least(65),
+        fault("mariadb-away-at-start", "MariaDB away at start", mariadb_away_at_start, |scene, _| {
+            scene.mariadb().start()
+        }),
+    ]);
+    all
+}
+
+fn broker() -> Vec<Scenario> {
+    vec![
+        fault(
+            "rabbitmq-killed",
+            "RabbitMQ killed",
+            |scene, _| scene.rabbitmq().kill(),
+            |scene, _| scene.rabbitmq().start(),
+        )
+        .goal(&CONSUMERS, Some(2), Some(6))
+        .least(30),
+        fault(
+            "rabbitmq-stopped",
+            "RabbitMQ stopped",
+            |scene, _| stop(|| scene.rabbitmq().stop()),
+            |scene, _| scene.rabbitmq().start(),
+        )
+        .goal(&CONSUMERS, None, Some(6)),
+        fault(
+            "rabbitmq-frozen",
+            "RabbitMQ frozen",
+            |scene, _| scene.rabbitmq().freeze(),
+            |scene, _| scene.rabbitmq().thaw(),
+        )
+        .goal(&CONSUMERS, Some(60), Some(15))
+        .least(70),
+        fault(
+            "rabbitmq-blackholed",
+            "RabbitMQ blackholed",
+            |scene, _| scene.rabbitmq().blackhole(),
+            |scene, _| scene.rabbitmq().restore(),
+        )
+        .goal(&CONSUMERS, Some(60), Some(15))
+        .least(70),
+        fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
+            scene.rabbitmq().start()
+        }),
+    ]
+}
+
+fn rabbitmq_away_at_start(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
+    scene.rabbitmq().stop();
+    [CONDUCTOR, COMPUTE].into_iter().try_for_each(|service| scene.restart(service))
+}
+
+fn mariadb_away_at_start(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
+    scene.mariadb().stop();
+    [API, CONDUCTOR, SCHEDULER].into_iter().try_for_each(|service| scene.restart(service))
+}
+
+/// Stopping never fails; as an act it may.
+fn stop(act: impl FnOnce()) -> Result<()> {
+    act();
+    Ok(())
+}

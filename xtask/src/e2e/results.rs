@@ -1,0 +1,98 @@
+//! What was measured, kept from run to run: a run of one fault renews what the page says of it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use healthboard_e2e::Setup;
+use healthboard_e2e::faults::{Drained, Outcome, Quiet};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A folder of files, one for each fault and mode.
+pub(crate) struct Results {
+    folder: PathBuf,
+    setup: PathBuf,
+    versions: String,
+}
+
+impl Results {
+    pub(crate) fn of(setup: &Setup) -> Result<Self> {
+        let folder = setup.logs().with_file_name("faults");
+        fs::create_dir_all(&folder)?;
+        let packages = "nova oslo.messaging oslo.db eventlet";
+        let versions = said(&format!(
+            "{} -c 'import importlib.metadata as m; print(\", \".join(n + \" \" + m.version(n) for n in \"{packages}\".split()))'",
+            setup.program("python").display()
+        ));
+        Ok(Self { folder, setup: setup.workspace().to_owned(), versions })
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) -> Result<()> {
+        fs::remove_dir_all(&self.folder)?;
+        fs::create_dir_all(&self.folder).context("cannot make the folder of the results")
+    }
+
+    pub(crate) fn keep(&self, name: &str, mode: &str, what: &impl Serialize) -> Result<()> {
+        let path = self.folder.join(format!("{name}.{}.json", mode.to_lowercase()));
+        fs::write(&path, serde_json::to_vec(what)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub(crate) fn outcomes(&self) -> Result<Vec<Outcome>> {
+        self.read(|name| !name.starts_with("quiet.") && !name.starts_with("draining."))
+    }
+
+    pub(crate) fn quiets(&self) -> Result<Vec<Quiet>> {
+        self.read(|name| name.starts_with("quiet."))
+    }
+
+    pub(crate) fn drained(&self) -> Result<Vec<Drained>> {
+        let all: Vec<Vec<Drained>> = self.read(|name| name.starts_with("draining."))?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// Threading comes first, as Nova has it.
+    fn read<T: DeserializeOwned>(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<T>> {
+        let mut names: Vec<String> = fs::read_dir(&self.folder)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| is_wanted(name))
+            .collect();
+        names.sort_by(|one, other| other.cmp(one));
+        let read = |name: String| {
+            let bytes = fs::read(self.folder.join(&name))?;
+            serde_json::from_slice(&bytes)
+                .with_context(|| format!("cannot understand {name}\nnext: run it again"))
+        };
+        names.into_iter().map(read).collect()
+    }
+
+    /// How the page was made, and on what.
+    pub(crate) fn head(&self) -> String {
+        let commit = said(&format!("git -C {} rev-parse --short HEAD", self.setup.display()));
+        let date = said("date -u +%F");
+        let cpu = said("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1");
+        let (cores, memory) = (said("nproc"), said("sed -n 's/MemTotal: *//p' /proc/meminfo"));
+        let system = said(". /etc/os-release; echo \"$PRETTY_NAME, Linux $(uname -r)\"");
+        let servers = said("mariadbd --version | sed 's/.*Ver \\([^ ]*\\).*/MariaDB \\1/'");
+        let broker = said("dpkg-query -W -f '${Package} ${Version}' rabbitmq-server");
+        let libvirt = said("libvirtd --version | sed 's/.*) /libvirt /'");
+        format!(
+            "What real faults do to real, unpatched Nova, and who notices. Written by `cargo xtask e2e`; a fault that was run \
+             again by its name has replaced what was said of it before.\n\n\
+             Newest run: {date}, commit {commit}, on {system}, {cpu}, {cores} cores, {memory}.\n\
+             {}, {servers}, {broker}, {libvirt}.\n\n\
+             Each endpoint was asked ten times a second, everything else once. Times count from the beginning of the fault, or, \
+             for \"OK again\", from when the server answered again. `stall_after` is 60 s, its default. \"oslo\" is \
+             oslo.middleware's `/healthcheck`, \"pgrep\" finds a process, \"ss\" a connection to the broker or the database.",
+            self.versions
+        )
+    }
+}
+
+fn said(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
