@@ -1,7 +1,8 @@
-"""`message_bus`, on the real amqp and oslo.messaging, with a broker that speaks no more AMQP than they need."""
+"""`message_bus`, on the real amqp and oslo.messaging, with a broker that speaks as little AMQP as will do."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -50,10 +51,8 @@ class Broker:
 
     def close(self) -> None:
         for connection in [self._socket, *self._connections]:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             connection.close()
         self._connections.clear()
 

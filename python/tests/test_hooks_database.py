@@ -1,0 +1,143 @@
+"""The databases of a service: which is which, and what an idle service learns of them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from test_hooks import SQLITE, START, details
+
+from conftest import Service, eventually
+
+pytest.importorskip("sqlalchemy")
+
+ROLES = """
+from oslo_config import cfg
+cfg.CONF.register_opts([cfg.StrOpt("connection")], group="api_database")
+cfg.CONF([], default_config_files=[], default_config_dirs=[])
+cfg.CONF.set_override("connection", "sqlite:///base/api.sqlite", group="api_database")
+"""
+
+API = """
+def query_api():
+    with create_engine("sqlite:///base/api.sqlite").connect() as connection:
+        connection.execute(text("select 1"))
+"""
+
+
+@pytest.fixture
+def idle(service: Service) -> Service:
+    """A service that nobody asks anything, and that asks itself soon."""
+    service.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.2"
+    return service
+
+
+def test_the_api_database_is_told_apart(service: Service) -> None:
+    pytest.importorskip("oslo_config")
+    service.start(
+        START + ROLES + SQLITE + API + "query_api(); sys.stdin.readline(); query(); sys.stdin.read()"
+    )
+    details(service, "api_database", state="passing", impact="critical")
+    assert "database" not in service.health()["details"]
+    proceed(service)
+    details(service, "database", state="passing", impact="critical")
+
+
+def test_without_that_option_every_database_is_the_database(service: Service) -> None:
+    service.start(START + SQLITE + API + "query_api(); sys.stdin.read()")
+    details(service, "database", state="passing")
+    assert "api_database" not in service.health()["details"]
+
+
+def test_an_idle_service_learns_that_its_database_went_and_came_back(idle: Service) -> None:
+    idle.start(START + SQLITE + "query(); sys.stdin.read()")
+    details(idle, "database", state="passing")
+    (idle.folder / "base").rename(idle.folder / "away")
+    eventually(lambda: failures(idle) >= 2)
+    (idle.folder / "away").rename(idle.folder / "base")
+    details(idle, "database", state="passing", failures=0)
+    assert "Traceback" not in idle.end()
+
+
+def test_a_service_whose_engine_never_came_up_learns_that_its_database_did(idle: Service) -> None:
+    idle.start(START + SQLITE.replace("os.mkdir", "print") + "fails(); del engine; sys.stdin.read()")
+    eventually(lambda: failures(idle) >= 2)
+    (idle.folder / "base").mkdir()
+    details(idle, "database", state="passing", failures=0)
+
+
+def test_a_full_pool_keeps_no_service_from_learning_that_all_is_well(idle: Service) -> None:
+    full = "poolclass=pool.QueuePool, pool_size=1, max_overflow=0"
+    idle.start(
+        START
+        + SQLITE.replace("poolclass=pool.NullPool", full)
+        + """
+kept = engine.connect()
+os.rename("base", "away")
+try: engine.dialect.do_execute(engine.dialect.connect(os.path.abspath("base/x")).cursor(), "select 1", ())
+except Exception: print("failed", flush=True)
+os.rename("away", "base")
+sys.stdin.read()
+"""
+    )
+    details(idle, "database", state="passing", failures=0)
+    assert idle.end().startswith("failed\n")
+
+
+def test_pooled_connections_that_are_gone_are_no_failure(
+    service: Service,
+) -> None:
+    service.start(
+        START
+        + """
+import sqlite3
+from sqlalchemy import create_engine, text
+class Driver:
+    def __getattr__(self, name): return getattr(sqlite3, name)
+engine = create_engine("sqlite:///db.sqlite", module=Driver(), pool_pre_ping=True)
+def query():
+    with engine.connect() as connection: connection.execute(text("select 1"))
+query()
+def gone(connection): raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+engine.dialect.do_ping = gone
+"""
+        + "query(); sys.stdin.read()"
+    )
+    details(service, "database", state="passing", failures=0)
+    assert "last_failure" not in service.health()["details"]["database"]
+
+
+def test_in_nova_compute_the_databases_are_informational(service: Service) -> None:
+    compute = "import types; sys.modules['nova.cmd.compute'] = types.ModuleType('compute')\n"
+    service.start(START + compute + SQLITE + "query(); sys.stdin.read()")
+    details(service, "database", state="passing", impact="informational")
+
+
+def test_a_forked_child_asks_for_itself(idle: Service) -> None:
+    idle.start(
+        START
+        + SQLITE
+        + """
+query()
+if os.fork() == 0:
+    query(); sys.stdin.read()
+    os._exit(0)
+os.wait()
+"""
+    )
+    eventually(lambda: idle.health()["processes"]["alive"] == 2)
+    details(idle, "database", state="passing", failures=0)
+    os.rename(idle.folder / "base", idle.folder / "away")
+    eventually(lambda: failures(idle) >= 4)
+
+
+def proceed(service: Service) -> None:
+    """Let it read a line."""
+    assert service.process is not None
+    assert service.process.stdin is not None
+    service.process.stdin.write("\n")
+    service.process.stdin.flush()
+
+
+def failures(service: Service) -> int:
+    return int(service.health()["details"].get("database", {}).get("failures", 0))
