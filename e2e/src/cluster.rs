@@ -105,7 +105,7 @@ impl Cluster {
         command.args(arguments(service, address)).args(more);
         if program(service) == "uwsgi" {
             let files = format!("api-paste.ini;nova.conf;{service}.conf");
-            command.env("OS_NOVA_CONFIG_DIR", ".").env("OS_NOVA_CONFIG_FILES", files);
+            command.env("OS_NOVA_CONFIG_DIR", self.stage.folder()).env("OS_NOVA_CONFIG_FILES", files);
         }
         if self.concurrency == Concurrency::Eventlet {
             command.env("OS_NOVA_DISABLE_EVENTLET_PATCHING", "no");

@@ -41,7 +41,7 @@ impl Addresses {
 
 /// Writes all configuration files into `folder`. `api_paste` is the file that Nova ships.
 pub(crate) fn write(folder: &Path, addresses: &Addresses, api_paste: &Path) -> Result<()> {
-    for part in ["placement", "web"] {
+    for part in ["placement", "state", "libvirt/nova/instances", "web"] {
         fs::create_dir_all(folder.join(part))?;
     }
     for (name, template) in TEMPLATES {

@@ -16,6 +16,8 @@ pub(crate) fn placement(folder: &Path, mut uwsgi: Command, address: SocketAddr) 
         .args(["--http-socket", &address.to_string(), "--module", "placement.wsgi.api:application"])
         .args(["--master", "--processes", "1", "--threads", "4", "--enable-threads"])
         .args(["--die-on-term", "--need-app"])
+        // It closes after each answer, and says so: a client that kept the connection would be reset now and then.
+        .args(["--add-header", "Connection: close"])
         .env("OS_PLACEMENT_CONFIG_DIR", folder.join("placement"));
     let uri = format!("tcp://{address}");
     Server::new("placement", uwsgi, folder, move || {
