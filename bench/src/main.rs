@@ -4,6 +4,7 @@ mod check;
 mod footprint;
 mod load;
 mod measure;
+mod nova;
 mod probe;
 mod process;
 mod python;
@@ -19,13 +20,14 @@ use table::{Goals, Part};
 
 type Play = fn() -> Result<Part>;
 
-const PARTS: [(&str, Play); 6] = [
+const PARTS: [(&str, Play); 7] = [
     ("record", record::run),
     ("python", python::run),
     ("probe", probe::run),
     ("check", check::run),
     ("footprint", footprint::run),
     ("reading", reading::run),
+    ("nova", nova::run),
 ];
 
 fn main() -> Result<()> {

@@ -34,6 +34,7 @@ pub enum Unit {
     Kilobytes,
     Percent,
     Threads,
+    Instructions,
 }
 
 impl Part {
@@ -99,7 +100,7 @@ impl Unit {
             Unit::Kibibytes => "KiB",
             Unit::Kilobytes => "KB",
             Unit::Percent => "%",
-            Unit::Threads => "",
+            Unit::Threads | Unit::Instructions => "",
         }
     }
 
@@ -107,7 +108,7 @@ impl Unit {
         match self {
             Unit::Times | Unit::Milliseconds => 2,
             Unit::Nanoseconds | Unit::Microseconds | Unit::Percent => 1,
-            Unit::Kibibytes | Unit::Kilobytes | Unit::Threads => 0,
+            Unit::Kibibytes | Unit::Kilobytes | Unit::Threads | Unit::Instructions => 0,
         }
     }
 

@@ -16,7 +16,7 @@ const END: &str = "<!-- end -->\n";
 pub(crate) fn run(parts: &[&str]) -> Result<()> {
     let setup = Setup::prepare_tools()?;
     let root = setup.workspace();
-    install_nginx()?;
+    install_missing()?;
     let mut step = Step::begin("bench setup", &setup.logs())?;
     for package in [["--manifest-path", "bench/Cargo.toml"], ["--package", "healthboard-cli"]] {
         let build = ["build", "--release", "--locked", "--target-dir", "bench/target"];
@@ -56,20 +56,29 @@ fn write(page: &Path, results: &str) -> Result<()> {
     Ok(())
 }
 
-/// What probes are compared with; it is not started.
-fn install_nginx() -> Result<()> {
-    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_ok() {
+/// What probes are compared with, and what counts instructions; neither is started.
+fn install_missing() -> Result<()> {
+    let missing = [("nginx", "-v", "nginx-light"), ("valgrind", "--version", "valgrind")]
+        .into_iter()
+        .filter(|(program, version, _)| {
+            let mut trial = Command::new(program);
+            trial.arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
+        })
+        .map(|(.., package)| package)
+        .collect::<Vec<_>>();
+    if missing.is_empty() {
         return Ok(());
     }
-    let line = "apt-get update -q && RUNLEVEL=1 apt-get install -y --no-install-recommends nginx-light";
+    let packages = missing.join(" ");
+    let line = format!("apt-get update -q && RUNLEVEL=1 apt-get install -y --no-install-recommends {packages}");
     eprintln!("$ {line}");
     let status = Command::new("sh")
-        .args(["-c", line])
+        .args(["-c", &line])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
         .status()?;
     if !status.success() {
-        bail!("nginx is missing\nnext: sudo sh -c '{line}'");
+        bail!("missing: {packages}\nnext: sudo sh -c '{line}'");
     }
     Ok(())
 }
