@@ -20,7 +20,7 @@ _thread: tuple[int, threading.Event, threading.Thread] | None = None
 def begin() -> bool:
     """Begin in this process, at its first recording, in whatever thread. False: ask again at the next."""
     uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is not None and not {"enable-threads", "threads"} & set(uwsgi.opt):
+    if uwsgi is not None and not uwsgi.has_threads:
         text = "uWSGI runs no Python thread without `enable-threads`"
         notices.say_once("uwsgi", f"{text}: `progress` is not known, and nothing is refreshed")
         notices.log(now=True)

@@ -1,0 +1,212 @@
+"""Services whose processes are made by others: oslo.service, cotyledon, gunicorn, uWSGI."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from test_services import EVENTLET, MASTER, THREADING, _children
+
+from conftest import RUN, Service, eventually
+
+
+class Server(Service):
+    """A service that a server makes of a program, and that listens on a port, too."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.port, self.web = _free_port(), _free_port()
+        self.environment["HEALTHBOARD_URI"] += f",tcp://127.0.0.1:{self.port}"
+        self.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
+
+    def serve(self, program: str, *command: str) -> Server:
+        """Write this source text to `app.py`, and run the command with `healthboard-run`."""
+        (self.folder / "app.py").write_text(program)
+        with (self.folder / "output").open("w") as output:
+            self.process = subprocess.Popen(
+                [str(RUN), "--service", "svc", *command],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        return self
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def workers(self) -> list[int]:
+        assert self.process is not None
+        return _children(f"/proc/{self.process.pid}/task")
+
+    def boards(self) -> set[int]:
+        """The processes that have a board."""
+        return {int(path.name.partition("-")[0]) for path in self.folder.glob("run/svc/*.board")}
+
+    def listeners(self) -> tuple[int, int]:
+        """How many sockets listen at the path and at the port of the endpoint."""
+        unix = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+        tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        return (
+            # The flag of sockets that listen. Each was bound to a name of its own in the folder.
+            sum(line[3] == "00010000" and Path(line[-1]).parent == self.folder for line in unix),
+            sum(line[3] == "0A" and line[1] == f"0100007F:{self.port:04X}" for line in tcp),
+        )
+
+    def stop(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that has not been started."""
+    server = Server(tmp_path)
+    yield server
+    server.stop()
+
+
+CONFIGURED = """
+import sys
+from oslo_config import cfg
+import healthboard
+cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
+"""
+
+APPLICATION = (
+    CONFIGURED
+    + """
+def application(environ, start_response):
+    healthboard.record_ok("work")
+    start_response("200 OK", [("Content-Length", "0")])
+    return [b""]
+"""
+)
+
+COTYLEDON = (
+    CONFIGURED
+    + """
+import cotyledon
+class Worker(cotyledon.Service):
+    def run(self): healthboard.record_ok("work")
+manager = cotyledon.ServiceManager()
+manager.add(Worker, workers=2)
+manager.run()
+"""
+)
+
+
+def oslo(backend: dict[str, str]) -> Callable[[Server], Server]:
+    pytest.importorskip("oslo_service")
+    return lambda server: server.serve(MASTER.format(**backend, workers=2), sys.executable, "app.py")
+
+
+def cotyledon(server: Server) -> Server:
+    pytest.importorskip("cotyledon")
+    return server.serve(COTYLEDON, sys.executable, "app.py")
+
+
+def gunicorn(server: Server) -> Server:
+    pytest.importorskip("gunicorn")
+    options = f"--preload --workers 2 --bind 127.0.0.1:{server.web} --worker-tmp-dir . app".split()
+    return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
+
+
+def uwsgi(*options: str) -> Callable[[Server], Server]:
+    program = Path(sys.executable).with_name("uwsgi")
+    if not program.exists():
+        return lambda _: pytest.skip("there is no uwsgi")
+    line = "--master --processes 2 --die-on-term --need-app --wsgi-file app.py"
+    return lambda server: server.serve(
+        APPLICATION,
+        str(program),
+        *line.split(),
+        *("--http-socket", f"127.0.0.1:{server.web}", "-H", sys.prefix),
+        *options,
+    )
+
+
+PREFORK = uwsgi("--enable-threads")
+LAZY = uwsgi("--enable-threads", "--lazy-apps")
+
+SERVERS = {
+    "oslo_threading": oslo(THREADING),
+    "oslo_eventlet": oslo(EVENTLET),
+    "cotyledon": cotyledon,
+    "gunicorn": gunicorn,
+    "uwsgi": PREFORK,
+    "uwsgi_lazy": LAZY,
+}
+
+
+@pytest.mark.parametrize("serve", SERVERS.values(), ids=SERVERS)
+def test_all_workers_of_a_server_are_seen_at_one_listener(
+    server: Server, serve: Callable[[Server], Server]
+) -> None:
+    assert serve(server).process is not None
+    # No request has come yet.
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    eventually(server.answers)
+    assert server.listeners() == (1, 1)
+    # uWSGI's master has nothing to say: it never runs Python again.
+    masters = 0 if serve in (PREFORK, LAZY) else 1
+    eventually(lambda: server.health()["processes"]["alive"] == 2 + masters)
+    killed = server.workers()[0]
+    os.kill(killed, signal.SIGKILL)
+    health = eventually(lambda: (h := server.health())["processes"]["alive"] == 2 + masters and h)
+    assert (health["status"], health["processes"]["dead"]) == ("DEGRADED", 1)
+    assert str(killed) in health["message"]
+    eventually(lambda: set(server.workers()) <= server.boards() - {killed})
+    assert server.listeners() == (1, 1)
+
+
+@pytest.mark.parametrize("serve", [gunicorn, PREFORK, LAZY], ids=["gunicorn", "uwsgi", "uwsgi_lazy"])
+def test_workers_without_requests_are_well(server: Server, serve: Callable[[Server], Server]) -> None:
+    serve(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        health = server.health()
+        assert (health["status"], health["processes"]["hung"]) == ("OK", 0), health
+    urllib.request.urlopen(f"http://127.0.0.1:{server.web}/", timeout=10).close()
+    eventually(lambda: server.health()["details"].get("work", {}).get("state") == "passing")
+
+
+# As uWSGI before 2.0.27 is without `enable-threads`, in a worker.
+WITHOUT_THREADS = """
+import sys, types
+sys.modules["uwsgi"] = types.SimpleNamespace(worker_id=lambda: 1, has_threads=0, opt={"threads": b"0"})
+"""
+
+
+def test_without_threads_uwsgi_is_told_what_is_missing_and_nothing_hangs(server: Server) -> None:
+    server.serve(
+        WITHOUT_THREADS + CONFIGURED + "healthboard.record_ok('work'); sys.stdin.read()",
+        sys.executable,
+        "app.py",
+    )
+    eventually(lambda: "enable-threads" in server.output())
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        health = server.health()
+        assert (health["status"], health["processes"]["hung"]) == ("OK", 0), health
+    assert health["details"]["work"]["state"] == "passing"
+    assert health["details"]["progress"]["state"] == "unknown"
