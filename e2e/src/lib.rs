@@ -34,7 +34,7 @@ pub use cluster::{
     ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY,
 };
 pub use daemon::Daemon;
-pub use probe::{Answer, ask, get};
+pub use probe::{Answer, ask, get, get_with};
 pub use processes::{Signal, children, is_alive, send, threads};
 pub use servers::{MariaDb, RabbitMq, Server};
 pub use setup::Setup;

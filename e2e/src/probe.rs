@@ -64,31 +64,41 @@ pub fn ask(uri: &str) -> Result<Answer> {
 ///
 /// When nobody answers within `limit`, or with something else than HTTP.
 pub fn get(uri: &str, path: &str, limit: Duration) -> Result<(u16, String)> {
-    let raw = exchange(uri, path, limit).with_context(|| format!("no answer from {uri}"))?;
+    get_with(uri, path, "", limit)
+}
+
+/// Like [`get`], with `headers` of more lines, each ended by `\r\n`.
+///
+/// # Errors
+///
+/// As of [`get`].
+pub fn get_with(uri: &str, path: &str, headers: &str, limit: Duration) -> Result<(u16, String)> {
+    let question = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
+    let raw = exchange(uri, &question, limit).with_context(|| format!("no answer from {uri}"))?;
     let (head, body) = raw.split_once("\r\n\r\n").context("the answer has no end of headers")?;
     let code =
         head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status code")?;
     Ok((code, body.to_owned()))
 }
 
-fn exchange(uri: &str, path: &str, limit: Duration) -> Result<String> {
+fn exchange(uri: &str, question: &str, limit: Duration) -> Result<String> {
     if let Some(file) = uri.strip_prefix("unix://") {
         let stream = UnixStream::connect(file)?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
-        converse(stream, path)
+        converse(stream, question)
     } else if let Some(address) = uri.strip_prefix("tcp://") {
         let stream = TcpStream::connect_timeout(&address.parse()?, limit)?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
-        converse(stream, path)
+        converse(stream, question)
     } else {
         bail!("expected unix:///path or tcp://address:port")
     }
 }
 
-fn converse(mut stream: impl Read + Write, path: &str) -> Result<String> {
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+fn converse(mut stream: impl Read + Write, question: &str) -> Result<String> {
+    stream.write_all(question.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,25 @@ use anyhow::{Context, Result, ensure};
 use super::block;
 use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA};
 use crate::daemon::Daemon;
+use crate::probe::get_with;
 use crate::setup::Setup;
 use crate::watch::{Ports, Watched};
+
+/// A request that Nova's API answers from its databases: the path, headers, the status.
+const LIST_SERVICES: (&str, &str, u16) = (
+    "/v2.1/os-services",
+    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n",
+    200,
+);
+/// One that the metadata API does, as Neutron's agent sends it for an instance that there is not.
+const ASK_FOR_METADATA: (&str, &str, u16) = (
+    "/latest/meta-data/",
+    "X-Instance-ID: 00000000-0000-0000-0000-000000000000\r\nX-Tenant-ID: stage\r\n\
+     X-Instance-ID-Signature: 3a6c452ef9a374179001cbf6a0e2c90f541f669e56a4e1702735ac2e24ba1ac4\r\n",
+    404,
+);
+/// So many at a time occupy both processes.
+const REQUESTS: usize = 16;
 
 /// A disk that is small, and seen by nobody who does not know its keeper: it goes when that ends, however it ends.
 const DISK: &str = "mount -t tmpfs -o size=4m healthboard disk && touch disk/mounted && exec sleep infinity";
@@ -46,7 +63,7 @@ impl Scene {
     ) -> Result<Self> {
         let mut cluster = Cluster::new(setup, mode)?;
         cluster.on_wait(tick);
-        cluster.configure(lines)?;
+        cluster.configure(&format!("{lines}\n\n[neutron]\nservice_metadata_proxy = true"))?;
         let disk = make_disk(&cluster)?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
@@ -59,7 +76,24 @@ impl Scene {
             scene.start(service)?;
         }
         scene.cluster.ready()?;
+        [API, METADATA].into_iter().try_for_each(|service| scene.be_a_user_of(service))?;
         Ok(scene)
+    }
+
+    /// Has each process of a service serve a request that needs the databases: before that it knows of none.
+    fn be_a_user_of(&self, service: &str) -> Result<()> {
+        let uri = self.cluster.listens_at(service).context("it does not listen")?;
+        let (path, headers, wanted) = if service == API { LIST_SERVICES } else { ASK_FOR_METADATA };
+        // One request at a time may always reach the same process.
+        let ask = || get_with(&uri, path, headers, Duration::from_secs(30)).map(|(code, _)| code);
+        thread::scope(|scope| {
+            let users: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
+            users.into_iter().try_for_each(|user| {
+                let code = user.join().ok().context("a request was broken off")??;
+                ensure!(code == wanted, "{service} answered with {code}, expected {wanted}");
+                Ok(())
+            })
+        })
     }
 
     /// Starts a service that is not started.
