@@ -40,21 +40,28 @@ def judge(raised: BaseException) -> bool | None:
 
 
 def _record_frames(bus: Indicator) -> Any:
+    # The connection that the newest frame came over.
+    newest = 0
+
     def wrap(blocking_read: Any) -> Any:
         # Not in flight: a consumer waits for hours.
         @functools.wraps(blocking_read)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal newest
+            connection = args[0] if args else None
             # A broker that lets nobody in sends frames, too: until then `connect` tells.
-            is_in = getattr(args[0], "_handshake_complete", True) if args else True
+            is_in = getattr(connection, "_handshake_complete", True)
             try:
                 result = blocking_read(*args, **kwargs)
             except Exception as raised:
                 said = judge(raised) if is_in else None
-                if said is False:
+                # Where something came over another one since, this one went long ago and is only now missed.
+                if said is False and newest == id(connection):
                     bus.record_fail(raised)
                 elif said:
                     bus.record_ok()
                 raise
+            newest = id(connection)
             if is_in:
                 bus.record_ok()
             return result

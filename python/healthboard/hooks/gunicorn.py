@@ -1,11 +1,14 @@
-"""gunicorn: workers are seen before their first request, and say that they are draining before they stop."""
+"""gunicorn: workers are seen before their first request, and say that they are draining before they stop.
+
+A master refreshes nothing.
+"""
 
 from __future__ import annotations
 
 import functools
 
 from .. import notices, progress
-from .drains import drain_before
+from .drains import drain_before, leave_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -46,6 +49,7 @@ def _hook_worker(base: ModuleType) -> None:
 
 
 def _hook_master(arbiter: ModuleType) -> None:
+    _patches.replace(arbiter, "Arbiter.run", leave_before)
     _patches.replace(arbiter, "Arbiter.stop", drain_before)
 
 

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-SERVICE_REPORT = Indicator("service_report", impact="degrading", ttl=60)
-
 
 def _record(report_state: Any) -> Any:
     @functools.wraps(report_state)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with SERVICE_REPORT.begin() as operation:
+        # Not at the import: nova-api reports nothing.
+        with Indicator("service_report", impact="degrading", ttl=60).begin() as operation:
             result = report_state(*args, **kwargs)
             # It swallows every exception, and leaves this behind.
             if any(getattr(argument, "model_disconnected", False) is True for argument in args):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .. import Indicator
 from .drains import drain_before, leave_before
 from .patches import Patches
@@ -9,13 +11,22 @@ from .patches import Patches
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Any
 
-# They run every 60 s and swallow the errors of the tasks; what shows is that they do not run, or do not end.
-PERIODIC_TASKS = Indicator("periodic_tasks", impact="degrading", ttl=180, stall_after=300)
+
+def _record(run_periodic_tasks: Any) -> Any:
+    # Every 60 s. It swallows the errors of the tasks; what shows is that it does not run, or does not end.
+    @functools.wraps(run_periodic_tasks)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        # Not at the import: nova-api has none.
+        with Indicator("periodic_tasks", impact="degrading", ttl=180, stall_after=300).begin():
+            return run_periodic_tasks(*args, **kwargs)
+
+    return wrapper
 
 
 def _hook_periodic_tasks(module: ModuleType) -> None:
-    _patches.replace(module, "PeriodicTasks.run_periodic_tasks", PERIODIC_TASKS.wrap)
+    _patches.replace(module, "PeriodicTasks.run_periodic_tasks", _record)
 
 
 def _hook_eventlet(module: ModuleType) -> None:

@@ -46,11 +46,10 @@ PLACE = ("host", "port", "unix_socket", "database", "dbname", "db")
 class Watched:
     """What is known of an engine, by its dialect."""
 
-    def __init__(self, indicator: Indicator, arguments: tuple[Any, Any]) -> None:
+    def __init__(self, indicator: Indicator, arguments: tuple[Any, Any], pool: Any) -> None:
         self.indicator = indicator
         self.arguments = arguments
-        # Not known before it gives its first connection away.
-        self.engine: weakref.ref[Any] | None = None
+        self.pool = None if pool is None else weakref.ref(pool)
 
 
 _watched: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
@@ -66,8 +65,8 @@ def judge(raised: BaseException) -> bool | None:
     return False if "Error" in classes or isinstance(raised, OSError) else None
 
 
-def watch(dialect: Any, arguments: tuple[Any, Any]) -> None:
-    """Record what this dialect does from now on; `arguments` are those it connects with."""
+def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
+    """Record what this dialect does from now on; `arguments` are those it connects with, for this pool."""
     if dialect in _watched:
         # The newest have the newest password.
         _watched[dialect].arguments = arguments
@@ -75,8 +74,8 @@ def watch(dialect: Any, arguments: tuple[Any, Any]) -> None:
     name = "api_database" if _is_api_database(dialect, arguments) else "database"
     # nova-compute reaches the databases through nova-conductor, and asks them at start at most.
     is_vital = "nova.cmd.compute" not in sys.modules
-    indicator = Indicator(name, impact=None if is_vital else "informational")
-    _watched[dialect] = Watched(indicator, arguments)
+    indicator = Indicator(name) if is_vital else Indicator(name, impact="informational", ttl=0)
+    _watched[dialect] = Watched(indicator, arguments, pool)
     for name in STATEMENTS:
         # On the dialect and not on its class: whichever class of a driver defines it.
         setattr(dialect, name, indicator.wrap(getattr(dialect, name), judge))
@@ -94,19 +93,20 @@ def _refresh(dialect: Any, failing: bool) -> None:
     watched = _watched[dialect]
     # SQLite reads no file for less.
     statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
-    engine = None if watched.engine is None else watched.engine()
-    if engine is not None and not failing:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
-        return
-    # A connection of its own: the pool may be full of those that hang, oslo.db logs each failure, and an
-    # engine that has never connected may be gone.
-    positional, named = watched.arguments
-    connection = dialect.connect(*positional, **named)
+    pool = None if watched.pool is None else watched.pool()
+    if pool is not None and not failing:
+        connection = pool.connect()
+    else:
+        # One of its own: the pool may be full of those that hang, and an engine that never connected is gone.
+        positional, named = watched.arguments
+        connection = dialect.connect(*positional, **named)
     try:
         dialect.do_execute(connection.cursor(), statement, ())
-    finally:
-        connection.close()
+    except Exception:
+        # Not for the service to find in its pool.
+        getattr(connection, "invalidate", connection.close)()
+        raise
+    connection.close()
 
 
 def _in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
@@ -137,27 +137,19 @@ def _place(arguments: Any) -> Any:
     return [*positional, *(named.get(name) for name in PLACE)]
 
 
-def _connects(dialect: Any, _record: Any = None, positional: Any = (), named: Any = None, *_: Any) -> None:
+def _watch(dialect: Any, record: Any = None, positional: Any = (), named: Any = None, *_: Any) -> None:
     # Before each connection of each engine, and before `connect` is looked up.
     with notices.swallowed("hook for sqlalchemy"):
-        watch(dialect, (positional, named or {}))
-
-
-def _connected(connection: Any, *_: Any) -> None:
-    # Each time an engine gives a connection away.
-    watched = _watched.get(connection.dialect)
-    if watched is not None and (watched.engine is None or watched.engine() is None):
-        watched.engine = weakref.ref(connection.engine)
-
-
-LISTENERS: dict[str, Callable[..., Any]] = {"do_connect": _connects, "engine_connect": _connected}
+        # An event that gives the engine itself would have each statement look for listeners.
+        pool = getattr(record, "_ConnectionRecord__pool", None)
+        watch(dialect, (positional, named or {}), pool)
 
 
 def _hook(sqlalchemy: ModuleType) -> None:
     from sqlalchemy import engine, event
 
-    for name, listener in LISTENERS.items():
-        event.listen(engine.Engine, name, listener)
+    listener: Callable[..., None] = _watch
+    event.listen(engine.Engine, "do_connect", listener)
 
 
 _patches = Patches({"sqlalchemy": _hook})
@@ -169,9 +161,9 @@ def uninstall() -> None:
     if "sqlalchemy" in sys.modules:
         from sqlalchemy import engine, event
 
-        for name, listener in LISTENERS.items():
-            if event.contains(engine.Engine, name, listener):
-                event.remove(engine.Engine, name, listener)
+        listener: Callable[..., None] = _watch
+        if event.contains(engine.Engine, "do_connect", listener):
+            event.remove(engine.Engine, "do_connect", listener)
     for dialect in list(_watched):
         for name in (*STATEMENTS, *AROUND, PING):
             vars(dialect).pop(name, None)
