@@ -1,10 +1,10 @@
 //! All services of Nova, on real servers.
 
 mod config;
-mod databases;
 mod ready;
 mod servers;
 mod services;
+mod template;
 
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
@@ -12,10 +12,10 @@ use std::process::Command;
 use anyhow::Result;
 
 pub(crate) use self::config::TEMPLATES;
-pub(crate) use self::databases::make as make_databases;
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
+pub(crate) use self::template::{PARTS, make as make_template};
 use crate::daemon::Daemon;
 use crate::servers::{MariaDb, RabbitMq, Server};
 use crate::setup::Setup;

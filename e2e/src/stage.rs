@@ -56,11 +56,7 @@ impl Stage {
 
     /// Makes the folder and puts nothing into it.
     pub(crate) fn empty(setup: &Setup) -> Result<Self> {
-        // Not $TMPDIR: the path of a unix socket has 107 bytes at most.
-        let folder = tempfile::Builder::new()
-            .prefix("healthboard.")
-            .tempdir_in("/tmp")
-            .context("cannot make a private folder in /tmp")?;
+        let folder = private_folder()?;
         Ok(Self { daemons: Vec::new(), folder, path: search_path(setup)?, tick: |_| Ok(()) })
     }
 
@@ -246,6 +242,15 @@ impl Drop for Stage {
         }
         self.clear();
     }
+}
+
+/// A new folder that goes with the value.
+pub(crate) fn private_folder() -> Result<TempDir> {
+    // Not $TMPDIR: the path of a unix socket has 107 bytes at most.
+    tempfile::Builder::new()
+        .prefix("healthboard.")
+        .tempdir_in("/tmp")
+        .context("cannot make a private folder in /tmp")
 }
 
 /// Programs of the setup come first, then the caller's.

@@ -29,7 +29,7 @@ impl RabbitMq {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let network = Network::new(folder)?;
         let home = folder.join("rabbitmq");
-        fs::create_dir(&home)?;
+        fs::create_dir_all(&home)?;
         fs::write(home.join("rabbitmq.conf"), CONFIG)?;
         fs::write(home.join("plugins"), "[].")?;
         let mut command = network.inside(SERVER, &[]);

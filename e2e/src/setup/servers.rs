@@ -1,12 +1,15 @@
-//! What a cluster needs on top: the servers, their drivers, and databases to copy.
+//! What a cluster needs on top: the servers, their drivers, and what they begin with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{NOVA, Setup};
-use crate::cluster::{TEMPLATES, make_databases};
+use crate::cluster::{PARTS, TEMPLATES, make_template};
+use crate::stage::private_folder;
+use crate::step::Step;
 use crate::system::{self, SERVERS};
 
 const DRIVERS: &str = include_str!("../../requirements-cluster.txt");
@@ -34,21 +37,26 @@ impl Setup {
         let drivers = self.step("drivers", &(DRIVERS, NOVA), |step| {
             step.run(self.pip().args(["-r", "e2e/requirements-cluster.txt", "-c", "e2e/constraints.txt"]))
         })?;
-        self.step("cluster", &(drivers, TEMPLATES), |step| make_databases(self, &self.cluster(), step))?;
+        self.step("cluster", &(drivers, TEMPLATES), |step| self.make_cluster(step))?;
         Ok(())
     }
 
-    /// Puts the databases of a cluster into an empty folder.
+    /// Makes the template elsewhere, because the path of a unix socket has 107 bytes at most.
+    fn make_cluster(&self, step: &mut Step) -> Result<()> {
+        let folder = private_folder()?;
+        make_template(self, folder.path(), step)?;
+        let template = self.cluster();
+        if template.exists() {
+            fs::remove_dir_all(&template)?;
+        }
+        fs::create_dir(&template)?;
+        copy(folder.path(), &template)
+    }
+
+    /// Puts what the servers of a cluster begin with into an empty folder.
     pub(crate) fn furnish_cluster(&self, folder: &Path) -> Result<()> {
         ensure!(self.stamp("cluster").exists(), "no servers are set up\nnext: cargo xtask test e2e");
-        // A data directory has holes, and links between files of some systems.
-        let status = Command::new("cp")
-            .args(["--archive", "--reflink=auto"])
-            .args([self.cluster().join("mariadb"), folder.join("mariadb")])
-            .status()
-            .context("cannot run cp")?;
-        ensure!(status.success(), "the databases cannot be copied ({status})");
-        Ok(())
+        copy(&self.cluster(), folder)
     }
 
     /// The api-paste.ini that Nova ships.
@@ -59,4 +67,16 @@ impl Setup {
     fn cluster(&self) -> PathBuf {
         self.home().join("cluster")
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    // Data files have holes, which shall stay holes.
+    let status = Command::new("cp")
+        .args(["--archive", "--reflink=auto", "--sparse=always"])
+        .args(PARTS.map(|part| from.join(part)))
+        .arg(to)
+        .status()
+        .context("cannot run cp")?;
+    ensure!(status.success(), "{} cannot be copied ({status})", from.display());
+    Ok(())
 }

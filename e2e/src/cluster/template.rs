@@ -1,25 +1,39 @@
-//! The databases that every cluster begins with, made once.
+//! What the servers of every cluster begin with, made once.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
 use super::config::{self, Addresses};
-use crate::servers::MariaDb;
+use crate::servers::{MariaDb, RabbitMq, libvirtd};
 use crate::setup::Setup;
 use crate::step::Step;
 
 /// Cells that find their servers where nova.conf says, in whatever run.
 const CELL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
 
-/// Makes `folder`, in which MariaDB has all databases of Nova and placement, as they are before the first start.
+/// What is copied from there.
+pub(crate) const PARTS: [&str; 3] = ["mariadb", "rabbitmq", "libvirt"];
+
+/// Fills the empty `folder` with what the servers would otherwise make at their first start: all databases of Nova and
+/// placement, the tables of `RabbitMQ`, what libvirt finds out about qemu.
 pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)?;
+    let mut rabbitmq = RabbitMq::new(folder)?;
+    rabbitmq.begin_start()?;
+    let mut libvirtd = libvirtd(folder)?;
+    libvirtd.begin_start()?;
     let mariadb = MariaDb::install(folder, step)?;
+    make_databases(setup, folder, &mariadb, step)?;
+    rabbitmq.until_it_answers()?;
+    libvirtd.until_it_answers()?;
+    libvirtd.stop();
+    fs::remove_dir_all(folder.join("libvirt/run"))?;
+    Ok(())
+}
+
+fn make_databases(setup: &Setup, folder: &Path, mariadb: &MariaDb, step: &mut Step) -> Result<()> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let addresses = Addresses::find(mariadb.address(), nowhere)?;
     config::write(folder, &addresses, &setup.api_paste())?;
@@ -44,7 +58,7 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
         ("placement-manage", &["db", "sync"]),
     ];
     for (program, arguments) in steps {
-        let mut manage = std::process::Command::new(setup.program(program));
+        let mut manage = Command::new(setup.program(program));
         let file = if program == "nova-manage" { "nova.conf" } else { "placement/placement.conf" };
         step.run(manage.args(["--config-file", file]).args(arguments).current_dir(folder))?;
     }
