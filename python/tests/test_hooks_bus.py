@@ -162,6 +162,24 @@ def test_what_this_process_closes_itself_is_no_failure(bus: Service) -> None:
     details(bus, "message_bus", state="passing", failures=0)
 
 
+def test_a_connection_that_went_long_ago_tells_nothing_new(bus: Service) -> None:
+    bus.start(
+        START
+        + CONNECTED
+        + """
+newer = amqp.Connection(f"127.0.0.1:{os.environ['PORT']}")
+newer.connect()
+import socket
+connection.sock.shutdown(socket.SHUT_RDWR)
+try: consume()
+except OSError: print("gone", flush=True)
+sys.stdin.read()
+"""
+    )
+    details(bus, "message_bus", state="passing", failures=0)
+    assert bus.end() == "gone\n"
+
+
 RABBIT = """
 from oslo_config import cfg
 import oslo_messaging

@@ -8,6 +8,7 @@ engine that never came up.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import weakref
 
@@ -48,7 +49,12 @@ class Watched:
 
     def __init__(self, indicator: Indicator, arguments: tuple[Any, Any], pool: Any) -> None:
         self.indicator = indicator
+        self.connects(arguments, pool)
+
+    def connects(self, arguments: tuple[Any, Any], pool: Any) -> None:
+        """Note how the newest connection is made: with the newest password, for a pool of this process."""
         self.arguments = arguments
+        self.pid = os.getpid()
         self.pool = None if pool is None else weakref.ref(pool)
 
 
@@ -68,8 +74,7 @@ def judge(raised: BaseException) -> bool | None:
 def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
     """Record what this dialect does from now on; `arguments` are those it connects with, for this pool."""
     if dialect in _watched:
-        # The newest have the newest password.
-        _watched[dialect].arguments = arguments
+        _watched[dialect].connects(arguments, pool)
         return
     name = "api_database" if _is_api_database(dialect, arguments) else "database"
     # nova-compute reaches the databases through nova-conductor, and asks them at start at most.
@@ -93,7 +98,8 @@ def _refresh(dialect: Any, failing: bool) -> None:
     watched = _watched[dialect]
     # SQLite reads no file for less.
     statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
-    pool = None if watched.pool is None else watched.pool()
+    # What a forked child finds in a pool that it has not used itself are connections of its parent.
+    pool = None if watched.pool is None or watched.pid != os.getpid() else watched.pool()
     if pool is not None and not failing:
         connection = pool.connect()
     else:
