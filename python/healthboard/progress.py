@@ -39,6 +39,7 @@ def begin() -> bool:
 
 def attach() -> None:
     """Begin in this process although nothing was recorded in it yet."""
+    refresh.inherit()
     _native.attach()
 
 

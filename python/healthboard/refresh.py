@@ -35,12 +35,15 @@ _stop: threading.Event | None = None
 # The process that runs no operations any more.
 _left = 0
 
+# The process that runs at once what was offered to the one it was forked by.
+_heir = 0
+
 
 def offer(indicator: _native.Indicator, operation: _Operation) -> None:
     """Have the operation run whenever nothing was recorded in this process for `refresh_interval`.
 
-    It is told whether the newest outcome is a failure, records by itself, and may raise. Of two for one
-    indicator the newer one counts.
+    It is told whether there is nothing to build on (the newest outcome is a failure, or there is none in this
+    process), records by itself, and may raise. Of two for one indicator the newer one counts.
     """
     _offers[indicator.name] = indicator, operation
 
@@ -61,6 +64,15 @@ def begin() -> None:
         thread.start()
 
 
+def inherit() -> None:
+    """Run at once, in this process, what was offered to the one that has forked it.
+
+    For a worker that a master has prepared, and that may get its first request in hours.
+    """
+    global _heir
+    _heir = os.getpid()
+
+
 def leave(patience: float = _PATIENCE) -> None:
     """Run no operation in this process any more.
 
@@ -76,13 +88,15 @@ def leave(patience: float = _PATIENCE) -> None:
 
 
 def _run(name: str, stop: threading.Event) -> None:
+    is_heir = _heir == os.getpid()
     while not stop.is_set():
         indicator, operation = _offers[name]
         due = indicator.refresh_due()
-        if due == 0.0:
-            # It has recorded what there is to know.
+        if due == 0.0 or (is_heir and due is None):
+            # It records what there is to know.
             with contextlib.suppress(Exception):
-                operation(indicator.failures() > 0)
+                operation(is_heir or indicator.failures() > 0)
+            is_heir = False
             due = indicator.refresh_due() or _PAUSE
         if stop.wait(_PAUSE if due is None else due):
             return

@@ -123,3 +123,20 @@ print(os.getpid(), pid, flush=True)
     eventually(lambda: len(asked(service)) > 3)
     assert service.process is not None
     assert {pid for pid, _ in asked(service)}.isdisjoint({str(service.process.pid)})
+
+
+def test_a_worker_asks_at_once_what_its_master_was_offered(service: Service) -> None:
+    service.start(
+        START
+        + """
+from healthboard import progress
+if (pid := os.fork()) == 0:
+    progress.attach()
+    sys.stdin.read()
+os.waitpid(pid, 0)
+"""
+    )
+    eventually(lambda: len(asked(service)) > 2)
+    # There is nothing to build on at first.
+    assert [failing for _, failing in asked(service)[:3]] == ["True", "False", "False"]
+    assert work(service)("passing")

@@ -49,6 +49,8 @@ class Watched:
 
     def __init__(self, indicator: Indicator, arguments: tuple[Any, Any], pool: Any) -> None:
         self.indicator = indicator
+        # A connection that refresh has opened, and the process that it did so in.
+        self.kept: tuple[int, Any] = 0, None
         self.connects(arguments, pool)
 
     def connects(self, arguments: tuple[Any, Any], pool: Any) -> None:
@@ -102,17 +104,23 @@ def _refresh(dialect: Any, failing: bool) -> None:
     pool = None if watched.pool is None or watched.pid != os.getpid() else watched.pool()
     if pool is not None and not failing:
         connection = pool.connect()
+    elif pool is None and not failing and watched.kept[0] == os.getpid():
+        connection = watched.kept[1]
     else:
         # One of its own: the pool may be full of those that hang, and an engine that never connected is gone.
         positional, named = watched.arguments
         connection = dialect.connect(*positional, **named)
+    watched.kept = 0, None
     try:
         dialect.do_execute(connection.cursor(), statement, ())
     except Exception:
         # Not for the service to find in its pool.
         getattr(connection, "invalidate", connection.close)()
         raise
-    connection.close()
+    if pool is None:
+        watched.kept = os.getpid(), connection
+    else:
+        connection.close()
 
 
 def _in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
