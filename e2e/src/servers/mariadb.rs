@@ -70,6 +70,11 @@ impl MariaDb {
         ([127, 0, 0, 1], self.port).into()
     }
 
+    /// The password of the user `nova` in nova.conf.
+    pub fn password(&self) -> &'static str {
+        PASSWORD
+    }
+
     /// Ends all of Nova's connections and takes all that can be had, so that each new one is refused with error 1040.
     ///
     /// # Errors

@@ -1,0 +1,180 @@
+//! The cluster itself: what it promises to those who put it through faults.
+//!
+//! `cargo xtask test e2e` sets up what it needs and runs it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use anyhow::{Context, Result, ensure};
+use healthboard_e2e::{ALL, COMPUTE_LIBVIRT, Cluster, Concurrency, Setup, ask, children};
+
+/// Far shorter than anything waits for a server that is cut off, far longer than a server takes to answer.
+const MOMENT: Duration = Duration::from_secs(2);
+
+fn all_services_are_ok(concurrency: Concurrency) -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, concurrency)?;
+    for service in ALL {
+        cluster.start(service)?;
+    }
+    cluster.ready()?;
+    for service in ALL {
+        let answer = ask(&cluster.uri(service))?;
+        assert_eq!((answer.status(), answer.code), ("OK", 200), "{service}: {}", answer.body);
+        assert_eq!(answer.body["service"], service);
+    }
+    assert_eq!(ask(&cluster.uri(COMPUTE_LIBVIRT))?.state("hypervisor"), "passing");
+    let headers = "-H 'X-User-Id: u' -H 'X-Project-Id: p' -H 'X-Roles: admin'";
+    let api = cluster.api_url().replace("tcp://", "http://");
+    let said = cluster.shell(&format!("curl -s {headers} {api}/v2.1/os-services"))?.text;
+    // Conductor, scheduler and two computes: this needs both databases, the bus and the API without Keystone.
+    assert_eq!(said.matches(r#""state": "up""#).count(), 4, "{said}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn all_services_are_ok_in_native_threads() -> Result<()> {
+    all_services_are_ok(Concurrency::Threading)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn all_services_are_ok_with_eventlet() -> Result<()> {
+    all_services_are_ok(Concurrency::Eventlet)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_broker_that_is_cut_off_neither_refuses_nor_resets() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    let address = cluster.rabbitmq().address();
+    let mut open = greet(address)?;
+    cluster.rabbitmq().blackhole()?;
+    assert_eq!(greet(address).map_err(|error| error.kind()).err(), Some(ErrorKind::TimedOut));
+    open.write_all(&[0])?;
+    let kind = open.read(&mut [0; 512]).map_err(|error| error.kind());
+    assert_eq!(kind, Err(ErrorKind::WouldBlock), "what is open stays open and silent");
+    cluster.rabbitmq().restore()?;
+    greet(address)?;
+    Ok(())
+}
+
+/// Says which protocol we speak, and reads the frame that answers.
+fn greet(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, MOMENT)?;
+    stream.set_read_timeout(Some(MOMENT))?;
+    stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+    let mut head = [0; 7];
+    stream.read_exact(&mut head)?;
+    let [_, _, _, size @ ..] = head;
+    let rest = usize::try_from(u32::from_be_bytes(size)).unwrap_or_default() + 1;
+    stream.read_exact(&mut vec![0; rest])?;
+    Ok(stream)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_database_refuses_what_it_is_told_to_refuse() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    assert_eq!(query(&mut cluster)?, "");
+    cluster.mariadb().exhaust_connections()?;
+    let said = query(&mut cluster)?;
+    assert!(said.contains("1040"), "{said}");
+    cluster.mariadb().release_connections()?;
+    assert_eq!(query(&mut cluster)?, "");
+    cluster.mariadb().change_password()?;
+    let said = query(&mut cluster)?;
+    assert!(said.contains("1045"), "{said}");
+    cluster.mariadb().restore_password()?;
+    assert_eq!(query(&mut cluster)?, "");
+    cluster.mariadb().stop();
+    let said = query(&mut cluster)?;
+    assert!(said.contains("2002"), "{said}");
+    cluster.mariadb().start()?;
+    assert_eq!(query(&mut cluster)?, "");
+    Ok(())
+}
+
+/// What a client with Nova's account is told; nothing, if all is well.
+fn query(cluster: &mut Cluster) -> Result<String> {
+    let (port, password) = (cluster.mariadb().address().port(), cluster.mariadb().password());
+    let who = format!("--user=nova --password={password} --host=127.0.0.1 --port={port}");
+    Ok(cluster.shell(&format!("mariadb --no-defaults --protocol=TCP {who} nova -e 'DO 1'"))?.text)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_server_that_was_killed_starts_again() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    cluster.rabbitmq().kill()?;
+    cluster.mariadb().kill()?;
+    cluster.libvirtd().kill()?;
+    cluster.placement().kill()?;
+    cluster.mariadb().start()?;
+    cluster.rabbitmq().start()?;
+    cluster.libvirtd().start()?;
+    cluster.placement().start()
+}
+
+/// Runs itself once more as the process that makes a cluster and is killed.
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn nothing_of_a_cluster_is_left_when_its_starter_is_killed() -> Result<()> {
+    const NAME: &str = "nothing_of_a_cluster_is_left_when_its_starter_is_killed";
+    const TOLD: &str = "HEALTHBOARD_E2E_TELLS";
+    if let Some(path) = env::var_os(TOLD) {
+        let cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+        fs::write(path, cluster.folder().display().to_string())?;
+        sleep(Duration::from_secs(600));
+    }
+    let told = tempfile::NamedTempFile::new()?;
+    let mut starter = Command::new(env::current_exe()?)
+        .args(["--exact", NAME, "--ignored"])
+        .env(TOLD, told.path())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let folder = eventually(|| fs::read_to_string(&told).ok().filter(|text| !text.is_empty()))?;
+    let servers = processes_in(Path::new(&folder));
+    ensure!(servers.len() >= 5, "the servers are not where they are looked for: {servers:?}");
+    let network = servers.iter().find_map(|pid| private_network(*pid)).context("no network of its own")?;
+    ensure!(children(starter.id()).len() >= servers.len(), "each has a guard");
+    starter.kill()?;
+    starter.wait()?;
+    eventually(|| processes_in(Path::new(&folder)).is_empty().then_some(()))?;
+    let all = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    assert!(!all.filter_map(private_network).any(|other| other == network));
+    fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+/// The processes that work in this folder, or below.
+fn processes_in(folder: &Path) -> Vec<u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &u32| {
+            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.starts_with(folder))
+        })
+        .collect()
+}
+
+/// The network of a process, if it is another one than ours.
+fn private_network(pid: u32) -> Option<std::path::PathBuf> {
+    let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    network(&pid.to_string()).filter(|theirs| Some(theirs) != network("self").as_ref())
+}
+
+fn eventually<T>(look: impl Fn() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        ensure!(start.elapsed() < Duration::from_secs(60), "this took more than a minute");
+        sleep(Duration::from_millis(20));
+    }
+}
