@@ -1,213 +1,37 @@
 //! `docs/faults.md`, from what was measured.
 
-use std::fmt::Write;
+mod details;
+mod goals;
+
 use std::time::Duration;
 
-use super::{Check, Drained, Finding, Outcome, Quiet, Said, Scenario, Wanted};
-use crate::watch::p99;
+use self::details::details;
+use super::{Drained, Outcome, Quiet, Scenario};
 
 /// No probe may take longer, of 99 in 100.
-pub(super) const PROBE: Duration = Duration::from_millis(50);
+const PROBE: Duration = Duration::from_millis(50);
 
 /// The whole page. `head` says how it was made, and on what machine.
 pub fn page(
     head: &str,
     scenarios: &[Scenario],
     outcomes: &[Outcome],
-    quiet: &[Quiet],
+    quiets: &[Quiet],
     drained: &[Drained],
 ) -> String {
-    let mut text = format!("# Faults\n\n{head}\n\n## Goals\n\n");
-    text += "| goal | limit | mode | worst | met |\n| --- | --- | --- | --- | --- |\n";
-    for (scenario, outcome) in matched(scenarios, outcomes) {
-        text += &goals(scenario, outcome);
-    }
-    let micros = outcomes.iter().flat_map(|outcome| &outcome.findings).flat_map(|found| &found.micros);
-    let micros: Vec<u32> = micros.chain(quiet.iter().flat_map(|quiet| &quiet.micros)).copied().collect();
-    let slow = p99(micros.iter().copied());
-    let _ = writeln!(
-        text,
-        "| an answer to a probe, p99 of {} | {} | both | {:.1} ms | {} |",
-        micros.len(),
-        seconds(PROBE),
-        slow.as_secs_f64() * 1e3,
-        yes(slow <= PROBE)
-    );
-    for quiet in quiet {
-        text += &goals_of_quiet(quiet);
-    }
-    for drained in drained {
-        text += &goal_of_draining(drained);
-    }
+    let mut text = format!("# Faults\n\n{head}\n");
+    text += &goals::of_faults(scenarios, outcomes);
+    text += &goals::of_all(scenarios, outcomes, quiets);
+    text += &goals::of_ends(drained);
     for scenario in scenarios {
-        let mut title = format!("\n## {}\n", scenario.title);
-        for (_, outcome) in matched(scenarios, outcomes).filter(|(of, _)| of.name == scenario.name) {
-            text += &std::mem::take(&mut title);
-            text += &details(outcome);
+        let own: Vec<&Outcome> =
+            outcomes.iter().filter(|outcome| outcome.scenario == scenario.name).collect();
+        if !own.is_empty() {
+            text += &format!("\n## {}\n", scenario.title);
         }
+        own.into_iter().for_each(|outcome| text += &details(outcome));
     }
     text
-}
-
-/// Each outcome with its scenario, in the order of the scenarios.
-fn matched<'a>(
-    scenarios: &'a [Scenario],
-    outcomes: &'a [Outcome],
-) -> impl Iterator<Item = (&'a Scenario, &'a Outcome)> {
-    let of = |scenario: &'a Scenario| {
-        let own = outcomes.iter().filter(|outcome| outcome.scenario == scenario.name);
-        own.map(move |outcome| (scenario, outcome))
-    };
-    scenarios.iter().flat_map(of)
-}
-
-fn goals(scenario: &Scenario, outcome: &Outcome) -> String {
-    let (title, mode) = (scenario.title, &outcome.mode);
-    if let Some(why) = &outcome.impossible {
-        return format!("| {title} | | {mode} | not possible: {why} | **no** |\n");
-    }
-    let mut text = String::new();
-    for wanted in [Wanted::Alarm, Wanted::Fault, Wanted::Ok, Wanted::Answer] {
-        let mut checks: Vec<Check> =
-            scenario.checks(&outcome.findings).into_iter().filter(|check| check.wanted == wanted).collect();
-        // One line for each limit, with what is worst under it; never is later than anything.
-        checks.sort_by_key(|check| (check.limit, check.found.unwrap_or(Duration::MAX)));
-        for same in checks.chunk_by(|one, other| one.limit == other.limit) {
-            let Some(worst) = same.last() else { continue };
-            let found = worst.found.map_or_else(|| String::from("never"), seconds);
-            let _ = writeln!(
-                text,
-                "| {title}: {} | {} | {mode} | {found} ({}) | {} |",
-                wanted.text(),
-                seconds(worst.limit),
-                worst.service,
-                yes(same.iter().all(|check| check.met))
-            );
-        }
-    }
-    let checks = scenario.checks(&outcome.findings);
-    let false_alarms: Vec<&str> = checks
-        .iter()
-        .filter(|check| check.wanted == Wanted::NoFalseAlarm && !check.met)
-        .map(|check| check.service.as_str())
-        .collect();
-    let worst = if false_alarms.is_empty() { String::from("none") } else { false_alarms.join(", ") };
-    let _ =
-        writeln!(text, "| {title}: no false alarm | | {mode} | {worst} | {} |", yes(false_alarms.is_empty()));
-    text
-}
-
-fn goals_of_quiet(quiet: &Quiet) -> String {
-    let mode = &quiet.mode;
-    let minutes = quiet.lasted.as_secs() / 60;
-    let mut text = format!(
-        "| no false alarm in {minutes} quiet minutes | | {mode} | {} | {} |\n",
-        quiet.alarms.len(),
-        yes(quiet.alarms.is_empty())
-    );
-    for (service, change) in &quiet.alarms {
-        let _ = writeln!(
-            text,
-            "| … after {} | | {mode} | {service}: {} | **no** |",
-            seconds(change.at),
-            change.note
-        );
-    }
-    let _ = writeln!(
-        text,
-        "| no line in a log of Nova that is not there without us | | {mode} | {} | {} |",
-        quiet.new_lines.len(),
-        yes(quiet.new_lines.is_empty())
-    );
-    for line in &quiet.new_lines {
-        let _ = writeln!(text, "| … | | {mode} | `{}` | **no** |", line.replace('|', "\\|"));
-    }
-    let strange: Vec<&str> =
-        quiet.helpers.iter().filter(|(_, ours)| *ours).map(|(line, _)| line.as_str()).collect();
-    let _ = writeln!(
-        text,
-        "| nothing of ours in the helper programs of Nova, {} seen | | {mode} | {} | {} |",
-        quiet.helpers.len(),
-        strange.join(", "),
-        yes(strange.is_empty())
-    );
-    text
-}
-
-fn goal_of_draining(drained: &Drained) -> String {
-    let time = |time: Option<Duration>| time.map_or_else(|| String::from("never"), seconds);
-    format!(
-        "| SIGTERM: {} says that it drains, to the end | 1.0 s | {} | after {}, until {}, gone after {} | {} |\n",
-        drained.service,
-        drained.mode,
-        time(drained.said),
-        seconds(drained.silent),
-        time(drained.gone),
-        yes(drained.is_as_wanted())
-    )
-}
-
-fn details(outcome: &Outcome) -> String {
-    let mut text = format!("\n**{}**, for {}\n", outcome.mode, seconds(outcome.lasted));
-    if let Some(why) = &outcome.impossible {
-        let _ = writeln!(text, "\nNot possible: {why}");
-        return text;
-    }
-    text += "\n| service | DEGRADED or worse | FAULT | OK again | oslo | pgrep | ss | longest wait |\n";
-    text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-    let (told, silent): (Vec<&Finding>, Vec<&Finding>) =
-        outcome.findings.iter().partition(|found| is_told(found));
-    for found in &told {
-        let time = |time: Option<Duration>| time.map_or_else(|| String::from("–"), seconds);
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            found.service,
-            time(found.alarm),
-            time(found.fault),
-            time(found.ok),
-            said(found.oslo),
-            said(found.pgrep),
-            connections(found),
-            seconds(found.longest_wait)
-        );
-    }
-    for found in &told {
-        if !found.message.is_empty() {
-            let _ = writeln!(text, "\n`{}`: {}", found.service, found.message);
-        }
-        for change in &found.untimely {
-            let (status, at, note) = (change.status, seconds(change.at), &change.note);
-            let _ = writeln!(text, "\nFalse alarm of `{}` at {at}: {status:?} {note}", found.service);
-        }
-    }
-    if !silent.is_empty() {
-        let names: Vec<&str> = silent.iter().map(|found| found.service.as_str()).collect();
-        let _ = writeln!(text, "\nOK all the time, by all checks: {}.", names.join(", "));
-    }
-    text
-}
-
-/// Whether there is anything to tell.
-fn is_told(found: &Finding) -> bool {
-    let checks = [found.oslo, found.pgrep, found.broker, found.database];
-    found.noticed || !found.untimely.is_empty() || checks.iter().any(|said| matches!(said, Said::Noticed(_)))
-}
-
-fn said(said: Said) -> String {
-    match said {
-        Said::Nothing => String::from("–"),
-        Said::Well => String::from("all well"),
-        Said::Noticed(after) => format!("noticed after {}", seconds(after)),
-    }
-}
-
-fn connections(found: &Finding) -> String {
-    match (found.broker, found.database) {
-        (Said::Nothing, one) | (one, Said::Nothing) => said(one),
-        (Said::Well, Said::Well) => String::from("all well"),
-        (Said::Noticed(after), _) | (_, Said::Noticed(after)) => said(Said::Noticed(after)),
-    }
 }
 
 fn seconds(time: Duration) -> String {
@@ -220,4 +44,52 @@ fn seconds(time: Duration) -> String {
 
 fn yes(met: bool) -> &'static str {
     if met { "yes" } else { "**no**" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Finding, Times, scenarios};
+    use crate::watch::{Seen, Status};
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A worker is frozen at 5 s, which nova-conductor says after `alarm`, and thawed at 35 s.
+    fn outcome(alarm: u64) -> Outcome {
+        let times = Times { fault: s(5), mend: s(35), end: s(50) };
+        let mut seen = Seen { service: String::from("nova-conductor"), ..Seen::default() };
+        for (at, status) in [(0, Status::Ok), (5 + alarm, Status::Degraded), (36, Status::Ok)] {
+            seen.ours.record(s(at), status, "process 7 not progressing for 10 s");
+        }
+        seen.pgrep.record(s(0), Status::Ok, "");
+        Outcome {
+            scenario: String::from("worker-frozen"),
+            mode: String::from("eventlet"),
+            lasted: s(30),
+            findings: vec![Finding::of(&seen, times)],
+            impossible: None,
+        }
+    }
+
+    fn row(alarm: u64) -> String {
+        let page = page("head", &scenarios(s(60)), &[outcome(alarm)], &[], &[]);
+        let row = page.lines().find(|line| line.contains("worker frozen | DEGRADED"));
+        row.unwrap_or_else(|| panic!("there is no such goal in\n{page}")).to_owned()
+    }
+
+    #[test]
+    fn a_goal_is_met_at_its_limit_and_missed_after_it() {
+        let head = "| one conductor worker frozen | DEGRADED or worse within | 15.0 s | – |";
+        assert_eq!(row(15), format!("{head} 15.0 s (nova-conductor) | yes |"));
+        assert_eq!(row(16), format!("{head} 16.0 s (nova-conductor) | **no** |"));
+    }
+
+    #[test]
+    fn what_todays_checks_said_is_beside_what_we_said() {
+        let page = page("head", &scenarios(s(60)), &[outcome(9)], &[], &[]);
+        let row = "| nova-conductor | 9.0 s | – | 1.0 s | – | all well | – | 0 ms |";
+        assert!(page.contains(row), "{page}");
+    }
 }

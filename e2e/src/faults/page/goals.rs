@@ -1,0 +1,142 @@
+//! What was to be reached, and what was.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::{PROBE, seconds, yes};
+use crate::faults::{Drained, Goal, Outcome, Quiet, Scenario, Wanted};
+use crate::watch::p99;
+
+/// The modes, as outcomes spell them.
+const MODES: [&str; 2] = ["threading", "eventlet"];
+
+/// The goals of single faults: one line for each, with what took longest in each mode.
+pub(super) fn of_faults(scenarios: &[Scenario], outcomes: &[Outcome]) -> String {
+    let mut text = String::from("\n## Goals\n\n| fault | wanted | limit | threading | eventlet | met |\n");
+    text += "| --- | --- | --- | --- | --- | --- |\n";
+    for scenario in scenarios {
+        for goal in &scenario.goals {
+            let limits = [
+                (Wanted::Alarm, goal.alarm),
+                (Wanted::Fault, goal.fault),
+                (Wanted::Ok, goal.ok),
+                (Wanted::Answer, goal.answer),
+            ];
+            for (wanted, limit) in limits {
+                let Some(limit) = limit else { continue };
+                let worst = MODES.map(|mode| worst(scenario, goal, wanted, mode, outcomes));
+                if worst.iter().all(Option::is_none) {
+                    continue;
+                }
+                let met = worst.iter().flatten().all(|(_, met)| *met);
+                let [threading, eventlet] =
+                    worst.map(|worst| worst.map_or_else(|| String::from("–"), |(found, _)| found));
+                let (title, wanted, limit) = (scenario.title, wanted.text(), seconds(limit));
+                let _ = writeln!(
+                    text,
+                    "| {title} | {wanted} | {limit} | {threading} | {eventlet} | {} |",
+                    yes(met)
+                );
+            }
+        }
+    }
+    text
+}
+
+/// What took longest under one goal, in one mode, and whether all of it was in time; nothing if it was not measured.
+fn worst(
+    scenario: &Scenario,
+    goal: &Goal,
+    wanted: Wanted,
+    mode: &str,
+    outcomes: &[Outcome],
+) -> Option<(String, bool)> {
+    let outcome =
+        outcomes.iter().find(|outcome| outcome.scenario == scenario.name && outcome.mode == mode)?;
+    if outcome.impossible.is_some() {
+        return Some((String::from("not possible"), false));
+    }
+    let checks = scenario.checks(&outcome.findings);
+    let checks =
+        checks.iter().filter(|check| check.wanted == wanted && goal.of.contains(&check.service.as_str()));
+    // Never is later than anything.
+    let worst = checks.clone().max_by_key(|check| check.found.unwrap_or(Duration::MAX))?;
+    let found = worst.found.map_or_else(|| String::from("never"), seconds);
+    Some((format!("{found} ({})", worst.service), checks.clone().all(|check| check.met)))
+}
+
+/// The goals that hold at all times.
+pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Quiet]) -> String {
+    let mut text = String::from("\n| at all times | found | met |\n| --- | --- | --- |\n");
+    let faults = outcomes.iter().flat_map(|outcome| &outcome.findings).flat_map(|found| &found.micros);
+    let micros: Vec<u32> = faults.chain(quiets.iter().flat_map(|quiet| &quiet.micros)).copied().collect();
+    let slow = p99(micros.iter().copied());
+    let mut line = |what: &str, found: &str, met: bool| {
+        let _ = writeln!(text, "| {what} | {found} | {} |", yes(met));
+    };
+    let probes = format!("{:.1} ms, p99 of {}", slow.as_secs_f64() * 1e3, micros.len());
+    line(&format!("a probe takes {} at most", seconds(PROBE)), &probes, slow <= PROBE);
+    let mut false_alarms = Vec::new();
+    for outcome in outcomes {
+        let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == outcome.scenario) else {
+            continue;
+        };
+        let checks = scenario.checks(&outcome.findings);
+        let missed = checks.iter().filter(|check| check.wanted == Wanted::NoFalseAlarm && !check.met);
+        false_alarms
+            .extend(missed.map(|check| format!("{}, {}: {}", scenario.title, outcome.mode, check.service)));
+    }
+    line("no false alarm before, during or after a fault", &list(&false_alarms), false_alarms.is_empty());
+    for quiet in quiets {
+        let (mode, minutes) = (&quiet.mode, quiet.lasted.as_secs() / 60);
+        let alarms: Vec<String> =
+            quiet.alarms.iter().map(|(service, change)| format!("{service}: {}", change.note)).collect();
+        line(
+            &format!("no false alarm in {minutes} quiet minutes, {mode}"),
+            &list(&alarms),
+            alarms.is_empty(),
+        );
+        let lines: Vec<String> =
+            quiet.new_lines.iter().map(|line| format!("`{line}`").replace('|', "\\|")).collect();
+        line(
+            &format!("nothing in Nova's logs that is not there without us, {mode}"),
+            &list(&lines),
+            lines.is_empty(),
+        );
+        let strange = quiet.helpers.iter().filter(|(_, ours)| *ours).map(|(line, _)| format!("`{line}`"));
+        let strange: Vec<String> = strange.collect();
+        let what = format!("nothing of ours in helper programs ({} seen), {mode}", quiet.helpers.len());
+        line(&what, &list(&strange), strange.is_empty());
+    }
+    text
+}
+
+/// What services say that are told to end.
+pub(super) fn of_ends(drained: &[Drained]) -> String {
+    if drained.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\n## SIGTERM\n\nTo be said within a second and to the end: `/readyz` 503, `/livez` 200.\n\n\
+         | service | mode | draining said after | last answer after | gone after | met |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for end in drained {
+        let time = |time: Option<Duration>| time.map_or_else(|| String::from("never"), seconds);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            end.service,
+            end.mode,
+            time(end.said),
+            seconds(end.silent),
+            time(end.gone),
+            yes(end.is_as_wanted())
+        );
+    }
+    text
+}
+
+fn list(what: &[String]) -> String {
+    if what.is_empty() { String::from("none") } else { what.join("; ") }
+}
