@@ -141,3 +141,27 @@ def proceed(service: Service) -> None:
 
 def failures(service: Service) -> int:
     return int(service.health()["details"].get("database", {}).get("failures", 0))
+
+
+def test_a_database_that_is_away_is_not_forgotten_for_another_of_its_role(idle: Service) -> None:
+    idle.start(
+        START
+        + SQLITE
+        + """
+os.mkdir("other")
+second = create_engine("sqlite:///other/cell.sqlite", poolclass=pool.NullPool)
+query()
+with second.connect() as connection: connection.execute(text("select 1"))
+del connection
+sys.stdin.read()
+"""
+    )
+    details(idle, "database", state="passing")
+    for away in ("base", "other"):
+        (idle.folder / away).rename(idle.folder / "away")
+        eventually(lambda: failures(idle) >= 1)
+        # Successes of the other one come in between, and none comes last.
+        seen = {idle.health()["details"]["database"]["state"] for _ in range(50)}
+        assert seen <= {"transient", "failing"}
+        (idle.folder / "away").rename(idle.folder / away)
+        details(idle, "database", state="passing", failures=0)

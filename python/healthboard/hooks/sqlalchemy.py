@@ -7,6 +7,7 @@ engine that never came up.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -51,6 +52,8 @@ class Watched:
         self.indicator = indicator
         # A connection that refresh has opened, and the process that it did so in.
         self.kept: tuple[int, Any] = 0, None
+        # Whether the newest refresh of this one failed.
+        self.failed = False
         self.connects(arguments, pool)
 
     def connects(self, arguments: tuple[Any, Any], pool: Any) -> None:
@@ -93,11 +96,24 @@ def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
         setattr(dialect, PING, _in_flight(indicator, lambda _: None, getattr(dialect, PING)))
     # An asynchronous one works in its own loop only.
     if is_vital and not getattr(dialect, "is_async", False):
-        offer(indicator, functools.partial(_refresh, dialect))
+        offer(indicator, functools.partial(_refresh, indicator.name, dialect))
 
 
-def _refresh(dialect: Any, failing: bool) -> None:
-    watched = _watched[dialect]
+def _refresh(name: str, _newest: Any, failing: bool) -> None:
+    """Ask all databases of this role, as Nova's cells are: one that is away is not forgotten for another."""
+    # The newest is kept alive by who asks: an engine that never came up is gone.
+    alike = [
+        (watched, dialect) for dialect, watched in list(_watched.items()) if watched.indicator.name == name
+    ]
+    # The newest outcome is that of the last one.
+    for watched, dialect in sorted(alike, key=lambda pair: pair[0].failed):
+        watched.failed = True
+        with contextlib.suppress(Exception):
+            _ask(watched, dialect, failing)
+            watched.failed = False
+
+
+def _ask(watched: Watched, dialect: Any, failing: bool) -> None:
     # SQLite reads no file for less.
     statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
     # What a forked child finds in a pool that it has not used itself are connections of its parent.
