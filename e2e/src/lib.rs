@@ -1,7 +1,8 @@
 //! Real, unpatched Nova daemons on a private stage, and the faults they are put through.
 //!
-//! Nothing but Python and loopback is needed: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` tells its
-//! story here, and the tests of this crate assert what it shows.
+//! A [`Stage`] needs nothing but Python and loopback: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` tells
+//! its story here, and the tests of this crate assert what it shows. A [`Cluster`] is a stage with all services of Nova and the real
+//! servers, which needs root.
 //!
 //! ```no_run
 //! use healthboard_e2e::{Setup, Stage};

@@ -40,7 +40,9 @@ impl Network {
         // Until it has left our network, a look into its network would be a look into ours.
         while !has_left(keeper.pid()) || !succeeds(&mut inside(keeper.pid(), "epmd", &["-names"])) {
             if let Some(status) = keeper.try_wait()? {
-                anyhow::bail!("no network namespace can be made here ({status})\nnext: run it as root");
+                anyhow::bail!(
+                    "no network namespace can be made here ({status})\nnext: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+                );
             }
             ensure!(
                 start.elapsed() < PATIENCE,
