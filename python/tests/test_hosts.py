@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,27 +11,39 @@ from pathlib import Path
 import pytest
 from test_processes import START
 
-from conftest import Service, eventually
+from conftest import Service, ask, eventually
 
 
 class Watch:
     """Probes a service as fast as it answers, from now to the end of the block."""
 
     def __init__(self, service: Service, target: str) -> None:
-        # When the probe began, and the HTTP status; 0 for none.
-        self.seen: list[tuple[float, int]] = []
+        # When each probe began, and the HTTP status or the error.
+        self.seen: list[tuple[float, int | OSError]] = []
         self._end = threading.Event()
-        self._service, self._target = service, target
+        self._socket, self._target = service.socket, target
 
     def _run(self) -> None:
         while not self._end.is_set():
             now = time.monotonic()
-            self.seen.append((now, self._service.status(self._target)))
+            try:
+                self.seen.append((now, ask(self._socket, self._target)[0]))
+            except (BrokenPipeError, ConnectionResetError):
+                # Who ends takes the connection along that it was about to answer. The next one is another's.
+                continue
+            except OSError as error:
+                self.seen.append((now, error))
 
-    def statuses(self) -> list[int]:
-        """The statuses in the order in which they were seen, without repetitions."""
-        statuses = [status for _, status in self.seen]
-        return [new for old, new in zip([None, *statuses], statuses, strict=False) if new != old]
+    def answers(self) -> list[str]:
+        """The statuses and errors in the order in which they were seen, without repetitions."""
+        answers = [str(answer) if isinstance(answer, int) else "none" for _, answer in self.seen]
+        return [new for old, new in zip(["", *answers], answers, strict=False) if new != old]
+
+    def was(self, *answers: str) -> None:
+        """Assert that these were the answers, until there was none."""
+        assert self.answers() == [*answers, "none"], [
+            (began, error) for began, error in self.seen if not isinstance(error, int)
+        ][:9]
 
 
 @contextmanager
@@ -148,8 +159,7 @@ def test_an_interpreter_that_ends_answers_to_its_end(service: Service) -> None:
     assert "Fatal" not in output
     end = float(output.removeprefix("end "))
     assert end - begin > 1.4
-    meanwhile = Counter(status for began, status in watch.seen if began < end - 0.1)
-    assert meanwhile == {200: meanwhile[200]}
+    assert {answer for began, answer in watch.seen if began < end - 0.1} == {200}
 
 
 SUBINTERPRETER = """

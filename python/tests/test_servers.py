@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from test_hosts import watching
 from test_services import EVENTLET, MASTER, THREADING, _children
 
 from conftest import RUN, Service, eventually
@@ -66,7 +68,8 @@ class Server(Service):
 
     def stop(self) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
 
 
@@ -85,7 +88,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 CONFIGURED = """
-import sys
+import sys, time
 from oslo_config import cfg
 import healthboard
 cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
@@ -96,6 +99,9 @@ APPLICATION = (
     + """
 def application(environ, start_response):
     healthboard.record_ok("work")
+    if environ["PATH_INFO"] == "/slow":
+        print("has begun", flush=True)
+        time.sleep(2)
     start_response("200 OK", [("Content-Length", "0")])
     return [b""]
 """
@@ -188,6 +194,23 @@ def test_workers_without_requests_are_well(server: Server, serve: Callable[[Serv
         assert (health["status"], health["processes"]["hung"]) == ("OK", 0), health
     urllib.request.urlopen(f"http://127.0.0.1:{server.web}/", timeout=10).close()
     eventually(lambda: server.health()["details"].get("work", {}).get("state") == "passing")
+
+
+def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
+    gunicorn(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    with watching(server, "/readyz") as watch, watching(server, "/livez") as alive:
+        eventually(lambda: watch.answers() == ["200"])
+        with socket.create_connection(("127.0.0.1", server.web)) as request:
+            request.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
+            eventually(lambda: "has begun" in server.output())
+            assert server.process is not None
+            server.process.terminate()
+            assert request.makefile("rb").readline().endswith(b"200 OK\r\n")
+        server.process.wait(30)
+        eventually(lambda: watch.answers()[-1] == alive.answers()[-1] == "none")
+    watch.was("200", "503")
+    alive.was("200")
 
 
 # As uWSGI before 2.0.27 is without `enable-threads`, in a worker.

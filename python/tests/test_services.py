@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from test_hosts import watching
 
 from conftest import Service, eventually
 
@@ -55,10 +56,13 @@ def test_a_service_that_stops_drains_and_takes_leave(
     eventually(lambda: oslo.health()["processes"]["alive"] == processes)
     assert oslo.health()["status"] == "OK"
     assert oslo.process is not None
-    oslo.process.terminate()
-    eventually(lambda: oslo.status("/readyz") == 503, within=5)
-    assert oslo.status("/livez") == 200
-    oslo.process.wait(30)
+    with watching(oslo, "/readyz") as ready, watching(oslo, "/livez") as alive:
+        eventually(lambda: ready.answers() == ["200"])
+        oslo.process.terminate()
+        oslo.process.wait(30)
+        eventually(lambda: ready.answers()[-1] == alive.answers()[-1] == "none")
+    ready.was("200", "503")
+    alive.was("200")
     assert list(oslo.folder.glob("run/svc/*.board")) == []
 
 

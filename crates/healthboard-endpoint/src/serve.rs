@@ -280,6 +280,8 @@ impl Boards {
         let at = self.pauses.at(now_ns());
         let mut report = judge(&self.keeper.settings().service, &processes, at, SystemTime::now());
         report.processes.serving = Some(pid);
+        // This process has said goodbye, and nobody is left to serve.
+        report.draining |= processes.iter().all(|p| p.life == Life::Dead);
         report
     }
 
