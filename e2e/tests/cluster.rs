@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use healthboard_e2e::{ALL, COMPUTE_LIBVIRT, Cluster, Concurrency, Setup, ask, children};
+use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children};
 
 /// Far shorter than anything waits for a server that is cut off, far longer than a server takes to answer.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -177,4 +177,20 @@ fn eventually<T>(look: impl Fn() -> Option<T>) -> Result<T> {
         ensure!(start.elapsed() < Duration::from_secs(60), "this took more than a minute");
         sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn apis_that_each_worker_loads_for_itself_are_ok() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    for service in [API, METADATA] {
+        cluster.start_with(service, &["--lazy-apps"], &[])?;
+    }
+    cluster.ready()?;
+    for service in [API, METADATA] {
+        let answer =
+            cluster.until(service, "OK, with both workers", |answer| answer.processes("alive") == 2)?;
+        assert_eq!(answer.status(), "OK", "{}", answer.body);
+    }
+    Ok(())
 }
