@@ -84,29 +84,6 @@ sys.stdin.read()
     assert idle.end().startswith("failed\n")
 
 
-def test_pooled_connections_that_are_gone_are_no_failure(
-    service: Service,
-) -> None:
-    service.start(
-        START
-        + """
-import sqlite3
-from sqlalchemy import create_engine, text
-class Driver:
-    def __getattr__(self, name): return getattr(sqlite3, name)
-engine = create_engine("sqlite:///db.sqlite", module=Driver(), pool_pre_ping=True)
-def query():
-    with engine.connect() as connection: connection.execute(text("select 1"))
-query()
-def gone(connection): raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-engine.dialect.do_ping = gone
-"""
-        + "query(); sys.stdin.read()"
-    )
-    details(service, "database", state="passing", failures=0)
-    assert "last_failure" not in service.health()["details"]["database"]
-
-
 def test_in_nova_compute_the_databases_are_informational(service: Service) -> None:
     compute = "import types; sys.modules['nova.cmd.compute'] = types.ModuleType('compute')\n"
     service.start(START + compute + SQLITE + "query(); sys.stdin.read()")

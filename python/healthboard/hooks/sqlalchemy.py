@@ -28,11 +28,7 @@ STATEMENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 # Their success proves nothing that the next statement does not: SQLite connects to a file that is gone, and
 # commits nothing. But a failure is one, and a hang is one.
-AROUND = ("connect", "do_commit")
-
-# It is asked whether a connection of the pool still is one. If not, a new one follows, which is the evidence:
-# after an outage, each pooled connection would tell of it once more.
-PING = "_do_ping_w_event"
+AROUND = ("connect", "do_commit", "_do_ping_w_event")
 
 # Exceptions of every driver (PEP 249) by which the database says that it is there and does not like the
 # statement.
@@ -90,10 +86,9 @@ def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
         # On the dialect and not on its class: whichever class of a driver defines it.
         setattr(dialect, name, indicator.wrap(getattr(dialect, name), judge))
     for name in AROUND:
-        setattr(dialect, name, _in_flight(indicator, judge, getattr(dialect, name)))
-    # SQLAlchemy's own, and not there in all versions.
-    if hasattr(dialect, PING):
-        setattr(dialect, PING, _in_flight(indicator, lambda _: None, getattr(dialect, PING)))
+        # The ping is SQLAlchemy's own, and not there in all versions.
+        if hasattr(dialect, name):
+            setattr(dialect, name, _in_flight(indicator, getattr(dialect, name)))
     # An asynchronous one works in its own loop only.
     if is_vital and not getattr(dialect, "is_async", False):
         offer(indicator, functools.partial(_refresh, indicator.name, dialect))
@@ -139,7 +134,7 @@ def _ask(watched: Watched, dialect: Any, failing: bool) -> None:
         connection.close()
 
 
-def _in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
+def _in_flight(indicator: Indicator, function: Any) -> Any:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with indicator.begin(judge) as operation:
@@ -195,6 +190,6 @@ def uninstall() -> None:
         if event.contains(engine.Engine, "do_connect", listener):
             event.remove(engine.Engine, "do_connect", listener)
     for dialect in list(_watched):
-        for name in (*STATEMENTS, *AROUND, PING):
+        for name in (*STATEMENTS, *AROUND):
             vars(dialect).pop(name, None)
     _watched.clear()
