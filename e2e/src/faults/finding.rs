@@ -30,8 +30,10 @@ pub struct Finding {
     pub ok: Option<Duration>,
     /// The first message of the fault.
     pub message: String,
-    /// What it said that was not OK before the fault, and again after it had been OK since the mend.
-    pub untimely: Vec<Change>,
+    /// What it said that was not OK before the fault.
+    pub before: Vec<Change>,
+    /// What it said that was not OK after it had been OK since the mend.
+    pub after: Vec<Change>,
     /// Whether it said something that was not OK between the fault and its recovery.
     pub noticed: bool,
     /// What was said last.
@@ -72,15 +74,14 @@ impl Finding {
         let alarm = until_calm(ours.first(times.fault, Status::is_alarm));
         let fault = until_calm(ours.first(times.fault, |status| status == Status::Fault));
         let noticed = ours.not_ok(times.fault, calm).next();
-        let before = ours.not_ok(Duration::ZERO, times.fault);
-        let untimely = before.chain(ours.not_ok(calm, times.end)).cloned().collect();
         Self {
             service: seen.service.clone(),
             alarm,
             fault,
             ok: recovered.filter(|_| noticed.is_some()),
             message: noticed.map(|change| change.note.clone()).unwrap_or_default(),
-            untimely,
+            before: ours.not_ok(Duration::ZERO, times.fault).cloned().collect(),
+            after: ours.not_ok(calm, times.end).cloned().collect(),
             noticed: noticed.is_some(),
             last: ours.last().map_or(Status::Silent, |change| change.status),
             oslo: Said::of(&seen.oslo, times),
@@ -131,7 +132,7 @@ mod tests {
             finding(&[(0, Status::Ok), (12, Status::Degraded), (22, Status::Fault), (43, Status::Ok)]);
         assert_eq!((found.alarm, found.fault, found.ok), (Some(s(2)), Some(s(12)), Some(s(3))));
         assert_eq!(found.message, "said at 12");
-        assert!(found.untimely.is_empty());
+        assert!(found.before.is_empty() && found.after.is_empty());
         assert_eq!((found.oslo, found.pgrep), (Said::Noticed(s(2)), Said::Nothing));
     }
 
@@ -139,12 +140,12 @@ mod tests {
     fn a_service_that_is_not_concerned_has_no_times() {
         let found = finding(&[(0, Status::Ok)]);
         assert_eq!((found.alarm, found.fault, found.ok), (None, None, None));
-        assert!(!found.noticed && found.untimely.is_empty());
+        assert!(!found.noticed && found.before.is_empty() && found.after.is_empty());
         assert_eq!(found.oslo, Said::Well);
     }
 
     #[test]
-    fn what_comes_before_the_fault_and_after_the_recovery_is_untimely() {
+    fn what_comes_before_the_fault_and_after_the_recovery_is_told_apart() {
         let found = finding(&[
             (0, Status::Ok),
             (5, Status::Degraded),
@@ -154,8 +155,8 @@ mod tests {
             (50, Status::Fault),
             (51, Status::Ok),
         ]);
-        let at: Vec<u64> = found.untimely.iter().map(|change| change.at.as_secs()).collect();
-        assert_eq!(at, [5, 50]);
+        let at = |changes: &[Change]| changes.iter().map(|change| change.at.as_secs()).collect::<Vec<_>>();
+        assert_eq!((at(&found.before), at(&found.after)), (vec![5], vec![50]));
         assert_eq!((found.alarm, found.fault), (Some(s(2)), None));
     }
 
@@ -164,14 +165,14 @@ mod tests {
         let found =
             finding(&[(0, Status::Ok), (39, Status::Degraded), (41, Status::Fault), (45, Status::Ok)]);
         assert_eq!((found.alarm, found.fault, found.ok), (Some(s(29)), Some(s(31)), Some(s(5))));
-        assert!(found.untimely.is_empty());
+        assert!(found.before.is_empty() && found.after.is_empty());
     }
 
     #[test]
-    fn an_alarm_after_the_mend_of_what_was_ok_all_the_time_is_untimely() {
+    fn an_alarm_after_the_mend_of_what_was_ok_all_the_time_is_no_part_of_the_fault() {
         let found = finding(&[(0, Status::Ok), (42, Status::Degraded), (45, Status::Ok)]);
         assert_eq!((found.alarm, found.ok), (None, None));
-        assert_eq!(found.untimely.len(), 1);
+        assert_eq!(found.after.len(), 1);
     }
 
     #[test]

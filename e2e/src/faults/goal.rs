@@ -70,13 +70,16 @@ impl Scenario {
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
         }
         let concerned = self.concerns.contains(&service);
-        let false_alarm = !finding.untimely.is_empty() || (finding.noticed && !concerned);
+        // What does not recover by itself, such as a death that is told for a while, goes on after the mend.
+        let goes_on = concerned && !self.recovers;
+        let after = !finding.after.is_empty() && !goes_on;
+        let false_alarm = !finding.before.is_empty() || after || (finding.noticed && !concerned);
         checks.push(Check {
             service: service.to_owned(),
             wanted: Wanted::NoFalseAlarm,
             limit: Duration::ZERO,
             found: None,
-            met: !false_alarm && (finding.last == Status::Ok || (concerned && !self.recovers)),
+            met: !false_alarm && (finding.last == Status::Ok || goes_on),
         });
         checks
     }

@@ -35,9 +35,13 @@ pub(super) fn details(outcome: &Outcome) -> String {
         if !found.message.is_empty() {
             let _ = writeln!(text, "\n`{}`: {}", found.service, found.message);
         }
-        for change in &found.untimely {
+        for change in found.before.iter().chain(&found.after) {
             let (status, at, note) = (change.status, seconds(change.at), &change.note);
-            let _ = writeln!(text, "\nFalse alarm of `{}` at {at}: {status:?} {note}", found.service);
+            let _ = writeln!(
+                text,
+                "\nBefore the fault or after the recovery, `{}` at {at}: {status:?} {note}",
+                found.service
+            );
         }
     }
     if !silent.is_empty() {
@@ -50,7 +54,10 @@ pub(super) fn details(outcome: &Outcome) -> String {
 /// Whether there is anything to tell.
 fn is_told(found: &Finding) -> bool {
     let checks = [found.oslo, found.pgrep, found.broker, found.database];
-    found.noticed || !found.untimely.is_empty() || checks.iter().any(|said| matches!(said, Said::Noticed(_)))
+    found.noticed
+        || !found.before.is_empty()
+        || !found.after.is_empty()
+        || checks.iter().any(|said| matches!(said, Said::Noticed(_)))
 }
 
 fn said(said: Said) -> String {

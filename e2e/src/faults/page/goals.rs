@@ -83,8 +83,14 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Qui
         };
         let checks = scenario.checks(&outcome.findings);
         let missed = checks.iter().filter(|check| check.wanted == Wanted::NoFalseAlarm && !check.met);
-        false_alarms
-            .extend(missed.map(|check| format!("{}, {}: {}", scenario.title, outcome.mode, check.service)));
+        for check in missed {
+            let found = outcome.findings.iter().find(|found| found.service == check.service);
+            let said = found.and_then(|found| found.before.iter().chain(&found.after).next());
+            let said = said.map(|change| change.note.clone());
+            let said = said.or_else(|| found.map(|found| found.message.clone())).unwrap_or_default();
+            let (title, mode, service) = (scenario.title, &outcome.mode, &check.service);
+            false_alarms.push(format!("{title}, {mode}, {service}: {said}"));
+        }
     }
     line("no false alarm before, during or after a fault", &list(&false_alarms), false_alarms.is_empty());
     for quiet in quiets {
