@@ -1,0 +1,135 @@
+"""Writes docs/options.md from the code: run it where healthboard is installed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import logging
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import healthboard
+from healthboard import hooks
+from healthboard.oslo import opts
+
+COMMAND = "target/healthboard/venv/bin/python python/tests/reference.py"
+
+PAGE = Path(__file__).parents[2] / "docs" / "options.md"
+
+TEXT = """\
+# Options and indicators
+
+Generated from the code by `{COMMAND}`.
+
+## For a service: `[healthcheck]`
+
+In the service's own oslo.config file, or in the environment, which wins. What is no good is named in the
+service's log, with what would be right; the service starts all the same, with the default.
+
+{service}
+## For an indicator: `[healthcheck:NAME]`
+
+For one indicator alone. What is set here wins over `[healthcheck]`, and that over the defaults of the
+indicators below. Only `progress` does not follow `[healthcheck]`.
+
+{policy}
+## Indicators
+
+Those that `healthboard-run` adds to a service, each as soon as the service uses what it stands for. Times are
+in seconds; without `refresh_interval`, nothing is asked but what the service asks by itself. The second
+line of the databases is that of nova-compute, which reaches them through nova-conductor.
+
+{indicators}"""
+
+# The interpreter's own, and not of a hook.
+PROGRESS = ["`progress`", "critical", "10", "", "", "The interpreter, or eventlet's hub: does it run?"]
+
+
+def page() -> str:
+    """Return the whole page."""
+    head = ["option", "environment", "default", "expected", "meaning"]
+    service = [option(each, "") for each in [*opts.SERVICE_OPTIONS, *opts.POLICY_OPTIONS]]
+    policy = [option(each, "NAME.") for each in [*opts.POLICY_OPTIONS, opts.IMPACT]]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for hook in hooks.NAMES:
+        for name, *rest in indicators(import_module(f"{hooks.__name__}.{hook}")):
+            found[tuple(rest)] = sorted({*found.get(tuple(rest), []), name})
+    kinds = ["indicator", "impact", "ttl", "stall_after", "refresh_interval", "evidence"]
+    return TEXT.format(
+        COMMAND=COMMAND,
+        service=table([head, *service]),
+        policy=table([head, *policy]),
+        indicators=table([kinds, PROGRESS, *([", ".join(names), *rest] for rest, names in found.items())]),
+    )
+
+
+def option(each: Any, prefix: str) -> list[str]:
+    """Return the row of an option."""
+    name = prefix + each.name
+    default = f"{each.default:g}" if isinstance(each.default, int | float) else each.default
+    # Refused by the very code that reads it.
+    (problem,) = healthboard.start("reference", {name: "?"}, environment={})
+    choices = getattr(each.type, "choices", None) or {}
+    meaning = [each.help, "; ".join(f"`{value}`: {text}" for value, text in choices.items())]
+    return [
+        f"`{each.name}`",
+        f"`HEALTHBOARD_{name.replace('.', '__').upper()}`",
+        f"`{default}`" if default and not prefix else "",
+        problem.partition("expected ")[2],
+        " ".join(meaning).strip(),
+    ]
+
+
+def indicators(module: Any) -> Iterator[list[str]]:
+    """Find what a hook records for: its calls of `Indicator`."""
+    tree = ast.parse(inspect.getsource(module))
+    about = " ".join(inspect.getdoc(module).split("\n\n")[0].split())
+    for call in ast.walk(tree):
+        if not (
+            isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Indicator"
+        ):
+            continue
+        chosen = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        for name in names(tree, call.args[0], module):
+            policy = healthboard.Indicator(name, **chosen).policy
+            # Of what is only shown, nothing is asked.
+            is_refreshed = hasattr(module, "offer") and policy["impact"] != "informational"
+            is_refreshed |= "refresh_interval" in chosen
+            yield [
+                f"`{name}`",
+                policy["impact"],
+                f"{policy['ttl']:g}" if policy["ttl"] else "for ever",
+                f"{policy['stall_after']:g}" if policy["stall_after"] else "never",
+                f"{policy['refresh_interval']:g}" if is_refreshed else "",
+                about,
+            ]
+
+
+def names(tree: ast.AST, argument: ast.AST, module: Any) -> list[str]:
+    """Return the texts that an argument can be: those in what its variable is given, or else of a table."""
+    if isinstance(argument, ast.Name):
+        given = [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and argument.id in {getattr(to, "id", "") for to in node.targets}
+        ]
+        found = {text for value in given for text in names(tree, value, module)}
+        return sorted(found or set(module.INDICATORS.values()))
+    if isinstance(argument, ast.IfExp):
+        return [*names(tree, argument.body, module), *names(tree, argument.orelse, module)]
+    return [argument.value] if isinstance(getattr(argument, "value", None), str) else []
+
+
+def table(rows: list[list[str]]) -> str:
+    """Return the rows as a table, the first one as its head."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines.insert(1, ["---"] * len(rows[0]))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    # That options are refused here is nothing to log.
+    logging.disable()
+    PAGE.write_text(page())
