@@ -19,5 +19,17 @@ def _hook_worker(module: ModuleType) -> None:
     _patches.replace(module, "ServiceWorker._service_terminate", drain_before)
 
 
-_patches = Patches({"cotyledon._service_manager": _hook_master, "cotyledon._service_worker": _hook_worker})
+def _hook_service(module: ModuleType) -> None:
+    # Before 2.1 the worker's part is here.
+    if hasattr(module.Service, "_terminate"):
+        _patches.replace(module, "Service._terminate", drain_before)
+
+
+_patches = Patches(
+    {
+        "cotyledon._service_manager": _hook_master,
+        "cotyledon._service_worker": _hook_worker,
+        "cotyledon._service": _hook_service,
+    }
+)
 install, uninstall = _patches.install, _patches.uninstall

@@ -36,8 +36,9 @@ def _hook_eventlet(module: ModuleType) -> None:
 
 
 def _hook_threading(module: ModuleType) -> None:
-    # Its other processes are cotyledon's.
-    _patches.replace(module, "ProcessLauncher._graceful_shutdown", drain_before)
+    # Its other processes are cotyledon's, and before 4.5 all are.
+    if hasattr(module.ProcessLauncher, "_graceful_shutdown"):
+        _patches.replace(module, "ProcessLauncher._graceful_shutdown", drain_before)
 
 
 def _hook_service(module: ModuleType) -> None:
