@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_processes import START
 
 from conftest import Service, eventually
-from test_processes import START
 
 
 @pytest.fixture
