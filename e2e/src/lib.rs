@@ -24,6 +24,7 @@ mod daemon;
 pub mod faults;
 mod probe;
 mod processes;
+pub mod releases;
 mod servers;
 mod setup;
 mod stage;

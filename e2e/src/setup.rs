@@ -2,6 +2,7 @@
 //!
 //! Each step leaves a stamp, the hash of all it was made from; it is done again when that has changed.
 
+mod releases;
 mod servers;
 
 use std::collections::hash_map::DefaultHasher;
@@ -44,6 +45,7 @@ const SOURCES: [&str; 6] = [
 pub struct Setup {
     workspace: PathBuf,
     target: PathBuf,
+    home: PathBuf,
 }
 
 impl Setup {
@@ -129,7 +131,8 @@ impl Setup {
     fn locate() -> Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-        let setup = Self { target: workspace.join(target), workspace };
+        let target = workspace.join(target);
+        let setup = Self { home: target.join("healthboard"), target, workspace };
         fs::create_dir_all(setup.logs()).context("cannot make the folder of the setup")?;
         Ok(setup)
     }
@@ -215,8 +218,8 @@ impl Setup {
         Ok(wanted)
     }
 
-    fn home(&self) -> PathBuf {
-        self.target.join("healthboard")
+    fn home(&self) -> &Path {
+        &self.home
     }
 
     fn stamp(&self, name: &str) -> PathBuf {

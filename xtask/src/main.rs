@@ -7,6 +7,7 @@ mod demo;
 mod e2e;
 mod interrupt;
 mod lint;
+mod releases;
 mod story;
 mod terminal;
 mod test;
@@ -25,6 +26,8 @@ usage: cargo xtask JOB
       --mode MODE       only threading, or only eventlet
       --quiet MINUTES   how long everything is left alone: 5
       --as-is           with what is set up already
+  releases [NN…]  older releases of Nova start and report, written to docs/releases.md
+      --as-is           the newest one as it is set up already
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading
 
@@ -48,6 +51,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", "--keep"] => demo::run(true),
         ["test", parts @ ..] => test::run(parts),
         ["e2e", words @ ..] => e2e::run(words),
+        ["releases", numbers @ ..] => releases::run(numbers),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {
