@@ -14,6 +14,7 @@ __all__ = [
     "start",
     "tick",
     "tick_interval",
+    "watch",
 ]
 
 __version__: str
@@ -119,6 +120,9 @@ def scrub(text: str) -> str:
 
 def drain() -> None:
     """Says that this process is going to end: not ready any more, still alive."""
+
+def watch() -> None:
+    """Says that this process only watches over those that it forks."""
 
 def goodbye() -> None:
     """Says that this process ends in good order."""

@@ -85,6 +85,12 @@ fn drain() {
     guard::guarded((), healthboard::drain);
 }
 
+/// Says that this process only watches over those that it forks.
+#[pyfunction]
+fn watch() {
+    guard::guarded((), healthboard::watch);
+}
+
 /// Says that this process ends in good order.
 #[pyfunction]
 fn goodbye() {
@@ -122,6 +128,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(attach, module)?)?;
     module.add_function(wrap_pyfunction!(tick, module)?)?;
     module.add_function(wrap_pyfunction!(tick_interval, module)?)?;
+    module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;

@@ -95,6 +95,8 @@ pub struct Process {
     pub pid: u32,
     /// The pid of the process of this service that has forked it; 0 if none has.
     pub parent: u32,
+    /// Whether it only watches over those that it forks, as it says itself.
+    pub watches: bool,
     /// Whether it lives.
     pub life: Life,
     /// When the board was made.

@@ -42,7 +42,9 @@ pub use evidence::{Evidence, Failure, Life, Observed, Process};
 pub use healthboard_macros::healthcheck;
 pub use indicator::{Indicator, LazyIndicator, Operation};
 pub use policy::{Impact, Policy};
-pub use process::{Keeper, Notice, attach, drain, goodbye, start, start_in_children, tick, tick_interval};
+pub use process::{
+    Keeper, Notice, attach, drain, goodbye, start, start_in_children, tick, tick_interval, watch,
+};
 pub use report::{Detail, Processes, Report, State, Status};
 pub use scrub::{printable, scrub};
 pub use settings::{ErrorDetail, SettingError, Settings, Uri};

@@ -176,6 +176,14 @@ pub fn drain() {
     set_phase(phase::DRAINING);
 }
 
+/// Says that from now on this process only watches over those that it forks, as a master does: it does no work itself, so
+/// that what it has recorded may grow old.
+pub fn watch() {
+    if let Some(board) = own().and_then(Own::board) {
+        board.header[word::WATCHES].store(1, Relaxed);
+    }
+}
+
 /// Says that this process ends in good order: its absence is no fault from here on. Removes its board.
 pub fn goodbye() {
     if set_phase(phase::GOODBYE)

@@ -84,8 +84,9 @@ pub fn status(state: State, impact: Impact) -> Status {
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
 ///   when in some. A hung process has no say while another one progresses.
 /// - It is stale only when no process has newer evidence.
-/// - Every process hung is `FAULT`, some are `DEGRADED`. One that watches over living children (a master over its workers)
-///   does no work itself, and keeps no service alive by progressing.
+/// - Every process hung is `FAULT`, some are `DEGRADED`.
+/// - A process that only watches over those that it forks (it says so, or has living children) does no work itself: by
+///   progressing it keeps no service alive, and what it has recorded may grow old.
 /// - A process that died without saying goodbye is `DEGRADED` for one ttl; no process left alive is `FAULT`. What the dead
 ///   have said of an indicator counts, together, like one more process, until a living one knows better: workers that die of
 ///   a failure as soon as they start, again and again, never live for long enough to be failing themselves.
@@ -105,8 +106,13 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
 
     let last_words = last_words(processes, now_ns);
     let mut by_name: BTreeMap<&str, Vec<&Observed>> = BTreeMap::new();
-    for observed in voters.iter().flat_map(|p| &p.indicators).filter(|i| i.name != PROGRESS) {
-        by_name.entry(&observed.name).or_default().push(observed);
+    for process in voters {
+        let may_age = watches(process, processes);
+        for observed in process.indicators.iter().filter(|i| i.name != PROGRESS) {
+            if !may_age || state(&observed.evidence, &observed.policy, at) != State::Stale {
+                by_name.entry(&observed.name).or_default().push(observed);
+            }
+        }
     }
     for (name, dead) in &last_words {
         let heard = by_name.entry(name).or_default();
@@ -148,6 +154,11 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         exhausted: processes.iter().map(|p| p.exhausted).max().unwrap_or(0),
         details,
     }
+}
+
+/// Whether a process leaves the work to others.
+fn watches(process: &Process, processes: &[Process]) -> bool {
+    process.watches || processes.iter().any(|p| p.life != Life::Dead && p.parent == process.pid)
 }
 
 /// For how long a process has not progressed, if that is longer than its policy allows.
@@ -208,11 +219,10 @@ fn judge_processes(
             stuck.push((process.pid, silent));
         }
     }
-    let watches = |p: &Process| processes.iter().any(|q| q.life != Life::Dead && q.parent == p.pid);
-    let works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p));
+    let mut works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p, processes));
     let hung = match counted.hung {
         0 => Status::Ok,
-        _ if works.clone().all(|p| stuck_for(p, at).is_some()) => Status::Fault,
+        _ if works.all(|p| stuck_for(p, at).is_some()) => Status::Fault,
         _ => Status::Degraded,
     };
     for (pid, silent) in stuck {

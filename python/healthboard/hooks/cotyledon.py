@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .drains import drain_before, leave_before
+from .drains import drain_before, watch_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _hook_master(module: ModuleType) -> None:
-    _patches.replace(module, "ServiceManager.__init__", leave_before)
+    _patches.replace(module, "ServiceManager.__init__", watch_before)
     _patches.replace(module, "ServiceManager._shutdown", drain_before)
 
 

@@ -17,9 +17,14 @@ def drain_before(stop: Any) -> Any:
     return _before(stop, _native.drain)
 
 
-def leave_before(launch: Any) -> Any:
-    """Refresh nothing in this process from now on, then do what `launch` does: it is going to fork."""
-    return _before(launch, refresh.leave)
+def watch_before(launch: Any) -> Any:
+    """Say that the process is a master, which forks and refreshes nothing, then do what `launch` does."""
+
+    def watch() -> None:
+        refresh.leave()
+        _native.watch()
+
+    return _before(launch, watch)
 
 
 def _before(function: Any, first: Callable[[], None]) -> Any:

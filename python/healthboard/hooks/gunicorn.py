@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 
 from .. import notices, progress
-from .drains import drain_before, leave_before
+from .drains import drain_before, watch_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ def _hook_worker(base: ModuleType) -> None:
 
 
 def _hook_master(arbiter: ModuleType) -> None:
-    _patches.replace(arbiter, "Arbiter.run", leave_before)
+    _patches.replace(arbiter, "Arbiter.run", watch_before)
     _patches.replace(arbiter, "Arbiter.stop", drain_before)
 
 

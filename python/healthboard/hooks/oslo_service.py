@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from .. import Indicator
-from .drains import drain_before, leave_before
+from .drains import drain_before, watch_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def _hook_periodic_tasks(module: ModuleType) -> None:
 
 def _hook_eventlet(module: ModuleType) -> None:
     _patches.replace(module, "Launcher.stop", drain_before)
-    _patches.replace(module, "ProcessLauncher.__init__", leave_before)
+    _patches.replace(module, "ProcessLauncher.__init__", watch_before)
     _patches.replace(module, "ProcessLauncher._handle_term", drain_before)
 
 

@@ -42,6 +42,8 @@ pub(crate) mod word {
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
     pub(crate) const EXHAUSTED: usize = 26;
+    /// Not zero once the process has said that it only watches over those that it forks.
+    pub(crate) const WATCHES: usize = 27;
 }
 
 /// What a process has said of itself, in `word::PHASE`.

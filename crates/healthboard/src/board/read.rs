@@ -54,6 +54,7 @@ pub(crate) struct Header {
     pub(crate) phase: u64,
     pub(crate) used: usize,
     pub(crate) exhausted: u32,
+    pub(crate) watches: bool,
 }
 
 /// Checks the header at the front of a copy.
@@ -86,6 +87,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Refused> {
         phase: words[word::PHASE],
         used: usize::try_from(words[word::USED]).map_or(SLOTS, |used| used.min(SLOTS)),
         exhausted: u32::try_from(words[word::EXHAUSTED]).unwrap_or(u32::MAX),
+        watches: words[word::WATCHES] != 0,
     })
 }
 
@@ -101,6 +103,7 @@ pub(crate) fn process(header: &Header, bytes: &[u8], alive: bool) -> Option<Proc
     Some(Process {
         pid: header.pid,
         parent: header.parent,
+        watches: header.watches,
         life,
         started_ns: header.started_ns,
         ttl_ns: header.ttl_ns,

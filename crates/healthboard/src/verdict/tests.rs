@@ -38,7 +38,16 @@ fn beat(seconds: u64) -> Observed {
 
 fn process(pid: u32, indicators: Vec<Observed>) -> Process {
     let (started_ns, ttl_ns) = (NOW - 5000 * SECOND, 300 * SECOND);
-    Process { pid, parent: 0, life: Life::Alive, started_ns, ttl_ns, exhausted: 0, indicators }
+    Process {
+        pid,
+        parent: 0,
+        watches: false,
+        life: Life::Alive,
+        started_ns,
+        ttl_ns,
+        exhausted: 0,
+        indicators,
+    }
 }
 
 fn judged(processes: &[Process]) -> Report {
@@ -316,6 +325,20 @@ fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
     assert_eq!(master_hangs.status, Status::Degraded);
     let dead = Process { life: Life::Dead, ..worker(2, 1) };
     assert_eq!(judged(&[master(), dead]).status, Status::Degraded, "a master without workers works itself");
+}
+
+#[test]
+fn what_a_master_has_recorded_may_grow_old() {
+    let master = |watches, evidence| Process {
+        watches,
+        ..process(1, vec![beat(0), observed("api_database", evidence)])
+    };
+    let worker = || Process { parent: 1, ..process(2, vec![beat(0)]) };
+    assert_eq!(judged(&[master(false, passing(301))]).status, Status::Degraded);
+    assert_eq!(judged(&[master(false, passing(301)), worker()]).status, Status::Ok);
+    // Between two generations of workers.
+    assert_eq!(judged(&[master(true, passing(301))]).status, Status::Ok);
+    assert_eq!(judged(&[master(true, failing(2, 20, 1))]).status, Status::Fault, "before it has any");
 }
 
 #[test]
