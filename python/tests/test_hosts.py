@@ -75,6 +75,7 @@ DAEMONS = {
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
+work()
 surround()
 """,
 }
