@@ -6,12 +6,11 @@ import atexit
 import os
 import sys
 
-from . import _native, notices, refresh
+from . import _native, notices, refresh, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from typing import Any
 
 # What stops the thread, and the process that it belongs to: a forked child has neither.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
@@ -25,16 +24,9 @@ def begin() -> bool:
         notices.say_once("uwsgi", f"{text}: `progress` is not known, and nothing is refreshed")
         notices.log(now=True)
         return True
-    patcher = sys.modules.get("eventlet.patcher")
-    if patcher is None or not patcher.is_monkey_patched("thread"):
-        import threading
-
-        return _begin_thread(threading)
-    if uwsgi is not None:
-        # The hub does not run while there are no requests: what can be told is that the interpreter does.
-        refresh.leave()
-        return _begin_thread(patcher.original("threading"))
-    return _begin_in_hub()
+    if threads.are_green() and not threads.are_apart():
+        return _begin_in_hub()
+    return _begin_thread()
 
 
 def attach() -> None:
@@ -52,8 +44,9 @@ def tick() -> None:
         refresh.begin()
 
 
-def _begin_thread(threading: Any) -> bool:
+def _begin_thread() -> bool:
     global _thread
+    threading = threads.module()
     stop = threading.Event()
 
     def run() -> None:

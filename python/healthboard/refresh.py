@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 
-from . import _native
+from . import _native, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ _heir = 0
 def offer(indicator: _native.Indicator, operation: _Operation) -> None:
     """Have the operation run whenever nothing was recorded in this process for `refresh_interval`.
 
-    It is told whether there is nothing to build on (the newest outcome is a failure, or there is none in this
-    process), records by itself, and may raise. Of two for one indicator the newer one counts.
+    It is told whether there is nothing to build on (the newest outcome is a failure, there is none in this
+    process, or it must share nothing with the service), records by itself, and may raise. Of two for one
+    indicator the newer one counts.
     """
     _offers[indicator.name] = indicator, operation
 
@@ -53,8 +54,7 @@ def begin() -> None:
     global _pid, _stop
     if _left == os.getpid() or not _offers:
         return
-    import threading
-
+    threading = threads.module()
     if _stop is None or _pid != os.getpid():
         _pid, _stop = os.getpid(), threading.Event()
         _threads.clear()
@@ -95,7 +95,7 @@ def _run(name: str, stop: threading.Event) -> None:
         if due == 0.0 or (is_heir and due is None):
             # It records what there is to know.
             with contextlib.suppress(Exception):
-                operation(is_heir or indicator.failures() > 0)
+                operation(is_heir or threads.are_apart() or indicator.failures() > 0)
             is_heir = False
             due = indicator.refresh_due() or _PAUSE
         if stop.wait(_PAUSE if due is None else due):

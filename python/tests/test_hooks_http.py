@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from test_hooks import START, details
 
@@ -66,6 +68,22 @@ def test_what_an_application_answers_is_evidence(
 ) -> None:
     wsgi.start(START + PASTE + asked + "\nsys.stdin.read()")
     details(wsgi, "requests", impact="degrading", ttl=0, in_flight=0, **expected)
+
+
+def test_an_application_that_failed_is_asked_again_and_one_that_did_not_is_left_alone(wsgi: Service) -> None:
+    wsgi.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.2"
+    wsgi.start(START + PASTE + "get('/'); sys.stdin.readline(); get('/500'); sys.stdin.read()")
+    details(wsgi, "requests", state="passing")
+    first = wsgi.health()["details"]["requests"]["last_success"]
+    # Seven times as long as it waits to ask again.
+    time.sleep(1.5)
+    assert wsgi.health()["details"]["requests"]["last_success"] == first
+    assert wsgi.process is not None
+    assert wsgi.process.stdin is not None
+    wsgi.process.stdin.write("\n")
+    wsgi.process.stdin.flush()
+    eventually(lambda: "last_failure" in wsgi.health()["details"]["requests"])
+    details(wsgi, "requests", state="passing", failures=0)
 
 
 def test_a_response_is_passed_on_as_it_is(wsgi: Service) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from .. import Indicator
+from .. import Indicator, refresh, threads
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -27,6 +27,22 @@ class Application:
     def __init__(self, application: Any, requests: Indicator) -> None:
         self._application = application
         self._requests = requests
+
+    def refresh(self, _nothing_to_build_on: bool) -> None:
+        """Ask for the root if the newest request has failed: the next one may come in hours."""
+        if not self._requests.failures() or threads.are_apart():
+            return
+        from wsgiref.util import setup_testing_defaults
+
+        environ: dict[str, Any] = {"HTTP_USER_AGENT": "healthboard"}
+        setup_testing_defaults(environ)
+        body = self(environ, lambda *_, **__: lambda _: None)
+        try:
+            # Some begin when they are asked for the first part.
+            for _ in body:
+                pass
+        finally:
+            getattr(body, "close", lambda: None)()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._application, name)
@@ -76,7 +92,10 @@ def _hook(deploy: ModuleType) -> None:
                 is_loading = not is_outermost
             if not is_outermost:
                 return application
-            return Application(application, Indicator("requests", impact="degrading", ttl=0))
+            requests = Indicator("requests", impact="degrading", ttl=0, refresh_interval=10)
+            watched = Application(application, requests)
+            refresh.offer(requests, watched.refresh)
+            return watched
 
         return wrapper
 
