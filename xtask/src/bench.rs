@@ -70,7 +70,8 @@ fn install_missing() -> Result<()> {
         return Ok(());
     }
     let packages = missing.join(" ");
-    let line = format!("apt-get update -q && RUNLEVEL=1 apt-get install -y --no-install-recommends {packages}");
+    let line =
+        format!("apt-get update -q && RUNLEVEL=1 apt-get install -y --no-install-recommends {packages}");
     eprintln!("$ {line}");
     let status = Command::new("sh")
         .args(["-c", &line])
