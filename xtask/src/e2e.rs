@@ -2,6 +2,7 @@
 
 mod results;
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +22,7 @@ const CALM: Duration = Duration::from_secs(15);
 /// Where the page is, in the workspace.
 const PAGE: &str = "docs/faults.md";
 /// What is no fault, but a part like one.
-const PARTS: [&str; 2] = ["draining", "quiet"];
+const PARTS: [&str; 3] = ["draining", "quiet", "hold"];
 
 const PATIENCE: Patience = Patience { brief: false, calm: CALM, tick };
 
@@ -143,11 +144,21 @@ fn play_all(
         }
         rows.push(row(scenario.name, mode, begin, said));
     }
+    if plan.names.iter().any(|name| name == "hold") {
+        let scene = up(setup, mode, &mut scene)?;
+        println!("everything runs in {}, until Ctrl-C", scene.folder().display());
+        let begin = Instant::now();
+        loop {
+            tick(begin.elapsed())?;
+            sleep(Duration::from_millis(100));
+        }
+    }
     if plan.has("draining") {
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
         let scene = up(setup, mode, &mut scene)?;
-        let drained = ALL.into_iter().map(|service| drain(scene, service)).collect::<Result<Vec<_>>>()?;
+        let drained =
+            ALL.into_iter().map(|service| drain(scene, service, PATIENCE)).collect::<Result<Vec<_>>>()?;
         let said = drained.iter().filter(|drained| !drained.is_as_wanted());
         let said: Vec<String> = said.map(|drained| format!("{drained:?}")).collect();
         results.keep("draining", &format!("{mode:?}"), &drained)?;

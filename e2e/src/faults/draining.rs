@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::Scene;
-use super::play::name;
+use super::play::{name, settle};
+use super::{Patience, Scene};
 use crate::probe::get;
 use crate::processes::{Signal, is_alive, send};
 
@@ -46,8 +46,9 @@ impl Drained {
 ///
 /// # Errors
 ///
-/// When it does not run or cannot be started again.
-pub fn drain(scene: &mut Scene, service: &'static str) -> Result<Drained> {
+/// When it is not well before, or cannot be started again.
+pub fn drain(scene: &mut Scene, service: &'static str, patience: Patience) -> Result<Drained> {
+    settle(scene, patience)?;
     let (uri, master) = (scene.uri(service), scene.daemon(service)?.pid());
     let start = Instant::now();
     send(master, Signal::TERM)?;

@@ -133,7 +133,7 @@ fn all_ok(seen: &[Seen]) -> bool {
 }
 
 /// Waits until all is well.
-fn settle(scene: &Scene, patience: Patience) -> Result<()> {
+pub(super) fn settle(scene: &Scene, patience: Patience) -> Result<()> {
     let start = Instant::now();
     loop {
         let unwell = scene.watched().into_iter().find_map(|watched| match ask(&watched.uri) {

@@ -93,6 +93,10 @@ fn kill_master(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
 
 fn kill_holders(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     for service in SEVERAL {
+        // Under eventlet the scheduler is one process alone: with it goes the service.
+        if scene.daemon(service)?.workers().is_empty() {
+            continue;
+        }
         let holder = ask(&scene.uri(service))?.serving().context("a report does not say who serves it")?;
         send(holder, Signal::KILL)?;
     }
