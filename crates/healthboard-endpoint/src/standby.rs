@@ -30,8 +30,7 @@ pub(crate) fn wait(
         let turn = match handover::take(directory, FROZEN) {
             Ok((holder, sockets)) => {
                 inherited = sockets;
-                compare(keeper, &inherited, &mut compared);
-                stand_by(keeper, directory, &holder, pauses)
+                stand_by(keeper, directory, &holder, pauses, || compare(keeper, &inherited, &mut compared))
             }
             Err(_) => match Lock::try_take(directory) {
                 Ok(None) if is_frozen(directory, pauses) => Lock::take_from_frozen(directory).map(Some),
@@ -50,12 +49,14 @@ pub(crate) fn wait(
     None
 }
 
-/// As long as the holder works. The lock, if it is to be had afterwards.
+/// As long as the holder works. The lock, if it is to be had afterwards. `settled` is called when the holder has been there for
+/// a while: one that is about to end may have closed its sockets already.
 fn stand_by(
     keeper: &Keeper,
     directory: &Path,
     holder: &std::os::unix::net::UnixStream,
     pauses: &mut Pauses,
+    mut settled: impl FnMut(),
 ) -> io::Result<Option<Lock>> {
     while keeper.is_current() {
         match handover::listen_for_end(holder, LOOK) {
@@ -63,7 +64,7 @@ fn stand_by(
             Heard::Silence if is_frozen(directory, pauses) => {
                 return Lock::take_from_frozen(directory).map(Some);
             }
-            Heard::Silence => {}
+            Heard::Silence => settled(),
         }
     }
     Ok(None)
