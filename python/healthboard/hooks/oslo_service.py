@@ -51,6 +51,8 @@ _patches = Patches(
     {
         "oslo_service.periodic_task": _hook_periodic_tasks,
         "oslo_service.backend._eventlet.service": _hook_eventlet,
+        # 4.0 and 4.1.
+        "oslo_service.backend.eventlet.service": _hook_eventlet,
         "oslo_service.backend._threading.service": _hook_threading,
         "oslo_service.service": _hook_service,
     }
