@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -65,12 +64,6 @@ class Server(Service):
             sum(line[3] == "00010000" and Path(line[-1]).parent == self.folder for line in unix),
             sum(line[3] == "0A" and line[1] == f"0100007F:{self.port:04X}" for line in tcp),
         )
-
-    def stop(self) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
 
 
 def _free_port() -> int:
