@@ -29,7 +29,7 @@ usage: cargo xtask JOB
   releases [NN…]  older releases of Nova start and report, written to docs/releases.md
       --as-is           the newest one as it is set up already
   lint            formatting, clippy, documentation, ruff
-  bench [PART…]   what it costs: record, python, probe, check, footprint, reading
+  bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
 
 Each job sets up what it needs, in target/healthboard.";
 
