@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from . import launch
+
 USAGE = """\
 usage: healthboard-run [--service NAME] PROGRAM [ARGUMENT…]
 
@@ -39,10 +41,7 @@ def main() -> int:
     if not arguments or arguments[0].startswith("-"):
         sys.stderr.write(USAGE)
         return 2
-    # In front of everything: Python runs the first `sitecustomize` that it finds.
-    ours = os.path.join(os.path.dirname(__file__), "site")
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = ours + os.pathsep + path if path else ours
+    launch.lead(os.environ)
     try:
         os.execvp(arguments[0], arguments)
     except OSError as error:

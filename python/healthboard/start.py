@@ -31,6 +31,8 @@ def start(
         # `healthboard-run` has taken ours out of the process's.
         environment = os.environ if launch.environment is None else launch.environment
     forks = uwsgi.is_master()
+    if not forks:
+        launch.forget()
     problems = _native.start(
         service,
         host,

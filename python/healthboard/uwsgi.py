@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import imports, notices, progress
+from . import imports, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def _chain(uwsgi: Any) -> None:
 
     def post_fork_hook() -> None:
         with notices.swallowed("uWSGI worker"):
+            launch.forget()
             progress.attach()
         if before is not None:
             before()

@@ -99,11 +99,12 @@ class Service:
         assert self.process.returncode == 0, output
         return output
 
-    def answers(self) -> bool:
+    def answers(self) -> str:
+        """What it answers; nothing where nobody does, or whoever was about to ends."""
         try:
-            return bool(ask(self.socket))
+            return ask(self.socket)[1]
         except OSError:
-            return False
+            return ""
 
     def status(self, target: str) -> int:
         """Probe it: the HTTP status, 0 where it ends meanwhile."""
@@ -114,8 +115,7 @@ class Service:
 
     def health(self) -> dict[str, Any]:
         """Probe it, as soon as it answers."""
-        eventually(self.answers)
-        return json.loads(ask(self.socket)[1])  # type: ignore[no-any-return]
+        return json.loads(eventually(self.answers))  # type: ignore[no-any-return]
 
     def stop(self) -> None:
         if self.process is not None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -65,6 +66,11 @@ class Server(Service):
             sum(line[3] == "0A" and line[1] == f"0100007F:{self.port:04X}" for line in tcp),
         )
 
+    def get(self, path: str) -> str:
+        """Make a request to the program itself."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}{path}", timeout=10) as response:
+            return str(response.read().decode())
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
@@ -81,7 +87,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 CONFIGURED = """
-import sys, time
+import os, sys, time
 from oslo_config import cfg
 import healthboard
 cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
@@ -92,6 +98,9 @@ APPLICATION = (
     + """
 def application(environ, start_response):
     healthboard.record_ok("work")
+    if environ["PATH_INFO"] == "/environment":
+        start_response("200 OK", [])
+        return [str([name for name in os.environ if name.startswith("HEALTHBOARD_")]).encode()]
     if environ["PATH_INFO"] == "/slow":
         print("has begun", flush=True)
         time.sleep(2)
@@ -143,6 +152,8 @@ def uwsgi(*options: str) -> Callable[[Server], Server]:
     )
 
 
+# A worker that has just been forked misses the signal to end, and is killed.
+RELOADED = ("--enable-threads", "--worker-reload-mercy", "1")
 PREFORK = uwsgi("--enable-threads")
 LAZY = uwsgi("--enable-threads", "--lazy-apps")
 
@@ -185,7 +196,7 @@ def test_workers_without_requests_are_well(server: Server, serve: Callable[[Serv
     while time.monotonic() < end:
         health = server.health()
         assert (health["status"], health["processes"]["hung"]) == ("OK", 0), health
-    urllib.request.urlopen(f"http://127.0.0.1:{server.web}/", timeout=10).close()
+    server.get("/")
     eventually(lambda: server.health()["details"].get("work", {}).get("state") == "passing")
 
 
@@ -204,6 +215,38 @@ def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
         eventually(lambda: watch.answers()[-1] == alive.answers()[-1] == "none")
     watch.was("200", "503")
     alive.was("200")
+
+
+@pytest.mark.parametrize("options", [(), ("--lazy-apps",)], ids=["uwsgi", "uwsgi_lazy"])
+def test_a_uwsgi_that_is_reloaded_is_seen_and_its_workers_hand_on_nothing_of_ours(
+    server: Server, options: tuple[str, ...]
+) -> None:
+    # pyuwsgi executes the Python behind the virtual environment.
+    paths = [os.environ.get("PYTHONPATH", ""), sysconfig.get_path("purelib")]
+    server.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    uwsgi(*RELOADED, *options)(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    before = set(server.workers())
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(server.workers()) == 2 and not before & set(server.workers()))
+    eventually(lambda: set(server.workers()) <= server.boards())
+    assert server.health()["processes"]["alive"] == 2
+    assert server.get("/environment") == str([])
+
+
+def test_a_gunicorn_that_executes_itself_anew_is_seen(server: Server) -> None:
+    gunicorn(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    before = {*server.workers()}
+    assert server.process is not None
+    server.process.send_signal(signal.SIGUSR2)
+    new = eventually(lambda: set(server.workers()) - before).pop()
+    workers = eventually(lambda: len(children := _children(f"/proc/{new}/task")) == 2 and children)
+    server.process.terminate()
+    server.process.wait(30)
+    eventually(lambda: server.boards() == {new, *workers})
+    assert server.health()["status"] == "OK"
 
 
 # As uWSGI before 2.0.27 is without `enable-threads`, in a worker.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from .. import notices, progress
+from .. import launch, notices, progress
 from .drains import drain_before, watch_before
 from .patches import Patches
 
@@ -43,6 +43,17 @@ def _attach_after(load: Any) -> Any:
     return wrapper
 
 
+def _keep_before(reexec: Any) -> Any:
+    @functools.wraps(reexec)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with notices.swallowed("gunicorn master"):
+            # A master of the new program takes over.
+            launch.keep(args[0].cfg.env_orig)
+        return reexec(*args, **kwargs)
+
+    return wrapper
+
+
 def _hook_worker(base: ModuleType) -> None:
     _patches.replace(base, "Worker.init_process", _prepare)
     _patches.replace(base, "Worker.load_wsgi", _attach_after)
@@ -51,6 +62,7 @@ def _hook_worker(base: ModuleType) -> None:
 def _hook_master(arbiter: ModuleType) -> None:
     _patches.replace(arbiter, "Arbiter.run", watch_before)
     _patches.replace(arbiter, "Arbiter.stop", drain_before)
+    _patches.replace(arbiter, "Arbiter.reexec", _keep_before)
 
 
 _patches = Patches({"gunicorn.workers.base": _hook_worker, "gunicorn.arbiter": _hook_master})

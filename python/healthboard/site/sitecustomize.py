@@ -24,7 +24,7 @@ def _install(environment: dict[str, str]) -> None:
     try:
         from healthboard import launch
 
-        launch.begin(environment)
+        launch.begin(environment, _leave)
     except Exception as error:
         sys.stderr.write(f"healthboard-run: the program runs without health: {error}\n")
 
