@@ -77,6 +77,6 @@ pub fn drain(scene: &mut Scene, service: &'static str, patience: Patience) -> Re
         drained.gone = (!is_alive(master)).then_some(now);
         sleep(GLANCE);
     }
-    scene.restart(service)?;
+    scene.renew(service)?;
     Ok(drained)
 }

@@ -132,14 +132,24 @@ fn all_ok(seen: &[Seen]) -> bool {
     seen.iter().all(|seen| seen.ours.last().is_some_and(|change| change.status == Status::Ok))
 }
 
-/// Waits until all is well.
+/// Waits until all is well, and whoever reports its state to Nova has done so once more: a report that was lost in the fault
+/// before takes a minute to fail.
 pub(super) fn settle(scene: &Scene, patience: Patience) -> Result<()> {
     let start = Instant::now();
+    let reported =
+        |uri: &str| ask(uri).map(|answer| answer.body["details"]["service_report"]["last_success"].clone());
+    let before: Vec<_> =
+        scene.watched().iter().map(|watched| reported(&watched.uri).unwrap_or_default()).collect();
     loop {
-        let unwell = scene.watched().into_iter().find_map(|watched| match ask(&watched.uri) {
-            Ok(answer) if answer.status() == "OK" => None,
-            Ok(answer) => Some(format!("{}: {} {}", watched.service, answer.status(), answer.message())),
-            Err(error) => Some(format!("{}: {error:#}", watched.service)),
+        let unwell = scene.watched().into_iter().zip(&before).find_map(|(watched, before)| {
+            let unwell = match ask(&watched.uri) {
+                Err(error) => format!("{error:#}"),
+                Ok(answer) if answer.status() != "OK" => format!("{} {}", answer.status(), answer.message()),
+                Ok(_) if before.is_null() => return None,
+                Ok(_) if reported(&watched.uri).is_ok_and(|newest| newest != *before) => return None,
+                Ok(_) => String::from("it does not report to Nova"),
+            };
+            Some(format!("{}: {unwell}", watched.service))
         });
         match unwell {
             None => return Ok(()),
