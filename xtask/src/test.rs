@@ -33,7 +33,8 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
     }
     let chosen = |part: &str| names.is_empty() || names.contains(&part);
     // The tools alone are enough for what needs no Nova.
-    let setup = if chosen("python") || chosen("e2e") { Setup::prepare()? } else { Setup::prepare_tools()? };
+    let setup =
+        if chosen("python") || chosen("e2e") { Setup::prepare_cluster()? } else { Setup::prepare_tools()? };
     let mut rows = Vec::new();
     for (name, play) in PARTS.into_iter().filter(|(name, _)| chosen(name)) {
         rows.push(run_part(&setup, name, play)?);
