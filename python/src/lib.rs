@@ -55,6 +55,10 @@ fn start(
 #[pyfunction]
 fn attach(py: Python<'_>) {
     py.detach(|| guard::guarded(false, healthboard::attach));
+    // The newest handler runs first: before those of a server that may be interrupted by a second signal while the
+    // interpreter ends. uWSGI's workers get one from systemd and one from their master.
+    // SAFETY: `at_exit` does not need the interpreter. Where there is no room for one more, the process goes without a word.
+    unsafe { libc::atexit(at_exit) };
     first_use::allow();
     first_use::look(py);
 }
