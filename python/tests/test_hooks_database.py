@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from test_hooks import SQLITE, START, details
@@ -106,6 +107,67 @@ os.wait()
     details(idle, "database", state="passing", failures=0)
     os.rename(idle.folder / "base", idle.folder / "away")
     eventually(lambda: failures(idle) >= 4)
+
+
+# Connections like a server's: one of before its restart is gone, and a statement begins a transaction.
+CONNECTIONS = """
+import sqlite3
+class Connection(sqlite3.Connection):
+    is_open = False
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.restarts = len(os.listdir("restarts"))
+    def cursor(self, *_): return super().cursor(Cursor)
+    def rollback(self): self.is_open = False
+class Cursor(sqlite3.Cursor):
+    def execute(self, *args):
+        if self.connection.restarts != len(os.listdir("restarts")):
+            print("gone", flush=True)
+            raise sqlite3.OperationalError(2013, "gone")
+        print("asked", "within a transaction" if self.connection.is_open else "", flush=True)
+        self.connection.is_open = True
+        return super().execute(*args)
+os.mkdir("restarts")
+engine = create_engine("sqlite:///base/db.sqlite", poolclass=POOL, connect_args={"factory": Connection})
+"""
+
+
+def test_one_connection_that_is_gone_tells_of_all_in_the_pool(idle: Service) -> None:
+    idle.start(
+        START
+        + SQLITE
+        + CONNECTIONS.replace("POOL", "pool.QueuePool")
+        + "query(); kept = [engine.connect() for _ in range(4)]\n"
+        + "for one in kept: one.close()\nsys.stdin.read()"
+    )
+    details(idle, "database", state="passing")
+    (idle.folder / "restarts" / "1").touch()
+    eventually(lambda: failures(idle))
+    details(idle, "database", state="passing")
+    # As many refreshes as there were connections, and more.
+    time.sleep(2)
+    assert idle.end().count("gone") == 1
+
+
+def test_a_refresh_leaves_no_transaction_open(idle: Service) -> None:
+    idle.start(
+        START
+        + SQLITE
+        + CONNECTIONS.replace("POOL", "pool.QueuePool")
+        + """
+query()
+if os.fork() == 0:
+    from healthboard import progress
+    progress.attach(); sys.stdin.read()
+    os._exit(0)
+os.wait()
+"""
+    )
+    eventually(lambda: idle.health()["processes"]["alive"] == 2)
+    time.sleep(2)
+    output = idle.end()
+    assert output.count("asked") > 8
+    assert "within" not in output
 
 
 def proceed(service: Service) -> None:

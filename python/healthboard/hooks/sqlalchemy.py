@@ -46,8 +46,8 @@ class Watched:
 
     def __init__(self, indicator: Indicator, arguments: tuple[Any, Any], pool: Any) -> None:
         self.indicator = indicator
-        # A connection that refresh has opened, and the process that it did so in.
-        self.kept: tuple[int, Any] = 0, None
+        # The connection that refresh has opened in each process. A parent's is neither used nor closed.
+        self.kept: dict[int, Any] = {}
         # Whether the newest refresh of this one failed.
         self.failed = False
         self.connects(arguments, pool)
@@ -109,29 +109,48 @@ def _refresh(name: str, _newest: Any, failing: bool) -> None:
 
 
 def _ask(watched: Watched, dialect: Any, failing: bool) -> None:
-    # SQLite reads no file for less.
-    statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
     # What a forked child finds in a pool that it has not used itself are connections of its parent.
     pool = None if watched.pool is None or watched.pid != os.getpid() else watched.pool()
+    connection = watched.kept.pop(os.getpid(), None)
+    if connection is not None and (failing or pool is not None):
+        with contextlib.suppress(Exception):
+            connection.close()
+        connection = None
     if pool is not None and not failing:
-        connection = pool.connect()
-    elif pool is None and not failing and watched.kept[0] == os.getpid():
-        connection = watched.kept[1]
-    else:
-        # One of its own: the pool may be full of those that hang, and an engine that never connected is gone.
+        _ask_in(pool, dialect)
+        return
+    if connection is None:
+        # The pool may be full of those that hang, and an engine that never connected is gone.
         positional, named = watched.arguments
         connection = dialect.connect(*positional, **named)
-    watched.kept = 0, None
     try:
-        dialect.do_execute(connection.cursor(), statement, ())
+        _select(dialect, connection)
+        # The statement may have begun a transaction.
+        dialect.do_rollback(connection)
     except Exception:
-        # Not for the service to find in its pool.
-        getattr(connection, "invalidate", connection.close)()
+        connection.close()
         raise
     if pool is None:
-        watched.kept = os.getpid(), connection
+        watched.kept[os.getpid()] = connection
     else:
         connection.close()
+
+
+def _ask_in(pool: Any, dialect: Any) -> None:
+    connection = pool.connect()
+    try:
+        _select(dialect, connection)
+    except Exception:
+        # As SQLAlchemy does, with all that are as old: not for the service to find, nor for the next refresh.
+        pool._invalidate(connection)
+        raise
+    connection.close()
+
+
+def _select(dialect: Any, connection: Any) -> None:
+    # SQLite reads no file for less.
+    statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
+    dialect.do_execute(connection.cursor(), statement, ())
 
 
 def _in_flight(indicator: Indicator, function: Any) -> Any:
