@@ -243,8 +243,13 @@ impl Holder {
             }
             wait
         });
+        let listening = self.listening.len();
         for (uri, pause) in due {
             self.open(uri, &mut Vec::new(), pause);
+        }
+        if self.listening.len() > listening {
+            // Those who stand by come again, for what is new.
+            self.standing_by.clear();
         }
     }
 }

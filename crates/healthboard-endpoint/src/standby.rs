@@ -4,7 +4,7 @@ use crate::handover::{self, Heard, Inherited};
 use crate::lock::{self, FROZEN, Lock};
 use crate::pauses::Pauses;
 use healthboard::{Keeper, now_ns};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a new holder may take from the lock to its socket.
 const SOON: Duration = Duration::from_millis(20);
+
+/// So often a process without sockets looks whether one that has them takes the lock.
+const COURTESY: u32 = 10;
 
 /// Waits for the lock; returns with it and the sockets of the last holder, `inherited` if none is met. `None` when another keeper has taken over in
 /// this process.
@@ -26,11 +29,17 @@ pub(crate) fn wait(
 ) -> Option<(Lock, Vec<Inherited>)> {
     let mut complaint = None;
     let mut compared = false;
+    let mut courtesy = COURTESY;
     while keeper.is_current() {
         let turn = match handover::take(directory, FROZEN) {
             Ok((holder, sockets)) => {
                 inherited = sockets;
                 stand_by(keeper, directory, &holder, pauses, || compare(keeper, &inherited, &mut compared))
+            }
+            // There was a holder: those who stand by have its sockets, and nobody else can open them.
+            Err(e) if has_left(&e) && inherited.is_empty() && courtesy > 0 => {
+                courtesy -= 1;
+                Ok(None)
             }
             Err(_) => match Lock::try_take(directory) {
                 Ok(None) if is_frozen(directory, pauses) => Lock::take_from_frozen(directory).map(Some),
@@ -70,6 +79,14 @@ fn stand_by(
     Ok(None)
 }
 
+/// Whether a holder has been there.
+fn has_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+    )
+}
+
 fn is_frozen(directory: &Path, pauses: &mut Pauses) -> bool {
     let silence = lock::silence(directory).unwrap_or_default();
     pauses.is_frozen(now_ns(), silence, FROZEN)
@@ -94,7 +111,7 @@ fn compare(keeper: &Keeper, inherited: &[Inherited], compared: &mut bool) {
 }
 
 /// Once for each kind of trouble.
-fn complain(keeper: &Keeper, directory: &Path, error: &io::Error, last: &mut Option<io::ErrorKind>) {
+fn complain(keeper: &Keeper, directory: &Path, error: &io::Error, last: &mut Option<ErrorKind>) {
     if *last != Some(error.kind()) {
         *last = Some(error.kind());
         keeper.say(true, format!("cannot stand by for the endpoint in `{}`: {error}", directory.display()));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
 use healthboard::{Indicator, Policy, Settings};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -134,9 +135,14 @@ fn keeper(pid: u32) -> Option<PathBuf> {
 
 /// How many sockets a process's keeper has.
 fn sockets(pid: u32) -> usize {
+    which_sockets(pid).len()
+}
+
+/// Which they are, by the kernel's names for them.
+fn which_sockets(pid: u32) -> BTreeSet<PathBuf> {
     let fds = keeper(pid).and_then(|task| std::fs::read_dir(task.join("fd")).ok());
     let targets = fds.into_iter().flatten().flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
-    targets.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+    targets.filter(|to| to.to_string_lossy().starts_with("socket:")).collect()
 }
 
 fn signal(pid: u32, signal: i32) {
@@ -311,6 +317,23 @@ fn a_socket_that_somebody_removed_is_made_again() {
     service.until_served();
     std::fs::remove_file(service.socket()).unwrap();
     assert_eq!(until("the socket", || service.serving()), holder);
+}
+
+#[test]
+fn a_socket_that_was_made_again_goes_to_those_who_stand_by() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    let other = service.start("serves");
+    until("the sockets", || (sockets(other) >= 3).then_some(()));
+    let before = which_sockets(other);
+    std::fs::remove_file(service.socket()).unwrap();
+    // And a new connection to the holder.
+    until("the new socket", || (which_sockets(other).difference(&before).count() == 2).then_some(()));
+    assert_eq!(until("the socket", || service.serving()), holder);
+    // A frozen holder keeps its socket, and nobody else could listen at its path.
+    signal(holder, libc::SIGSTOP);
+    assert_eq!(until("the other one", || service.serving()), other);
 }
 
 #[test]
