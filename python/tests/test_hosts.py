@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,36 @@ def watching(service: Service, target: str) -> Iterator[Watch]:
     finally:
         watch._end.set()
         thread.join()
+
+
+COMING = """
+import signal
+work()
+for _ in range(8):
+    pids = []
+    for _ in range(2):
+        if (pid := os.fork()) == 0:
+            work()
+            time.sleep(60)
+        pids.append(pid)
+    time.sleep(0.7)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_workers_that_come_and_go_at_once_leave_no_gap(service: Service) -> None:
+    service.start(START + COMING)
+    service.health()
+    assert service.process is not None
+    assert service.process.stdout is not None
+    with watching(service, "/livez") as watch:
+        assert service.process.stdout.readline() == "done\n"
+    answered = [began for began, answer in watch.seen if answer == 200]
+    assert max(after - before for before, after in pairwise(answered)) < 0.5
 
 
 # Files of somebody else's at each descriptor: whoever still believes to own one writes into them.
