@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::watch::{Change, Seen, Status, Timeline};
 
+/// For so long a service must be OK again: connections that died unseen in the fault may still be found.
+const LASTING: Duration = Duration::from_secs(5);
+
 /// The times of one fault, by the clock of the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
@@ -26,7 +29,7 @@ pub struct Finding {
     pub alarm: Option<Duration>,
     /// From the fault until its endpoint said FAULT.
     pub fault: Option<Duration>,
-    /// From the mend until its endpoint said OK again; none if it never said anything else, or never came back.
+    /// From the mend until its endpoint said OK again, and kept to it for five seconds; none if it never said anything else, or never came back.
     pub ok: Option<Duration>,
     /// The first message of the fault.
     pub message: String,
@@ -67,7 +70,7 @@ impl Finding {
     /// Reads the timelines of one service.
     pub fn of(seen: &Seen, times: Times) -> Self {
         let ours = &seen.ours;
-        let recovered = ours.first(times.mend, |status| status == Status::Ok);
+        let recovered = ours.well_again(times.mend, LASTING);
         let calm = times.mend + recovered.unwrap_or(Duration::MAX / 4);
         // Late is late, but what follows a recovery is another matter.
         let until_calm = |found: Option<Duration>| found.filter(|after| times.fault + *after < calm);
@@ -170,9 +173,21 @@ mod tests {
 
     #[test]
     fn an_alarm_after_the_mend_of_what_was_ok_all_the_time_is_no_part_of_the_fault() {
-        let found = finding(&[(0, Status::Ok), (42, Status::Degraded), (45, Status::Ok)]);
+        let found = finding(&[(0, Status::Ok), (45, Status::Degraded), (48, Status::Ok)]);
         assert_eq!((found.alarm, found.ok), (None, None));
         assert_eq!(found.after.len(), 1);
+    }
+
+    #[test]
+    fn a_relapse_at_once_belongs_to_the_fault() {
+        let found = finding(&[
+            (0, Status::Ok),
+            (12, Status::Degraded),
+            (43, Status::Ok),
+            (44, Status::Degraded),
+            (46, Status::Ok),
+        ]);
+        assert_eq!((found.ok, found.after.len()), (Some(s(6)), 0));
     }
 
     #[test]

@@ -80,6 +80,15 @@ impl Timeline {
         self.0.iter().find(|change| change.at >= from && wanted(change.status)).map(|change| change.at - from)
     }
 
+    /// How long after `from` it first was `Ok` for at least `lasting`, or to the end.
+    pub fn well_again(&self, from: Duration, lasting: Duration) -> Option<Duration> {
+        let ends = self.0.iter().skip(1).map(|next| next.at).chain([Duration::MAX]);
+        let well = self.0.iter().zip(ends).filter(|(change, _)| change.status == Status::Ok);
+        // What began before is counted from then on.
+        let mut spells = well.map(|(change, end)| (change.at.max(from), end));
+        spells.find(|(begin, end)| end > begin && *end - *begin >= lasting).map(|(begin, _)| begin - from)
+    }
+
     /// All it said from `from` until before `to` that was not `Ok`, and began in that time.
     pub fn not_ok(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Change> {
         self.0.iter().filter(move |change| change.status != Status::Ok && (from..to).contains(&change.at))
@@ -165,6 +174,20 @@ mod tests {
     fn what_is_said_already_takes_no_time() {
         assert_eq!(outage().first(s(13), Status::is_alarm), Some(s(0)));
         assert_eq!(outage().first(s(12), Status::is_alarm), Some(s(0)));
+    }
+
+    #[test]
+    fn to_be_well_for_a_moment_is_not_to_be_well_again() {
+        let mut timeline = outage();
+        timeline.record(s(33), Status::Degraded, "");
+        timeline.record(s(34), Status::Ok, "");
+        timeline.record(s(39), Status::Fault, "");
+        assert_eq!(timeline.well_again(s(30), s(2)), Some(s(1)));
+        assert_eq!(timeline.well_again(s(30), s(3)), Some(s(4)));
+        assert_eq!(timeline.well_again(s(36), s(3)), Some(s(0)));
+        assert_eq!(timeline.well_again(s(37), s(3)), None);
+        assert_eq!(timeline.well_again(s(40), s(0)), None);
+        assert_eq!(outage().well_again(s(30), s(100)), Some(s(1)));
     }
 
     #[test]
