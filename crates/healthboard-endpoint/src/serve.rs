@@ -25,6 +25,9 @@ const SWEEP: u32 = 10;
 /// The longest pause between two attempts to listen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// A process yields to a child that has stood by for so long: one that lives for less would leave nobody to serve.
+const GROWN: Duration = Duration::from_secs(3);
+
 /// A process that yields to its child leaves it this much time to take the lock.
 const AFTER_YOU: Duration = Duration::from_millis(100);
 
@@ -71,9 +74,16 @@ struct Holder {
     accepting: Vec<JoinHandle<()>>,
     missing: Vec<Missing>,
     door: Option<Door>,
-    standing_by: Vec<UnixStream>,
+    standing_by: Vec<StandingBy>,
     ticks: u32,
     said: Status,
+}
+
+/// A process that stands by.
+struct StandingBy {
+    stream: UnixStream,
+    is_child: bool,
+    since: Instant,
 }
 
 /// An endpoint that could not be opened yet.
@@ -116,11 +126,7 @@ impl Holder {
         let mut next = Instant::now();
         loop {
             match timeout_at(next, accept_from(self.door.as_ref())).await {
-                Ok(stream) => {
-                    if self.admit(stream) {
-                        return self.keep();
-                    }
-                }
+                Ok(stream) => self.admit(stream),
                 Err(_) if self.tick() => next = Instant::now() + TICK,
                 Err(_) => return self.keep(),
             }
@@ -175,19 +181,18 @@ impl Holder {
         Ok(())
     }
 
-    /// Somebody wants to stand by. Whether this process yields to it: it is a child of this one, and a service's workers
-    /// serve rather than the process that only watches over them.
-    fn admit(&mut self, stream: io::Result<UnixStream>) -> bool {
-        let Ok(stream) = stream else { return false };
-        let Ok(peer) = stream.peer_cred() else { return false };
+    /// Somebody wants to stand by.
+    fn admit(&mut self, stream: io::Result<UnixStream>) {
+        let Ok(stream) = stream else { return };
+        let Ok(peer) = stream.peer_cred() else { return };
         // SAFETY: geteuid has no preconditions and cannot fail.
         if ![unsafe { libc::geteuid() }, 0].contains(&peer.uid())
             || handover::give(&stream, &self.listening).is_err()
         {
-            return false;
+            return;
         }
-        self.standing_by.push(stream);
-        peer.pid().is_some_and(is_child)
+        let is_child = peer.pid().is_some_and(is_child);
+        self.standing_by.push(StandingBy { stream, is_child, since: Instant::now() });
     }
 
     /// Whether this process goes on serving.
@@ -197,7 +202,11 @@ impl Holder {
         }
         // Whoever stands by says nothing: an end, an error and a word all mean that it does not.
         let silent = |e: &io::Error| e.kind() == io::ErrorKind::WouldBlock;
-        self.standing_by.retain(|stream| stream.try_read(&mut [0]).is_err_and(|e| silent(&e)));
+        self.standing_by.retain(|by| by.stream.try_read(&mut [0]).is_err_and(|e| silent(&e)));
+        // A service's workers serve rather than the process that only watches over them.
+        if self.standing_by.iter().any(|by| by.is_child && by.since.elapsed() >= GROWN) {
+            return false;
+        }
         self.open_missing();
         // Where it cannot be opened, that has been said or will be by those who cannot stand by.
         let _ = self.open_door();

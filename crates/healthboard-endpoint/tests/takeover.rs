@@ -165,6 +165,21 @@ fn role() {
         let socket = uri.strip_prefix("unix://").unwrap().split(',').next().unwrap();
         until("its own answer", || serving(UnixStream::connect(socket).ok()?));
     }
+    if role == "forks-again" {
+        loop {
+            // SAFETY: the child does what the test is about and ends; the parent waits for it.
+            unsafe {
+                let pid = libc::fork();
+                if pid == 0 {
+                    database.record_ok();
+                    std::thread::sleep(Duration::from_millis(30));
+                    healthboard::goodbye();
+                    libc::_exit(0);
+                }
+                libc::waitpid(pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
     if role == "forks" || role == "forks-raw" {
         // SAFETY: the child does what the test is about and never returns.
         let pid = unsafe {
@@ -249,6 +264,19 @@ fn a_master_leaves_serving_to_its_worker_and_goes_on_when_that_dies() {
     let worker = until("a worker", || service.serving().filter(|pid| *pid != master));
     signal(worker, libc::SIGKILL);
     assert_eq!(until("the master", || service.serving().filter(|pid| *pid != worker)), master);
+}
+
+#[test]
+fn children_that_end_soon_take_no_connection_along() {
+    let mut service = Service::new();
+    let master = service.start("forks-again");
+    service.until_served();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        assert_eq!(service.serving(), Some(master));
+        assert_eq!(service.serving_tcp(), Some(master));
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
