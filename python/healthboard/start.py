@@ -30,7 +30,7 @@ def start(
     if environment is None:
         # `healthboard-run` has taken ours out of the process's.
         environment = os.environ if launch.environment is None else launch.environment
-    forks = uwsgi.is_master()
+    forks = uwsgi.is_beside()
     if not forks:
         launch.forget()
     problems = _native.start(

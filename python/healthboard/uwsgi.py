@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def is_master() -> bool:
-    """Tell whether this process only forks the ones that do the work."""
+def is_beside() -> bool:
+    """Tell whether this process answers no requests: the master that forks the workers, a spooler, a mule."""
     uwsgi = sys.modules.get("uwsgi")
     return uwsgi is not None and uwsgi.worker_id() == 0
 
@@ -30,7 +30,9 @@ def _chain(uwsgi: Any) -> None:
     def post_fork_hook() -> None:
         with notices.swallowed("uWSGI worker"):
             launch.forget()
-            progress.attach()
+            # Not in a spooler or a mule, which may do nothing, and which a reload kills.
+            if not is_beside():
+                progress.attach()
         if before is not None:
             before()
 

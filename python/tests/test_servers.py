@@ -200,6 +200,14 @@ def test_workers_without_requests_are_well(server: Server, serve: Callable[[Serv
     eventually(lambda: server.health()["details"].get("work", {}).get("state") == "passing")
 
 
+def test_what_else_uwsgi_forks_is_no_worker(server: Server) -> None:
+    uwsgi("--enable-threads", "--mule", "--spooler", ".")(server)
+    eventually(lambda: len(server.workers()) == 4 and len(server.boards()) >= 2)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert server.health()["processes"]["alive"] == 2
+
+
 def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
     gunicorn(server)
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
