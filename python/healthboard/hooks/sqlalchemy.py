@@ -104,7 +104,13 @@ def _refresh(name: str, _newest: Any, failing: bool) -> None:
     for watched, dialect in sorted(alike, key=lambda pair: pair[0].failed):
         watched.failed = True
         with contextlib.suppress(Exception):
-            _ask(watched, dialect, failing)
+            try:
+                _ask(watched, dialect, failing)
+            except Exception:
+                if failing:
+                    raise
+                # A connection that is gone says nothing of the next one, nor does a pool that has none left.
+                _ask(watched, dialect, True)
             watched.failed = False
 
 
