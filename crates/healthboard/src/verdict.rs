@@ -85,8 +85,8 @@ pub fn status(state: State, impact: Impact) -> Status {
 ///   when in some. A hung process has no say while another one progresses.
 /// - It is stale only when no process has newer evidence.
 /// - Every process hung is `FAULT`, some are `DEGRADED`.
-/// - A process that only watches over those that it forks (it says so, or has living children) does no work itself: by
-///   progressing it keeps no service alive, and what it has recorded may grow old.
+/// - A process that only watches over those that it forks (it says so, or has living children and has recorded nothing since
+///   their start) does no work itself: by progressing it keeps no service alive, and what it has recorded may grow old.
 /// - A process that died without saying goodbye is `DEGRADED` for one ttl; no process left alive is `FAULT`. What the dead
 ///   have said of an indicator counts, together, like one more process, until a living one knows better: workers that die of
 ///   a failure as soon as they start, again and again, never live for long enough to be failing themselves.
@@ -107,7 +107,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let last_words = last_words(processes, now_ns);
     let mut by_name: BTreeMap<&str, Vec<&Observed>> = BTreeMap::new();
     for process in voters {
-        let may_age = watches(process, processes);
+        let may_age = watches(process, processes, at);
         for observed in process.indicators.iter().filter(|i| i.name != PROGRESS) {
             if !may_age || state(&observed.evidence, &observed.policy, at) != State::Stale {
                 by_name.entry(&observed.name).or_default().push(observed);
@@ -156,9 +156,17 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
 }
 
-/// Whether a process leaves the work to others.
-fn watches(process: &Process, processes: &[Process]) -> bool {
-    process.watches || processes.iter().any(|p| p.life != Life::Dead && p.parent == process.pid)
+/// Whether a process leaves the work to others: it says so, or it has living children and nothing to say of itself that is
+/// newer than they are.
+fn watches(process: &Process, processes: &[Process], at: Moment) -> bool {
+    let children = processes.iter().filter(|p| p.life != Life::Dead && p.parent == process.pid);
+    let Some(oldest_ns) = children.map(|p| p.started_ns).min() else { return process.watches };
+    let works = |o: &Observed| {
+        o.name != PROGRESS
+            && o.evidence.newest_ns() > Some(oldest_ns)
+            && state(&o.evidence, &o.policy, at) != State::Stale
+    };
+    process.watches || !process.indicators.iter().any(works)
 }
 
 /// For how long a process has not progressed, if that is longer than its policy allows.
@@ -219,7 +227,7 @@ fn judge_processes(
             stuck.push((process.pid, silent));
         }
     }
-    let mut works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p, processes));
+    let mut works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p, processes, at));
     let hung = match counted.hung {
         0 => Status::Ok,
         _ if works.all(|p| stuck_for(p, at).is_some()) => Status::Fault,

@@ -328,6 +328,18 @@ fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
 }
 
 #[test]
+fn a_child_that_hangs_is_no_fault_of_a_parent_that_works() {
+    let child = |seconds| {
+        let started_ns = NOW - seconds * SECOND;
+        Process { parent: 1, started_ns, ..process(2, vec![beat(99)]) }
+    };
+    let parent = |seconds| process(1, vec![beat(0), observed("work", passing(seconds))]);
+    assert_eq!(judged(&[parent(1), child(100)]).status, Status::Degraded);
+    assert_eq!(judged(&[parent(100), child(100)]).status, Status::Fault, "it has only prepared the child");
+    assert_eq!(judged(&[parent(301), child(400)]).status, Status::Fault, "it does nothing any more");
+}
+
+#[test]
 fn what_a_master_has_recorded_may_grow_old() {
     let master = |watches, evidence| Process {
         watches,
