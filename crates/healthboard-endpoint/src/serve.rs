@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A process yields to a child that has stood by for so long: one that lives for less would leave nobody to serve.
 const GROWN: Duration = Duration::from_secs(3);
 
-/// A process that yields to its child leaves it this much time to take the lock.
+/// Who steps back leaves this much time to the next holder to take the lock, and to its own connections to end.
 const AFTER_YOU: Duration = Duration::from_millis(100);
 
 /// Serves until another keeper takes over in this process.
@@ -44,7 +44,6 @@ pub(crate) fn run(keeper: &'static Keeper) {
         let Some((lock, inherited)) = standby::wait(keeper, directory, kept, &mut pauses) else { return };
         // Who steps back keeps the sockets: should the next holder die at once, no connection is lost.
         kept = hold(keeper, Some(lock), inherited, pauses);
-        std::thread::sleep(AFTER_YOU);
     }
 }
 
@@ -128,13 +127,18 @@ impl Holder {
             match timeout_at(next, accept_from(self.door.as_ref())).await {
                 Ok(stream) => self.admit(stream),
                 Err(_) if self.tick() => next = Instant::now() + TICK,
-                Err(_) => return self.keep(),
+                Err(_) => return self.step_back().await,
             }
         }
     }
 
-    /// The sockets, for whoever serves next.
-    fn keep(&self) -> Vec<Inherited> {
+    /// Answers whom it has accepted, and nobody more. Returns the sockets, for whoever serves next.
+    async fn step_back(mut self) -> Vec<Inherited> {
+        self.accepting.drain(..).for_each(|task| task.abort());
+        self.lock = None;
+        self.door = None;
+        self.standing_by.clear();
+        tokio::time::sleep(AFTER_YOU).await;
         let kept = |(uri, listener): &(Uri, Listener)| {
             Some(Inherited { uri: uri.to_string(), socket: listener.as_fd().try_clone_to_owned().ok()? })
         };

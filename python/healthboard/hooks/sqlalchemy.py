@@ -48,8 +48,6 @@ class Watched:
         self.indicator = indicator
         # The connection that refresh has opened in each process. A parent's is neither used nor closed.
         self.kept: dict[int, Any] = {}
-        # Whether the newest refresh of this one failed.
-        self.failed = False
         self.connects(arguments, pool)
 
     def connects(self, arguments: tuple[Any, Any], pool: Any) -> None:
@@ -95,23 +93,35 @@ def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
 
 
 def _refresh(name: str, _newest: Any, failing: bool) -> None:
-    """Ask all databases of this role, as Nova's cells are: one that is away is not forgotten for another."""
-    # The newest is kept alive by who asks: an engine that never came up is gone.
+    # The newest dialect is kept alive by who asks: an engine that never came up is gone.
     alike = [
         (watched, dialect) for dialect, watched in list(_watched.items()) if watched.indicator.name == name
     ]
-    # The newest outcome is that of the last one.
-    for watched, dialect in sorted(alike, key=lambda pair: pair[0].failed):
-        watched.failed = True
-        with contextlib.suppress(Exception):
-            try:
-                _ask(watched, dialect, failing)
-            except Exception:
-                if failing:
-                    raise
-                # A connection that is gone says nothing of the next one, nor does a pool that has none left.
-                _ask(watched, dialect, True)
-            watched.failed = False
+    # All of this role, as Nova's cells are: one that is away is not forgotten for another. They are recorded
+    # together, or between two of them nothing would be known of the one that is away.
+    outcomes = [_outcome(watched, dialect, failing) for watched, dialect in alike]
+    if any(outcome is None or judge(outcome) for outcome in outcomes):
+        alike[0][0].indicator.record_ok()
+    for outcome in outcomes:
+        if outcome is not None and judge(outcome) is False:
+            alike[0][0].indicator.record_fail(outcome)
+
+
+def _outcome(watched: Watched, dialect: Any, failing: bool) -> Exception | None:
+    operation = watched.indicator.begin()
+    try:
+        try:
+            _ask(watched, dialect, failing)
+        except Exception:
+            if failing:
+                raise
+            # A connection that is gone says nothing of the next one, nor does a pool that has none left.
+            _ask(watched, dialect, True)
+    except Exception as error:
+        return error
+    finally:
+        operation.end()
+    return None
 
 
 def _ask(watched: Watched, dialect: Any, failing: bool) -> None:
@@ -128,7 +138,7 @@ def _ask(watched: Watched, dialect: Any, failing: bool) -> None:
     if connection is None:
         # The pool may be full of those that hang, and an engine that never connected is gone.
         positional, named = watched.arguments
-        connection = dialect.connect(*positional, **named)
+        connection = type(dialect).connect(dialect, *positional, **named)
     try:
         _select(dialect, connection)
         # The statement may have begun a transaction.
@@ -156,7 +166,8 @@ def _ask_in(pool: Any, dialect: Any) -> None:
 def _select(dialect: Any, connection: Any) -> None:
     # SQLite reads no file for less.
     statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
-    dialect.do_execute(connection.cursor(), statement, ())
+    # Not the one that is recorded.
+    type(dialect).do_execute(dialect, connection.cursor(), statement, ())
 
 
 def _in_flight(indicator: Indicator, function: Any) -> Any:
