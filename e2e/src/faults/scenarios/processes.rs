@@ -33,8 +33,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             block_each(scene, pids, Lock::Held)
         }),
         fault("reload", "SIGHUP", hang_up, nothing).concerns(&[]),
-        fault("uwsgi-reload", "SIGHUP to uWSGI", |scene, _| hang_up_all(scene, &[API, METADATA]), nothing)
-            .concerns(&[API, METADATA]),
         killed("worker-killed", "one conductor worker killed", |scene, _| kill(scene, 1)),
         killed("workers-killed", "all conductor workers killed", |scene, _| kill(scene, 2)),
         fault("master-killed", "conductor's master killed", kill_master, |scene, _| scene.restart(CONDUCTOR))
@@ -104,11 +102,7 @@ fn kill_holders(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
 }
 
 fn hang_up(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
-    hang_up_all(scene, &CONSUMERS)
-}
-
-fn hang_up_all(scene: &Scene, services: &[&str]) -> Result<()> {
-    services.iter().try_for_each(|service| send(scene.daemon(service)?.pid(), Signal::HUP))
+    CONSUMERS.into_iter().try_for_each(|service| send(scene.daemon(service)?.pid(), Signal::HUP))
 }
 
 /// One process of each: a worker where there are workers.
