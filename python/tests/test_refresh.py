@@ -140,3 +140,33 @@ os.waitpid(pid, 0)
     # There is nothing to build on at first.
     assert [failing for _, failing in asked(service)[:3]] == ["True", "False", "False"]
     assert work(service)("passing")
+
+
+def test_a_process_for_one_console_refreshes_nothing(service: Service) -> None:
+    pytest.importorskip("websockify")
+    service.start(
+        START
+        + """
+from healthboard import hooks
+hooks.install()
+from websockify import websockifyserver
+
+class Proxy(websockifyserver.WebSockifyServer):
+    def __init__(self): pass
+    def do_handshake(self, *_):
+        work.record_ok()
+        open("serves", "w").close()
+        sys.stdin.read()
+
+if os.fork() == 0:
+    Proxy().top_new_client(None, None)
+    os._exit(0)
+work.record_ok()
+os.wait()
+"""
+    )
+    eventually((service.folder / "serves").exists)
+    eventually(lambda: service.health()["processes"]["alive"] == 2)
+    eventually(lambda: len(asked(service)) > 5)
+    assert service.process is not None
+    assert {pid for pid, _ in asked(service)} == {str(service.process.pid)}

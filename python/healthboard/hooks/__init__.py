@@ -21,6 +21,7 @@ NAMES = (
     "oslo_service",
     "cotyledon",
     "gunicorn",
+    "websockify",
     "nova",
     "nova_virt",
     "keystoneauth1",

@@ -17,6 +17,11 @@ def drain_before(stop: Any) -> Any:
     return _before(stop, _native.drain)
 
 
+def leave_before(work: Any) -> Any:
+    """Refresh nothing in this process, then do what `work` does."""
+    return _before(work, refresh.leave)
+
+
 def watch_before(launch: Any) -> Any:
     """Say that the process is a master, which forks and refreshes nothing, then do what `launch` does."""
 
