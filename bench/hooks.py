@@ -32,8 +32,9 @@ else:
         def ping(self, context, text):
             return text
 
-    conf = cfg.ConfigOpts()
-    conf([], project="bench", default_config_files=[])
+    # The one that all of oslo.messaging's own options are in.
+    conf = cfg.CONF
+    conf([], project="bench", default_config_files=[], default_config_dirs=[])
     transport = oslo_messaging.get_rpc_transport(conf, sys.argv[5])
     target = oslo_messaging.Target(topic="bench", server="bench")
     server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()], executor="threading")

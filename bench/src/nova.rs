@@ -12,8 +12,8 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Rounds of three turns: without, with, without.
-const ROUNDS: usize = 60;
-const REQUESTS: u32 = 20;
+const ROUNDS: usize = 40;
+const REQUESTS: u32 = 10;
 const CALLS: u32 = 50;
 
 const NAMES: [&str; 3] = ["without", "with", "without, again"];
