@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::play::name;
+use super::scene::{USES_METADATA, use_apis};
 use super::{Patience, Scene, helpers};
 use crate::cluster::{ALL, Cluster, Concurrency};
 use crate::setup::Setup;
@@ -41,10 +42,12 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, patience: Patience) -> Result<Quiet> {
     let mut bare = Cluster::new(setup, mode)?;
     bare.on_wait(patience.tick);
+    bare.configure(USES_METADATA)?;
     for service in ALL {
         bare.start_bare(service, &[])?;
     }
     bare.ready()?;
+    use_apis(&bare)?;
     let scene = Scene::new(setup, mode, "", patience.tick)?;
     // Whoever asks for `/healthcheck` keeps the API busy.
     let idle: Vec<Watched> =

@@ -31,6 +31,8 @@ const ASK_FOR_METADATA: (&str, &str, u16) = (
      X-Instance-ID-Signature: 3a6c452ef9a374179001cbf6a0e2c90f541f669e56a4e1702735ac2e24ba1ac4\r\n",
     404,
 );
+/// What it takes, after the section `[healthcheck]` of nova.conf.
+pub(super) const USES_METADATA: &str = "\n\n[neutron]\nservice_metadata_proxy = true";
 /// So many at a time occupy both processes.
 const REQUESTS: usize = 16;
 
@@ -63,7 +65,7 @@ impl Scene {
     ) -> Result<Self> {
         let mut cluster = Cluster::new(setup, mode)?;
         cluster.on_wait(tick);
-        cluster.configure(&format!("{lines}\n\n[neutron]\nservice_metadata_proxy = true"))?;
+        cluster.configure(&format!("{lines}{USES_METADATA}"))?;
         let disk = make_disk(&cluster)?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
@@ -76,24 +78,8 @@ impl Scene {
             scene.start(service)?;
         }
         scene.cluster.ready()?;
-        [API, METADATA].into_iter().try_for_each(|service| scene.be_a_user_of(service))?;
+        use_apis(&scene.cluster)?;
         Ok(scene)
-    }
-
-    /// Has each process of a service serve a request that needs the databases: before that it knows of none.
-    fn be_a_user_of(&self, service: &str) -> Result<()> {
-        let uri = self.cluster.listens_at(service).context("it does not listen")?;
-        let (path, headers, wanted) = if service == API { LIST_SERVICES } else { ASK_FOR_METADATA };
-        // One request at a time may always reach the same process.
-        let ask = || get_with(&uri, path, headers, Duration::from_secs(30)).map(|(code, _)| code);
-        thread::scope(|scope| {
-            let users: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
-            users.into_iter().try_for_each(|user| {
-                let code = user.join().ok().context("a request was broken off")??;
-                ensure!(code == wanted, "{service} answered with {code}, expected {wanted}");
-                Ok(())
-            })
-        })
     }
 
     /// Starts a service that is not started.
@@ -189,6 +175,24 @@ impl DerefMut for Scene {
     fn deref_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
+}
+
+/// Has each process of both APIs serve a request that needs the databases: before that it may know of none.
+pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
+    for (service, (path, headers, wanted)) in [(API, LIST_SERVICES), (METADATA, ASK_FOR_METADATA)] {
+        let uri = cluster.listens_at(service).context("it does not listen")?;
+        // One request at a time may always reach the same process.
+        let ask = || get_with(&uri, path, headers, Duration::from_secs(30)).map(|(code, _)| code);
+        thread::scope(|scope| {
+            let users: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
+            users.into_iter().try_for_each(|user| {
+                let code = user.join().ok().context("a request was broken off")??;
+                ensure!(code == wanted, "{service} answered with {code}, expected {wanted}");
+                Ok(())
+            })
+        })?;
+    }
+    Ok(())
 }
 
 fn make_disk(cluster: &Cluster) -> Result<Daemon> {
