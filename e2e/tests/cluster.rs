@@ -174,7 +174,7 @@ fn eventually<T>(look: impl Fn() -> Option<T>) -> Result<T> {
         if let Some(found) = look() {
             return Ok(found);
         }
-        ensure!(start.elapsed() < Duration::from_secs(60), "this took more than a minute");
+        ensure!(start.elapsed() < Duration::from_secs(180), "this took more than three minutes");
         sleep(Duration::from_millis(20));
     }
 }

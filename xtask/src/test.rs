@@ -154,7 +154,8 @@ fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
         "--tests",
         "--",
         "--ignored",
-        "--test-threads=4",
+        // Each has servers and services of its own, which two cores have to start.
+        "--test-threads=3",
     ];
     step.run(cargo(setup).args(line).env("RUST_LIB_BACKTRACE", "0"))?;
     Ok(Count::of_cargo(&step.text()))

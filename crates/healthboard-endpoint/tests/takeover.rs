@@ -361,7 +361,8 @@ fn a_socket_that_was_made_again_goes_to_those_who_stand_by() {
     assert_eq!(until("the socket", || service.serving()), holder);
     // A frozen holder keeps its socket, and nobody else could listen at its path.
     signal(holder, libc::SIGSTOP);
-    assert_eq!(until("the other one", || service.serving()), other);
+    // It may have answered once more before the signal reached it.
+    assert_eq!(until("the other one", || service.serving().filter(|pid| *pid != holder)), other);
 }
 
 #[test]
