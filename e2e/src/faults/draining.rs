@@ -16,6 +16,9 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Nova takes 1 to 15 s; the guard of a daemon would kill it after this.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Far sooner than any balancer looks.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What a service said from SIGTERM to its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Drained {
@@ -36,9 +39,9 @@ pub struct Drained {
 }
 
 impl Drained {
-    /// Whether draining was said at once and to the end.
+    /// Whether draining was said at once and to the end. Who ends within that time need not say it.
     pub fn is_as_wanted(&self) -> bool {
-        self.said.is_some_and(|said| said <= Duration::from_secs(1)) && self.steady && self.alive
+        self.said.unwrap_or(self.silent) <= AT_ONCE && self.steady && self.alive
     }
 }
 
