@@ -170,3 +170,13 @@ os.wait()
     eventually(lambda: len(asked(service)) > 5)
     assert service.process is not None
     assert {pid for pid, _ in asked(service)} == {str(service.process.pid)}
+
+
+def test_a_failure_is_looked_into_long_before_a_long_interval_is_over(service: Service) -> None:
+    service.start(
+        START.replace('"0.2"', '"600"').replace('"ttl": "3"', '"ttl": "600"')
+        + "work.record_fail('OSError')\n"
+        + WAIT
+    )
+    eventually(lambda: work(service)("passing"))
+    assert [failing for _, failing in asked(service)] == ["True"]

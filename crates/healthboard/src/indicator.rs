@@ -109,7 +109,8 @@ impl Indicator {
     }
 
     /// How soon this process should refresh the indicator: run the smallest real operation on what it stands for, and record
-    /// its outcome. That is when nothing was recorded for the policy's `refresh_interval`; zero when that time has passed.
+    /// its outcome. That is when nothing was recorded for the policy's `refresh_interval`, or for 5 s after a failure if that is
+    /// less; zero when that time has passed.
     ///
     /// `None` where there is nothing to refresh: health is not started, nothing was recorded in this process yet, or the
     /// interval is zero. For a loop of the service's own, in its own way of being concurrent: without it, an idle service

@@ -44,7 +44,8 @@ pub struct Policy {
     pub failure_window: Duration,
     /// Operations in flight of which none has ended for longer than this are stalled. Zero: never.
     pub stall_after: Duration,
-    /// A process that has recorded nothing for this long refreshes the indicator, if it can. Zero: never.
+    /// A process that has recorded nothing for this long, or for 5 s after a failure, refreshes the indicator, if it can.
+    /// Zero: never.
     pub refresh_interval: Duration,
 }
 

@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often [`tick`] is to be called unless somebody wants more.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What has failed is refreshed after so long at most, however long its interval.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// A value of [`Own::attaching`]: this process goes without a board, or without waiting for one.
 const WITHOUT: u32 = 2;
 
@@ -287,7 +290,9 @@ pub(crate) fn failures(index: usize) -> u32 {
 pub(crate) fn refresh_due(index: usize, name: &str, policy: Policy) -> Option<Duration> {
     let slot = own()?.board()?.slots.get(index)?;
     let interval = STARTED.get()?.settings.policy(name, policy).refresh_interval;
-    let newest = crate::board::read::own_evidence(slot).newest_ns()?;
+    let evidence = crate::board::read::own_evidence(slot);
+    let newest = evidence.newest_ns()?;
+    let interval = if evidence.failures > 0 { interval.min(AGAIN) } else { interval };
     (!interval.is_zero())
         .then(|| interval.saturating_sub(Duration::from_nanos(now_ns().saturating_sub(newest))))
 }

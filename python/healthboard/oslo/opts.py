@@ -70,8 +70,8 @@ POLICY_OPTIONS: list[cfg.Opt] = [
         "refresh_interval",
         min=0,
         default=2,
-        help="A process that has recorded nothing for so many seconds refreshes what it can, by a small "
-        "operation of its own, and never more often; 0 is never.",
+        help="A process that has recorded nothing for so many seconds, after a failure 5 at most, refreshes "
+        "what it can, by a small operation of its own; 0 is never.",
     ),
 ]
 
