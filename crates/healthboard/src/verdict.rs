@@ -5,7 +5,7 @@
 
 use crate::report::{Detail, Processes, Report, State, Status};
 use crate::{Evidence, Impact, Life, Observed, Policy, Process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 /// The built-in indicator that the interpreter, the event loop or the hub stamps from inside, about once a second. When it
@@ -97,7 +97,8 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let at = at.into();
     let now_ns = at.now_ns;
     let mut reasons = Vec::new();
-    let (counted, hung) = judge_processes(processes, at, &mut reasons);
+    let masters = masters(processes, at);
+    let (counted, hung) = judge_processes(processes, &masters, at, &mut reasons);
     let mut details = BTreeMap::new();
 
     let live: Vec<&Process> = processes.iter().filter(|p| p.life != Life::Dead).collect();
@@ -107,7 +108,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let last_words = last_words(processes, now_ns);
     let mut by_name: BTreeMap<&str, Vec<&Observed>> = BTreeMap::new();
     for process in voters {
-        let may_age = watches(process, processes, at);
+        let may_age = masters.contains(&process.pid);
         for observed in process.indicators.iter().filter(|i| i.name != PROGRESS) {
             if !may_age || state(&observed.evidence, &observed.policy, at) != State::Stale {
                 by_name.entry(&observed.name).or_default().push(observed);
@@ -156,17 +157,25 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
 }
 
-/// Whether a process leaves the work to others: it says so, or it has living children and nothing to say of itself that is
-/// newer than they are.
-fn watches(process: &Process, processes: &[Process], at: Moment) -> bool {
-    let children = processes.iter().filter(|p| p.life != Life::Dead && p.parent == process.pid);
-    let Some(oldest_ns) = children.map(|p| p.started_ns).min() else { return process.watches };
-    let works = |o: &Observed| {
-        o.name != PROGRESS
-            && o.evidence.newest_ns() > Some(oldest_ns)
-            && state(&o.evidence, &o.policy, at) != State::Stale
+/// The processes that leave the work to others: they say so, or they have living children and nothing to say of themselves
+/// that is newer than these.
+fn masters(processes: &[Process], at: Moment) -> BTreeSet<u32> {
+    let mut oldest_child_ns: BTreeMap<u32, u64> = BTreeMap::new();
+    for child in processes.iter().filter(|p| p.life != Life::Dead && p.parent != 0) {
+        let oldest = oldest_child_ns.entry(child.parent).or_insert(child.started_ns);
+        *oldest = child.started_ns.min(*oldest);
+    }
+    let works_since = |process: &Process, since_ns: u64| {
+        process.indicators.iter().any(|o| {
+            o.name != PROGRESS
+                && o.evidence.newest_ns() > Some(since_ns)
+                && state(&o.evidence, &o.policy, at) != State::Stale
+        })
     };
-    process.watches || !process.indicators.iter().any(works)
+    let watches = |p: &&Process| {
+        p.watches || oldest_child_ns.get(&p.pid).is_some_and(|since_ns| !works_since(p, *since_ns))
+    };
+    processes.iter().filter(watches).map(|p| p.pid).collect()
 }
 
 /// For how long a process has not progressed, if that is longer than its policy allows.
@@ -210,6 +219,7 @@ fn died_ago(process: &Process, now_ns: u64) -> Option<Duration> {
 /// How many processes are in which condition, and the status that the hung ones amount to.
 fn judge_processes(
     processes: &[Process],
+    masters: &BTreeSet<u32>,
     at: Moment,
     reasons: &mut Vec<(Status, String)>,
 ) -> (Processes, Status) {
@@ -227,7 +237,7 @@ fn judge_processes(
             stuck.push((process.pid, silent));
         }
     }
-    let mut works = processes.iter().filter(|p| p.life != Life::Dead && !watches(p, processes, at));
+    let mut works = processes.iter().filter(|p| p.life != Life::Dead && !masters.contains(&p.pid));
     let hung = match counted.hung {
         0 => Status::Ok,
         _ if works.all(|p| stuck_for(p, at).is_some()) => Status::Fault,
