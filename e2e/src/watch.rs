@@ -162,7 +162,7 @@ impl Shared {
         let end = self.start.elapsed();
         let (status, note) = match &answer {
             Ok(answer) => (Status::parse(answer.status()), answer.message().to_owned()),
-            Err(error) => (Status::Silent, format!("{error:#}")),
+            Err(error) => (Status::Silent, format!("no answer: {}", error.root_cause())),
         };
         let seen = &mut self.seen()[index];
         seen.ours.record(end, status, &note);
@@ -175,7 +175,7 @@ impl Shared {
         let (status, note) = match answer {
             Ok((200, _)) => (Status::Ok, String::from("200")),
             Ok((code, _)) => (Status::Fault, code.to_string()),
-            Err(error) => (Status::Silent, format!("{error:#}")),
+            Err(error) => (Status::Silent, format!("no answer: {}", error.root_cause())),
         };
         self.seen()[index].oslo.record(at, status, &note);
     }
