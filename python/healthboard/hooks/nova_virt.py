@@ -12,6 +12,7 @@ import weakref
 
 from .. import Indicator, notices
 from ..refresh import offer
+from .flight import in_flight
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -52,19 +53,8 @@ def _watch_driver(hypervisor: Indicator, driver: Any) -> None:
         return
     for name in ASKED:
         if hasattr(driver, name):
-            setattr(driver, name, _in_flight(hypervisor, getattr(driver, name)))
-
-
-def _in_flight(hypervisor: Indicator, function: Any) -> Any:
-    # What libvirt has to say of itself, `get_connection` has recorded.
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with hypervisor.begin(judge) as operation:
-            result = function(*args, **kwargs)
-            operation.end()
-        return result
-
-    return wrapper
+            # What libvirt has to say of itself, `get_connection` has recorded.
+            setattr(driver, name, in_flight(hypervisor, judge, getattr(driver, name)))
 
 
 def _refresh(hypervisor: Indicator, known: weakref.ref[Any], failing: bool) -> None:

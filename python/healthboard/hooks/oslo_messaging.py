@@ -11,6 +11,7 @@ import os
 from .. import Indicator, launch, notices
 from ..refresh import offer
 from .amqp import message_bus
+from .flight import in_flight
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
 
 # How long the broker may take to say goodbye, in seconds.
 GOODBYE = 5.0
-
-
-def _in_flight(bus: Indicator, judge: Any) -> Any:
-    def wrap(function: Any) -> Any:
-        # In an outage it neither returns nor raises. Its success comes in a frame, which amqp's hook sees.
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with bus.begin(judge) as operation:
-                result = function(*args, **kwargs)
-                operation.end()
-            return result
-
-        return wrapper
-
-    return wrap
 
 
 def _offer_after(bus: Indicator) -> Any:
@@ -74,7 +60,8 @@ def _hook(rabbit: ModuleType) -> None:
 
     bus = message_bus()
     for name in ("_ensure_publishing", "declare_consumer"):
-        _patches.replace(rabbit, f"Connection.{name}", _in_flight(bus, judge))
+        # In an outage it neither returns nor raises. Its success comes in a frame, which amqp's hook sees.
+        _patches.replace(rabbit, f"Connection.{name}", functools.partial(in_flight, bus, judge))
     _patches.replace(rabbit, "Connection.ensure_connection", _offer_after(bus))
 
 

@@ -15,6 +15,7 @@ import weakref
 
 from .. import Indicator, notices
 from ..refresh import offer
+from .flight import in_flight
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -86,7 +87,7 @@ def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
     for name in AROUND:
         # The ping is SQLAlchemy's own, and not there in all versions.
         if hasattr(dialect, name):
-            setattr(dialect, name, _in_flight(indicator, getattr(dialect, name)))
+            setattr(dialect, name, in_flight(indicator, judge, getattr(dialect, name)))
     # An asynchronous one works in its own loop only.
     if is_vital and not getattr(dialect, "is_async", False):
         offer(indicator, functools.partial(_refresh, indicator.name, dialect))
@@ -168,17 +169,6 @@ def _select(dialect: Any, connection: Any) -> None:
     statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
     # Not the one that is recorded.
     type(dialect).do_execute(dialect, connection.cursor(), statement, ())
-
-
-def _in_flight(indicator: Indicator, function: Any) -> Any:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with indicator.begin(judge) as operation:
-            result = function(*args, **kwargs)
-            operation.end()
-        return result
-
-    return wrapper
 
 
 def _is_api_database(dialect: Any, arguments: tuple[Any, Any]) -> bool:
