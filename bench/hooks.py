@@ -36,12 +36,12 @@ else:
             pass
 
     if how == "with":
-        from healthboard.hooks import amqp, oslo_messaging
+        from healthboard.hooks import amqp, flight
 
         bus = amqp.message_bus()
         Connection.blocking_read = amqp._record_frames(bus)(Connection.blocking_read)
-        in_flight = oslo_messaging._in_flight(bus, lambda raised: None)
-        Connection._ensure_publishing = in_flight(Connection._ensure_publishing)
+        publish = flight.in_flight(bus, lambda raised: None, Connection._ensure_publishing)
+        Connection._ensure_publishing = publish
     connection = Connection()
     for _ in range(count):
         # Request and answer, three frames and a confirmation for each.

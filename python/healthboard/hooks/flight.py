@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
-    """Return the function with each call in flight: that it hangs or raises is evidence, that it returns is none."""
+    """Return the function, each call of it in flight: hangs and exceptions are evidence, returns are not."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
