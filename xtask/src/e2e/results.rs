@@ -81,10 +81,10 @@ impl Results {
         let libvirt = said("libvirtd --version | sed 's/.*) /libvirt /'");
         format!(
             "What real faults do to real, unpatched Nova, and who notices. Written by `cargo xtask e2e`; a fault that was run \
-             again by its name has replaced what was said of it before.\n\n\
+             again by its name has replaced what was said of it before, so the results may be of different commits.\n\n\
              Newest run: {date}, commit {commit}, on {system}, {cpu}, {cores} cores, {memory}.\n\
              {}, {servers}, {broker}, {libvirt}.\n\n\
-             Each endpoint was asked ten times a second, everything else once. Times count from the beginning of the fault, or, \
+             Each endpoint was asked ten times a second, everything else once. \"OK again\" is OK that lasts for five seconds. Times count from the beginning of the fault, or, \
              for \"OK again\", from when the server answered again. `stall_after` is 60 s, its default. \"oslo\" is \
              oslo.middleware's `/healthcheck`, \"pgrep\" finds a process, \"ss\" a connection to the broker or the database.",
             self.versions

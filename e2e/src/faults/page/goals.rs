@@ -123,7 +123,7 @@ pub(super) fn of_ends(drained: &[Drained]) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "\n## SIGTERM\n\nTo be said within a second and to the end: `/readyz` 503, `/livez` 200.\n\n\
+        "\n## SIGTERM\n\nTo be said within a second and to the end: `/readyz` 503, `/livez` 200. Who gives no answer any more after that second need not say it.\n\n\
          | service | mode | draining said after | last answer after | gone after | met |\n\
          | --- | --- | --- | --- | --- | --- |\n",
     );
