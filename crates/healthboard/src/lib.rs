@@ -16,36 +16,52 @@
 //!
 //! An [`Indicator`] stands for one thing the service needs. Recording an outcome costs a few nanoseconds and writes to the
 //! process's *board*, a small file that any process may read. [`judge`] makes one [`Report`] of all the boards of a service;
-//! the crate `healthboard-endpoint` answers it over HTTP. As long as nobody has called [`start`], recording does nothing,
-//! so a library may record without asking whether the program wants to be watched.
+//! the crate `healthboard-endpoint` starts a [`Service`] and answers over HTTP. As long as nobody has started one, recording
+//! does nothing, so a library may record without asking whether the program wants to be watched.
 //!
 //! It is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). Linux 5.9 or later.
 
-#[doc(hidden)]
-pub mod attribute;
-mod board;
-mod evidence;
-pub mod format;
-mod indicator;
-mod policy;
-mod process;
-mod report;
-mod runtime_dir;
-mod scrub;
-mod settings;
-mod verdict;
-mod watchdog;
+#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models use a part of the board"))]
 
-pub use board::clock::now_ns;
-pub use board::directory::Directory;
-pub use evidence::{Evidence, Failure, Life, Observed, Process};
-pub use healthboard_macros::healthcheck;
-pub use indicator::{Indicator, LazyIndicator, Operation};
-pub use policy::{Impact, Policy};
-pub use process::{
-    Keeper, Notice, attach, drain, goodbye, start, start_in_children, tick, tick_interval, watch,
-};
-pub use report::{Detail, Processes, Report, State, Status};
+mod board;
+mod config;
+mod failure;
+#[cfg(not(loom))]
+pub mod format;
+#[cfg(not(loom))]
+mod handle;
+#[cfg(not(loom))]
+mod process;
+mod read;
+#[cfg(not(loom))]
+mod record;
+#[cfg(not(loom))]
+mod refresh;
+mod scrub;
+mod status;
+#[cfg(not(loom))]
+mod verdict;
+
+pub use config::{ErrorDetail, Impact, PROGRESS, Policy, SettingError, Settings, Unclaimed, Uri};
+pub use failure::Failure;
 pub use scrub::{printable, scrub};
-pub use settings::{ErrorDetail, SettingError, Settings, Uri};
-pub use verdict::{Moment, PROGRESS, judge, state, status};
+
+#[cfg(not(loom))]
+pub use crate::{
+    board::clock::now_ns,
+    board::place::Place,
+    process::{
+        Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
+        tick, watch,
+    },
+    read::{Abandoned, Directory, Evidence, Life, Observed, Process},
+    record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},
+    status::Status,
+    verdict::{Detail, Moment, Processes, Report, State, judge, span, state, status},
+};
+#[cfg(not(loom))]
+pub use healthboard_macros::healthcheck;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use read::fuzz_board;

@@ -43,11 +43,13 @@ pub fn scrub(text: &str, max_bytes: usize) -> String {
     cut(&one_line(&clean), max_bytes)
 }
 
-/// The name of a class or a code: one word, in at most `max_bytes`.
-pub(crate) fn word(text: &str, max_bytes: usize) -> String {
+/// The name of a class, a code or an indicator: one word, in at most `max_bytes`.
+///
+/// Filtered by character, not by what a secret looks like: an identifier that looks random is still one.
+pub(crate) fn identifier(text: &str, max_bytes: usize) -> String {
     let good = |c: char| if c.is_alphanumeric() || "_.:-".contains(c) { c } else { '_' };
-    let word: String = scrub(text, LONGEST).chars().map(good).collect();
-    cut(&word, max_bytes)
+    let word: String = text.chars().take(max_bytes).map(good).collect();
+    word[..word.floor_char_boundary(max_bytes)].to_owned()
 }
 
 /// `text` in one line, without anything a terminal, a browser or a log would act upon.

@@ -1,102 +1,143 @@
 //! How a board comes into being: whole, or not at all.
 //!
-//! Under a temporary name the file is made, locked, allocated for real, filled; then it gets its name. Killed at any step, a
-//! creator leaves at most a temporary file that nobody holds, which the holder sweeps away. The lock (`flock`) belongs to
-//! the open file; the kernel drops it when the process ends in whatever way. It, not a pid, is the witness of life.
+//! Under a temporary name the file is made, locked, written to its end, mapped; then it gets its name. Killed at any step, a
+//! creator leaves at most a temporary file that nobody holds, which the holder sweeps away.
+//!
+//! A board that was cut short, removed or replaced gets a new file under the same address: whoever records goes on with the
+//! pointer it has, and what was recorded comes along as far as it is still there.
 
-use super::layout::{Board, Fixed, SIZE};
-use super::sigbus;
-use std::fs::{File, OpenOptions};
+use super::layout::{Board, Fixed, SIZE, word};
+use super::lock;
+use super::sync::Ordering::Relaxed;
+use crate::board::place::Place;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
 /// A board on disk that this process writes.
 pub(crate) struct Published {
     pub(crate) board: &'static Board,
-    /// Its name, and the file that had this name when it was published.
-    pub(crate) path: PathBuf,
-    identity: (u64, u64),
+    name: String,
     /// Keeps the lock. Dropping it declares the writer dead.
-    _lock: File,
+    file: File,
 }
 
-impl Published {
-    /// Whether other processes can still find it.
-    pub(crate) fn is_found(path: &Path, identity: (u64, u64)) -> bool {
-        path.symlink_metadata().is_ok_and(|m| (m.dev(), m.ino()) == identity && m.len() >= SIZE as u64)
-    }
-
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        self.identity
-    }
-}
-
-/// Makes the board of this process in the service's directory.
+/// Makes the board of this process in the service's directory; `over` is the one whose address and content it takes.
 ///
 /// # Errors
 ///
 /// Of the file system, with the step that failed: no space is an error here, not a `SIGBUS` later.
-pub(crate) fn publish(directory: &Path, fixed: &Fixed<'_>) -> io::Result<Published> {
+pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>) -> io::Result<Published> {
     let name = format!("{}-{:016x}", fixed.pid, nonce());
-    let temporary = directory.join(format!(".{name}.tmp"));
-    let path = directory.join(format!("{name}.board"));
-    let made = fill(&temporary, fixed).and_then(|(board, lock)| {
-        step("name", &path, std::fs::rename(&temporary, &path))?;
-        let metadata = lock.metadata()?;
-        Ok(Published { board, identity: (metadata.dev(), metadata.ino()), path, _lock: lock })
+    let temporary = format!(".{name}.tmp");
+    let name = format!("{name}.board");
+    let made = fill(place, &temporary, fixed, over).and_then(|(board, file)| {
+        let renamed = rustix::fs::renameat(place.fd(), &temporary, place.fd(), &name);
+        step("name", place, &name, renamed)?;
+        Ok(Published { board, name, file })
     });
     if made.is_err() {
-        // Best effort; the next creator sweeps it otherwise.
-        let _ = std::fs::remove_file(&temporary);
+        // Best effort; the holder sweeps it otherwise.
+        let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
     }
     made
 }
 
-fn fill(temporary: &Path, fixed: &Fixed<'_>) -> io::Result<(&'static Board, File)> {
-    let file = make(temporary)?;
-    // SAFETY: a plain system call on a descriptor we own.
-    let allocated = match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, SIZE as libc::off_t) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
+impl Published {
+    /// Its name in the directory.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether what is recorded still reaches whoever reads the directory: the file has its name and its length, its header is
+    /// what was written there, and the memory is the file's.
+    pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> bool {
+        let named = rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let Ok(ours) = self.file.metadata() else { return true };
+        if !named.is_ok_and(|named| (named.st_dev, named.st_ino) == (ours.dev(), ours.ino())) {
+            return false;
+        }
+        if ours.len() < SIZE as u64 {
+            return false;
+        }
+        self.board.header[word::KEPT_NS].store(now_ns, Relaxed);
+        let mut bytes = [0; (word::KEPT_NS + 1) * 8];
+        let expected = fixed.words();
+        let mut found = bytes_read(&self.file, &mut bytes);
+        let same = expected.iter().all(|word| found.next() == Some(*word));
+        same && found.last() == Some(now_ns)
+    }
+}
+
+fn bytes_read<'a>(file: &File, bytes: &'a mut [u8]) -> impl Iterator<Item = u64> + 'a {
+    let read = file.read_at(bytes, 0).unwrap_or(0);
+    bytes[..read].chunks_exact(8).map(|c| u64::from_ne_bytes(c.try_into().unwrap_or_default()))
+}
+
+fn fill(
+    place: &Place,
+    temporary: &str,
+    fixed: &Fixed,
+    over: Option<&'static Board>,
+) -> io::Result<(&'static Board, File)> {
+    let file = make(place, temporary)?;
+    // Written and not only allocated: the file system must have the room now, whatever it is.
+    // What somebody has overwritten is no evidence: it comes along only behind a header that is ours.
+    let kept = over.filter(|board| {
+        board.header.iter().zip(fixed.words()).all(|(word, expected)| word.load(Relaxed) == expected)
+    });
+    let bytes: Vec<u8> = match kept {
+        Some(board) => board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect(),
+        None => vec![0; SIZE],
     };
-    step("allocate", temporary, allocated)?;
+    step("write", place, temporary, file.write_all_at(&bytes, 0))?;
+    for (i, value) in fixed.words().into_iter().enumerate() {
+        step("write", place, temporary, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
+    }
+    // Others of the group may read it. Not before: it could be locked by them before it is by us.
+    let readable = std::fs::Permissions::from_mode(0o640);
+    step("set the mode of", place, temporary, file.set_permissions(readable))?;
     // Through a second opening of the file: a mapping keeps its open file alive, in forked children too, and with it a lock.
-    let second = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(temporary);
-    let board = step("map", temporary, second.and_then(|file| map(Some(&file))))?;
-    sigbus::guard(board);
-    board.write_header(fixed);
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
+    let second = step("open", place, temporary, second)?;
+    let board = step("map", place, temporary, map(Some(&second.into()), over))?;
     Ok((board, file))
 }
 
 /// An empty file, locked. A sweep that comes between the two takes it for one that was left behind, and removes it.
-fn make(temporary: &Path) -> io::Result<File> {
+fn make(place: &Place, temporary: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(temporary);
-        let file = step("create", temporary, file)?;
-        step("lock", temporary, file.lock())?;
-        if step("look at", temporary, file.metadata())?.nlink() > 0 {
+        let file = rustix::fs::openat(place.fd(), temporary, flags, Mode::from_raw_mode(0o600));
+        let file = File::from(step("create", place, temporary, file)?);
+        if step("lock", place, temporary, lock::try_take(&file))?
+            && step("look at", place, temporary, file.metadata())?.nlink() > 0
+        {
             return Ok(file);
         }
+        // The sweep is about to remove it, if it has not yet.
+        let _ = rustix::fs::unlinkat(place.fd(), temporary, AtFlags::empty());
     }
 }
 
-/// Maps a file of [`SIZE`] bytes, or memory of this process alone. Never unmapped: somebody may be recording.
-pub(crate) fn map(file: Option<&File>) -> io::Result<&'static Board> {
+/// Maps a file of [`SIZE`] bytes, or memory of this process alone, in the place of `over` if given. Never unmapped: somebody
+/// may be recording.
+pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Result<&'static Board> {
     let (flags, fd) = match file {
         Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
         None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
     };
+    let (flags, at) = match over {
+        Some(board) => (flags | libc::MAP_FIXED, std::ptr::from_ref(board).cast_mut().cast()),
+        None => (flags, std::ptr::null_mut()),
+    };
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice; it overlaps nothing.
-    let address = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, protection, flags, fd, 0) };
+    // SAFETY: a new mapping at an address of the kernel's choice, or exactly in the place of one that this function made and
+    // that is used as atomics only.
+    let address = unsafe { libc::mmap(at, SIZE, protection, flags, fd, 0) };
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
@@ -113,14 +154,18 @@ pub(crate) fn boot_id() -> [u64; 2] {
     [half(0..16), half(16..32)]
 }
 
-/// A number no other process of this pid had.
-fn nonce() -> u64 {
+/// A number that no other board has; never 0.
+pub(crate) fn nonce() -> u64 {
     let mut bytes = [0; 8];
     // SAFETY: the buffer is valid for its length. Where the call fails, the clock below still differs.
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
-    u64::from_ne_bytes(bytes) ^ super::clock::now_ns()
+    (u64::from_ne_bytes(bytes) ^ super::clock::now_ns()).max(1)
 }
 
-fn step<T>(what: &str, path: &Path, result: io::Result<T>) -> io::Result<T> {
-    result.map_err(|e| io::Error::new(e.kind(), format!("cannot {what} board `{}`: {e}", path.display())))
+fn step<T, E: Into<io::Error>>(what: &str, place: &Place, name: &str, result: Result<T, E>) -> io::Result<T> {
+    result.map_err(|e| {
+        let error: io::Error = e.into();
+        let path = place.path().join(name);
+        io::Error::new(error.kind(), format!("cannot {what} board `{}`: {error}", path.display()))
+    })
 }

@@ -12,14 +12,11 @@ pub(crate) const BLOCK: usize = 1024;
 /// Bytes of a board.
 pub(crate) const SIZE: usize = BLOCK * (1 + SLOTS);
 
-/// Bytes of a service's name; longer ones are cut.
-pub(crate) const SERVICE: usize = 64;
-
 /// `HEALTHBD`, read in the machine's byte order.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"HEALTHBD");
 
 /// The version of this layout: its own number, not the package's.
-pub(crate) const LAYOUT: u64 = 1;
+pub(crate) const LAYOUT: u64 = 2;
 
 /// Reads differently on a machine of the other byte order.
 pub(crate) const BYTE_ORDER: u64 = 0x0102_0304_0506_0708;
@@ -31,24 +28,34 @@ pub(crate) mod word {
     pub(crate) const LAYOUT: usize = 2;
     pub(crate) const SIZE: usize = 3;
     pub(crate) const BOOT_ID: usize = 4;
-    /// The pid, and in the high half that of the process it was forked by, if health started there.
     pub(crate) const PID: usize = 6;
     pub(crate) const STARTED_NS: usize = 7;
+    /// For how long a death without goodbye counts.
     pub(crate) const TTL_NS: usize = 8;
-    pub(crate) const SERVICE: usize = 9;
+    /// A number that no other board has, in whatever pid namespace.
+    pub(crate) const ID: usize = 9;
+    /// The id of the board of the process that forked this one, if health ran there; else 0.
+    pub(crate) const PARENT_ID: usize = 10;
+    pub(crate) const SERVICE: usize = 11;
     /// Over all words before it.
-    pub(crate) const CHECKSUM: usize = 17;
+    pub(crate) const CHECKSUM: usize = 19;
     // From here on written while the board is in use.
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
-    pub(crate) const EXHAUSTED: usize = 26;
     /// Not zero once the process has said that it only watches over those that it forks.
-    pub(crate) const WATCHES: usize = 27;
+    pub(crate) const WATCHES: usize = 26;
+    /// When the process said goodbye.
+    pub(crate) const GOODBYE_NS: usize = 27;
+    /// When its keeper last looked after the board.
+    pub(crate) const KEPT_NS: usize = 28;
+    /// Indicators that found no room.
+    pub(crate) const REFUSED: usize = 29;
+    /// The name of the first of them, and its checksum.
+    pub(crate) const REFUSED_NAME: usize = 32;
 }
 
-/// What a process has said of itself, in `word::PHASE`.
+/// What a process has said of itself, in `word::PHASE`; 0 is nothing yet.
 pub(crate) mod phase {
-    pub(crate) const RUNNING: u64 = 0;
     pub(crate) const DRAINING: u64 = 1;
     pub(crate) const GOODBYE: u64 = 2;
 }
@@ -60,51 +67,71 @@ pub(crate) struct Board {
     pub(crate) slots: [Slot; SLOTS],
 }
 
+const _: () = assert!(crate::config::MAX_SERVICE_NAME == (word::CHECKSUM - word::SERVICE) * 8);
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == BLOCK && size_of::<Board>() == SIZE);
 
 /// What is written once.
-pub(crate) struct Fixed<'a> {
-    pub(crate) service: &'a str,
+#[derive(Clone)]
+pub(crate) struct Fixed {
+    pub(crate) service: String,
     pub(crate) boot_id: [u64; 2],
     pub(crate) pid: u32,
-    pub(crate) parent: u32,
     pub(crate) started_ns: u64,
     pub(crate) ttl_ns: u64,
+    pub(crate) id: u64,
+    pub(crate) parent_id: u64,
+}
+
+impl Fixed {
+    /// The words of the header up to its checksum, which is the last.
+    pub(crate) fn words(&self) -> [u64; word::CHECKSUM + 1] {
+        let mut words = [0; word::CHECKSUM + 1];
+        words[word::MAGIC] = MAGIC;
+        words[word::BYTE_ORDER] = BYTE_ORDER;
+        words[word::LAYOUT] = LAYOUT;
+        words[word::SIZE] = SIZE as u64;
+        words[word::BOOT_ID..word::BOOT_ID + 2].copy_from_slice(&self.boot_id);
+        words[word::PID] = u64::from(self.pid);
+        words[word::STARTED_NS] = self.started_ns;
+        words[word::TTL_NS] = self.ttl_ns;
+        words[word::ID] = self.id;
+        words[word::PARENT_ID] = self.parent_id;
+        pack(&self.service, &mut words[word::SERVICE..word::CHECKSUM]);
+        words[word::CHECKSUM] = super::checksum(&words[..word::CHECKSUM]);
+        words
+    }
 }
 
 impl Board {
     /// Every word, in the order of the file.
+    #[cfg(not(loom))]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: `Board` is `repr(C)`, SIZE bytes long, without padding, and nothing but `AtomicU64`.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), SIZE / 8) }
     }
 
     /// Fills the header of a board that nobody else sees yet.
-    pub(crate) fn write_header(&self, fixed: &Fixed<'_>) {
-        let mut words = [0; word::CHECKSUM];
-        words[word::MAGIC] = MAGIC;
-        words[word::BYTE_ORDER] = BYTE_ORDER;
-        words[word::LAYOUT] = LAYOUT;
-        words[word::SIZE] = SIZE as u64;
-        words[word::BOOT_ID..word::BOOT_ID + 2].copy_from_slice(&fixed.boot_id);
-        words[word::PID] = u64::from(fixed.parent) << 32 | u64::from(fixed.pid);
-        words[word::STARTED_NS] = fixed.started_ns;
-        words[word::TTL_NS] = fixed.ttl_ns;
-        let mut name = [0; SERVICE];
-        let service = &fixed.service.as_bytes()[..fixed.service.floor_char_boundary(SERVICE)];
-        name[..service.len()].copy_from_slice(service);
-        for (word, chunk) in words[word::SERVICE..].iter_mut().zip(name.chunks_exact(8)) {
-            *word = u64::from_ne_bytes(chunk.try_into().unwrap_or_default());
-        }
-        for (word, value) in self.header.iter().zip(words) {
+    pub(crate) fn write_header(&self, fixed: &Fixed) {
+        for (word, value) in self.header.iter().zip(fixed.words()) {
             word.store(value, Relaxed);
         }
-        self.header[word::CHECKSUM].store(checksum(&words), Relaxed);
     }
 }
 
-/// The checksum of the words before [`word::CHECKSUM`].
-pub(crate) fn checksum(words: &[u64]) -> u64 {
-    words.iter().fold(super::SEED, |sum, word| super::mix(sum, *word))
+/// Fills words with a text, cut to what they hold.
+pub(crate) fn pack(text: &str, words: &mut [u64]) {
+    let text = &text.as_bytes()[..text.floor_char_boundary(words.len() * 8)];
+    words.fill(0);
+    for (word, chunk) in words.iter_mut().zip(text.chunks(8)) {
+        let mut bytes = [0; 8];
+        bytes[..chunk.len()].copy_from_slice(chunk);
+        *word = u64::from_ne_bytes(bytes);
+    }
+}
+
+/// The text in these words up to the first NUL, made harmless.
+pub(crate) fn unpack(words: &[u64]) -> String {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take_while(|b| *b != 0).collect();
+    crate::scrub::printable(&String::from_utf8_lossy(&bytes))
 }

@@ -1,22 +1,25 @@
 //! The host lives when somebody cuts its board short.
 //!
 //! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here puts
-//! private memory in place of the board, once, and lets the store go on; the next [`tick`](crate::tick) notices and makes a
-//! new board. A `SIGBUS` anywhere else is passed to whoever handled it before.
+//! private memory in place of the board and lets the store go on; the keeper notices within a second and makes a new file. A
+//! `SIGBUS` anywhere else is passed to whoever handled it before.
 
 use super::layout::{Board, SIZE};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The address of the board that this process writes. One word, so its order to others does not matter; a handler that
-/// sees an old address passes the signal on.
-static GUARDED: AtomicUsize = AtomicUsize::new(0);
+/// Services in a process.
+pub(crate) const MAX_SERVICES: usize = 16;
+
+/// The addresses of the boards that this process writes, by service. Each is one word, so its order to others does not matter; a
+/// handler that sees an old address passes the signal on.
+static GUARDED: [AtomicUsize; MAX_SERVICES] = [const { AtomicUsize::new(0) }; MAX_SERVICES];
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 
-/// Guards this board from now on, and no longer the one before, which nobody can find any more.
-pub(super) fn guard(board: &'static Board) {
-    GUARDED.store(std::ptr::from_ref(board) as usize, Relaxed);
+/// Guards the board of this service from now on.
+pub(crate) fn guard(service: usize, board: &'static Board) {
+    GUARDED[service].store(std::ptr::from_ref(board) as usize, Relaxed);
     PREVIOUS.get_or_init(|| {
         // SAFETY: both structures are valid; the handler does only what a handler may (see there). The previous action is
         // stored only after the new one is in force: a SIGBUS elsewhere in between takes the default action.
@@ -32,16 +35,21 @@ pub(super) fn guard(board: &'static Board) {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let board = GUARDED.load(Relaxed);
     // SAFETY: the kernel passes a valid siginfo with SA_SIGINFO.
     let address = unsafe { (*info).si_addr() } as usize;
-    if board != 0 && (board..board + SIZE).contains(&address) {
+    let boards = GUARDED.iter().map(|board| board.load(Relaxed));
+    let hit = |board: &usize| *board != 0 && (*board..*board + SIZE).contains(&address);
+    if let Some(board) = boards.into_iter().find(hit) {
+        // SAFETY: this thread's own errno, which the interrupted code may be about to read.
+        let errno = unsafe { *libc::__errno_location() };
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: replaces exactly the mapping that `create::map` made and that is never unmapped. mmap is a bare system
         // call, so it is safe in a handler.
         let replaced = unsafe { libc::mmap(board as *mut libc::c_void, SIZE, protection, flags, -1, 0) };
         if replaced != libc::MAP_FAILED {
+            // SAFETY: as above.
+            unsafe { *libc::__errno_location() = errno };
             return;
         }
     }

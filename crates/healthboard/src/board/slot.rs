@@ -4,16 +4,25 @@
 //!
 //! | word | written by | holds |
 //! | --- | --- | --- |
-//! | `outcome` | everybody | stamp of the newest success, and the failures since |
-//! | `streak` | failure | stamp of the first of these failures, tagged with the success it follows |
-//! | `last_failure` | failure | stamp of the newest failure |
-//! | `last_end` | an end without outcome | its stamp |
-//! | `lanes[i]` | begin and end | stamp of when the lane became busy, and its operations in flight |
+//! | `outcome` | success, failure | stamp of the newest success of the work, and the failures since |
+//! | `streak` | failure | stamp of the first of these failures, tagged with the successes it follows |
+//! | `last_failure` | failure | time of the newest failure |
+//! | `last_end` | failure of the work | time of it: like a success, it is a sign that operations end |
+//! | `refreshed` | success of a refresh | its stamp |
+//! | `work_failure` | failure that no refresh can have | its time: work alone clears it |
+//! | `abandoned_since`, `abandoned_until` | abandoned operation | begin and end of the present run of them |
+//! | `refresh_begun` | begin and end of a refresh | time of the begin, or 0 |
+//! | `capacity` | whoever knows it | operations that can be in flight at all, or 0 |
+//! | `begun[i]` | begin and end | time of the begin of one operation in flight, or 0 |
+//! | `beyond` | begin and end | operations in flight that found no free `begun` |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
 //! A *stamp* is the coarse monotonic clock in nanoseconds without its low 22 bits, 4.2 ms, which is about the clock's own
-//! tick; a count lives in the low bits. So "newest success" and "failures since" are ONE word, and the newest outcome is a
-//! failure exactly when the count is not zero. There is no order of two words to get wrong.
+//! tick; a count lives in the low bits. So "newest success" and "failures since" are ONE word, and the newest outcome of the
+//! work is a failure exactly when the count is not zero. There is no order of two words to get wrong.
+//!
+//! A success of a refresh has a word of its own, because it is no end of the work's operations, and because it does not clear
+//! a failure that it could not have had. Who reads decides whether it came after the newest failure.
 //!
 //! # Orderings
 //!
@@ -21,12 +30,13 @@
 //! ordering in the writer could not help it. The slot is therefore made so that *any mixture of old and new words* is either
 //! right or detected, which is what the loom models check with relaxed loads:
 //!
-//! - `outcome` alone decides passing or not, and how many failures.
-//! - `streak` counts only if its tag names the success in `outcome`. A streak of an earlier time is thus never taken for the
-//!   present one; the reader then knows how many failures there were, but not since when, and says *transient*, not
-//!   *failing*.
-//! - `last_failure`, `last_end` and the lanes may each be older than `outcome`; that makes an age larger by the duration of
-//!   a few stores.
+//! - `outcome` alone decides how many failures came after the work's newest success.
+//! - `streak` counts only if its tag names the successes in `outcome` and `refreshed`. A streak of an earlier time is thus
+//!   never taken for the present one. The reader then knows how many failures there were, but not since when, and says
+//!   *transient*, not *failing*.
+//! - `last_failure` older than the streak makes the streak look shorter, never longer.
+//! - `last_end` and `begun` may each be older than `outcome`; that makes an age larger by the duration of a few stores.
+//! - `abandoned_since` counts only while it is not older than the newest end, and `abandoned_until` only prolongs it.
 //! - A text counts only if its checksum matches, and the other buffer still holds the text before. A process that dies in
 //!   mid-write leaves that one whole.
 //!
@@ -34,19 +44,21 @@
 //! `Release` on letting go, so that the next failure sees the text, the number and the streak of the one before, and never
 //! writes into the buffer that is newest. The lock is not on the board: another process could hold it for ever.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering, mutant};
+use super::sync::{AtomicU32, AtomicU64, Ordering, mutant, unless};
 use super::text::{self, Text};
 use Ordering::{Acquire, Relaxed, Release};
 
 /// The low bits of a stamp word, which count.
 pub(crate) const COUNT: u64 = (1 << 22) - 1;
 
-/// In-flight operations are counted in this many lanes, each with a cache line of its own, so that threads do not share one.
-pub(crate) const LANES: usize = 4;
+/// Operations in flight whose age is known, each.
+#[cfg(not(loom))]
+pub(crate) const BEGUN: usize = 32;
+#[cfg(loom)]
+pub(crate) const BEGUN: usize = 2;
 
-/// A word with a cache line of its own.
-#[repr(C, align(64))]
-pub(crate) struct Lane(pub(crate) AtomicU64);
+/// Times that share a cache line.
+const LINE: usize = 8;
 
 /// The evidence of one indicator. `repr(C)`: this is the file format.
 #[repr(C, align(64))]
@@ -55,10 +67,32 @@ pub(crate) struct Slot {
     pub(crate) streak: AtomicU64,
     pub(crate) last_failure: AtomicU64,
     pub(crate) last_end: AtomicU64,
-    pub(crate) lanes: [Lane; LANES],
+    pub(crate) refreshed: AtomicU64,
+    pub(crate) work_failure: AtomicU64,
+    pub(crate) abandoned_since: AtomicU64,
+    pub(crate) abandoned_until: AtomicU64,
+    pub(crate) refresh_begun: AtomicU64,
+    pub(crate) capacity: AtomicU64,
+    pub(crate) beyond: AtomicU64,
+    pub(crate) unused: [AtomicU64; 5],
+    pub(crate) begun: [AtomicU64; BEGUN],
     pub(crate) descriptor: [AtomicU64; super::descriptor::WORDS],
     pub(crate) texts: [Text; 2],
 }
+
+/// What kind of operation a failure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// One of the service's own. `by_work`: no refresh can have this failure, so work alone clears it.
+    Work { by_work: bool },
+    /// A refresh, which is no end of the work's operations.
+    Refresh,
+    /// One of the service's own that has not ended: its caller has given it up.
+    Abandoned,
+}
+
+/// Where the begin of an operation is kept. [`BEGUN`] and above: among those beyond.
+pub(crate) type Cell = u32;
 
 /// A time without the bits that count.
 #[inline]
@@ -66,13 +100,26 @@ pub(crate) const fn stamp(now_ns: u64) -> u64 {
     now_ns & !COUNT
 }
 
-/// The part of a success's stamp that a streak carries in its low bits: changes with every stamp for five hours.
-pub(crate) const fn tag(outcome: u64) -> u64 {
-    (outcome >> 22) & COUNT
+/// The part of the newest successes that a streak carries in its low bits.
+pub(crate) const fn tag(outcome: u64, refreshed: u64) -> u64 {
+    (outcome >> 22).wrapping_add((refreshed >> 22).wrapping_mul(0x9e37_79b1)) & COUNT
+}
+
+/// Whether a refresh has cleared the failures that `outcome` counts.
+pub(crate) const fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
+    refreshed >= stamp(last_failure) && refreshed > stamp(outcome) && stamp(work_failure) <= stamp(outcome)
 }
 
 impl Slot {
-    /// Records a success. Wait-free; one store, or none while the stamp is unchanged.
+    /// The words before the descriptor, in the order of the file.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+        let times = [&self.outcome, &self.streak, &self.last_failure, &self.last_end, &self.refreshed];
+        let more = [&self.work_failure, &self.abandoned_since, &self.abandoned_until, &self.refresh_begun];
+        let counts = [&self.capacity, &self.beyond];
+        times.into_iter().chain(more).chain(counts).chain(&self.unused).chain(&self.begun)
+    }
+
+    /// Records a success of the work. Wait-free; one store, or none while the stamp is unchanged.
     #[inline]
     pub(crate) fn ok_at(&self, now_ns: u64) {
         let stamp = stamp(now_ns);
@@ -88,20 +135,45 @@ impl Slot {
 
     /// Records a failure. `lock` is this slot's, in the process's own memory. Other failures of this slot wait for the time
     /// of some stores; successes never do.
-    pub(crate) fn fail_at(&self, now_ns: u64, lock: &AtomicU32, failure: Option<text::Parts<'_>>) {
+    pub(crate) fn fail_at(
+        &self,
+        now_ns: u64,
+        lock: &AtomicU32,
+        ended: Ended,
+        failure: Option<text::Parts<'_>>,
+    ) {
         let _held = Held::take(lock);
+        self.fail_locked(now_ns, ended, failure);
+    }
+
+    fn fail_locked(&self, now_ns: u64, ended: Ended, failure: Option<text::Parts<'_>>) {
+        let last_failure = self.last_failure.load(Relaxed);
+        let work_failure = self.work_failure.load(Relaxed);
         self.last_failure.store(now_ns, Relaxed);
+        if let Ended::Work { by_work } = ended {
+            self.last_end.store(now_ns, Relaxed);
+            if by_work {
+                self.work_failure.store(now_ns, Relaxed);
+            }
+        }
         if let Some(parts) = failure {
             self.write_text(parts);
         }
+        let refreshed = self.refreshed.load(Relaxed);
         let mut outcome = self.outcome.load(Relaxed);
         loop {
+            let cleared = is_cleared(outcome, last_failure, refreshed, work_failure);
+            let begins = outcome & COUNT == 0 || cleared;
             // Before the count shows it: a reader that mixes up the two is caught by the tag.
-            if outcome & COUNT == 0 || mutant("streak-restarts") {
-                let tag = if mutant("streak-without-tag") { 0 } else { tag(outcome) };
+            if begins || mutant("streak-restarts") {
+                let tag = if mutant("streak-without-tag") { 0 } else { tag(outcome, refreshed) };
                 self.streak.store(stamp(now_ns) | tag, Relaxed);
             }
-            let next = if outcome & COUNT == COUNT { outcome } else { outcome + 1 };
+            let next = match outcome & COUNT {
+                _ if begins => stamp(outcome) | 1,
+                COUNT => outcome,
+                _ => outcome + 1,
+            };
             if mutant("blind-failure-store") {
                 self.outcome.store(next, Relaxed);
                 return;
@@ -114,6 +186,35 @@ impl Slot {
         }
     }
 
+    /// Records that an operation was given up by its caller. It has not ended, so the clock of those in flight stands where it
+    /// was; when it was older than `slow_after_ns` it is a failure too, whose code says for how long it was in flight.
+    ///
+    /// Abandoned operations that follow each other within `slow_after_ns` are one run: a caller with a timeout that tries again
+    /// and again waits for the same thing all the time.
+    pub(crate) fn abandon_at(
+        &self,
+        now_ns: u64,
+        begun_ns: u64,
+        slow_after_ns: u64,
+        lock: &AtomicU32,
+        told: bool,
+    ) {
+        let _held = Held::take(lock);
+        let last_end = self.last_end.load(Relaxed).max(stamp(self.outcome.load(Relaxed)));
+        let since = self.abandoned_since.load(Relaxed);
+        let until = self.abandoned_until.load(Relaxed);
+        if since < last_end || begun_ns > until.saturating_add(slow_after_ns) || begun_ns < since {
+            self.abandoned_since.store(begun_ns, Relaxed);
+        }
+        self.abandoned_until.store(now_ns, Relaxed);
+        let age_ns = now_ns.saturating_sub(begun_ns);
+        if age_ns >= slow_after_ns {
+            let code = format!("after {} s", age_ns / 1_000_000_000);
+            let parts = text::Parts { class: "Abandoned", code: &code, text: "" };
+            self.fail_locked(now_ns, Ended::Abandoned, told.then_some(parts));
+        }
+    }
+
     fn write_text(&self, parts: text::Parts<'_>) {
         let number = |i: usize| self.texts[i].number();
         let newest = usize::from(text::follows(number(1), number(0)));
@@ -121,35 +222,57 @@ impl Slot {
         self.texts[target].write(number(newest).wrapping_add(1), parts);
     }
 
-    /// An operation begins; `lane` is below [`LANES`].
+    /// An operation begins; threads that pass different numbers do not share a cache line.
+    ///
+    /// One exchange where the thread's own place is free; it looks further only while several of its operations are in flight.
     #[inline]
-    pub(crate) fn begin_at(&self, now_ns: u64, lane: usize) {
-        let lane = &self.lanes[lane].0;
-        let mut word = lane.load(Relaxed);
-        loop {
-            let next = if word & COUNT == 0 { stamp(now_ns) | 1 } else { word + 1 };
-            match lane.compare_exchange_weak(word, next, Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(newer) => word = newer,
+    pub(crate) fn begin_at(&self, now_ns: u64, thread: usize) -> Cell {
+        let first = (thread * LINE + thread / (BEGUN / LINE).max(1)) % BEGUN;
+        for i in 0..BEGUN {
+            let cell = (first + i) % BEGUN;
+            let begun = &self.begun[cell];
+            if mutant("begin-without-exchange") {
+                if begun.load(Relaxed) == 0 {
+                    begun.store(now_ns.max(1), Relaxed);
+                    return cell as Cell;
+                }
+                continue;
+            }
+            if begun.load(Relaxed) == 0 && begun.compare_exchange(0, now_ns.max(1), Relaxed, Relaxed).is_ok()
+            {
+                return cell as Cell;
             }
         }
-    }
-
-    /// An operation that began in this lane ends.
-    #[inline]
-    pub(crate) fn end(&self, lane: usize) {
-        let lane = &self.lanes[lane].0;
-        if mutant("end-in-two-steps") {
-            lane.store(lane.load(Relaxed) - 1, Relaxed);
-            return;
+        if mutant("beyond-in-two-steps") {
+            self.beyond.store(self.beyond.load(Relaxed) + 1, Relaxed);
+        } else {
+            self.beyond.fetch_add(1, Relaxed);
         }
-        lane.fetch_sub(1, Relaxed);
+        BEGUN as Cell
     }
 
-    /// An operation ends without an outcome: that too is a sign that operations do end.
-    pub(crate) fn end_without_outcome_at(&self, now_ns: u64, lane: usize) {
-        self.last_end.store(now_ns, Relaxed);
-        self.end(lane);
+    /// The operation that began in this cell is not in flight any more.
+    #[inline]
+    pub(crate) fn end(&self, cell: Cell) {
+        match self.begun.get(cell as usize) {
+            Some(begun) => begun.store(0, Relaxed),
+            None => _ = self.beyond.fetch_sub(1, Relaxed),
+        }
+    }
+
+    /// A refresh begins. There is one at a time in a process; a second one is not seen in flight.
+    pub(crate) fn begin_refresh_at(&self, now_ns: u64) {
+        self.refresh_begun.store(now_ns.max(1), Relaxed);
+    }
+
+    /// The refresh has succeeded: what it asks works.
+    pub(crate) fn refreshed_at(&self, now_ns: u64) {
+        self.refreshed.store(stamp(now_ns), Relaxed);
+    }
+
+    /// The refresh is not in flight any more.
+    pub(crate) fn end_refresh(&self) {
+        self.refresh_begun.store(0, Relaxed);
     }
 }
 
@@ -158,9 +281,8 @@ struct Held<'a>(&'a AtomicU32);
 
 impl<'a> Held<'a> {
     fn take(lock: &'a AtomicU32) -> Held<'a> {
-        let acquire = if mutant("lock-without-acquire") { Relaxed } else { Acquire };
         // Acquire pairs with the Release in `drop`: what the last holder wrote to the slot is seen.
-        while lock.compare_exchange_weak(0, 1, acquire, Relaxed).is_err() {
+        while lock.compare_exchange_weak(0, 1, unless("lock-without-acquire", Acquire), Relaxed).is_err() {
             #[cfg(loom)]
             loom::thread::yield_now();
             #[cfg(not(loom))]
@@ -172,7 +294,6 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let release = if mutant("lock-without-release") { Relaxed } else { Release };
-        self.0.store(0, release);
+        self.0.store(0, unless("lock-without-release", Release));
     }
 }

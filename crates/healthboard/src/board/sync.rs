@@ -1,10 +1,10 @@
 //! The atomics of the board: the machine's own, or loom's when the orderings are checked.
 
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 /// Whether a named mutation of the algorithm is switched on: each must make a loom model fail. Never in a normal build.
 #[cfg(loom)]
@@ -16,4 +16,10 @@ pub(crate) fn mutant(name: &str) -> bool {
 #[inline(always)]
 pub(crate) const fn mutant(_name: &str) -> bool {
     false
+}
+
+/// The ordering, or `Relaxed` while this mutant is switched on.
+#[inline(always)]
+pub(crate) fn unless(name: &str, ordering: Ordering) -> Ordering {
+    if mutant(name) { Ordering::Relaxed } else { ordering }
 }

@@ -1,12 +1,12 @@
 //! The text of a failure on the board: written in words, believed only with its checksum.
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Bytes of each part; what is longer was cut before, on a character boundary.
 pub(crate) const CLASS: usize = 64;
 pub(crate) const CODE: usize = 16;
-pub(crate) const TEXT: usize = 192;
+pub(crate) const TEXT: usize = 160;
 
 #[cfg(not(loom))]
 pub(crate) const DATA: usize = (CLASS + CODE + TEXT) / 8;
@@ -111,5 +111,6 @@ fn decode(head: u64, data: &[u64]) -> Failure {
         // A checksum is no proof of good intent: the text is cleaned again before anybody sees it.
         crate::scrub::printable(&String::from_utf8_lossy(part))
     };
-    Failure { class: part(head >> 24 & 0xff), code: part(head >> 16 & 0xff), text: part(head & 0xffff) }
+    let (class, code) = (part(head >> 24 & 0xff), part(head >> 16 & 0xff));
+    Failure { class, code, text: part(head & 0xffff), ..Failure::default() }
 }

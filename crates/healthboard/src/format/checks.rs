@@ -1,6 +1,8 @@
 //! `/livez` and `/readyz`, in the words of Kubernetes' own components.
 
-use crate::{Impact, PROGRESS, Report, Status, scrub};
+use crate::config::{Impact, PROGRESS};
+use crate::scrub;
+use crate::verdict::{Report, Status};
 use std::fmt::Write as _;
 
 /// One line of an answer: a name and, where it fails, the reason.

@@ -1,6 +1,7 @@
 //! `application/health+json`: draft-inadarei-api-health-check-06 to the letter, and nothing that is not in it.
 
-use crate::{Detail, Report, Status, scrub};
+use crate::scrub;
+use crate::verdict::{Detail, Report, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +37,7 @@ struct Check {
 /// `output` is there only where the status is not `pass`, `notes` only where there is something to note.
 pub fn health_json(report: &Report) -> String {
     let notes =
-        [(report.draining, "draining"), (report.exhausted > 0, "some indicators found no room on the board")];
+        [(report.draining, "draining"), (report.refused > 0, "some indicators found no room on the board")];
     let service = scrub::printable(&report.service);
     let health = Health {
         status: status(report.status),

@@ -1,6 +1,8 @@
 //! `application/json`: the whole report. The one description of its shape, for writing and for reading.
 
-use crate::{Detail, Impact, Processes, Report, State, Status, scrub};
+use crate::config::Impact;
+use crate::scrub;
+use crate::verdict::{Detail, Processes, Report, State, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use std::collections::BTreeMap;
@@ -23,9 +25,15 @@ pub struct Answer {
     pub time: String,
     /// How the processes are.
     pub processes: Processes,
+    /// Whether no process is alive, and the last one has said goodbye; left out when not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stopped: bool,
     /// Indicators that found no room on a board; left out when there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub exhausted: u32,
+    pub refused: u32,
+    /// The name of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_name: Option<String>,
     /// Every indicator by name.
     pub details: BTreeMap<String, AnswerDetail>,
 }
@@ -93,7 +101,9 @@ impl Answer {
             service: scrub::printable(&report.service),
             time: super::time(report, Duration::ZERO),
             processes: report.processes,
-            exhausted: report.exhausted,
+            stopped: report.stopped,
+            refused: report.refused,
+            refused_name: report.refused_name.as_deref().map(scrub::printable),
             details: details
                 .map(|(name, d)| (scrub::printable(name), AnswerDetail::of(report, d, longest)))
                 .collect(),
@@ -122,6 +132,10 @@ impl AnswerDetail {
 fn seconds(duration: Duration) -> Number {
     let decimal = Number::from_f64(duration.as_secs_f64()).filter(|_| duration.subsec_nanos() > 0);
     decimal.unwrap_or_else(|| duration.as_secs().into())
+}
+
+fn is_false(holds: &bool) -> bool {
+    !holds
 }
 
 fn is_zero(number: &u32) -> bool {

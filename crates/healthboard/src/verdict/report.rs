@@ -1,37 +1,11 @@
 //! The verdict with its details: what every format renders.
 
-use crate::{Failure, Impact};
+use crate::config::Impact;
+use crate::failure::Failure;
+use crate::status::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-
-/// The one word about a service or an indicator. Ordered: the worst is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Status {
-    /// Well, or nothing known yet.
-    Ok,
-    /// Works, with something amiss; answered with 200.
-    Degraded,
-    /// Does not do its work; answered with 503.
-    Fault,
-}
-
-impl Status {
-    /// `OK`, `DEGRADED` or `FAULT`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Status::Ok => "OK",
-            Status::Degraded => "DEGRADED",
-            Status::Fault => "FAULT",
-        }
-    }
-
-    /// The status with this [`name`](Status::name).
-    pub fn from_name(name: &str) -> Option<Status> {
-        [Status::Ok, Status::Degraded, Status::Fault].into_iter().find(|s| s.name() == name)
-    }
-}
 
 /// What the evidence of one indicator amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,13 +19,20 @@ pub enum State {
     Transient,
     /// Enough failures in a row, for long enough.
     Failing,
-    /// Operations are in flight and none has ended for too long.
+    /// An operation is in flight for too long, while others end.
+    Stuck,
+    /// Operations are in flight and none has ended for too long, or every place of the capacity is taken by such.
     Stalled,
     /// The newest outcome is older than the ttl.
     Stale,
 }
 
 impl State {
+    /// Whether something is wrong.
+    pub(super) fn is_amiss(self) -> bool {
+        !matches!(self, State::Unknown | State::Passing)
+    }
+
     /// The word used in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,6 +40,7 @@ impl State {
             State::Passing => "passing",
             State::Transient => "transient",
             State::Failing => "failing",
+            State::Stuck => "stuck",
             State::Stalled => "stalled",
             State::Stale => "stale",
         }
@@ -72,7 +54,7 @@ pub struct Processes {
     pub alive: u32,
     /// Living processes that do not progress.
     pub hung: u32,
-    /// Processes that died without saying goodbye, within the ttl.
+    /// Processes that died without saying goodbye: within the ttl, or all of them where none is alive.
     pub dead: u32,
     /// The pid of the process that serves the endpoint, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,8 +101,12 @@ pub struct Report {
     pub processes: Processes,
     /// Whether every living process has said that it is going.
     pub draining: bool,
+    /// Whether no process is alive, and the last one has said goodbye.
+    pub stopped: bool,
     /// Indicators that found no room on a board.
-    pub exhausted: u32,
+    pub refused: u32,
+    /// The name of the first of them.
+    pub refused_name: Option<String>,
     /// Every indicator by name.
     pub details: BTreeMap<String, Detail>,
 }

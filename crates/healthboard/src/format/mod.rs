@@ -8,7 +8,8 @@ pub use checks::{livez, readyz};
 pub use health_json::health_json;
 pub use native::{Answer, AnswerDetail, json, parse};
 
-use crate::{Report, Status, scrub};
+use crate::scrub;
+use crate::verdict::{Report, Status};
 use std::time::{Duration, SystemTime};
 
 /// One line for people and scripts: `OK`, or status and message.

@@ -78,7 +78,7 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
 fn overlap(a: &Uri, b: &Uri) -> bool {
     let same = |a: &SocketAddr, b: &SocketAddr| {
         let all = a.ip().is_unspecified() || b.ip().is_unspecified();
-        a.port() == b.port() && (a.ip() == b.ip() || all && a.is_ipv4() == b.is_ipv4())
+        a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || all && a.is_ipv4() == b.is_ipv4())
     };
     a == b || a.addresses().iter().any(|address| b.addresses().iter().any(|other| same(address, other)))
 }
@@ -87,7 +87,7 @@ fn tcp(address: &str) -> Result<Uri, String> {
     let address = address.strip_suffix('/').unwrap_or(address);
     let (host, port) = address.rsplit_once(':').ok_or("a port after the address, `tcp://127.0.0.1:8099`")?;
     let number = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok()).flatten();
-    let port = number.filter(|port| *port > 0).ok_or("a port from 1 to 65535")?;
+    let port = number.ok_or("a port from 0 (any that is free) to 65535")?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().ok().map(|ip| ip.to_string()),
         None if host.eq_ignore_ascii_case("localhost") => Some("localhost".to_owned()),

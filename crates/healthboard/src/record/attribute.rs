@@ -3,7 +3,10 @@
 //! Which outcome a returned value is, is decided by the compiler's search for a method: it looks at `&&Outcome` first, then
 //! at `&Outcome`, then at `Outcome`, and takes the first implementation that fits the type.
 
-use crate::{ErrorDetail, LazyIndicator, Operation, process};
+use super::{LazyIndicator, Operation};
+use crate::config::ErrorDetail;
+use crate::failure::{Failure, class};
+use crate::process::DEFAULT;
 use std::fmt::Display;
 use std::thread::panicking;
 
@@ -32,8 +35,8 @@ impl Running {
     #[cold]
     fn fail<E>(mut self, text: impl FnOnce() -> String) {
         if let Some(operation) = self.operation.take() {
-            let text = if process::error_detail() == ErrorDetail::Message { text() } else { String::new() };
-            operation.fail(&class(std::any::type_name::<E>()), "", &text);
+            let text = if DEFAULT.error_detail() == ErrorDetail::Message { text() } else { String::new() };
+            operation.fail(&Failure::new(class(std::any::type_name::<E>())).text(text));
         }
     }
 }
@@ -41,7 +44,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(operation) = self.operation.take_if(|_| panicking() && !self.unwinding) {
-            operation.fail("panic", "", "");
+            operation.fail(&Failure::new("panic"));
         }
     }
 }
@@ -91,35 +94,5 @@ impl<T> AnyOutcome for Outcome<'_, T> {
     #[inline]
     fn end(&self, running: Running) {
         running.ok();
-    }
-}
-
-/// The last part of a type's path; of a plain `Error` also whose it is: `io::Error`.
-fn class(type_name: &str) -> String {
-    let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
-    let mut parts = path.rsplit("::");
-    match (parts.next(), parts.find(|part| !matches!(*part, "error" | "errors"))) {
-        (Some("Error"), Some(owner)) => format!("{owner}::Error"),
-        (last, _) => last.unwrap_or_default().to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_class_says_whose_error_it_is() {
-        for (type_name, expected) in [
-            (std::any::type_name::<std::io::Error>(), "io::Error"),
-            (std::any::type_name::<std::num::ParseIntError>(), "ParseIntError"),
-            (std::any::type_name::<&std::fmt::Error>(), "fmt::Error"),
-            (std::any::type_name::<Box<dyn std::error::Error>>(), "Box"),
-            (std::any::type_name::<()>(), "()"),
-            ("rusqlite::error::Error", "rusqlite::Error"),
-            ("Error", "Error"),
-        ] {
-            assert_eq!(class(type_name), expected, "{type_name}");
-        }
     }
 }

@@ -3,19 +3,26 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The built-in indicator that the interpreter, the event loop or the hub stamps from inside, about once a second. When it
+/// is stale, the whole process is hung.
+pub const PROGRESS: &str = "progress";
+
 /// How much a service depends on what an indicator stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Impact {
     /// Shown, but never part of the verdict: another service whose failure a restart here does not mend.
     Informational,
-    /// At worst [`Status::Degraded`](crate::Status::Degraded).
+    /// At worst [`Status::Degraded`](crate::Status::Degraded), unless every place of its capacity is stuck.
     Degrading,
     /// The service cannot do its work without it.
     Critical,
 }
 
 impl Impact {
+    /// Every impact, the least first.
+    pub const ALL: [Impact; 3] = [Impact::Informational, Impact::Degrading, Impact::Critical];
+
     /// The word used in options and reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,7 +34,7 @@ impl Impact {
 
     /// The impact with this [`name`](Impact::name).
     pub fn from_name(name: &str) -> Option<Impact> {
-        [Impact::Informational, Impact::Degrading, Impact::Critical].into_iter().find(|i| i.name() == name)
+        Impact::ALL.into_iter().find(|impact| impact.name() == name)
     }
 }
 
@@ -40,25 +47,34 @@ pub struct Policy {
     pub ttl: Duration,
     /// This many failures in a row are needed to be failing.
     pub failure_threshold: u32,
-    /// The failures must have gone on for at least this long to be failing.
+    /// From the first of these failures to the newest at least this must have passed to be failing.
     pub failure_window: Duration,
-    /// Operations in flight of which none has ended for longer than this are stalled. Zero: never.
+    /// An operation in flight for longer than this is stuck; when none has ended for longer than this, the indicator is
+    /// stalled. Zero: never.
     pub stall_after: Duration,
-    /// A process that has recorded nothing for this long, or for 5 s after a failure, refreshes the indicator, if it can.
-    /// Zero: never.
+    /// An operation that is abandoned (cancelled, given up by its caller) says nothing before this age, and is a failure
+    /// from this age on.
+    pub slow_after: Duration,
+    /// A process that has recorded nothing for this long refreshes the indicator, if it can; after a failure it does so
+    /// earlier. Zero: never.
     pub refresh_interval: Duration,
 }
 
 impl Policy {
-    /// The defaults of the options: critical, 300 s, 2 failures over 10 s, stalled after 60 s, refreshed after 2 s.
+    /// The defaults of the options: critical, 300 s, 2 failures over 10 s, stalled after 60 s, slow after 10 s, refreshed
+    /// after 10 s.
     pub const DEFAULT: Policy = Policy {
         impact: Impact::Critical,
         ttl: Duration::from_secs(300),
         failure_threshold: 2,
         failure_window: Duration::from_secs(10),
         stall_after: Duration::from_secs(60),
-        refresh_interval: Duration::from_secs(2),
+        slow_after: Duration::from_secs(10),
+        refresh_interval: Duration::from_secs(10),
     };
+
+    /// The policy of [`PROGRESS`]: stale, which is hung, after 10 s.
+    pub const PROGRESS: Policy = Policy { ttl: Duration::from_secs(10), ..Policy::DEFAULT };
 }
 
 impl Default for Policy {

@@ -1,0 +1,64 @@
+//! What recording reaches from a handle: the table of indicators, the page of this process, the clock.
+//!
+//! # Orderings
+//!
+//! All accesses are `Relaxed`. The page is zeroes from the kernel and holds nothing but atomics, so whoever finds its address
+//! finds a valid page. The test's clock is a single word. The id is looked at in the keeper alone.
+
+use super::clock;
+use super::page::Page;
+use super::registry::Registry;
+use super::sync::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+
+/// One for each service of a process. Inherited by forked children, whose page is wiped.
+pub(crate) struct Anchor<P: 'static> {
+    page: AtomicPtr<Page<P>>,
+    clock: AtomicPtr<AtomicU64>,
+    /// The id of the board that was made last by this process or, in a forked child that has none yet, by its parent.
+    newest_id: AtomicU64,
+    pub(crate) registry: Registry,
+}
+
+impl<P> Anchor<P> {
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Anchor<P> {
+        Anchor {
+            page: AtomicPtr::new(std::ptr::null_mut()),
+            clock: AtomicPtr::new(std::ptr::null_mut()),
+            newest_id: AtomicU64::new(0),
+            registry: Registry::new(),
+        }
+    }
+
+    /// The page, once health was started.
+    #[inline]
+    pub(crate) fn page(&self) -> Option<&'static Page<P>> {
+        // SAFETY: null or from `open`, which takes `&'static Page`.
+        unsafe { self.page.load(Relaxed).as_ref() }
+    }
+
+    /// From now on recording finds this page.
+    pub(crate) fn open(&self, page: &'static Page<P>) {
+        self.page.store(std::ptr::from_ref(page).cast_mut(), Relaxed);
+    }
+
+    /// The time that is recorded.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        // SAFETY: null or from `follow`, which takes `&'static AtomicU64`.
+        match unsafe { self.clock.load(Relaxed).as_ref() } {
+            None => clock::now_ns(),
+            Some(clock) => clock.load(Relaxed),
+        }
+    }
+
+    /// From now on this is the time.
+    pub(crate) fn follow(&self, clock: &'static AtomicU64) {
+        self.clock.store(std::ptr::from_ref(clock).cast_mut(), Relaxed);
+    }
+
+    /// Puts the id of this process's board in the place of its parent's, which is returned; 0 if there is none.
+    pub(crate) fn replace_id(&self, id: u64) -> u64 {
+        self.newest_id.swap(id, Relaxed)
+    }
+}

@@ -1,0 +1,48 @@
+//! The lock that says whether a board's writer lives.
+//!
+//! It belongs to the open file (`F_OFD_SETLK`, fcntl(2)), so the kernel drops it when the process ends in whatever way, and no
+//! close of another descriptor does. It is a write lock, which only who may write the file can take: somebody who may read the
+//! boards can lock them as he likes and makes no dead process look alive.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+/// Takes the lock; `false` where another open file has it.
+pub(crate) fn try_take(file: &File) -> io::Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    match fcntl(file, libc::F_OFD_SETLK, &mut lock) {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether some open file has the lock. Takes none itself, not even for a moment.
+pub(crate) fn is_taken(file: &File) -> io::Result<bool> {
+    // Asks for a read lock: nothing but a write lock is in its way.
+    let mut lock = whole_file(libc::F_RDLCK);
+    fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
+    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    // SAFETY: zero is a valid value of every field; length 0 is the whole file, pid 0 what OFD locks ask for.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock
+}
+
+fn fcntl(file: &File, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+    loop {
+        // SAFETY: a descriptor we own and a valid structure.
+        if unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut *lock) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

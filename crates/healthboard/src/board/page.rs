@@ -1,0 +1,137 @@
+//! What belongs to one process alone: a page that the kernel wipes in a forked child (`MADV_WIPEONFORK`), however the child
+//! was made. No handler has to run. A wiped page says "no board, nobody makes one, all locks free".
+//!
+//! # Orderings
+//!
+//! `board` is the one word of state: 0 none, 1 being made, 2 done without, else the address of the board in use. It changes
+//! from 0 to 1 by an exchange, whose winner makes the board, and from 1 to an address by the keeper.
+//!
+//! - The address is stored with `Release` and loaded with `Acquire`: who finds the board finds its header and what the
+//!   keeper has left in `process`. Without it a thread could record on a board and find no process to ask.
+//! - The other changes carry nothing but themselves, so they are `Relaxed`.
+
+use super::layout::{Board, SLOTS};
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, unless};
+use Ordering::{Acquire, Relaxed, Release};
+
+/// Nobody has made a board yet.
+const NONE: usize = 0;
+/// A thread is making it.
+const MAKING: usize = 1;
+/// This process goes without, or does not wait for it any longer.
+const WITHOUT: usize = 2;
+
+/// The page. Zero is a valid value of everything in it, and the one it starts from. `P` is what the keeper leaves there.
+#[repr(C)]
+pub(crate) struct Page<P> {
+    board: AtomicPtr<Board>,
+    process: AtomicPtr<P>,
+    /// The id of the board; 0 in a forked child until it has one of its own.
+    id: AtomicU64,
+    /// One for each slot: see [`super::slot`].
+    pub(crate) locks: [AtomicU32; SLOTS],
+}
+
+/// How far a process has come with its board.
+pub(crate) enum Claim {
+    /// The caller is to make it.
+    Yours,
+    /// Another thread is making it.
+    Others,
+    /// There will be none, or not soon.
+    Without,
+}
+
+impl<P> Page<P> {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Page<P> {
+        let null = || AtomicPtr::new(std::ptr::null_mut());
+        Page {
+            board: null_board(),
+            process: null(),
+            id: AtomicU64::new(0),
+            locks: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+
+    /// The board in use.
+    #[inline]
+    pub(crate) fn board(&self) -> Option<&'static Board> {
+        // Acquire pairs with the Release in `publish`.
+        let board = self.board.load(unless("board-without-acquire", Acquire));
+        if board as usize <= WITHOUT {
+            return None;
+        }
+        // SAFETY: an address from `publish`, which takes `&'static Board`.
+        Some(unsafe { &*board })
+    }
+
+    /// What the keeper has left, once there is a board.
+    pub(crate) fn process(&self) -> Option<&'static P> {
+        self.board()?;
+        // SAFETY: null or from `publish`, which takes `&'static P`. Relaxed: `board` above has seen the Release after it.
+        unsafe { self.process.load(Relaxed).as_ref() }
+    }
+
+    /// The id of the board in use: an operation that began under another one began in another process.
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.id.load(Relaxed)
+    }
+
+    /// Who is to make the board that is not there.
+    pub(crate) fn claim(&self) -> Claim {
+        let (none, making) = (NONE as *mut Board, MAKING as *mut Board);
+        match self.board.compare_exchange(none, making, Relaxed, Relaxed) {
+            Ok(_) => Claim::Yours,
+            Err(state) if state as usize == WITHOUT => Claim::Without,
+            Err(_) => Claim::Others,
+        }
+    }
+
+    /// From now on nobody waits for the board. One that is published all the same is used.
+    pub(crate) fn go_without(&self) {
+        let (making, without) = (MAKING as *mut Board, WITHOUT as *mut Board);
+        let _ = self.board.compare_exchange(making, without, Relaxed, Relaxed);
+    }
+
+    /// Puts the board into use.
+    pub(crate) fn publish(&self, board: &'static Board, id: u64, process: &'static P) {
+        self.id.store(id, Relaxed);
+        self.process.store(std::ptr::from_ref(process).cast_mut(), Relaxed);
+        // Release pairs with the Acquire in `board`.
+        self.board.store(std::ptr::from_ref(board).cast_mut(), unless("board-without-release", Release));
+    }
+}
+
+#[cfg(loom)]
+fn null_board() -> AtomicPtr<Board> {
+    AtomicPtr::new(std::ptr::null_mut())
+}
+
+#[cfg(not(loom))]
+impl<P> Page<P> {
+    /// A page of this process.
+    ///
+    /// # Errors
+    ///
+    /// No memory, or a kernel without `MADV_WIPEONFORK` (before 4.14).
+    pub(crate) fn map() -> std::io::Result<&'static Page<P>> {
+        let length = size_of::<Page<P>>().next_multiple_of(4096);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new private mapping of zeroes, never unmapped; for the atomics of `Page` zero is a valid value.
+        unsafe {
+            let page = libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0);
+            if page == libc::MAP_FAILED {
+                return Err(std::io::Error::last_os_error());
+            }
+            if libc::madvise(page, length, libc::MADV_WIPEONFORK) != 0 {
+                let error = std::io::Error::last_os_error();
+                libc::munmap(page, length);
+                return Err(error);
+            }
+            Ok(&*page.cast::<Page<P>>())
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The directory of a service's boards, held by a descriptor.
+//!
+//! Whoever may rename above it, or put a link in its place, gets nobody to follow: it is looked at once, and everything in it
+//! is reached from the descriptor and never through a link.
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::io::{self, Error, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A directory that only its owner changes.
+#[derive(Debug)]
+pub struct Place {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Place {
+    /// The directory `service` in the runtime directory `runtime`, for a process that keeps a board there. Makes both where
+    /// they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Names the directory, what is wrong with it and what would be right.
+    pub(crate) fn make(runtime: &Path, service: &str) -> io::Result<Place> {
+        match rustix::fs::mkdir(runtime, Mode::from_raw_mode(0o750)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(missing(runtime, e)),
+        }
+        let fd = open_directory(rustix::fs::CWD, runtime, OFlags::empty()).map_err(|e| wrong(runtime, e))?;
+        let user = rustix::process::geteuid().as_raw();
+        let found = rustix::fs::fstat(&fd).map_err(|e| wrong(runtime, e))?;
+        // Whoever owns it, or may write there without the sticky bit, could put another directory in the service's place.
+        let shared = found.st_mode & 0o022 != 0 && found.st_mode & 0o1000 == 0;
+        if ![user, 0].contains(&found.st_uid) || shared {
+            let expected =
+                format!("a directory of uid {user} or 0 that nobody else may write to, unless it is sticky");
+            return Err(refused(runtime, &found, &expected));
+        }
+        let path = runtime.join(service);
+        match rustix::fs::mkdirat(&fd, service, Mode::from_raw_mode(0o750)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(missing(&path, e)),
+        }
+        let fd = open_directory(&fd, Path::new(service), OFlags::NOFOLLOW).map_err(|e| wrong(&path, e))?;
+        let found = rustix::fs::fstat(&fd).map_err(|e| wrong(&path, e))?;
+        if found.st_uid != user || found.st_mode & 0o022 != 0 {
+            let expected = format!("a directory of uid {user} that nobody else may write to");
+            return Err(refused(&path, &found, &expected));
+        }
+        Ok(Place { fd, path })
+    }
+
+    /// A directory that is there already, for whoever only reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or no directory, or may not be read.
+    pub fn open(path: &Path) -> io::Result<Place> {
+        let fd = open_directory(rustix::fs::CWD, path, OFlags::NOFOLLOW)?;
+        Ok(Place { fd, path: path.to_owned() })
+    }
+
+    /// Another descriptor of the same directory.
+    ///
+    /// # Errors
+    ///
+    /// No descriptors are left.
+    pub fn try_clone(&self) -> io::Result<Place> {
+        Ok(Place { fd: self.fd.try_clone()?, path: self.path.clone() })
+    }
+
+    /// Its path when it was opened; for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether the path still leads here.
+    pub(crate) fn is_found(&self) -> bool {
+        let Ok(ours) = rustix::fs::fstat(&self.fd) else { return true };
+        rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|found| (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino))
+    }
+}
+
+impl AsFd for Place {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd()
+    }
+}
+
+fn open_directory(at: impl AsFd, path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(at, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
+}
+
+fn refused(path: &Path, found: &Stat, expected: &str) -> Error {
+    let (uid, mode) = (found.st_uid, found.st_mode & 0o7777);
+    let what = format!("found a directory of uid {uid} with mode {mode:04o}, expected {expected}");
+    named(path, &what, ErrorKind::PermissionDenied)
+}
+
+fn missing(path: &Path, errno: Errno) -> Error {
+    let error = Error::from(errno);
+    let what = format!("{error}; make what is above it, or set `runtime_dir` to another place");
+    named(path, &what, error.kind())
+}
+
+fn wrong(path: &Path, errno: Errno) -> Error {
+    let error = Error::from(errno);
+    let found = rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    match found.map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Ok(FileType::Symlink) => named(path, "found a symbolic link, expected a directory", error.kind()),
+        Ok(FileType::Directory) | Err(_) => named(path, &error.to_string(), error.kind()),
+        Ok(_) => named(path, "found a file, expected a directory", error.kind()),
+    }
+}
+
+fn named(path: &Path, what: &str, kind: ErrorKind) -> Error {
+    Error::new(kind, format!("cannot keep boards in `{}`: {what}", path.display()))
+}

@@ -1,0 +1,135 @@
+//! The indicators of a service, by slot: registered once, found for ever, without a lock, so that a fork at any moment finds
+//! the table whole.
+//!
+//! # Orderings
+//!
+//! - The exchange that puts an entry into the table is `Release`, and the load that finds it `Acquire`: name and policy are
+//!   whole.
+//! - Who registers puts the entry into the table and then looks for a board; who makes a board publishes it and then looks
+//!   into the table. A `SeqCst` fence stands between the two steps on both sides, so at least one of them sees the other's: no
+//!   indicator stays without its name on the board.
+
+use super::descriptor;
+use super::layout::{Board, SLOTS, pack, word};
+use super::sync::{AtomicPtr, Ordering, fence, mutant, unless};
+use crate::config::Policy;
+use Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+/// Names that found no room on the board and are remembered all the same, to be told.
+const REFUSED: usize = 8;
+
+/// Places in the table.
+const ENTRIES: usize = SLOTS + REFUSED;
+
+/// Every indicator of a service. Index 0 is `progress`; those from [`SLOTS`] on have no slot and record nothing.
+pub(crate) struct Registry {
+    entries: [AtomicPtr<Entry>; ENTRIES],
+}
+
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+}
+
+impl Registry {
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Registry {
+        Registry { entries: [const { AtomicPtr::new(std::ptr::null_mut()) }; ENTRIES] }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Registry {
+        Registry { entries: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())) }
+    }
+
+    /// The index of the indicator with this name, and whether it is new; looked for from `first` on.
+    ///
+    /// Whoever adds one calls [`publish`](Registry::publish) afterwards.
+    pub(crate) fn index_of(&self, name: &str, policy: Policy, first: usize) -> (usize, bool) {
+        let mut made: *mut Entry = std::ptr::null_mut();
+        let mut index = first;
+        let mut is_new = false;
+        while index < ENTRIES && !is_new {
+            match self.entry(index) {
+                Some(entry) if entry.name == name => break,
+                Some(_) => {
+                    index += 1;
+                    continue;
+                }
+                None => {}
+            }
+            if made.is_null() {
+                made = Box::into_raw(Box::new(Entry { name: name.to_owned(), policy }));
+            }
+            // Release pairs with the Acquire in `entry`. Where another thread was faster, its entry is looked at next.
+            let release = unless("register-without-release", Release);
+            is_new =
+                self.entries[index].compare_exchange(std::ptr::null_mut(), made, release, Relaxed).is_ok();
+        }
+        if !is_new && !made.is_null() {
+            // SAFETY: from Box::into_raw above, and never shared.
+            drop(unsafe { Box::from_raw(made) });
+        }
+        (index, is_new)
+    }
+
+    /// What is registered at this index.
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        let entry = self.entries.get(index)?.load(unless("find-without-acquire", Acquire));
+        // SAFETY: null, or from Box::into_raw in `index_of` and never freed.
+        unsafe { entry.as_ref() }
+    }
+
+    /// The indicators that found no room: the first ones, which is enough to act on.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &str> {
+        (SLOTS..ENTRIES).map_while(|index| self.entry(index)).map(|entry| entry.name.as_str())
+    }
+
+    /// After a registration: has the board describe it, if there is one by now.
+    pub(crate) fn publish(
+        &self,
+        board: impl FnOnce() -> Option<&'static Board>,
+        policy: impl Fn(&Entry) -> Policy,
+    ) {
+        // Pairs with the fence in `describe`.
+        if !mutant("register-without-fence") {
+            fence(SeqCst);
+        }
+        if let Some(board) = board() {
+            self.write(board, policy);
+        }
+    }
+
+    /// After a board was published: has it describe what was registered meanwhile.
+    pub(crate) fn describe(&self, board: &Board, policy: impl Fn(&Entry) -> Policy) {
+        // Pairs with the fence in `publish`.
+        if !mutant("describe-without-fence") {
+            fence(SeqCst);
+        }
+        self.write(board, policy);
+    }
+
+    /// Writes what is registered on a board, in any thread, as often as one likes: everybody writes the same.
+    pub(crate) fn write(&self, board: &Board, policy: impl Fn(&Entry) -> Policy) {
+        let mut used = 0;
+        for (index, slot) in board.slots.iter().enumerate() {
+            let Some(entry) = self.entry(index) else { break };
+            for (word, value) in slot.descriptor.iter().zip(descriptor::encode(&entry.name, &policy(entry))) {
+                word.store(value, Relaxed);
+            }
+            used += 1;
+        }
+        // Not for ordering: a descriptor that is not whole in a reader's copy fails its checksum.
+        board.header[word::USED].fetch_max(used, Relaxed);
+        if let Some(name) = self.refused().next() {
+            let mut words = [0; descriptor::NAME / 8 + 1];
+            let last = words.len() - 1;
+            pack(name, &mut words[..last]);
+            words[last] = super::checksum(&words[..last]);
+            for (word, value) in board.header[word::REFUSED_NAME..].iter().zip(words) {
+                word.store(value, Relaxed);
+            }
+            board.header[word::REFUSED].fetch_max(self.refused().count() as u64, Relaxed);
+        }
+    }
+}

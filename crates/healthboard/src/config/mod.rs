@@ -1,0 +1,12 @@
+//! What an operator or a program may choose. Knows nothing of how any of it is carried out.
+
+mod parse;
+mod policy;
+mod settings;
+mod uri;
+
+pub(crate) use parse::MAX_SERVICE_NAME;
+pub use parse::SettingError;
+pub use policy::{Impact, PROGRESS, Policy};
+pub use settings::{ErrorDetail, Settings, Unclaimed};
+pub use uri::Uri;

@@ -1,0 +1,117 @@
+//! What is known of a failure.
+
+use std::fmt;
+
+/// The class, code and text of a failure.
+///
+/// ```
+/// use healthboard::Failure;
+///
+/// let failure = Failure::new("OperationalError").code("2003").text("cannot connect");
+/// assert_eq!(failure.to_string(), "OperationalError 2003: cannot connect");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure, `ConnectionRefusedError`; empty with `error_detail = none`.
+    pub class: String,
+    /// A number or word of the failing library, `2003`; often empty.
+    pub code: String,
+    /// For people; kept, without secrets, only with `error_detail = message`.
+    pub text: String,
+    /// Whether no refresh can have this failure, such as a pool without a free place. Work alone clears it.
+    pub by_work: bool,
+}
+
+impl Failure {
+    /// A failure of this class.
+    pub fn new(class: impl Into<String>) -> Failure {
+        Failure { class: class.into(), ..Failure::default() }
+    }
+
+    /// The failure that an error stands for: its class is the name of its type, its text what `Display` says.
+    pub fn of<E: fmt::Display + ?Sized>(error: &E) -> Failure {
+        Failure::new(class(std::any::type_name::<E>())).text(error.to_string())
+    }
+
+    /// The same with this code.
+    #[must_use]
+    pub fn code(self, code: impl Into<String>) -> Failure {
+        Failure { code: code.into(), ..self }
+    }
+
+    /// The same with this text.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), ..self }
+    }
+
+    /// The same, which only the work's own success clears and not that of a refresh.
+    #[must_use]
+    pub fn by_work(self) -> Failure {
+        Failure { by_work: true, ..self }
+    }
+
+    /// Whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        self.class.is_empty() && self.code.is_empty() && self.text.is_empty()
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `class code: text`, without what is missing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.class)?;
+        if !self.code.is_empty() {
+            write!(f, "{}{}", if self.class.is_empty() { "" } else { " " }, self.code)?;
+        }
+        if !self.text.is_empty() {
+            let first = self.class.is_empty() && self.code.is_empty();
+            write!(f, "{}{}", if first { "" } else { ": " }, self.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a type's path; of a plain `Error` also whose it is: `io::Error`.
+pub(crate) fn class(type_name: &str) -> String {
+    let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
+    let mut parts = path.rsplit("::");
+    match (parts.next(), parts.find(|part| !matches!(*part, "error" | "errors"))) {
+        (Some("Error"), Some(owner)) => format!("{owner}::Error"),
+        (last, _) => last.unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_says_whose_error_it_is() {
+        for (type_name, expected) in [
+            (std::any::type_name::<std::io::Error>(), "io::Error"),
+            (std::any::type_name::<std::num::ParseIntError>(), "ParseIntError"),
+            (std::any::type_name::<&std::fmt::Error>(), "fmt::Error"),
+            (std::any::type_name::<Box<dyn std::error::Error>>(), "Box"),
+            (std::any::type_name::<()>(), "()"),
+            ("rusqlite::error::Error", "rusqlite::Error"),
+            ("Error", "Error"),
+        ] {
+            assert_eq!(class(type_name), expected, "{type_name}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_is_displayed() {
+        let failure =
+            |class: &str, code: &str, text: &str| Failure::new(class).code(code).text(text).to_string();
+        assert_eq!(failure("", "", ""), "");
+        assert_eq!(failure("A", "", ""), "A");
+        assert_eq!(failure("", "1", ""), "1");
+        assert_eq!(failure("", "", "t"), "t");
+        assert_eq!(failure("A", "1", ""), "A 1");
+        assert_eq!(failure("A", "", "t"), "A: t");
+        assert_eq!(failure("", "1", "t"), "1: t");
+        assert_eq!(failure("A", "1", "t"), "A 1: t");
+    }
+}

@@ -1,0 +1,40 @@
+//! What a process can ask of itself: the report of its service, the evidence of its indicators.
+
+use crate::board::page::Page;
+use crate::process::{Handle, Keeper};
+use crate::read::{Directory, Evidence, Process, own_evidence, own_process};
+use crate::record::Indicator;
+use crate::verdict::{Report, judge};
+use std::time::SystemTime;
+
+impl Handle {
+    /// What a probe would be answered now, from the boards of all processes of the service. Reads them from the disk.
+    pub fn report(&self) -> Report {
+        let own = || self.service.anchor.page().and_then(Page::board).and_then(own_process);
+        let directory = self.service.attached().and_then(|attached| attached.directory().ok());
+        let processes: Vec<Process> = match directory {
+            Some(path) => Directory::new(path).read().unwrap_or_default(),
+            None => own().into_iter().collect(),
+        };
+        judge(self.name(), &processes, self.service.anchor.now_ns(), SystemTime::now())
+    }
+}
+
+impl Keeper {
+    /// What this process says, read from its own memory.
+    pub fn process(&self) -> Option<Process> {
+        own_process(self.board)
+    }
+}
+
+impl Indicator {
+    /// Failures in this process since its newest success; zero also while nothing was recorded.
+    pub fn failures(self) -> u32 {
+        self.evidence().map_or(0, |evidence| evidence.failures)
+    }
+
+    /// What this process has recorded, without the text of a failure.
+    pub(crate) fn evidence(self) -> Option<Evidence> {
+        self.own_slot().map(own_evidence)
+    }
+}

@@ -1,0 +1,307 @@
+//! The one native thread of a service in a process: it owns the board and, in one process of the service, serves the endpoints.
+//!
+//! All signals but `SIGBUS` are blocked in it: a synchronous signal that is blocked kills. It has a descriptor table of its own
+//! (`descriptors.rs`), so nothing may run in it that keeps descriptors in statics of the process, as tokio does. It does not
+//! touch the host's panic hook, its environment or its log; what it has to say are notices, which the host fetches.
+
+use super::attached::Attached;
+use super::descriptors;
+use super::notice::Transition;
+use super::service::Service;
+use super::start::Started;
+use crate::board::create::{self, Published, boot_id};
+use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
+use crate::board::place::Place;
+use crate::board::slot::Ended;
+use crate::board::sync::Ordering::Relaxed;
+use crate::board::{clock, sigbus, text};
+use crate::config::{ErrorDetail, Policy, Settings, Uri};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// A refresh that has no answer for so long is recorded as a failure, while it is still in flight.
+const NO_ANSWER_AFTER_NS: u64 = 5_000_000_000;
+
+/// How long a keeper whose server has ended rests before it starts it again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks between two attempts to find a directory, where none could be used.
+const LOOKS_BEFORE_RETRY: u32 = 10;
+
+/// Starts the keeper with its signals blocked from its first instruction on.
+pub(super) fn spawn(service: &'static Service) -> io::Result<()> {
+    let keep = move || {
+        // Caught for the thread's own frames: the server's are caught one by one in `serve`.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| Keeper::run(service))).is_err()
+            && let Some(page) = service.anchor.page()
+        {
+            page.go_without();
+        }
+    };
+    // SAFETY: both sets are valid and initialised by the calls themselves; the mask concerns this thread alone.
+    unsafe {
+        let mut blocked = std::mem::zeroed();
+        let mut before = std::mem::zeroed();
+        libc::sigfillset(&mut blocked);
+        libc::sigdelset(&mut blocked, libc::SIGBUS);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &blocked, &mut before);
+        let spawned =
+            std::thread::Builder::new().name("healthboard".to_owned()).stack_size(256 << 10).spawn(keep);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        spawned.map(drop)
+    }
+}
+
+/// What a keeper thread has in hand; the function given to [`Builder::start_with`](crate::Builder::start_with) gets it.
+pub struct Keeper {
+    service: &'static Service,
+    started: &'static Started,
+    pub(crate) board: &'static Board,
+    attached: &'static Attached,
+    fixed: Fixed,
+    place: Option<Place>,
+    /// `None`: the board is in memory.
+    published: RefCell<Option<Published>>,
+    /// Whether the server has to begin anew: the boards are in another place now.
+    moved: RefCell<Option<Place>>,
+    looks: Cell<u32>,
+    /// What was said last of a board that cannot be made.
+    complaint: RefCell<String>,
+    /// The begin of each refresh that was recorded as having no answer.
+    unanswered: RefCell<[u64; SLOTS]>,
+    told: Cell<usize>,
+}
+
+impl Keeper {
+    fn run(service: &'static Service) {
+        let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
+        let attached: &'static Attached = Box::leak(Box::default());
+        let id = create::nonce();
+        let fixed = Fixed {
+            service: started.settings.service().to_owned(),
+            boot_id: boot_id(),
+            pid: std::process::id(),
+            started_ns: clock::now_ns(),
+            ttl_ns: death_counts_for(&started.settings),
+            id,
+            parent_id: service.anchor.replace_id(id),
+        };
+        if fixed.parent_id == 0 {
+            started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
+        }
+        let made = descriptors::leave_table().and_then(|()| find(started, attached)).and_then(|place| {
+            let published = create::publish(&place, &fixed, None)?;
+            Ok((place, published))
+        });
+        let (board, place, published) = match made {
+            Ok((place, published)) => {
+                attached.found_directory(Ok(place.path().to_owned()));
+                (published.board, Some(place), Some(published))
+            }
+            Err(error) => {
+                let Ok(board) = create::map(None, None) else { return page.go_without() };
+                board.write_header(&fixed);
+                let why = error.to_string();
+                let line = format!("{why}; the board is in memory, and this process alone is served");
+                attached.say(true, line);
+                attached.found_directory(Err(why));
+                (board, None, None)
+            }
+        };
+        sigbus::guard(started.number, board);
+        let policy =
+            |entry: &crate::board::registry::Entry| started.settings.policy(&entry.name, entry.policy);
+        service.anchor.registry.write(board, policy);
+        page.publish(board, id, attached);
+        service.anchor.registry.describe(board, policy);
+        let keeper = Keeper {
+            service,
+            started,
+            board,
+            attached,
+            fixed,
+            place,
+            published: RefCell::new(published),
+            moved: RefCell::default(),
+            looks: Cell::default(),
+            complaint: RefCell::default(),
+            unanswered: RefCell::new([0; SLOTS]),
+            told: Cell::default(),
+        };
+        keeper.keep();
+    }
+
+    /// Serves for as long as the process lives: a server that ends, in whatever way, is started again.
+    fn keep(mut self) {
+        loop {
+            if let Some(place) = self.moved.take() {
+                self.attached.found_directory(Ok(place.path().to_owned()));
+                self.place = Some(place);
+            }
+            let served = std::panic::catch_unwind(AssertUnwindSafe(|| (self.started.serve)(&self)));
+            if served.is_err() {
+                self.say(
+                    true,
+                    "internal error in healthboard's thread; it starts anew, the service is not affected",
+                );
+            }
+            if self.moved.borrow().is_none() {
+                std::thread::sleep(RESTART_PAUSE);
+                // Where the boards have moved, that is seen above.
+                let _ = self.look_after();
+            }
+        }
+    }
+
+    /// What health was started with.
+    pub fn settings(&self) -> &'static Settings {
+        &self.started.settings
+    }
+
+    /// Where the boards of the service are; `None` where this process keeps its board in memory.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Has [`tick`](crate::tick) return this line.
+    pub fn say(&self, warning: bool, text: impl Into<String>) {
+        self.attached.say(warning, text.into());
+    }
+
+    /// What is listened on, by whichever process of the service; or why nothing is. To be told as soon as it is known, and when
+    /// it changes: who starts the service waits for it.
+    pub fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
+        self.attached.listening(endpoints);
+    }
+
+    /// Notes a change of the service's status, for [`Handle::transitions`](crate::Handle::transitions).
+    pub fn note(&self, transition: Transition) {
+        self.attached.change(transition);
+    }
+
+    /// To be called about once a second: sees to it that the board can be found by readers, and records what only time tells.
+    ///
+    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs two
+    /// `stat` and one `pread`.
+    #[must_use = "where it is false the server has to return"]
+    pub fn look_after(&self) -> bool {
+        self.record_unanswered();
+        self.tell_of_refused();
+        if self.board.header[word::PHASE].load(Relaxed) != phase::GOODBYE {
+            self.see_to_board();
+        }
+        self.moved.borrow().is_none()
+    }
+
+    fn see_to_board(&self) {
+        self.looks.set(self.looks.get().wrapping_add(1));
+        let now_ns = clock::now_ns();
+        let mut published = self.published.borrow_mut();
+        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
+            && board.is_intact(place, &self.fixed, now_ns)
+        {
+            return;
+        }
+        let lost = published.as_ref().map(|board| board.name().to_owned());
+        if lost.is_none() && !self.looks.get().is_multiple_of(LOOKS_BEFORE_RETRY) {
+            return;
+        }
+        match self.make_again() {
+            Ok((place, made)) => {
+                *published = Some(made);
+                self.complaint.borrow_mut().clear();
+                match lost {
+                    Some(name) => {
+                        let path =
+                            self.place.as_ref().map(|place| place.path().join(name)).unwrap_or_default();
+                        let path = path.display();
+                        self.say(
+                            true,
+                            format!("board `{path}` was removed, replaced or overwritten; made a new one"),
+                        );
+                    }
+                    None => self.say(false, format!("the boards are in `{}` now", self.place_name(&place))),
+                }
+                if let Some(place) = place {
+                    *self.moved.borrow_mut() = Some(place);
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if *self.complaint.borrow() != text {
+                    self.say(true, format!("{text}; trying again, this process is served without it"));
+                    *self.complaint.borrow_mut() = text;
+                }
+            }
+        }
+    }
+
+    /// A new file for the board, with another place if the one there was is gone.
+    fn make_again(&self) -> io::Result<(Option<Place>, Published)> {
+        let place = match &self.place {
+            Some(place) if place.is_found() => None,
+            _ => Some(find(self.started, self.attached)?),
+        };
+        let at = place.as_ref().or(self.place.as_ref()).ok_or(io::ErrorKind::NotFound)?;
+        let made = create::publish(at, &self.fixed, Some(self.board))?;
+        let policy =
+            |entry: &crate::board::registry::Entry| self.started.settings.policy(&entry.name, entry.policy);
+        self.service.anchor.registry.describe(self.board, policy);
+        Ok((place, made))
+    }
+
+    fn place_name(&self, place: &Option<Place>) -> String {
+        place
+            .as_ref()
+            .or(self.place.as_ref())
+            .map(|place| place.path().display().to_string())
+            .unwrap_or_default()
+    }
+
+    /// Records a refresh that has no answer by now as a failure: a database that is frozen is not well, whatever comes later.
+    fn record_unanswered(&self) {
+        let Some(page) = self.service.anchor.page() else { return };
+        let now_ns = self.service.anchor.now_ns();
+        let mut unanswered = self.unanswered.borrow_mut();
+        for ((slot, lock), recorded) in self.board.slots.iter().zip(&page.locks).zip(unanswered.iter_mut()) {
+            let begun_ns = slot.refresh_begun.load(Relaxed);
+            if begun_ns != 0 && begun_ns != *recorded && now_ns.saturating_sub(begun_ns) >= NO_ANSWER_AFTER_NS
+            {
+                *recorded = begun_ns;
+                let told = self.started.settings.error_detail != ErrorDetail::None;
+                let parts = text::Parts { class: "NoAnswer", code: "", text: "" };
+                slot.fail_at(now_ns, lock, Ended::Refresh, told.then_some(parts));
+            }
+        }
+    }
+
+    /// Names the indicators that found no room, each once.
+    fn tell_of_refused(&self) {
+        let refused: Vec<&str> = self.service.anchor.registry.refused().skip(self.told.get()).collect();
+        self.told.set(self.told.get() + refused.len());
+        for name in refused {
+            let most = SLOTS - 1;
+            self.say(
+                true,
+                format!("indicator `{name}` records nothing: a board has room for {most} besides `progress`"),
+            );
+        }
+    }
+}
+
+/// A directory for the boards, with a line for each that could not be used.
+fn find(started: &Started, attached: &Attached) -> io::Result<Place> {
+    let mut passed_over = Vec::new();
+    let place = started.candidates.find(started.settings.service(), &mut passed_over);
+    passed_over.into_iter().for_each(|line| attached.say(true, line));
+    place
+}
+
+/// One ttl; but no death counts for ever.
+fn death_counts_for(settings: &Settings) -> u64 {
+    let ttl = settings.policy("", Policy::DEFAULT).ttl;
+    let ttl = if ttl.is_zero() { Policy::DEFAULT.ttl } else { ttl };
+    u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,24 @@
+//! This process: its services, the keeper of each, and what a fork does to them.
+//!
+//! # Fork
+//!
+//! What belongs to one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
+//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a keeper of
+//! its own, and nothing of the parent's is touched.
+
+mod attached;
+mod descriptors;
+mod handle;
+mod keeper;
+mod notice;
+mod runtime_dir;
+mod service;
+mod start;
+
+pub use handle::{Handle, attach, drain, goodbye, tick, watch};
+pub use keeper::Keeper;
+pub use notice::{Notice, Transition};
+pub use service::Service;
+pub use start::{Builder, Clock, StartError};
+
+pub(crate) use service::DEFAULT;

@@ -1,0 +1,187 @@
+//! A service in this process: where recording finds its board.
+
+use super::attached::Attached;
+use super::keeper;
+use super::notice::Notice;
+use super::start::{Builder, Started};
+use crate::board::anchor::Anchor;
+use crate::board::layout::{Board, phase, word};
+use crate::board::page::{Claim, Page};
+use crate::board::slot::Slot;
+use crate::board::sync::{AtomicU32, Ordering::Relaxed};
+use crate::config::{ErrorDetail, PROGRESS, Policy};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a first recording waits for the board; after that it goes without.
+const MAX_WAIT_FOR_BOARD: Duration = Duration::from_secs(2);
+
+/// A service of this process and of all that it forks.
+///
+/// A process usually has one, the *default service*: the one that is started first. The attribute, [`LazyIndicator`] and the
+/// free functions of this crate record for it, before it is started too, which then does nothing. Further services are
+/// reached through their [`Handle`](crate::Handle).
+///
+/// [`LazyIndicator`]: crate::LazyIndicator
+pub struct Service {
+    pub(crate) anchor: Anchor<Attached>,
+    pub(super) started: OnceLock<Started>,
+}
+
+/// The default service.
+pub(crate) static DEFAULT: Service = Service::new();
+
+impl Service {
+    pub(super) const fn new() -> Service {
+        Service { anchor: Anchor::new(), started: OnceLock::new() }
+    }
+
+    /// A service of this name, about to be started.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    /// Does this on a slot of this process's board, if there is one. The path to a board that is there already stays free of
+    /// the one that makes it: this is what a recorded success costs beside its clock and its store.
+    #[inline]
+    pub(crate) fn with_slot(
+        &'static self,
+        index: usize,
+        work: impl FnOnce(&'static Slot, &'static Page<Attached>),
+    ) {
+        #[cold]
+        fn first(
+            service: &'static Service,
+            index: usize,
+            work: impl FnOnce(&'static Slot, &'static Page<Attached>),
+        ) {
+            if let (Some(board), Some(page)) = (service.attach(), service.anchor.page())
+                && let Some(slot) = board.slots.get(index)
+            {
+                work(slot, page);
+            }
+        }
+        let Some(page) = self.anchor.page() else { return };
+        match page.board() {
+            Some(board) => {
+                if let Some(slot) = board.slots.get(index) {
+                    work(slot, page);
+                }
+            }
+            None => first(self, index, work),
+        }
+    }
+
+    /// The slot, and its lock, where this process has a board already.
+    #[inline]
+    pub(crate) fn slot_of(
+        &self,
+        index: usize,
+        process_id: u64,
+    ) -> Option<(&'static Slot, &'static AtomicU32)> {
+        let page = self.anchor.page()?;
+        if page.id() != process_id {
+            return None;
+        }
+        Some((page.board()?.slots.get(index)?, page.locks.get(index)?))
+    }
+
+    /// The board of this process, made on first use; `None` while health is not started.
+    #[cold]
+    pub(crate) fn attach(&'static self) -> Option<&'static Board> {
+        let page = self.anchor.page()?;
+        if let Some(board) = page.board() {
+            return Some(board);
+        }
+        match page.claim() {
+            // No thread can be had: this process goes without for good, as if health were off.
+            Claim::Yours if keeper::spawn(self).is_err() => {
+                page.go_without();
+                return None;
+            }
+            Claim::Yours | Claim::Others => {}
+            Claim::Without => return page.board(),
+        }
+        let waiting = Instant::now();
+        while page.board().is_none() && waiting.elapsed() < MAX_WAIT_FOR_BOARD {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        if page.board().is_none() {
+            page.go_without();
+        }
+        page.board()
+    }
+
+    /// Has the table's indicators described on the board, if there is one: see `Registry::publish`.
+    pub(crate) fn publish_registered(&self) {
+        let Some(started) = self.started.get() else { return };
+        let board = || self.anchor.page().and_then(Page::board);
+        self.anchor.registry.publish(board, |entry| started.settings.policy(&entry.name, entry.policy));
+    }
+
+    /// See [`tick`](crate::tick).
+    pub(crate) fn tick(&'static self) -> Vec<Notice> {
+        self.register_progress();
+        self.with_slot(0, |slot, _| slot.ok_at(self.anchor.now_ns()));
+        self.attached().map(Attached::take_notices).unwrap_or_default()
+    }
+
+    pub(super) fn register_progress(&self) {
+        if self.anchor.registry.index_of(PROGRESS, Policy::PROGRESS, 0).1 {
+            self.publish_registered();
+        }
+    }
+
+    pub(crate) fn attached(&self) -> Option<&'static Attached> {
+        self.anchor.page()?.process()
+    }
+
+    pub(crate) fn say(&self, warning: bool, text: String) {
+        match self.attached() {
+            Some(attached) => attached.say(warning, text),
+            None => {
+                if let Some(started) = self.started.get() {
+                    started.say_later(warning, text);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn error_detail(&self) -> ErrorDetail {
+        self.started.get().map_or(ErrorDetail::None, |started| started.settings.error_detail)
+    }
+
+    /// The name, once it was started.
+    pub(crate) fn name(&self) -> &str {
+        self.started.get().map_or("", |started| started.settings.service())
+    }
+
+    /// The policy in force of an indicator.
+    pub(crate) fn policy(&self, index: usize) -> Option<Policy> {
+        let entry = self.anchor.registry.entry(index)?;
+        Some(self.started.get()?.settings.policy(&entry.name, entry.policy))
+    }
+
+    /// See [`drain`](crate::drain). Speaks only for a process that has a board: one that never recorded has nothing to take
+    /// leave of.
+    pub(crate) fn drain(&self) {
+        if let Some(board) = self.anchor.page().and_then(Page::board) {
+            board.header[word::PHASE].store(phase::DRAINING, Relaxed);
+        }
+    }
+
+    /// See [`goodbye`](crate::goodbye).
+    pub(crate) fn goodbye(&self) {
+        if let Some(board) = self.anchor.page().and_then(Page::board) {
+            board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
+            board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+        }
+    }
+
+    /// See [`watch`](crate::watch).
+    pub(crate) fn watch(&'static self) {
+        if let Some(board) = self.attach() {
+            board.header[word::WATCHES].store(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! All the boards of one service, read again and again at little cost.
+
+use super::board::{self, Descriptors, Header, Refused};
+use super::{Life, Process};
+use crate::board::create::boot_id;
+use crate::board::layout::{BLOCK, SLOTS};
+use crate::board::lock;
+use crate::board::place::Place;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A file system stamps changes with a tick of up to 10 ms: a listing made so soon after a change may have missed another.
+const RACY: Duration = Duration::from_millis(50);
+
+/// Slots that are read at once; services with more indicators cost a second `pread`.
+const USUAL_SLOTS: usize = 10;
+
+/// The boards in one service's directory. Reading changes nothing there, and takes no lock.
+///
+/// It keeps the files of the living open between two reads and lists the directory only when it has changed, so a read costs
+/// one `stat` and, for each board, one `pread` and one look at its lock (`cargo xtask bench reading`). However many have died,
+/// they cost no descriptors.
+pub struct Directory {
+    path: PathBuf,
+    place: Option<Place>,
+    /// Whether the path is followed when it comes to lead elsewhere.
+    follows: bool,
+    boot_id: [u64; 2],
+    listed: Option<SystemTime>,
+    files: BTreeMap<String, Found>,
+    buffer: Vec<u8>,
+}
+
+/// What a file in the directory has turned out to be.
+enum Found {
+    /// Not looked at yet, or not successfully.
+    New,
+    /// The board of a process that was alive when it was last looked at.
+    Living(File, Descriptors),
+    /// A board that does not change any more; `None` for one from before a reboot.
+    Ended(Option<Process>),
+    /// No board of this service.
+    Refused(Refused),
+}
+
+impl Directory {
+    /// The boards below this path, `<runtime dir>/<service>`. It need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Directory {
+        Directory {
+            path: path.into(),
+            place: None,
+            follows: true,
+            boot_id: boot_id(),
+            listed: None,
+            files: BTreeMap::new(),
+            buffer: vec![0; BLOCK * (1 + SLOTS)],
+        }
+    }
+
+    /// The boards in this directory, wherever its path may lead by now.
+    pub fn of(place: Place) -> Directory {
+        Directory { follows: false, place: Some(place), ..Directory::new("") }
+    }
+
+    /// Where it looks.
+    pub fn path(&self) -> &Path {
+        self.place.as_ref().map_or(&self.path, Place::path)
+    }
+
+    /// What every process of the service says that has a board here: the living, those that died, those that have said
+    /// goodbye.
+    ///
+    /// Files that are no boards of this service are passed over; [`refused`](Directory::refused) names them.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be listed; one that does not exist has no processes.
+    pub fn read(&mut self) -> io::Result<Vec<Process>> {
+        self.list()?;
+        let Some(place) = &self.place else { return Ok(Vec::new()) };
+        let mut processes = Vec::with_capacity(self.files.len());
+        for (name, found) in &mut self.files {
+            if let Found::New = found {
+                match open(place, name, OFlags::RDONLY) {
+                    Ok(file) => *found = Found::Living(file, Descriptors::default()),
+                    // It may be read the next time: a descriptor was missing, or its mode was about to be set.
+                    Err(Refused::Io(_)) => continue,
+                    Err(refused) => *found = Found::Refused(refused),
+                }
+            }
+            if let Found::Living(file, descriptors) = found {
+                match read_board(file, &mut self.buffer, self.boot_id, descriptors) {
+                    Ok(Some(process)) if process.life.is_alive() => processes.push(process),
+                    Ok(ended) => *found = Found::Ended(ended),
+                    Err(Refused::Io(_)) => {}
+                    Err(refused) => *found = Found::Refused(refused),
+                }
+            }
+            if let Found::Ended(Some(process)) = found {
+                processes.push(process.clone());
+            }
+        }
+        Ok(processes)
+    }
+
+    /// The files that were not taken for boards, each with what was found and what was expected.
+    pub fn refused(&self) -> Vec<String> {
+        let name = |file: &String| self.path().join(file).display().to_string();
+        let refused = self.files.iter().filter_map(|(file, found)| match found {
+            Found::Refused(why) => Some(format!("cannot read board `{}`: {why}", name(file))),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    /// Removes what nobody needs: boards of processes that said goodbye, died longer than their ttl ago or ran before a
+    /// reboot, and what a creator left that was killed. Only a holder does this, since a service none of whose processes
+    /// lives is known by what they have left. Errors are left for the next time.
+    pub fn sweep(&mut self, now_ns: u64) {
+        let Some(place) = self.place.as_ref().and_then(|place| place.try_clone().ok()) else { return };
+        let Ok(entries) = rustix::fs::Dir::read_from(place.fd()) else { return };
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let unneeded = match name.rsplit_once('.') {
+                Some((_, "board")) => {
+                    open(&place, name, OFlags::RDONLY).is_ok_and(|file| self.is_unneeded(&file, now_ns))
+                }
+                // Locked until it is removed: a creator that has not locked it yet sees that it is to start again.
+                Some((_, "tmp")) => open(&place, name, OFlags::RDWR).is_ok_and(|file| {
+                    lock::try_take(&file).is_ok_and(|taken| {
+                        taken && rustix::fs::unlinkat(place.fd(), name, AtFlags::empty()).is_ok()
+                    })
+                }),
+                _ => false,
+            };
+            if unneeded {
+                let _ = rustix::fs::unlinkat(place.fd(), name, AtFlags::empty());
+            }
+        }
+    }
+
+    fn is_unneeded(&mut self, file: &File, now_ns: u64) -> bool {
+        if lock::is_taken(file).unwrap_or(true) {
+            return false;
+        }
+        match read_board(file, &mut self.buffer, self.boot_id, &mut Descriptors::default()) {
+            Ok(None) => true,
+            Ok(Some(p)) => {
+                p.life == Life::Stopped
+                    || p.life == Life::Dead && now_ns.saturating_sub(p.newest_ns()) > p.ttl_ns
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn list(&mut self) -> io::Result<()> {
+        if self.follows {
+            self.follow()?;
+        }
+        let Some(place) = &self.place else { return Ok(()) };
+        let found = rustix::fs::fstat(place.fd())?;
+        let changed = SystemTime::UNIX_EPOCH
+            + Duration::new(u64::try_from(found.st_mtime).unwrap_or(0), found.st_mtime_nsec as u32);
+        if self.listed == Some(changed) {
+            return Ok(());
+        }
+        // By the wall clock, like the stamp; if that jumps, the next read lists again, no more.
+        let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > RACY);
+        let mut files = BTreeMap::new();
+        for entry in rustix::fs::Dir::read_from(place.fd())? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name.ends_with(".board") {
+                // What was refused may have been replaced.
+                let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
+                files.insert(name.to_owned(), kept.unwrap_or(Found::New));
+            }
+        }
+        self.files = files;
+        self.listed = settled.then_some(changed);
+        Ok(())
+    }
+
+    /// Opens what the path leads to, unless that is open.
+    fn follow(&mut self) -> io::Result<()> {
+        let found = match rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => {
+                self.forget(None);
+                return Ok(());
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let held = self.place.as_ref().and_then(|place| rustix::fs::fstat(place.fd()).ok());
+        if !held.is_some_and(|held| (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)) {
+            let place = Place::open(&self.path)?;
+            self.forget(Some(place));
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, place: Option<Place>) {
+        self.place = place;
+        self.files.clear();
+        self.listed = None;
+    }
+}
+
+/// Opens what may be a board: never through a link, never waiting for a FIFO, never somebody else's.
+fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
+    let io = |e: Errno| match e {
+        Errno::LOOP => Refused::Foreign { found: "a symbolic link" },
+        _ => Refused::Io(io::Error::from(e).kind()),
+    };
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(place.fd(), name, flags, Mode::empty()).map_err(io)?;
+    let found = rustix::fs::fstat(&file).map_err(io)?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(Refused::Foreign { found: "a directory" }),
+        _ => return Err(Refused::Foreign { found: "a special file" }),
+    }
+    let expected = rustix::fs::fstat(place.fd()).map_err(io)?.st_uid;
+    if found.st_uid != expected && found.st_uid != 0 {
+        return Err(Refused::Owner { found: found.st_uid, expected });
+    }
+    Ok(file.into())
+}
+
+/// Copies the board and judges the copy; `None` for a board from before a reboot.
+fn read_board(
+    file: &File,
+    buffer: &mut [u8],
+    running: [u64; 2],
+    descriptors: &mut Descriptors,
+) -> Result<Option<Process>, Refused> {
+    let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
+    // Before the copy: a process that dies in between is taken for alive with its last evidence, never the other way round.
+    // Not knowing is not death.
+    let alive = lock::is_taken(file).unwrap_or(true);
+    let mut found = read(&mut buffer[..BLOCK * (1 + USUAL_SLOTS)])?;
+    let mut header = Header::of(&buffer[..found])?;
+    if header.used() > USUAL_SLOTS {
+        // All of it: more slots may have come into use in between.
+        found = read(buffer)?;
+        header = Header::of(&buffer[..found])?;
+    }
+    if found < BLOCK * (1 + header.used()) {
+        return Err(Refused::Short { found });
+    }
+    if header.boot_id() != running {
+        return Ok(None);
+    }
+    Ok(Some(board::process(&header, &buffer[..found], alive, descriptors)))
+}
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

@@ -1,0 +1,217 @@
+//! A named stand-in for one thing the service needs.
+
+use super::{IntoOutcome, Observe, Operation, Outcome};
+use crate::board::descriptor::NAME;
+use crate::board::slot::{Ended, Slot};
+use crate::board::sync::{AtomicU32, Ordering::Relaxed};
+use crate::board::text;
+use crate::config::{ErrorDetail, PROGRESS, Policy};
+use crate::failure::Failure;
+use crate::process::{DEFAULT, Handle, Service};
+use crate::scrub;
+use std::fmt;
+
+/// A handle on one indicator of this process. As cheap to copy as two numbers; valid for ever, also in forked children.
+///
+/// Recording never fails, never blocks on anybody outside this process, and does nothing while health is not started.
+#[derive(Clone, Copy)]
+pub struct Indicator {
+    pub(super) service: &'static Service,
+    pub(super) index: u32,
+}
+
+impl Indicator {
+    /// The indicator of the default service with this name, made on first use with this policy, which the service's
+    /// [settings](crate::Settings) override.
+    ///
+    /// A name is 1 to 64 bytes of letters, digits and `_.:-`. What is not becomes `_`, what is longer is cut, and the log says
+    /// so. A board has room for 31 indicators and `progress`: one more is named in the log and in the report, and its handle
+    /// records nothing.
+    pub fn register(name: &str, policy: Policy) -> Indicator {
+        Indicator::register_for(&DEFAULT, name, policy)
+    }
+
+    fn register_for(service: &'static Service, name: &str, policy: Policy) -> Indicator {
+        let good = scrub::identifier(name, NAME);
+        let good = if good.is_empty() { "_".to_owned() } else { good };
+        let first = usize::from(good != PROGRESS);
+        let (index, is_new) = service.anchor.registry.index_of(&good, policy, first);
+        if is_new {
+            service.publish_registered();
+            if good != name {
+                let found = scrub::cut(&scrub::printable(name), 80);
+                let expected = format!("1 to {NAME} letters, digits and `_.:-`");
+                service
+                    .say(true, format!("indicator `{found}` is recorded as `{good}`: expected {expected}"));
+            }
+        }
+        Indicator { service, index: index as u32 }
+    }
+
+    /// Records that an operation succeeded.
+    ///
+    /// Wait-free, without a system call, lock or allocation: one look at the coarse clock and at most one store. Safe in a
+    /// signal handler and right after `fork`, except for the first use in a process, which makes its board.
+    #[inline]
+    pub fn record_ok(self) {
+        self.service.with_slot(self.index as usize, |slot, _| slot.ok_at(self.service.anchor.now_ns()));
+    }
+
+    /// Records that an operation failed.
+    ///
+    /// Takes a lock of this process for the time of some stores; not for signal handlers.
+    #[cold]
+    pub fn record_fail(self, failure: &Failure) {
+        let ended = Ended::Work { by_work: failure.by_work };
+        self.service.with_slot(self.index as usize, |slot, page| {
+            if let Some(lock) = page.locks.get(self.index as usize) {
+                self.fail(slot, lock, ended, failure);
+            }
+        });
+    }
+
+    /// Records the outcome of an operation: of a `Result`, an `Err` is a failure, whose class is the name of the error's type and
+    /// whose text what it displays.
+    ///
+    /// ```
+    /// # use healthboard::{Indicator, Policy};
+    /// # let files = Indicator::register("files", Policy::DEFAULT);
+    /// files.record(&std::fs::read("/etc/hostname"));
+    /// ```
+    pub fn record(self, outcome: &impl IntoOutcome) {
+        match outcome.outcome() {
+            Outcome::Success => self.record_ok(),
+            Outcome::Failure(failure) => self.record_fail(&failure),
+            Outcome::NoEvidence => {}
+        }
+    }
+
+    /// Records the outcome of an operation by what `classify` makes of its error.
+    ///
+    /// ```
+    /// # use healthboard::{Failure, Indicator, Outcome, Policy};
+    /// # use std::io::{Error, ErrorKind};
+    /// # let files = Indicator::register("files", Policy::DEFAULT);
+    /// let found = std::fs::read("/etc/nothing");
+    /// files.record_by(&found, |error: &Error| match error.kind() {
+    ///     ErrorKind::NotFound => Outcome::Success,
+    ///     _ => Outcome::Failure(Failure::of(error)),
+    /// });
+    /// ```
+    pub fn record_by<T, E>(self, result: &Result<T, E>, classify: impl FnOnce(&E) -> Outcome) {
+        self.record(&Outcome::by(result, classify));
+    }
+
+    /// Says that an operation begins. Its end is said with the guard.
+    ///
+    /// While it is in flight for longer than `stall_after` the indicator is stuck, and when none ends for so long it is stalled:
+    /// the only way to see a hang, which emits no event at its end. Costs one exchange beside the clock.
+    #[inline]
+    pub fn begin(self) -> Operation {
+        Operation::begin(self)
+    }
+
+    /// Says that a refresh begins: a small operation that the service runs only to know whether this works.
+    ///
+    /// It must ask what the work needs, since its success clears the failures of the work, except those that are
+    /// [`by_work`](Failure::by_work). Its end is no end of the work's operations, so it hides no hang. A refresh that has no answer
+    /// in 5 s is a failure at that moment.
+    pub fn begin_refresh(self) -> Operation {
+        Operation::begin_refresh(self)
+    }
+
+    /// The future with its outcome recorded. Dropped before its end it is an abandoned operation.
+    ///
+    /// ```
+    /// # use healthboard::{Indicator, Policy};
+    /// # let files = Indicator::register("files", Policy::DEFAULT);
+    /// # async fn fetch() -> std::io::Result<u8> { Ok(1) }
+    /// # async fn example() -> std::io::Result<u8> {
+    /// files.observe(fetch()).await
+    /// # }
+    /// ```
+    pub fn observe<F: Future>(self, future: F) -> Observe<F, fn(&F::Output) -> Outcome>
+    where
+        F::Output: IntoOutcome,
+    {
+        Observe::new(self, future, IntoOutcome::outcome)
+    }
+
+    /// The same with an outcome of the caller's choice.
+    pub fn observe_by<F: Future, C: FnOnce(&F::Output) -> Outcome>(
+        self,
+        future: F,
+        classify: C,
+    ) -> Observe<F, C> {
+        Observe::new(self, future, classify)
+    }
+
+    /// Says how many operations can be in flight in this process at all, as a server's worker threads have it.
+    ///
+    /// From then on a single operation may take as long as it likes. When every place has been taken for longer than
+    /// `stall_after` the service serves nobody: a FAULT, unless the indicator is informational. 0: not known.
+    pub fn set_capacity(self, operations: u32) {
+        self.service.with_slot(self.index as usize, |slot, _| {
+            slot.capacity.store(operations.into(), Relaxed);
+        });
+    }
+
+    /// The policy in force; `None` while health is not started.
+    pub(crate) fn policy(self) -> Option<Policy> {
+        self.service.policy(self.index as usize)
+    }
+
+    /// Where the boards of the service are.
+    pub(crate) fn directory(self) -> Option<std::path::PathBuf> {
+        self.service.attached()?.directory().ok()
+    }
+
+    /// The id of this process's board.
+    pub(crate) fn process_id(self) -> Option<u64> {
+        Some(self.service.anchor.page()?.id())
+    }
+
+    pub(crate) fn name(self) -> Option<&'static str> {
+        Some(&self.service.anchor.registry.entry(self.index as usize)?.name)
+    }
+
+    pub(crate) fn own_slot(self) -> Option<&'static Slot> {
+        self.service.anchor.page()?.board()?.slots.get(self.index as usize)
+    }
+
+    pub(super) fn fail(self, slot: &Slot, lock: &AtomicU32, ended: Ended, failure: &Failure) {
+        let now_ns = self.service.anchor.now_ns();
+        let detail = self.service.error_detail();
+        if detail == ErrorDetail::None {
+            return slot.fail_at(now_ns, lock, ended, None);
+        }
+        let class = scrub::identifier(&failure.class, text::CLASS);
+        let code = scrub::identifier(&failure.code, text::CODE);
+        let text = match detail {
+            ErrorDetail::Message => scrub::scrub(&failure.text, text::TEXT),
+            _ => String::new(),
+        };
+        slot.fail_at(now_ns, lock, ended, Some(text::Parts { class: &class, code: &code, text: &text }));
+    }
+}
+
+impl Handle {
+    /// The indicator of this service with this name: see [`Indicator::register`].
+    pub fn indicator(&self, name: &str, policy: Policy) -> Indicator {
+        Indicator::register_for(self.service, name, policy)
+    }
+}
+
+impl PartialEq for Indicator {
+    fn eq(&self, other: &Indicator) -> bool {
+        std::ptr::eq(self.service, other.service) && self.index == other.index
+    }
+}
+
+impl Eq for Indicator {}
+
+impl fmt::Debug for Indicator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Indicator").field(&self.name().unwrap_or_default()).finish()
+    }
+}

@@ -1,0 +1,42 @@
+//! A future whose outcome is recorded.
+
+use super::{Indicator, Operation, Outcome};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// A future whose outcome is recorded; made by [`Indicator::observe`].
+///
+/// The operation begins when it is first polled. Dropped after that and before its end, it is abandoned.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Observe<F, C> {
+    indicator: Indicator,
+    operation: Option<Operation>,
+    future: F,
+    classify: Option<C>,
+}
+
+impl<F, C> Observe<F, C> {
+    pub(super) fn new(indicator: Indicator, future: F, classify: C) -> Observe<F, C> {
+        Observe { indicator, operation: None, future, classify: Some(classify) }
+    }
+}
+
+impl<F: Future, C: FnOnce(&F::Output) -> Outcome> Future for Observe<F, C> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned whenever `self` is, it is never moved out, and nothing else is pinned. There is no `Drop`, and
+        // the type is `Unpin` only where all its fields are.
+        let this = unsafe { self.get_unchecked_mut() };
+        let indicator = this.indicator;
+        if this.classify.is_some() {
+            this.operation.get_or_insert_with(|| indicator.begin());
+        }
+        // SAFETY: as above.
+        let output = ready!(unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx));
+        if let Some((operation, classify)) = this.operation.take().zip(this.classify.take()) {
+            operation.end(&classify(&output));
+        }
+        Poll::Ready(output)
+    }
+}

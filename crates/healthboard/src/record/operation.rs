@@ -1,0 +1,148 @@
+//! One real piece of work, from its begin to its end.
+
+use super::{Indicator, Outcome};
+use crate::board::slot::{Cell, Ended, Slot};
+use crate::board::sync::AtomicU32;
+use crate::config::{ErrorDetail, Policy};
+use crate::failure::Failure;
+use std::cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// An operation in flight. It ends with [`ok`](Operation::ok), [`fail`](Operation::fail), [`end`](Operation::end) or
+/// [`no_evidence`](Operation::no_evidence).
+///
+/// Dropped, it is *abandoned*: cancelled, or given up by its caller. That is no end. Before the policy's `slow_after` it says
+/// nothing; from then on it is a failure of the class `Abandoned`.
+///
+/// It may end in another thread. It belongs to the process it began in: its end in a forked child does nothing there.
+#[must_use = "an operation that is dropped at once was never in flight"]
+pub struct Operation {
+    indicator: Indicator,
+    begun_ns: u64,
+    /// The id of this process's board; 0 where it has none.
+    process_id: u64,
+    cell: Cell,
+    is_refresh: bool,
+}
+
+impl Operation {
+    #[inline]
+    pub(super) fn begin(indicator: Indicator) -> Operation {
+        let mut operation = Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh: false };
+        indicator.service.with_slot(indicator.index as usize, |slot, page| {
+            operation.begun_ns = indicator.service.anchor.now_ns();
+            operation.process_id = page.id();
+            operation.cell = slot.begin_at(operation.begun_ns, thread());
+        });
+        operation
+    }
+
+    pub(super) fn begin_refresh(indicator: Indicator) -> Operation {
+        let mut operation = Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh: true };
+        indicator.service.with_slot(indicator.index as usize, |slot, page| {
+            operation.begun_ns = indicator.service.anchor.now_ns();
+            operation.process_id = page.id();
+            slot.begin_refresh_at(operation.begun_ns);
+        });
+        operation
+    }
+
+    /// It ended well.
+    #[inline]
+    pub fn ok(self) {
+        if let Some((slot, _)) = self.slot() {
+            let now_ns = self.indicator.service.anchor.now_ns();
+            match self.is_refresh {
+                false => slot.ok_at(now_ns),
+                true => slot.refreshed_at(now_ns),
+            }
+            self.leave(slot);
+        }
+        std::mem::forget(self);
+    }
+
+    /// It failed; see [`Indicator::record_fail`].
+    #[cold]
+    pub fn fail(self, failure: &Failure) {
+        if let Some((slot, lock)) = self.slot() {
+            let ended = match self.is_refresh {
+                false => Ended::Work { by_work: failure.by_work },
+                true => Ended::Refresh,
+            };
+            self.indicator.fail(slot, lock, ended, failure);
+            self.leave(slot);
+        }
+        std::mem::forget(self);
+    }
+
+    /// It ended, and how says nothing; that it did end is a sign that operations do.
+    pub fn no_evidence(self) {
+        if let Some((slot, _)) = self.slot() {
+            if !self.is_refresh {
+                slot.last_end.store(self.indicator.service.anchor.now_ns(), Relaxed);
+            }
+            self.leave(slot);
+        }
+        std::mem::forget(self);
+    }
+
+    /// It ended like this.
+    pub fn end(self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Success => self.ok(),
+            Outcome::Failure(failure) => self.fail(failure),
+            Outcome::NoEvidence => self.no_evidence(),
+        }
+    }
+
+    /// The slot it began on, unless this is another process by now.
+    #[inline]
+    fn slot(&self) -> Option<(&'static Slot, &'static AtomicU32)> {
+        // A board's id is never 0.
+        self.indicator.service.slot_of(self.indicator.index as usize, self.process_id)
+    }
+
+    #[inline]
+    fn leave(&self, slot: &Slot) {
+        match self.is_refresh {
+            false => slot.end(self.cell),
+            true => slot.end_refresh(),
+        }
+    }
+
+    #[cold]
+    fn abandon(&self, slot: &Slot, lock: &AtomicU32) {
+        let service = self.indicator.service;
+        let now_ns = service.anchor.now_ns();
+        let policy = service.policy(self.indicator.index as usize).unwrap_or(Policy::DEFAULT);
+        let slow_ns = u64::try_from(policy.slow_after.as_nanos()).unwrap_or(u64::MAX);
+        let told = service.error_detail() != ErrorDetail::None;
+        slot.abandon_at(now_ns, self.begun_ns, slow_ns, lock, told);
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let Some((slot, lock)) = self.slot() {
+            if !self.is_refresh {
+                self.abandon(slot, lock);
+            }
+            self.leave(slot);
+        }
+    }
+}
+
+/// A small number of this thread.
+#[inline]
+fn thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static THREAD: cell::Cell<usize> = const { cell::Cell::new(usize::MAX) };
+    }
+    THREAD.with(|thread| {
+        if thread.get() == usize::MAX {
+            thread.set(NEXT.fetch_add(1, Relaxed));
+        }
+        thread.get()
+    })
+}

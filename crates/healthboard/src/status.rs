@@ -1,0 +1,31 @@
+//! The one word about a service.
+
+use serde::{Deserialize, Serialize};
+
+/// The one word about a service or an indicator. Ordered: the worst is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Well, or nothing known yet.
+    Ok,
+    /// Works, with something amiss; answered with 200.
+    Degraded,
+    /// Does not do its work; answered with 503.
+    Fault,
+}
+
+impl Status {
+    /// `OK`, `DEGRADED` or `FAULT`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "OK",
+            Status::Degraded => "DEGRADED",
+            Status::Fault => "FAULT",
+        }
+    }
+
+    /// The status with this [`name`](Status::name).
+    pub fn from_name(name: &str) -> Option<Status> {
+        [Status::Ok, Status::Degraded, Status::Fault].into_iter().find(|s| s.name() == name)
+    }
+}

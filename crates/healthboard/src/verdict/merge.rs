@@ -1,0 +1,211 @@
+//! One indicator over all processes of the service.
+
+use super::message::explain;
+use super::report::{Detail, State};
+use super::state::{Moment, state, status, waiting_since};
+use crate::config::Policy;
+use crate::read::{Evidence, Observed, Process};
+use crate::status::Status;
+use std::time::Duration;
+
+/// What the processes say about the indicators, by name. Every observation is looked at once.
+#[derive(Default)]
+pub(super) struct Merged<'a> {
+    groups: Vec<Group<'a>>,
+    /// Processes of one service mostly have the same indicators in the same order: the name that followed the last one before
+    /// follows it again.
+    next: usize,
+}
+
+/// One indicator.
+#[derive(Default)]
+pub(super) struct Group<'a> {
+    pub(super) name: &'a str,
+    policy: Policy,
+    voters: u32,
+    success_ns: Option<u64>,
+    failure_ns: Option<u64>,
+    failures: u32,
+    in_flight: u32,
+    newest_ns: Option<u64>,
+    /// The evidence with the newest failure that is its newest outcome.
+    failing: Option<&'a Evidence>,
+    /// The worst that a process has to say, and how many have something to say; of stale evidence by itself, since that counts
+    /// only where nobody has newer.
+    worst: Option<Judged<'a>>,
+    amiss: u32,
+    worst_stale: Option<Judged<'a>>,
+    stale: u32,
+    /// Whether anybody has fresh evidence.
+    heard: bool,
+    /// When the failing began, of those that are a FAULT by themselves.
+    began_ns: Option<u64>,
+    /// The newest evidence of the others.
+    others_ns: Option<u64>,
+    /// Whether a process has room for more operations.
+    room: bool,
+    saturated: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    status: Status,
+    state: State,
+    observed: &'a Observed,
+}
+
+impl<'a> Merged<'a> {
+    /// Hears what a living process says about one indicator.
+    pub(super) fn hear(&mut self, observed: &'a Observed, is_master: bool, at: Moment) {
+        let state = state(&observed.evidence, &observed.policy, at);
+        // What a master asked once, at start, may grow old.
+        if is_master && state == State::Stale {
+            return;
+        }
+        self.group(&observed.name).hear(observed, state, at);
+    }
+
+    /// Hears what one that died had failed at. It counts until a living process knows better, and is never a FAULT: the dead
+    /// cannot say that it lasts.
+    pub(super) fn hear_dead(&mut self, process: &'a Process) {
+        for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0) {
+            let group = self.group(&observed.name);
+            let failed_ns = observed.evidence.last_failure_ns;
+            if group.newest_ns >= failed_ns {
+                continue;
+            }
+            group.take_policy(&observed.policy);
+            group.fail(&observed.evidence);
+            group.failure_ns = group.failure_ns.max(failed_ns);
+            group.newest_ns = failed_ns;
+            let status = status(State::Transient, observed.policy.impact, false);
+            group.judge(Judged { status, state: State::Transient, observed });
+        }
+    }
+
+    /// Every indicator, in the order of the names.
+    pub(super) fn into_groups(mut self) -> Vec<Group<'a>> {
+        self.groups.sort_unstable_by_key(|group| group.name);
+        self.groups
+    }
+
+    fn group(&mut self, name: &'a str) -> &mut Group<'a> {
+        let hinted = self.groups.get(self.next).is_some_and(|group| group.name == name);
+        let at = match hinted {
+            true => self.next,
+            false => self.groups.iter().position(|group| group.name == name).unwrap_or(self.groups.len()),
+        };
+        if at == self.groups.len() {
+            self.groups.push(Group { name, ..Group::default() });
+        }
+        self.next = if at + 1 < self.groups.len() { at + 1 } else { 0 };
+        &mut self.groups[at]
+    }
+}
+
+impl<'a> Group<'a> {
+    fn hear(&mut self, observed: &'a Observed, state: State, at: Moment) {
+        let Observed { policy, evidence, .. } = observed;
+        let newest_ns = evidence.newest_ns();
+        self.take_policy(policy);
+        self.voters += 1;
+        self.success_ns = self.success_ns.max(evidence.last_success_ns);
+        self.failure_ns = self.failure_ns.max(evidence.last_failure_ns);
+        self.newest_ns = self.newest_ns.max(newest_ns);
+        self.failures = self.failures.max(evidence.failures);
+        self.in_flight = self.in_flight.saturating_add(evidence.in_flight);
+        if evidence.failures > 0 {
+            self.fail(evidence);
+        }
+        let is_saturated = state == State::Stalled && evidence.capacity > 0;
+        self.saturated |= is_saturated;
+        self.room |= evidence.capacity > 0 && !is_saturated;
+        let status = status(state, policy.impact, is_saturated);
+        if status == Status::Fault {
+            let began = match state {
+                State::Stalled => waiting_since(evidence, policy, at),
+                _ => evidence.failing_since_ns,
+            };
+            self.began_ns = [self.began_ns, began].into_iter().flatten().min();
+        } else {
+            self.others_ns = self.others_ns.max(newest_ns);
+        }
+        self.judge(Judged { status, state, observed });
+    }
+
+    fn judge(&mut self, judged: Judged<'a>) {
+        let rank = |judged: &Judged<'_>| (judged.status, rank(judged.state));
+        let (worst, count) = match judged.state {
+            State::Stale => (&mut self.worst_stale, &mut self.stale),
+            _ => (&mut self.worst, &mut self.amiss),
+        };
+        *count += u32::from(judged.state.is_amiss());
+        self.heard |= !matches!(judged.state, State::Unknown | State::Stale);
+        if worst.as_ref().is_none_or(|worst| rank(worst) < rank(&judged)) {
+            *worst = Some(judged);
+        }
+    }
+
+    fn take_policy(&mut self, policy: &Policy) {
+        if self.worst.is_none() && self.worst_stale.is_none() || policy.impact > self.policy.impact {
+            self.policy = *policy;
+        }
+    }
+
+    fn fail(&mut self, evidence: &'a Evidence) {
+        if self.failing.is_none_or(|failing| failing.last_failure_ns <= evidence.last_failure_ns) {
+            self.failing = Some(evidence);
+        }
+    }
+
+    /// The indicator's detail, with its message if it is not well.
+    ///
+    /// It is a FAULT when it is so in every process that has evidence from since the failing began: a master that asked once
+    /// has no say. A server that has room in one process serves.
+    pub(super) fn into_detail(self, at: Moment) -> Detail {
+        let age = |at_ns: Option<u64>| at_ns.map(|ns| Duration::from_nanos(at.now_ns.saturating_sub(ns)));
+        let error = self.failing.map(|evidence| evidence.error.clone()).filter(|error| !error.is_empty());
+        let mut detail = Detail {
+            status: Status::Ok,
+            state: State::Unknown,
+            impact: self.policy.impact,
+            success_age: age(self.success_ns),
+            failure_age: age(self.failure_ns),
+            failures: self.failures,
+            in_flight: self.in_flight,
+            error,
+            ttl: self.policy.ttl,
+            message: String::new(),
+        };
+        let stale = self.worst_stale.filter(|_| !self.heard);
+        let amiss = self.amiss + if self.heard { 0 } else { self.stale };
+        let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
+        let Some(Judged { status, state, observed }) = worst else { return detail };
+        let is_fault = match self.saturated {
+            true => !self.room,
+            false => self.began_ns.is_some_and(|began| self.others_ns.is_none_or(|ns| ns < began)),
+        };
+        detail.state = state;
+        detail.status = if status == Status::Fault && !is_fault { Status::Degraded } else { status };
+        if state.is_amiss() {
+            detail.message = explain(observed, state, &detail, at);
+            if detail.status < Status::Fault && amiss < self.voters {
+                detail.message.push_str(&format!(" (in {amiss} of {} processes)", self.voters));
+            }
+        }
+        detail
+    }
+}
+
+/// How bad a state is among states of the same status.
+fn rank(state: State) -> u8 {
+    match state {
+        State::Unknown => 0,
+        State::Passing => 1,
+        State::Stale => 2,
+        State::Transient => 3,
+        State::Stuck => 4,
+        State::Stalled => 5,
+        State::Failing => 6,
+    }
+}

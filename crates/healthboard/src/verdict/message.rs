@@ -1,0 +1,62 @@
+//! What a person is told.
+
+use super::report::{Detail, State};
+use super::state::{Moment, waiting_since};
+use crate::read::Observed;
+use std::time::Duration;
+
+/// Why the indicator is in this state, by the evidence of the process that decides. `detail` is of all processes.
+pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Moment) -> String {
+    let Observed { name, policy, evidence } = observed;
+    let since = |at_ns: Option<u64>| span(at.age(at_ns.unwrap_or(at.now_ns)));
+    let plural = |n: u32| if n == 1 { "" } else { "s" };
+    match state {
+        State::Stalled if evidence.capacity > 0 => {
+            let (n, capacity, youngest) =
+                (evidence.in_flight, evidence.capacity, since(evidence.youngest_ns));
+            format!(
+                "{name}: all {capacity} places taken by {n} operations that hang, the newest for {youngest}"
+            )
+        }
+        State::Stalled => {
+            let n = evidence.in_flight;
+            let waiting = since(waiting_since(evidence, policy, at));
+            match n {
+                0 => format!("{name}: operations abandoned, none has ended for {waiting}"),
+                n => format!("{name}: {n} operation{} in flight, none has ended for {waiting}", plural(n)),
+            }
+        }
+        State::Stuck => {
+            let (n, oldest) = (evidence.in_flight, since(evidence.oldest_ns));
+            format!("{name}: an operation in flight for {oldest}, while others end ({n} in flight)")
+        }
+        State::Stale => {
+            format!("{name}: no outcome for {}, ttl {}", since(evidence.newest_ns()), span(policy.ttl))
+        }
+        _ => {
+            let error = evidence.error.to_string();
+            let error = if error.is_empty() { String::new() } else { format!("{error}, ") };
+            let good = match detail.success_age {
+                Some(age) => format!("last success {} ago", span(age)),
+                None => "no success yet".to_owned(),
+            };
+            match evidence.failures {
+                1 => format!("{name}: {error}1 failure {} ago, {good}", since(evidence.last_failure_ns)),
+                n => {
+                    let lasting = since(evidence.failing_since_ns.or(evidence.last_failure_ns));
+                    format!("{name}: {error}{n} failures in {lasting}, {good}")
+                }
+            }
+        }
+    }
+}
+
+/// A duration for people: whole units, rounded down.
+pub fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s @ 7200..172_800 => format!("{} h", s / 3600),
+        s => format!("{} d", s / 86_400),
+    }
+}

@@ -1,0 +1,144 @@
+//! The processes of a service: which of them work, watch, hang, or are gone.
+
+use super::message::span;
+use super::report::{Processes, State};
+use super::state::{Moment, state};
+use crate::config::PROGRESS;
+use crate::read::{Life, Process};
+use crate::status::Status;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A living process and what is known of it.
+pub(super) struct Living<'a> {
+    pub(super) process: &'a Process,
+    /// It leaves the work to those that it has forked.
+    pub(super) is_master: bool,
+    /// For how long it has not progressed, if that is longer than its policy allows.
+    hung: Option<Duration>,
+}
+
+/// All processes of a service.
+pub(super) struct Census<'a> {
+    pub(super) living: Vec<Living<'a>>,
+    /// Those that died without saying goodbye, with how long ago that was, the newest death first.
+    pub(super) dead: Vec<(Duration, &'a Process)>,
+    /// Nobody is alive, and the last one has said goodbye.
+    pub(super) stopped: bool,
+}
+
+impl<'a> Census<'a> {
+    pub(super) fn of(processes: &'a [Process], at: Moment) -> Census<'a> {
+        let masters = masters(processes, at);
+        let alive = processes.iter().filter(|process| process.life.is_alive());
+        let living: Vec<Living<'_>> = alive
+            .map(|process| Living {
+                process,
+                is_master: masters.contains(&process.id),
+                hung: hung_for(process, at),
+            })
+            .collect();
+        let gone = processes.iter().filter(|process| process.life == Life::Dead);
+        let mut dead: Vec<_> = gone.map(|process| (at.age(process.newest_ns()), process)).collect();
+        dead.sort_unstable_by_key(|(ago, process)| (*ago, process.pid));
+        let goodbye = processes
+            .iter()
+            .filter(|process| process.life == Life::Stopped)
+            .map(|p| p.goodbye_ns.max(p.started_ns))
+            .max();
+        let last_death = dead.first().map(|(_, process)| process.newest_ns());
+        let stopped = living.is_empty() && goodbye.is_some_and(|goodbye| Some(goodbye) >= last_death);
+        if stopped {
+            dead.clear();
+        }
+        // While somebody lives a death counts for one ttl; where nobody does, until the service is started again.
+        if !living.is_empty() {
+            dead.retain(|(ago, process)| ago.as_nanos() <= u128::from(process.ttl_ns));
+        }
+        Census { living, dead, stopped }
+    }
+
+    /// Those whose word counts: the living that progress, or all of the living where none does.
+    pub(super) fn voters(&self) -> impl Iterator<Item = &Living<'a>> {
+        let all_hung = self.living.iter().all(|living| living.hung.is_some());
+        self.living.iter().filter(move |living| all_hung || living.hung.is_none())
+    }
+
+    /// How many are in which condition.
+    pub(super) fn count(&self) -> Processes {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Processes {
+            alive: count(self.living.len()),
+            hung: count(self.living.iter().filter(|living| living.hung.is_some()).count()),
+            dead: count(self.dead.len()),
+            serving: None,
+        }
+    }
+
+    /// What the hung ones amount to. A master keeps no service alive by progressing.
+    pub(super) fn hung_status(&self) -> Status {
+        let mut workers = self.living.iter().filter(|living| !living.is_master).peekable();
+        match self.living.iter().any(|living| living.hung.is_some()) {
+            false => Status::Ok,
+            true if workers.all(|living| living.hung.is_some()) => Status::Fault,
+            true => Status::Degraded,
+        }
+    }
+
+    /// Why the processes are not well, each with its status.
+    pub(super) fn reasons(&self) -> Vec<(Status, String)> {
+        let mut reasons = Vec::new();
+        let status = self.hung_status();
+        for Living { process, hung, .. } in &self.living {
+            if let Some(silent) = hung {
+                let who =
+                    if self.living.len() == 1 { String::new() } else { format!("process {} ", process.pid) };
+                reasons.push((status, format!("{who}not progressing for {}", span(*silent))));
+            }
+        }
+        if let [(ago, newest), others @ ..] = &self.dead[..] {
+            if self.living.is_empty() {
+                reasons.push((Status::Fault, "no process is alive".to_owned()));
+            }
+            let more =
+                if others.is_empty() { String::new() } else { format!(", and {} before it", others.len()) };
+            let (pid, ago) = (newest.pid, span(*ago));
+            reasons.push((
+                Status::Degraded,
+                format!("process {pid} died {ago} ago without saying goodbye{more}"),
+            ));
+        }
+        reasons
+    }
+}
+
+/// The processes that leave the work to others: they say so, or they have living children and nothing to say of themselves
+/// that is newer than these.
+fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
+    let living = || processes.iter().filter(|process| process.life.is_alive());
+    let mut oldest_child_ns: BTreeMap<u64, u64> = BTreeMap::new();
+    for child in living().filter(|process| process.parent_id != 0) {
+        let oldest = oldest_child_ns.entry(child.parent_id).or_insert(child.started_ns);
+        *oldest = child.started_ns.min(*oldest);
+    }
+    let works_since = |process: &Process, since_ns: u64| {
+        process.indicators.iter().any(|o| {
+            &*o.name != PROGRESS
+                && o.evidence.newest_ns() > Some(since_ns)
+                && state(&o.evidence, &o.policy, at) != State::Stale
+        })
+    };
+    let watches = |process: &&Process| {
+        process.watches
+            || oldest_child_ns.get(&process.id).is_some_and(|since_ns| !works_since(process, *since_ns))
+    };
+    living().filter(watches).map(|process| process.id).collect()
+}
+
+/// For how long a process has not progressed, if that is longer than its policy allows. One that has never said that it
+/// progresses has nobody to say it.
+fn hung_for(process: &Process, at: Moment) -> Option<Duration> {
+    let progress = process.indicators.iter().find(|i| &*i.name == PROGRESS)?;
+    let newest = progress.evidence.newest_ns()?;
+    (state(&progress.evidence, &progress.policy, at) == State::Stale).then(|| at.silence(newest))
+}

@@ -1,0 +1,114 @@
+//! The state of one indicator of one process, and what it means: the table of ARCHITECTURE.md, line by line.
+
+use super::report::State;
+use crate::config::{Impact, Policy};
+use crate::read::{Evidence, KNOWN_AGES};
+use crate::status::Status;
+use std::time::Duration;
+
+/// When a verdict is given, by the coarse monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Now, in nanoseconds.
+    pub now_ns: u64,
+    /// When the host last came back from a pause, a suspended machine or a frozen container, in nanoseconds; 0 if it never
+    /// did. Silence begins no earlier: nobody could record anything.
+    pub resumed_ns: u64,
+}
+
+impl From<u64> for Moment {
+    /// On a host that was never paused.
+    fn from(now_ns: u64) -> Moment {
+        Moment { now_ns, resumed_ns: 0 }
+    }
+}
+
+impl Moment {
+    /// How long ago that was. A time in the future counts as now.
+    pub(super) fn age(self, at_ns: u64) -> Duration {
+        Duration::from_nanos(self.now_ns.saturating_sub(at_ns))
+    }
+
+    /// For how long nothing has been heard since then.
+    pub(super) fn silence(self, at_ns: u64) -> Duration {
+        self.age(at_ns.max(self.resumed_ns))
+    }
+}
+
+/// The state of one indicator of one process.
+///
+/// An outcome is fresh while `age <= ttl`. Failing begins at `failures == failure_threshold` and, from the first of them to the
+/// newest, at `failure_window`: silence alone makes nothing worse. Stuck and stalled begin *after* `stall_after`. A failure
+/// that is no longer fresh is stale, not failing. A time in the future counts as now.
+pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> State {
+    let at = at.into();
+    if let Some(hang) = hang(evidence, policy, at) {
+        return hang;
+    }
+    let Some(newest) = evidence.newest_ns() else { return State::Unknown };
+    if !policy.ttl.is_zero() && at.silence(newest) > policy.ttl {
+        State::Stale
+    } else if evidence.failures == 0 {
+        State::Passing
+    } else if evidence.failures >= policy.failure_threshold && lasted(evidence) >= Some(policy.failure_window)
+    {
+        State::Failing
+    } else {
+        State::Transient
+    }
+}
+
+/// What a state means for a service that depends on the indicator this much.
+///
+/// `saturated`: every place of a known capacity is taken by an operation that hangs, so the service serves nobody, however
+/// little it depends on what the indicator stands for.
+pub fn status(state: State, impact: Impact, saturated: bool) -> Status {
+    match (state, impact) {
+        (_, Impact::Informational) | (State::Unknown | State::Passing, _) => Status::Ok,
+        (State::Failing | State::Stalled, Impact::Critical) => Status::Fault,
+        (State::Stalled, Impact::Degrading) if saturated => Status::Fault,
+        _ => Status::Degraded,
+    }
+}
+
+/// Since when operations have been in flight, or abandoned, without any of them ending.
+pub(super) fn waiting_since(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<u64> {
+    let slow_ns = u64::try_from(policy.slow_after.as_nanos()).unwrap_or(u64::MAX);
+    // Who tries again soon after giving up still waits for the same thing.
+    let goes_on = |until_ns: u64| {
+        let next_ns = evidence.oldest_ns.unwrap_or(at.now_ns);
+        next_ns <= until_ns.saturating_add(slow_ns)
+    };
+    let run = evidence.abandoned.filter(|run| goes_on(run.until_ns)).map(|run| run.since_ns);
+    let known = [evidence.oldest_ns, run].into_iter().flatten().min();
+    // Of operations beyond those whose begin is known, only this is known.
+    let beyond = if evidence.in_flight > 0 { evidence.last_end_ns } else { None };
+    known.max(evidence.last_end_ns.filter(|_| known.is_some())).or(beyond)
+}
+
+fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
+    let over = |since_ns: Option<u64>| since_ns.is_some_and(|since| at.silence(since) > policy.stall_after);
+    if policy.stall_after.is_zero() {
+        return None;
+    }
+    if evidence.capacity > 0 {
+        // Of a server's requests one may take as long as it likes, as long as there is room for others.
+        let taken = evidence.in_flight >= evidence.capacity;
+        let known = evidence.capacity as usize <= KNOWN_AGES;
+        let hangs = over(evidence.youngest_ns) && (known || over(waiting_since(evidence, policy, at)));
+        return (taken && hangs).then_some(State::Stalled);
+    }
+    if over(waiting_since(evidence, policy, at)) {
+        Some(State::Stalled)
+    } else if over(evidence.oldest_ns) {
+        Some(State::Stuck)
+    } else {
+        None
+    }
+}
+
+/// From the first failure of the present streak to the newest; `None` where it is not known when it began.
+fn lasted(evidence: &Evidence) -> Option<Duration> {
+    let newest = evidence.last_failure_ns?;
+    Some(Duration::from_nanos(newest.saturating_sub(evidence.failing_since_ns?)))
+}
