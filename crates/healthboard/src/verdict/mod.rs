@@ -9,13 +9,13 @@ mod processes;
 mod report;
 mod state;
 
+pub(crate) use crate::status::Status;
 pub use message::span;
 pub use report::{Detail, Processes, Report, State};
 pub use state::{Moment, state, status};
 
 use crate::config::PROGRESS;
 use crate::read::{Life, Process};
-use crate::status::Status;
 use merge::Merged;
 use processes::Census;
 use std::collections::BTreeMap;
