@@ -1,6 +1,7 @@
 //! What the keeper and the rest of its process tell each other. Made with the board, never freed.
 
 use super::notice::{Notice, Transition};
+use crate::board::place::Place;
 use crate::config::Uri;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ struct State {
     notices: VecDeque<Notice>,
     transitions: VecDeque<Transition>,
     directory: Option<PathBuf>,
+    /// The name of the board in it.
+    board: Option<String>,
     no_directory: Option<String>,
     endpoints: Option<Result<Vec<Uri>, String>>,
 }
@@ -57,6 +60,25 @@ impl Attached {
     pub(crate) fn directory(&self) -> Result<PathBuf, String> {
         let state = self.state();
         state.directory.clone().ok_or_else(|| state.no_directory.clone().unwrap_or_default())
+    }
+
+    pub(super) fn found_board(&self, name: &str) {
+        self.state().board = Some(name.to_owned());
+    }
+
+    /// Removes the board of a process that has said goodbye. Best effort: the holder sweeps it otherwise. Does not wait for
+    /// the lock without an end, since the process may be ending in the middle of anything.
+    pub(super) fn remove_board(&self) {
+        let try_lock = |_| {
+            std::thread::yield_now();
+            self.state.try_lock().ok()
+        };
+        let Some(state) = (0..1000).find_map(try_lock) else { return };
+        if let Some((directory, name)) = state.directory.as_ref().zip(state.board.as_ref())
+            && let Ok(place) = Place::open(directory)
+        {
+            let _ = rustix::fs::unlinkat(place.fd(), name.as_str(), rustix::fs::AtFlags::empty());
+        }
     }
 
     /// What is listened on, by whichever process; or why nothing is.

@@ -18,6 +18,7 @@ use crate::board::{clock, sigbus, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ impl Keeper {
         let (board, place, published) = match made {
             Ok((place, published)) => {
                 attached.found_directory(Ok(place.path().to_owned()));
+                attached.found_board(published.name());
                 (published.board, Some(place), Some(published))
             }
             Err(error) => {
@@ -187,6 +189,7 @@ impl Keeper {
     /// `stat` and one `pread`.
     #[must_use = "where it is false the server has to return"]
     pub fn look_after(&self) -> bool {
+        end_with_the_host();
         self.record_unanswered();
         self.tell_of_refused();
         if self.board.header[word::PHASE].load(Relaxed) != phase::GOODBYE {
@@ -210,6 +213,7 @@ impl Keeper {
         }
         match self.make_again() {
             Ok((place, made)) => {
+                self.attached.found_board(made.name());
                 *published = Some(made);
                 self.complaint.borrow_mut().clear();
                 match lost {
@@ -288,6 +292,24 @@ impl Keeper {
                 format!("indicator `{name}` records nothing: a board has room for {most} besides `progress`"),
             );
         }
+    }
+}
+
+/// Ends the process when all of the host's threads have ended, as the last of them would: the keeper keeps no process alive.
+///
+/// That is a process whose first thread has ended by itself, such as the child of a fork in a thread whose function has
+/// returned.
+fn end_with_the_host() {
+    // Two for the directory itself, one for each thread: almost always more than two of them.
+    let threads =
+        std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
+    if threads > 2 {
+        return;
+    }
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name, in parentheses, may hold anything; after it comes the state.
+    if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+        std::process::exit(0);
     }
 }
 

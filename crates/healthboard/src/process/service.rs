@@ -175,6 +175,12 @@ impl Service {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+            // One that was started by itself stays, to say that the service was stopped and did not die.
+            if board.header[word::PARENT_ID].load(Relaxed) != 0
+                && let Some(attached) = self.attached()
+            {
+                attached.remove_board();
+            }
         }
     }
 

@@ -73,8 +73,9 @@ impl Builder {
     }
 
     /// What was set otherwise, in the place of what was set here so far.
-    pub fn settings(self, settings: Settings) -> Builder {
-        Builder { settings, ..self }
+    pub fn settings(mut self, settings: Settings) -> Builder {
+        self.settings = settings;
+        self
     }
 
     /// One more endpoint. Without any, the service stays off.

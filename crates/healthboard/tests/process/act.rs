@@ -1,0 +1,80 @@
+//! What a role is made of.
+
+use healthboard::{ErrorDetail, Handle, Indicator, Keeper, Policy, Service, StartError};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Starts health as the environment says.
+pub(crate) fn start() -> Result<Handle, StartError> {
+    Service::builder("role")
+        .runtime_dir(std::env::var("ROLE_RUNTIME").unwrap())
+        .uri("unix:///nowhere.sock".parse().unwrap())
+        .error_detail(ErrorDetail::Message)
+        .start_with(keep)
+}
+
+/// Starts health and gets the indicator that roles record for.
+pub(crate) fn begin() -> Indicator {
+    let health = start().unwrap_or_else(|error| error.handle());
+    health.indicator("database", Policy::DEFAULT)
+}
+
+pub(crate) fn keep(keeper: &Keeper) {
+    keeper.listening(Ok(Vec::new()));
+    while keeper.look_after() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What is to be logged, once there is something.
+pub(crate) fn notices() -> String {
+    for _ in 0..1500 {
+        let notices: Vec<String> = healthboard::tick().into_iter().map(|notice| notice.text).collect();
+        if !notices.is_empty() {
+            return notices.join("; ");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    String::new()
+}
+
+/// A line for the test; an empty one is a dash.
+#[allow(clippy::print_stdout, reason = "how a role speaks")]
+pub(crate) fn say(line: &str) {
+    println!("\n| {}", if line.is_empty() { "-" } else { line });
+}
+
+pub(crate) fn wait() {
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+pub(crate) fn descriptors() -> BTreeSet<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = entries.filter_map(|e| Some((e.file_name(), std::fs::read_link(e.path()).ok()?)));
+    targets.map(|(fd, to)| format!("{fd:?} {}", to.display())).filter(|l| !l.contains("/proc/")).collect()
+}
+
+/// A forked child that runs this and ends without any handler.
+pub(crate) fn fork(raw: bool, child: impl FnOnce()) -> i32 {
+    // SAFETY: the child only calls what the test is about, and leaves by _exit.
+    let pid = unsafe {
+        match raw {
+            true => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32,
+            false => libc::fork(),
+        }
+    };
+    if pid == 0 {
+        child();
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(pid > 0);
+    pid
+}
+
+pub(crate) fn wait_for(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: a child of ours.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    status
+}

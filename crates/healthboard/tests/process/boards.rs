@@ -1,0 +1,185 @@
+//! What can happen to a board while its process records and serves.
+
+use crate::player::{Player, command, evidence, until};
+use healthboard::{Directory, Life, now_ns};
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+fn cut(path: &Path) {
+    OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+}
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+}
+
+fn replace(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, vec![0; 33792]).unwrap();
+}
+
+fn fill(path: &Path) {
+    OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0xff; 33792], 0).unwrap();
+}
+
+fn remove_all(path: &Path) {
+    std::fs::remove_dir_all(path.parent().unwrap().parent().unwrap()).unwrap();
+}
+
+#[test]
+fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
+    let kept =
+        [(remove as fn(&Path), true), (replace, true), (remove_all, true), (cut, false), (fill, false)];
+    for (harm, comes_along) in kept {
+        let mut player = Player::start("loses");
+        player.line();
+        harm(&player.board_path());
+        player.go_on();
+        let notice = player.line();
+        assert!(notice.contains("was removed, replaced or overwritten; made a new one"), "{notice}");
+        let alive: Vec<_> = player.processes().into_iter().filter(|p| p.life == Life::Alive).collect();
+        let [process] = &alive[..] else { panic!("{alive:?}") };
+        let database = evidence(process, "database");
+        assert_eq!(database.failures, 1000 + u32::from(comes_along), "what was recorded comes along");
+        assert_eq!(database.in_flight, u32::from(comes_along));
+        player.go_on();
+        player.line();
+        let alive = player.processes().into_iter().find(|p| p.life == Life::Alive).unwrap();
+        assert_eq!(evidence(&alive, "database").in_flight, 0);
+        player.go_on();
+        assert!(player.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn the_host_lives_while_its_boards_are_cut_short_again_and_again() {
+    let mut player = Player::start("is-cut-all-the-time");
+    player.line();
+    let directory = player.runtime.path().join("role");
+    let cutter = std::thread::spawn({
+        let directory = directory.clone();
+        move || {
+            let mut cuts = 0;
+            let begin = std::time::Instant::now();
+            while begin.elapsed() < Duration::from_millis(2500) {
+                for entry in std::fs::read_dir(&directory).unwrap().flatten() {
+                    if let Ok(file) = OpenOptions::new().write(true).open(entry.path()) {
+                        cuts += u32::from(file.set_len(0).is_ok());
+                    }
+                }
+            }
+            cuts
+        }
+    });
+    assert!(cutter.join().unwrap() > 10);
+    assert_eq!(player.line(), "lives");
+    until("a board", || player.processes().iter().any(|p| p.life == Life::Alive).then_some(()));
+    player.go_on();
+    assert!(player.child.wait().unwrap().success());
+}
+
+#[test]
+fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
+    let mut player = Player::start("no-room");
+    let line = player.line();
+    assert!(line.contains("cannot write board") && line.contains("this process alone is served"), "{line}");
+    assert!(player.child.wait().unwrap().success());
+    assert_eq!(player.processes(), []);
+}
+
+#[test]
+fn indicators_without_room_are_named_and_harm_nobody() {
+    let mut player = Player::start("exhausts");
+    let mut boards = player.boards();
+    until("all slots", || {
+        // While slots come into use, a reader sees the board with those that are whole.
+        let processes = boards.read().unwrap();
+        assert_eq!(boards.refused(), [""; 0]);
+        processes.first().is_some_and(|p| p.indicators.len() == 32).then_some(())
+    });
+    let line = player.line();
+    assert!(line.contains("indicator `thing-30` records nothing: a board has room for 31"), "{line}");
+    let process = player.process();
+    assert_eq!(process.indicators.len(), 32);
+    assert_eq!((process.refused, process.refused_name.as_deref()), (8, Some("thing-30")));
+    let report = player.report();
+    assert_eq!((report.refused, report.refused_name.as_deref()), (8, Some("thing-30")));
+}
+
+#[test]
+fn a_name_is_kept_as_it_is_or_said_to_be_changed() {
+    let mut player = Player::start("names");
+    let said = player.line();
+    for changed in
+        ["indicator `` is recorded as `_`", "`two words` is recorded as `two_words`", "is recorded as `a_b`"]
+    {
+        assert!(said.contains(changed), "{said}");
+    }
+    let process = player.process();
+    let names: Vec<&str> = process.indicators.iter().map(|indicator| &*indicator.name).collect();
+    let long = "x".repeat(64);
+    let hex = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+    let class = "Http2ConnectionTerminatedError";
+    assert_eq!(names, ["progress", "database", "_", "two_words", "a_b", &long, hex[0], hex[1], class]);
+    assert_eq!(evidence(&process, hex[0]).error.class, class);
+}
+
+#[test]
+fn sixty_four_processes_start_at_once() {
+    let runtime = tempfile::tempdir().unwrap();
+    let mut children: Vec<Child> =
+        (0..64).map(|_| command("records", runtime.path()).spawn().unwrap()).collect();
+    let mut boards = Directory::new(runtime.path().join("role"));
+    until("64 boards", || (boards.read().ok()?.len() == 64).then_some(()));
+    assert_eq!(boards.refused(), [""; 0]);
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn creators_killed_at_any_step_leave_nothing_that_stays() {
+    let runtime = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(runtime.path().join("role"));
+    for i in 0..60 {
+        let mut child = command("records", runtime.path()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(i * 150));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(boards.read().unwrap().iter().all(|p| p.life == Life::Dead));
+        assert_eq!(boards.refused(), [""; 0], "no half-made board is ever seen");
+    }
+    boards.sweep(now_ns() + 301_000_000_000);
+    let left = std::fs::read_dir(runtime.path().join("role")).map_or(0, Iterator::count);
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
+    let mut player = Player::start("fails");
+    player.line();
+    let mut boards = player.boards();
+    let mut read = || evidence(&boards.read().unwrap()[0], "database");
+    until("a failure", || (read().failures > 0).then_some(()));
+    let whole = |text: &str| ["odd ", "even "].iter().any(|word| text == word.repeat(30).trim_end());
+    for _ in 0..300 {
+        player.signal(libc::SIGSTOP);
+        until("its stop", || player.state().contains(") T ").then_some(()));
+        let (first, again) = (read(), read());
+        assert!(whole(&first.error.text), "{:?}", first.error);
+        assert_eq!(first.error, again.error);
+        player.signal(libc::SIGCONT);
+    }
+    // A hot writer does not keep a reader waiting: each read is one copy, torn or not.
+    for _ in 0..10_000 {
+        let error = read().error;
+        assert!(error.is_empty() || whole(&error.text), "{error:?}");
+    }
+    player.signal(libc::SIGKILL);
+    player.child.wait().unwrap();
+    assert!(whole(&read().error.text));
+}

@@ -1,0 +1,21 @@
+//! Real processes: fork, death, signals, descriptors, lost boards, bad places. Each test starts this program again in a role,
+//! since the default service starts once in a process.
+
+#![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
+
+mod act;
+mod boards;
+mod forks;
+mod life;
+mod memory;
+mod places;
+mod player;
+mod roles;
+
+/// Not a test by itself: what a child does that was started by one.
+#[test]
+fn role() {
+    if let Ok(role) = std::env::var("ROLE") {
+        roles::play(&role);
+    }
+}
