@@ -1,7 +1,7 @@
 //! One request to an endpoint, over before the deadline whatever the other side does.
 
-use crate::source::Heard;
 use healthboard::Uri;
+use healthboard::format::Answer;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,6 +13,12 @@ const REQUEST: &[u8] =
 
 /// A report of some ten thousand indicators.
 const LONGEST: usize = 4 << 20;
+
+/// An answer, and the very text it was read from.
+pub(crate) struct Heard {
+    pub(crate) answer: Answer,
+    pub(crate) body: String,
+}
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! `healthboard check`: one line for a program, and an exit code.
 
 use crate::arguments::Style;
-use crate::source::{Heard, Source, Unheard};
+use crate::ask::Heard;
+use crate::source::{Source, Unheard};
 use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::Answer;
 use healthboard::{Impact, printable};
@@ -20,7 +21,7 @@ fn say(answer: &Result<Heard, Unheard>, style: Style) -> u8 {
                 Style::Nagios => print(&nagios(&heard.answer)),
                 Style::Json => print(&(printable(heard.body.trim_end()) + "\n")),
             }
-            exit_code(heard.answer.status)
+            exit_code(&heard.answer)
         }
         Err(unheard) => {
             match style {
@@ -37,6 +38,9 @@ fn say(answer: &Result<Heard, Unheard>, style: Style) -> u8 {
 
 /// `nova-api OK`, `nova-api FAULT: database: …`. What came over a socket is made harmless once more.
 fn line(answer: &Answer) -> String {
+    if answer.stopped {
+        return printable(&format!("{} is stopped", answer.service));
+    }
     let message = if answer.message.is_empty() { "" } else { ": " };
     printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
 }

@@ -13,11 +13,15 @@ mod source;
 
 use arguments::Command;
 use healthboard::Status;
+use healthboard::format::Answer;
 use std::io::Write;
 use std::process::ExitCode;
 
 /// No answer, or not used as it should be.
 const UNKNOWN: u8 = 3;
+
+/// It works, with something amiss.
+const DEGRADED: u8 = 1;
 
 fn main() -> ExitCode {
     // Before anything can go wrong: docker takes any other code than 0 and 1 for a mistake of its own.
@@ -35,15 +39,16 @@ fn main() -> ExitCode {
             UNKNOWN
         }
     };
-    let unhealthy = code > exit_code(Status::Degraded);
+    let unhealthy = code > DEGRADED;
     ExitCode::from(if docker { unhealthy.into() } else { code })
 }
 
-/// The convention of Nagios, which others follow.
-fn exit_code(status: Status) -> u8 {
-    match status {
+/// The convention of Nagios, which others follow. A service that was stopped in good order is neither well nor ill.
+fn exit_code(answer: &Answer) -> u8 {
+    match answer.status {
+        _ if answer.stopped => UNKNOWN,
         Status::Ok => 0,
-        Status::Degraded => 1,
+        Status::Degraded => DEGRADED,
         Status::Fault => 2,
     }
 }

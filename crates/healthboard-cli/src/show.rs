@@ -1,6 +1,7 @@
 //! `healthboard show`: everything, for people.
 
-use crate::source::{Heard, Source, Unheard};
+use crate::ask::Heard;
+use crate::source::{Source, Unheard};
 use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::{Answer, AnswerDetail};
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(crate) fn run(source: &Source) -> u8 {
     }
     answers
         .iter()
-        .map(|a| a.as_ref().map_or(UNKNOWN, |heard| exit_code(heard.answer.status)))
+        .map(|a| a.as_ref().map_or(UNKNOWN, |heard| exit_code(&heard.answer)))
         .max()
         .unwrap_or(UNKNOWN)
 }
@@ -46,15 +47,17 @@ fn text(answer: &Result<Heard, Unheard>) -> String {
 
 fn table(answer: &Answer) -> String {
     let processes = answer.processes;
-    let mut text = format!("{}: {}\n", answer.service, answer.status.name());
+    let status = if answer.stopped { "stopped" } else { answer.status.name() };
+    let mut text = format!("{}: {status}\n", answer.service);
     for reason in answer.message.split("; ").filter(|reason| !reason.is_empty()) {
         text += &format!("  {reason}\n");
     }
     text +=
         &format!("  processes: {} alive, {} hung, {} dead", processes.alive, processes.hung, processes.dead);
     text += &processes.serving.map_or(String::new(), |pid| format!("; {pid} serves the endpoint"));
-    if answer.exhausted > 0 {
-        text += &format!("\n  {} indicators found no room on the board", answer.exhausted);
+    if answer.refused > 0 {
+        let first = answer.refused_name.as_deref().unwrap_or("…");
+        text += &format!("\n  {} indicators found no room on a board, `{first}` first", answer.refused);
     }
     text += "\n";
     if !answer.details.is_empty() {

@@ -1,7 +1,6 @@
 //! Where an answer comes from: the endpoints, else the boards.
 
-use crate::ask::{self, NoAnswer};
-use healthboard::format::Answer;
+use crate::ask::{self, Heard, NoAnswer};
 use healthboard::{Directory, Uri};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,12 +10,6 @@ pub(crate) struct Source {
     pub(crate) uris: Vec<Uri>,
     pub(crate) boards: Option<PathBuf>,
     pub(crate) timeout: Duration,
-}
-
-/// An answer, and the very text it was read from.
-pub(crate) struct Heard {
-    pub(crate) answer: Answer,
-    pub(crate) body: String,
 }
 
 /// Why there is none.

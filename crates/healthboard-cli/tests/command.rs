@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const OK: &str = r#"{"status":"OK","service":"nova-api","time":"2026-11-22T11:40:02Z","processes":{"alive":2,"hung":0,"dead":0,"serving":4711},"details":{"database":{"status":"OK","state":"passing","impact":"critical","last_success":"2026-11-22T11:40:00Z","failures":0,"in_flight":0,"ttl":300}}}"#;
 
-const DEGRADED: &str = r#"{"status":"DEGRADED","message":"message_bus: ConnectionRefusedError, 3 failures in 12 s, last success 14 s ago; process 7 died 3 s ago without saying goodbye","service":"nova-compute","time":"2026-11-22T11:40:02Z","processes":{"alive":1,"hung":0,"dead":1},"exhausted":2,"new_member":{"is":"passed over"},"details":{"image":{"status":"OK","state":"failing","impact":"informational","last_failure":"2026-11-22T09:30:00Z","failures":12,"in_flight":0,"error":"Timeout | 5","ttl":60},"message_bus":{"status":"DEGRADED","state":"transient","impact":"critical","last_success":"2026-11-22T11:39:48Z","last_failure":"2026-11-22T11:40:01Z","failures":3,"in_flight":1,"error":"ConnectionRefusedError","ttl":60}}}"#;
+const DEGRADED: &str = r#"{"status":"DEGRADED","message":"message_bus: ConnectionRefusedError, 3 failures in 12 s, last success 14 s ago; process 7 died 3 s ago without saying goodbye","service":"nova-compute","time":"2026-11-22T11:40:02Z","processes":{"alive":1,"hung":0,"dead":1},"refused":2,"refused_name":"queue-31","new_member":{"is":"passed over"},"details":{"image":{"status":"OK","state":"failing","impact":"informational","last_failure":"2026-11-22T09:30:00Z","failures":12,"in_flight":0,"error":"Timeout | 5","ttl":60},"message_bus":{"status":"DEGRADED","state":"transient","impact":"critical","last_success":"2026-11-22T11:39:48Z","last_failure":"2026-11-22T11:40:01Z","failures":3,"in_flight":1,"error":"ConnectionRefusedError","ttl":60}}}"#;
 
 const FAULT: &str = r#"{"status":"FAULT","message":"database: no such | table\u001b[31m","service":"nova-api","time":"2026-11-22T11:40:02Z","processes":{"alive":2,"hung":0,"dead":0},"details":{}}"#;
 
@@ -241,12 +241,9 @@ fn several_services_are_shown_and_the_worst_decides() {
 #[test]
 fn boards_are_read_when_no_endpoint_answers() {
     let runtime = tempfile::tempdir().unwrap();
-    let mut settings = healthboard::Settings::new("a-service");
-    settings.set("uri", "unix:///never/bound").unwrap();
-    settings.runtime_dir = Some(runtime.path().to_owned());
-    assert!(healthboard::start(settings, |_| ()));
-    healthboard::tick();
-    healthboard::Indicator::register("database", healthboard::Policy::DEFAULT).record_fail("Gone", "", "");
+    let health = start("a-service", runtime.path());
+    health.tick();
+    health.indicator("database", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
 
     let boards = runtime.path().join("a-service");
     let boards = boards.to_str().unwrap();
@@ -268,6 +265,43 @@ fn boards_are_read_when_no_endpoint_answers() {
 
     let answers = healthboard(&["check", &serve(http(200, OK)), "--boards", boards]);
     assert_eq!((stdout(&answers).as_str(), code(&answers)), ("nova-api OK\n", 0));
+}
+
+fn start(name: &str, runtime: &Path) -> Handle {
+    let builder = Service::builder(name).runtime_dir(runtime).uri("unix:///never/bound".parse().unwrap());
+    builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap()
+}
+
+/// Not a test by itself: a service that is stopped or killed by the one below.
+#[test]
+fn role() {
+    let Some(runtime) = std::env::var_os("ROLE_RUNTIME") else { return };
+    let health = start("a-service", Path::new(&runtime));
+    health.tick();
+    if std::env::var_os("ROLE_LEAVES").is_some() {
+        health.goodbye();
+    }
+    // SAFETY: ends this process as the kernel would.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+}
+
+#[test]
+fn a_service_that_died_is_a_fault_for_ever_and_one_that_was_stopped_is_none() {
+    for (leaves, expected, exit) in
+        [(false, "a-service FAULT: no process is alive; process ", 2), (true, "a-service is stopped\n", 3)]
+    {
+        let runtime = tempfile::tempdir().unwrap();
+        let mut role = Command::new(std::env::current_exe().unwrap());
+        role.args(["--exact", "role"]).env("ROLE_RUNTIME", runtime.path());
+        if leaves {
+            role.env("ROLE_LEAVES", "");
+        }
+        assert!(!role.output().unwrap().status.success());
+        let boards = runtime.path().join("a-service");
+        let output = healthboard(&["check", "--boards", boards.to_str().unwrap()]);
+        assert!(stdout(&output).starts_with(expected), "{}", stdout(&output));
+        assert_eq!(code(&output), exit);
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
-use healthboard::{Indicator, Policy, Settings};
+use healthboard::{ErrorDetail, Failure, Policy, Service};
+use healthboard_endpoint::Start;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -28,25 +29,23 @@ fn the_endpoint_and_the_command_understand_each_other() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let uris =
         [format!("unix://{}/health.sock", runtime.path().display()), format!("tcp://localhost:{port}")];
-    let mut settings = Settings::new("real");
-    settings.set("uri", &uris.join(",")).unwrap();
-    settings.set("failure_window", "0").unwrap();
-    settings.set("error_detail", "message").unwrap();
-    settings.runtime_dir = Some(runtime.path().to_owned());
-    assert!(healthboard_endpoint::start(settings));
-    healthboard::tick();
+    let builder = Service::builder("real").runtime_dir(runtime.path()).error_detail(ErrorDetail::Message);
+    let builder = builder.option("uri", &uris.join(",")).option("failure_window", "0");
+    let health = builder.start().unwrap();
+    health.tick();
 
-    let database = Indicator::register("database", Policy::DEFAULT);
+    let database = health.indicator("database", Policy::DEFAULT);
     database.record_ok();
     for uri in &uris {
         assert_answer(uri, "real OK\n", 0);
     }
-    database.record_fail("Gone", "2006", "mysql://nova:canary@db/nova went away");
+    let failure = Failure::new("Gone").code("2006");
+    database.record_fail(&failure.clone().text("mysql://nova:canary@db/nova went away"));
     assert_answer(
         &uris[0],
         "real DEGRADED: database: Gone 2006: mysql://***@db/nova went away, 1 failure ",
         1,
     );
-    database.record_fail("Gone", "2006", "");
+    database.record_fail(&failure);
     assert_answer(&uris[1], "real FAULT: database: Gone 2006, 2 failures in ", 2);
 }

@@ -1,15 +1,18 @@
-//! `("database", impact = "degrading", ttl = 60)`.
+//! `("database", impact = "degrading", ttl = 60, classify = worth)`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, Ident, LitInt, LitStr, Result, Token};
+use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Result, Token};
 
-/// What the indicator is made of.
+const MAX_NAME: usize = 64;
+
+/// What the indicator is made of, and who judges errors.
 pub(crate) struct Arguments {
     pub(crate) name: String,
     impact: Option<TokenStream>,
     ttl: Option<u64>,
+    pub(crate) classify: Option<ExprPath>,
 }
 
 impl Arguments {
@@ -42,7 +45,7 @@ impl Arguments {
         let mut mistakes = Mistakes::default();
         let name: LitStr = input.parse()?;
         mistakes.note(check_name(&name));
-        let mut arguments = Arguments { name: name.value(), impact: None, ttl: None };
+        let mut arguments = Arguments { name: name.value(), impact: None, ttl: None, classify: None };
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -50,17 +53,15 @@ impl Arguments {
             }
             let key: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
-            let known = match key.to_string().as_str() {
-                "impact" => mistakes.once(&key, &mut arguments.impact, impact(&input.parse()?)),
-                "ttl" => mistakes.once(&key, &mut arguments.ttl, seconds(&input.parse()?)),
-                _ => false,
-            };
-            if !known {
-                mistakes.note(Err(Error::new(
+            let value: Expr = input.parse()?;
+            match key.to_string().as_str() {
+                "impact" => mistakes.once(&key, &mut arguments.impact, impact(&value)),
+                "ttl" => mistakes.once(&key, &mut arguments.ttl, seconds(&value)),
+                "classify" => mistakes.once(&key, &mut arguments.classify, function(value)),
+                _ => mistakes.note(Err(Error::new(
                     key.span(),
-                    format!("unknown argument `{key}`, expected `impact` or `ttl`"),
-                )));
-                input.parse::<syn::Lit>()?;
+                    format!("unknown argument `{key}`, expected `impact`, `ttl` or `classify`"),
+                ))),
             }
         }
         mistakes.none().map(|()| arguments)
@@ -73,24 +74,29 @@ pub(crate) struct Mistakes(Option<Error>);
 
 impl Mistakes {
     pub(crate) fn note(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            match &mut self.0 {
-                Some(errors) => errors.combine(error),
-                none => *none = Some(error),
-            }
+        self.keep(result);
+    }
+
+    pub(crate) fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+        match (result, &mut self.0) {
+            (Ok(value), _) => return Some(value),
+            (Err(error), Some(errors)) => errors.combine(error),
+            (Err(error), none) => *none = Some(error),
         }
+        None
     }
 
     pub(crate) fn none(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }
 
-    fn once<T>(&mut self, key: &Ident, place: &mut Option<T>, value: Result<T>) -> bool {
+    fn once<T>(&mut self, key: &Ident, place: &mut Option<T>, value: Result<T>) {
         if place.is_some() {
             self.note(Err(Error::new(key.span(), format!("`{key}` is given twice"))));
         }
-        self.note(value.map(|value| *place = Some(value)));
-        true
+        if let Some(value) = self.keep(value) {
+            *place = Some(value);
+        }
     }
 }
 
@@ -99,24 +105,45 @@ fn check_name(name: &LitStr) -> Result<()> {
     if text == "progress" {
         return Err(Error::new(name.span(), "`progress` is built in: `healthboard::tick` stamps it"));
     }
-    let good = (1..=40).contains(&text.len())
+    let good = (1..=MAX_NAME).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     if good {
         Ok(())
     } else {
-        Err(Error::new(name.span(), "expected a name of 1 to 40 letters, digits, `_`, `-` and `.`"))
+        Err(Error::new(name.span(), "expected a name of 1 to 64 letters, digits, `_`, `-` and `.`"))
     }
 }
 
-fn impact(value: &LitStr) -> Result<TokenStream> {
-    match value.value().as_str() {
+fn impact(value: &Expr) -> Result<TokenStream> {
+    let text = match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => text.value(),
+        _ => String::new(),
+    };
+    match text.as_str() {
         "critical" => Ok(quote!(Critical)),
         "degrading" => Ok(quote!(Degrading)),
         "informational" => Ok(quote!(Informational)),
-        _ => Err(Error::new(value.span(), "expected `critical`, `degrading` or `informational`")),
+        _ => Err(at(value, "expected `\"critical\"`, `\"degrading\"` or `\"informational\"`")),
     }
 }
 
-fn seconds(value: &LitInt) -> Result<u64> {
-    value.base10_parse().map_err(|_| Error::new(value.span(), "expected whole seconds, 0 (for ever) or more"))
+fn seconds(value: &Expr) -> Result<u64> {
+    let seconds = match value {
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if seconds.suffix().is_empty() => {
+            seconds.base10_parse().ok()
+        }
+        _ => None,
+    };
+    seconds.ok_or_else(|| at(value, "expected whole seconds, 0 (for ever) or more"))
+}
+
+fn function(value: Expr) -> Result<ExprPath> {
+    match value {
+        Expr::Path(path) => Ok(path),
+        other => Err(at(&other, "expected the path of a function `fn(&E) -> healthboard::Outcome`")),
+    }
+}
+
+fn at(value: &Expr, text: &str) -> Error {
+    Error::new_spanned(value.to_token_stream(), text)
 }

@@ -1,23 +1,21 @@
-//! The function around the user's function body.
+//! The function around the body of the user's function.
 
 use crate::arguments::{Arguments, Mistakes};
-use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, Result, ReturnType, Signature, Visibility};
+use crate::function::{Body, Function};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Error;
 
 /// The recording function, or the user's own with all that is wrong: then only that is reported, not its callers too.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let arguments = Arguments::parse(arguments).map_err(|error| mistakes.note(Err(error))).ok();
-    let function = syn::parse2::<Function>(item.clone()).map_err(|error| mistakes.note(Err(error))).ok();
+    let arguments = mistakes.keep(Arguments::parse(arguments));
+    let function = mistakes.keep(syn::parse2::<Function>(item.clone()));
     if let Some(function) = &function {
-        mistakes.note(function.check_not_const());
-        mistakes.note(function.check_outcome_is_returned());
+        mistakes.note(function.check());
     }
     match (mistakes.none(), arguments, function) {
-        (Ok(()), Some(arguments), Some(function)) => function.recording(&arguments),
+        (Ok(()), Some(arguments), Some(function)) => recording(function, &arguments),
         (result, ..) => {
             let errors = result.err().map(Error::into_compile_error);
             quote!(#item #errors)
@@ -25,122 +23,108 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// A function whose body is not looked into.
-struct Function {
-    attributes: Vec<Attribute>,
-    visibility: Visibility,
-    signature: Signature,
-    body: TokenStream,
-}
-
-impl Parse for Function {
-    fn parse(input: ParseStream<'_>) -> Result<Function> {
-        let attributes = input.call(Attribute::parse_outer)?;
-        let visibility = input.parse()?;
-        let not_a_function =
-            |error: Error| Error::new(error.span(), "expected a function: `#[healthcheck]` records calls");
-        let signature = input.parse().map_err(not_a_function)?;
-        if !input.peek(syn::token::Brace) {
-            return Err(
-                input.error("expected a function with a body: `#[healthcheck]` goes on the implementation")
-            );
-        }
-        Ok(Function { attributes, visibility, signature, body: input.parse()? })
-    }
-}
-
-impl Function {
-    fn recording(&self, arguments: &Arguments) -> TokenStream {
-        let Function { attributes, visibility, signature, body } = self;
-        let (name, policy) = (&arguments.name, arguments.policy());
-        let body = match self.plain_return_type() {
-            None => body.clone(),
-            // Tells the compiler the type that `?` and `into` are to end in, which a closure would hide.
-            Some(returned) => quote_spanned! {Span::mixed_site().located_at(returned.span())=>
-                {
-                    if false {
-                        let returned: #returned = loop {};
-                        return returned;
-                    }
-                    #body
-                }
-            },
+/// Three things keep the function what it was:
+///
+/// - Its body runs in a closure or an `async` block, where `return` and `?` end. The closure is called once, by a function
+///   that asks for `FnOnce`, so that it may give away what it has captured: `&mut self.field`.
+/// - The type of what it returns is taken from `return never(returned)`, which the compiler checks against the function's
+///   signature. No return type is written a second time, so it may be `impl Trait` or have elided lifetimes.
+/// - The parameters become variables of the closure, in their order. They are dropped in the reverse order when the body ends,
+///   after the temporaries of its last expression, and lints about them point at the user's names.
+fn recording(mut function: Function, arguments: &Arguments) -> TokenStream {
+    let variables = crate::parameters::move_into_body(&mut function.signature.inputs);
+    let Function { attributes, visibility, signature, body: Body { inner_attributes, block } } = &function;
+    let begin = begin(arguments);
+    let work = if function.never_returns() {
+        // What comes after the body is never reached. The body can only panic, which `running` sees.
+        let run = run(&function, &variables, None);
+        quote_spanned!(Span::mixed_site()=> match #run {})
+    } else {
+        let pin_type = quote_spanned! {function.returned_span()=>
+            if false {
+                return ::healthboard::attribute::never(returned);
+            }
         };
-        // In a closure of its own, so that `return` and `?` end up here.
-        let call = match signature.asyncness {
-            Some(_) => quote!(async move #body.await),
-            None => quote!((move || #body)()),
-        };
-        // Mixed site: the names here are invisible to the body, and the body's names here.
+        let run = run(&function, &variables, Some(&pin_type));
+        let record = record(&function, arguments);
+        let allowed = function.receiver_is_mutable().then(|| {
+            // The compiler takes a last assignment to a field of a captured `self` for lost, though its `drop` may read it.
+            quote_spanned!(Span::mixed_site()=> #[allow(unused_assignments, reason = "written by #[healthcheck]")])
+        });
         quote_spanned! {Span::mixed_site()=>
-            #(#attributes)*
-            #visibility #signature {
-                let running = {
-                    static INDICATOR: ::healthboard::LazyIndicator = ::healthboard::LazyIndicator::new(#name, #policy);
-                    ::healthboard::attribute::Running::begin(&INDICATOR)
-                };
-                #[allow(
-                    unreachable_code,
-                    clippy::diverging_sub_expression,
-                    clippy::let_unit_value,
-                    clippy::redundant_async_block,
-                    clippy::redundant_closure_call,
-                    clippy::unused_unit,
-                    reason = "written by #[healthcheck] around any body"
-                )]
-                {
-                    let outcome = #call;
-                    {
-                        use ::healthboard::attribute::{AnyError as _, AnyOutcome as _, DisplayError as _};
-                        (&&&::healthboard::attribute::Outcome(&outcome)).end(running);
-                    }
-                    outcome
-                }
-            }
+            let returned = ::healthboard::attribute::Returned::TYPE;
+            #pin_type
+            #allowed
+            let outcome = #run;
+            { #record }
+            outcome
         }
+    };
+    // Mixed site: the names here are invisible to the body, and the body's names here.
+    let body = quote_spanned! {Span::mixed_site()=>
+        let running = #begin;
+        #work
+    };
+    let mut body = Group::new(Delimiter::Brace, body);
+    // The function as a whole is the author's: some lints, such as about one that is never used, spare what a macro has made.
+    body.set_span(block.span());
+    quote_spanned! {Span::mixed_site()=>
+        #(#attributes)*
+        #(#inner_attributes)*
+        #visibility #signature #body
     }
+}
 
-    /// The return type where it can be written inside the body as well.
-    fn plain_return_type(&self) -> Option<TokenStream> {
-        match &self.signature.output {
-            ReturnType::Default => Some(quote!(())),
-            ReturnType::Type(_, returned) if mentions(returned, &["impl"]) => None,
-            ReturnType::Type(_, returned) => Some(returned.to_token_stream()),
-        }
-    }
-
-    fn check_not_const(&self) -> Result<()> {
-        match &self.signature.constness {
-            Some(constness) => Err(Error::new_spanned(
-                constness,
-                "a `const fn` cannot record, since it may run in the compiler",
-            )),
-            None => Ok(()),
-        }
-    }
-
-    /// An outcome recorded when the future is made would be false evidence.
-    fn check_outcome_is_returned(&self) -> Result<()> {
-        match &self.signature.output {
-            ReturnType::Type(_, returned)
-                if mentions(returned, &["Future", "BoxFuture", "LocalBoxFuture"]) =>
-            {
-                let text = "the outcome of a returned future is not known yet: write `async fn`, or put the attribute on the \
-                            function that does the work";
-                Err(Error::new_spanned(returned, text))
-            }
-            _ => Ok(()),
+fn begin(arguments: &Arguments) -> TokenStream {
+    let (name, policy) = (&arguments.name, arguments.policy());
+    quote_spanned! {Span::mixed_site()=>
+        {
+            static INDICATOR: ::healthboard::LazyIndicator = ::healthboard::LazyIndicator::new(#name, #policy);
+            ::healthboard::attribute::Running::begin(&INDICATOR)
         }
     }
 }
 
-fn mentions(tokens: &impl ToTokens, words: &[&str]) -> bool {
-    fn any(tokens: TokenStream, words: &[&str]) -> bool {
-        tokens.into_iter().any(|tree| match tree {
-            TokenTree::Ident(ident) => words.iter().any(|word| ident == word),
-            TokenTree::Group(group) => any(group.stream(), words),
-            _ => false,
-        })
+/// The body. It keeps its own span, and with it the edition of its author. The braces around it have the edition of this crate,
+/// 2024, in which the temporaries of a block's last expression are dropped before the block's variables. The label keeps the
+/// compiler from finding the body's braces unnecessary.
+///
+/// Without a type it never ends.
+fn run(function: &Function, variables: &TokenStream, pin_type: Option<&TokenStream>) -> TokenStream {
+    let block = &function.body.block;
+    // Where the compiler points if the block has no value, as it does in a plain function.
+    let no_value = match function.signature.asyncness {
+        None => function.returned_span(),
+        Some(_) => Span::mixed_site().located_at(block.span()),
+    };
+    let body = quote_spanned!(no_value=> '_body: #block);
+    match (function.signature.asyncness, pin_type) {
+        (None, None) => quote_spanned! {Span::mixed_site()=>
+            ::healthboard::attribute::call(::healthboard::attribute::NEVER, move || { #variables #body })
+        },
+        (None, Some(_)) => quote_spanned! {Span::mixed_site()=>
+            ::healthboard::attribute::call(returned, move || { #variables #body })
+        },
+        (Some(_), None) => quote_spanned! {Span::mixed_site()=>
+            ::healthboard::attribute::never_ready(async move { #variables #body }).await
+        },
+        (Some(_), Some(pin_type)) => quote_spanned! {Span::mixed_site()=>
+            async move { #pin_type #variables #body }.await
+        },
     }
-    any(tokens.to_token_stream(), words)
+}
+
+fn record(function: &Function, arguments: &Arguments) -> TokenStream {
+    match &arguments.classify {
+        None => quote_spanned! {Span::mixed_site()=>
+            use ::healthboard::attribute::{AnyError as _, AnyValue as _, DisplayError as _};
+            (&&&::healthboard::attribute::Ended(&outcome)).record(running);
+        },
+        Some(classify) => {
+            let outcome = quote_spanned!(function.returned_span()=> &outcome);
+            quote_spanned! {Span::mixed_site()=>
+                ::healthboard::attribute::record_classified(running, #outcome, #classify);
+            }
+        }
+    }
 }

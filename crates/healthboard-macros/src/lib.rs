@@ -2,29 +2,40 @@
 
 mod arguments;
 mod expand;
+mod function;
+mod parameters;
 
 use proc_macro::TokenStream;
 
-/// Records every call of a function as an outcome of an indicator.
+/// Records every call of a function as an operation of an indicator.
 ///
 /// ```
-/// use healthboard::healthcheck;
+/// use healthboard::{Failure, Outcome, healthcheck};
+/// # use std::{io, num::ParseIntError};
 ///
 /// #[healthcheck("database")]
-/// fn services(db: &str) -> Result<u32, std::num::ParseIntError> {
+/// fn services(db: &str) -> Result<u32, ParseIntError> {
 ///     db.parse()
 /// }
 ///
-/// #[healthcheck("image", impact = "informational", ttl = 60)]
-/// async fn fetch(id: u32) -> Option<Vec<u8>> {
-///     Some(vec![0; id as usize])
+/// #[healthcheck("image", impact = "informational", ttl = 60, classify = worth)]
+/// async fn fetch(id: u32) -> io::Result<Vec<u8>> {
+///     // …
+/// #   Ok(vec![0; id as usize])
+/// }
+///
+/// fn worth(error: &io::Error) -> Outcome {
+///     match error.kind() {
+///         io::ErrorKind::NotFound => Outcome::Success,
+///         _ => Outcome::Failure(Failure::of(error)),
+///     }
 /// }
 /// ```
 ///
-/// It goes on functions, methods and associated functions, `async` or not, generic or not. The function keeps its
-/// signature, its result and its panics; a call costs some nanoseconds more.
+/// The attribute goes on functions, methods and associated functions, also on those of a trait that have a body. The function
+/// keeps its signature, its result, its panics and what the compiler says about its body. A call costs some nanoseconds more.
 ///
-/// # What counts
+/// # What is recorded
 ///
 /// | the call | is recorded as |
 /// | --- | --- |
@@ -32,32 +43,101 @@ use proc_macro::TokenStream;
 /// | returns `Err(e)` | failure: its class is the name of the error's type, its text what `Display` says, if the type has it |
 /// | returns anything that is not a `Result` | success |
 /// | panics | failure of the class `panic` |
-/// | is a future that is dropped before its end | nothing, but the operation is no longer in flight |
-/// | has not ended yet | an operation in flight: if none ends for too long, the indicator is stalled |
+/// | is a future that is dropped before it ends | an abandoned operation |
+/// | has not ended yet | an operation in flight: when it takes too long, the indicator is stuck or stalled |
 ///
-/// Only a return type in which the compiler sees a `Result` counts as one: neither a type parameter nor `impl Trait` does.
-/// The text is kept without secrets, and only with `error_detail = message`.
+/// Not every error says that something is broken: see [`classify`](#classify). The text of an error is kept without secrets,
+/// and only with `error_detail = message`; otherwise the error is not displayed at all.
+///
+/// A `Result` counts as one where the compiler sees it in the function. That includes `impl Trait`, if the body returns a
+/// `Result`, and excludes a type parameter: `fn same<T>(value: T) -> T` always succeeds.
+///
+/// An operation begins with the call. That of an `async fn` begins when its future is first polled, and a future that is never
+/// polled leaves no trace.
 ///
 /// # Name
 ///
-/// The first argument: 1 to 40 letters, digits, `_`, `-` and `.`. Functions with the same name share one indicator.
-/// `progress` is built in and stamped by `healthboard::tick`.
+/// ```
+/// # use healthboard::healthcheck;
+/// #[healthcheck("database")]
+/// # fn query() {}
+/// ```
+///
+/// The first argument is the indicator's name: 1 to 64 letters, digits, `_`, `-` and `.`. Functions with the same name share one
+/// indicator. The name `progress` is built in; `healthboard::tick` stamps it.
 ///
 /// # `impact`
 ///
-/// `"critical"` (the default), `"degrading"` or `"informational"`: how much the service depends on it.
+/// ```
+/// # use healthboard::healthcheck;
+/// #[healthcheck("database", impact = "degrading")]
+/// # fn query() {}
+/// ```
+///
+/// How much the service depends on what the indicator stands for:
+///
+/// - `"critical"`, the default: without it the service is `FAULT`.
+/// - `"degrading"`: without it the service is `DEGRADED`.
+/// - `"informational"`: reported, without an effect on the status.
 ///
 /// # `ttl`
 ///
-/// Whole seconds for which an outcome counts; 300 by default, 0 is for ever.
+/// ```
+/// # use healthboard::healthcheck;
+/// #[healthcheck("database", ttl = 60)]
+/// # fn query() {}
+/// ```
 ///
-/// What an operator sets in `[healthcheck:NAME]` overrides both. Where functions of one name differ in them, the first that
-/// is called decides.
+/// For how many whole seconds an outcome is fresh: 300 by default, 0 is for ever. When the newest outcome is older, the
+/// indicator is stale.
+///
+/// An operator can override `impact` and `ttl` in `[healthcheck:NAME]`. Where functions with the same name differ in them, the
+/// first one that is called decides.
+///
+/// # `classify`
+///
+/// ```
+/// # use healthboard::{Failure, Outcome, healthcheck};
+/// #[healthcheck("database", classify = worth)]
+/// fn insert(row: &str) -> Result<(), Error> {
+///     // …
+/// #   Err(Error::Duplicate)
+/// }
+///
+/// fn worth(error: &Error) -> Outcome {
+///     match error {
+///         // The database has answered.
+///         Error::Duplicate => Outcome::Success,
+///         // The caller gave up. That says nothing about the database.
+///         Error::Cancelled => Outcome::NoEvidence,
+///         Error::Server { code } => {
+///             Outcome::Failure(Failure { code: code.to_string(), ..Failure::new("ServerError") })
+///         }
+///     }
+/// }
+/// # enum Error { Duplicate, Cancelled, Server { code: u16 } }
+/// # assert!(insert("").is_err());
+/// ```
+///
+/// The path of a function `fn(&E) -> healthboard::Outcome`, for a function that returns `Result<T, E>`. It is called with each
+/// error and says what the error is worth: a success, since the thing has answered; a failure, with its class, code and text; or
+/// no evidence. `Self::worth` is a path, too, and the function may be generic.
+///
+/// The path is resolved inside the function, where a parameter of the same name would hide it.
 ///
 /// # What it refuses
 ///
-/// `const fn`, and functions that return a future without being `async`: their outcome is not known when they return.
-/// Methods under `#[async_trait]` are such functions; put the attribute on a function that they call.
+/// - `const fn`: it may run in the compiler.
+/// - A function that returns a future without being an `async fn`: the outcome is not known when it returns. Methods under
+///   `#[async_trait]` are such functions; put the attribute on a function that they call.
+/// - `#[track_caller]`: the body runs in a closure, which that attribute does not reach.
+///
+/// # Good to know
+///
+/// - Other attributes may stand above or below.
+/// - Arguments are dropped in the order in which a plain function drops them, before the outcome is recorded.
+/// - A recorded `async fn` holds its arguments twice, so its future is larger by their size.
+/// - In a function that takes `mut self`, the compiler no longer warns of assignments that are never read.
 #[proc_macro_attribute]
 pub fn healthcheck(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).into()

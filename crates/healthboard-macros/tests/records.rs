@@ -2,21 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
-use healthboard::{Directory, Evidence, Policy, Settings, healthcheck};
-use std::fmt::Display;
+use healthboard::{Directory, ErrorDetail, Evidence, Failure, Outcome, Policy, Service, healthcheck};
+use std::cell::RefCell;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
 static BOARDS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
-    let mut settings = Settings::new("macros");
-    settings.set("uri", "unix:///never/bound").unwrap();
-    settings.set("error_detail", "message").unwrap();
-    settings.runtime_dir = Some(directory.path().to_owned());
-    assert!(healthboard::start(settings, |_| ()));
+    let builder = Service::builder("macros").runtime_dir(directory.path());
+    let builder = builder.uri("unix:///never/bound".parse().unwrap()).error_detail(ErrorDetail::Message);
+    builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap();
     directory
 });
 
@@ -28,7 +28,7 @@ fn observed(name: &str) -> (Evidence, Policy) {
     let processes = Directory::new(BOARDS.path().join("macros")).read().unwrap();
     let indicators = processes.into_iter().flat_map(|process| process.indicators);
     let found =
-        indicators.into_iter().find(|i| i.name == name).unwrap_or_else(|| panic!("no indicator {name}"));
+        indicators.into_iter().find(|i| &*i.name == name).unwrap_or_else(|| panic!("no indicator {name}"));
     (found.evidence, found.policy)
 }
 
@@ -100,6 +100,156 @@ fn whatever_is_no_result_is_a_success() {
     for name in ["unit", "option", "iterator"] {
         assert_recorded(name, true, 0, "");
     }
+}
+
+#[test]
+fn a_result_behind_impl_trait_is_a_result() {
+    #[healthcheck("opaque-result")]
+    fn parse(text: &str) -> impl Debug + use<> {
+        text.parse::<u8>()
+    }
+    start();
+    assert_eq!(format!("{:?}", parse("7")), "Ok(7)");
+    assert_recorded("opaque-result", true, 0, "");
+    assert!(format!("{:?}", parse("x")).starts_with("Err"));
+    assert_recorded("opaque-result", true, 1, "ParseIntError: invalid digit found in string");
+}
+
+#[test]
+fn a_result_behind_a_type_parameter_is_a_success() {
+    #[healthcheck("generic")]
+    fn same<T>(value: T) -> T {
+        value
+    }
+    start();
+    assert_eq!(same(Err::<u8, u8>(1)), Err(1));
+    assert_recorded("generic", true, 0, "");
+}
+
+#[test]
+fn a_classifier_says_what_an_error_is_worth() {
+    fn judge(error: &String) -> Outcome {
+        match error.as_str() {
+            "no such row" => Outcome::Success,
+            "cancelled" => Outcome::NoEvidence,
+            "refused" => Outcome::Failure(Failure { code: "111".to_owned(), ..Failure::new("Refused") }),
+            _ => Outcome::Failure(Failure::of(error)),
+        }
+    }
+    #[healthcheck("classified", classify = judge)]
+    fn ask(answer: Result<u8, &str>) -> Result<u8, String> {
+        Ok(answer?)
+    }
+    #[healthcheck("classified", classify = judge)]
+    async fn ask_later(answer: &str) -> Result<u8, String> {
+        Err(answer.to_owned())
+    }
+    start();
+    assert!(ask(Err("cancelled")).is_err());
+    assert_recorded("classified", false, 0, "");
+    assert!(ask(Err("refused")).is_err());
+    assert_recorded("classified", false, 1, "Refused 111");
+    assert!(ready(ask_later("cancelled")).is_err());
+    assert_recorded("classified", false, 1, "Refused 111");
+    assert!(ready(ask_later("timeout")).is_err());
+    assert_recorded("classified", false, 2, "String: timeout");
+    assert!(ask(Err("no such row")).is_err());
+    assert_eq!(observed("classified").0.failures, 0);
+    assert_eq!(ask(Ok(7)), Ok(7));
+    assert_recorded("classified", true, 0, "");
+}
+
+#[test]
+fn a_method_gives_away_a_part_of_what_it_borrows() {
+    struct Store(Vec<u8>);
+    impl Store {
+        #[healthcheck("borrow")]
+        fn first(&mut self) -> &mut u8 {
+            &mut self.0[0]
+        }
+        #[healthcheck("borrow")]
+        async fn last(&mut self) -> Result<&mut u8, String> {
+            self.0.last_mut().ok_or_else(|| "empty".to_owned())
+        }
+    }
+    start();
+    let mut store = Store(vec![1, 2]);
+    *store.first() = 3;
+    *ready(store.last()).unwrap() = 4;
+    assert_eq!(store.0, [3, 4]);
+    assert_recorded("borrow", true, 0, "");
+}
+
+/// Writes its name down when it is dropped.
+struct Noted(&'static str, Rc<RefCell<Vec<&'static str>>>);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+#[test]
+fn arguments_are_dropped_when_a_plain_function_drops_them() {
+    /// The body mentions some, in another order, and one of them only in part.
+    macro_rules! methods {
+        ($(#[$attribute:meta])*) => {
+            $(#[$attribute])*
+            fn call(self, a: Noted, _b: Noted, (c, _): (Noted, Noted), _: Noted, d: &Noted) -> &Noted {
+                let _local = Noted("local", Rc::clone(&c.1));
+                self.1.1.borrow_mut().push(self.1.0);
+                a.1.borrow_mut().push("body");
+                d
+            }
+            $(#[$attribute])*
+            async fn call_later(self, a: Noted, _b: Noted, (c, _): (Noted, Noted), _: Noted) {
+                let _local = Noted("local", Rc::clone(&c.1));
+                self.1.1.borrow_mut().push(self.1.0);
+                a.1.borrow_mut().push("body");
+            }
+        };
+    }
+    struct Plain(#[expect(dead_code, reason = "is dropped")] Noted, Noted);
+    struct Recorded(#[expect(dead_code, reason = "is dropped")] Noted, Noted);
+    impl Plain {
+        methods! {}
+    }
+    impl Recorded {
+        methods! { #[healthcheck("order")] }
+    }
+    start();
+    let notes = Rc::default();
+    let noted = |name| Noted(name, Rc::clone(&notes));
+    let end = Noted("reference", Rc::default());
+    let pair = || (noted("c"), noted("in pattern"));
+
+    Plain(noted("self.0"), noted("self.1")).call(noted("a"), noted("_b"), pair(), noted("_"), &end);
+    let plain = notes.take();
+    Recorded(noted("self.0"), noted("self.1")).call(noted("a"), noted("_b"), pair(), noted("_"), &end);
+    assert_eq!(notes.take(), plain);
+
+    ready(Plain(noted("self.0"), noted("self.1")).call_later(noted("a"), noted("_b"), pair(), noted("_")));
+    let plain = notes.take();
+    ready(Recorded(noted("self.0"), noted("self.1")).call_later(noted("a"), noted("_b"), pair(), noted("_")));
+    assert_eq!(notes.take(), plain);
+}
+
+#[test]
+fn the_end_of_a_function_that_never_returns_is_a_panic() {
+    #[healthcheck("never")]
+    fn give_up(reason: &'static str) -> ! {
+        std::panic::panic_any(reason)
+    }
+    #[healthcheck("never-async")]
+    async fn give_up_later(reason: &'static str) -> ! {
+        std::panic::panic_any(reason)
+    }
+    start();
+    let payload = catch_unwind(|| give_up("enough")).unwrap_err();
+    assert_eq!(payload.downcast_ref(), Some(&"enough"));
+    assert_recorded("never", false, 1, "panic");
+    assert!(catch_unwind(|| poll(give_up_later("enough")).is_ready()).is_err());
+    assert_recorded("never-async", false, 1, "panic");
 }
 
 #[test]

@@ -9,7 +9,8 @@
 
 #![allow(clippy::print_stderr, reason = "the log of a service in the foreground")]
 
-use healthboard::{Settings, healthcheck};
+use healthboard::{Service, healthcheck};
+use healthboard_endpoint::Start;
 use rusqlite::{Connection, OpenFlags, Result};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -29,15 +30,18 @@ fn create(file: &Path) -> Result<()> {
 }
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
-    let mut settings = Settings::new("sqlite-service");
-    let file = arguments(&mut settings)?;
-    for error in settings.from_env(std::env::vars_os()) {
-        eprintln!("{error}");
-    }
+    let (uris, file) = arguments()?;
     create(&file)?;
 
-    // From here on calls are recorded, and every `uri` answers; without one both do nothing.
-    healthboard_endpoint::start(settings);
+    // From here on calls are recorded, and every endpoint answers; without one both do nothing.
+    let builder = Service::builder("sqlite-service").option("uri", &uris).from_env();
+    let health = builder.start().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        error.handle()
+    });
+    for endpoint in health.endpoints() {
+        eprintln!("health at {endpoint}");
+    }
 
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -45,7 +49,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     }
     while !stop.load(Relaxed) {
         // This loop is what makes progress, so this loop says so. If it hangs, `/livez` is 503.
-        for notice in healthboard::tick() {
+        for notice in health.tick() {
             eprintln!("{}", notice.text);
         }
         match visit(&file) {
@@ -55,19 +59,19 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         std::thread::sleep(Duration::from_secs(1));
     }
     // An end in good order is no fault.
-    healthboard::goodbye();
+    health.goodbye();
     Ok(())
 }
 
-fn arguments(settings: &mut Settings) -> std::result::Result<PathBuf, Box<dyn Error>> {
+fn arguments() -> std::result::Result<(String, PathBuf), Box<dyn Error>> {
     let mut parser = lexopt::Parser::from_env();
-    let mut file = None;
+    let (mut uris, mut file) = (String::new(), None);
     while let Some(argument) = parser.next()? {
         match argument {
-            lexopt::Arg::Long("uri") => settings.set("uri", &parser.value()?.to_string_lossy())?,
+            lexopt::Arg::Long("uri") => uris = parser.value()?.string()?,
             lexopt::Arg::Value(path) if file.is_none() => file = Some(path.into()),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(file.ok_or("usage: sqlite-service [--uri URI] FILE")?)
+    Ok((uris, file.ok_or("usage: sqlite-service [--uri URI,…] FILE")?))
 }
