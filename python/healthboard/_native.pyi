@@ -13,7 +13,6 @@ __all__ = [
     "scrub",
     "start",
     "tick",
-    "tick_interval",
     "watch",
 ]
 
@@ -41,6 +40,7 @@ class Indicator:
         failure_threshold: int | None = None,
         failure_window: float | None = None,
         stall_after: float | None = None,
+        slow_after: float | None = None,
         refresh_interval: float | None = None,
     ) -> Indicator: ...
     @property
@@ -67,7 +67,7 @@ class Indicator:
 
 @final
 class Operation:
-    """An operation in flight. Ends once, with the first of its methods or when it is forgotten."""
+    """An operation in flight. Ends once, with the first of its methods; forgotten, it is abandoned."""
 
     def ok(self) -> None:
         """It ended well."""
@@ -108,9 +108,6 @@ def start(
 
 def attach() -> None:
     """Gives this process its board now: it may have nothing to record for hours."""
-
-def tick_interval() -> float:
-    """How often `tick` is to be called, in seconds."""
 
 def tick() -> list[tuple[bool, str]]:
     """Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line."""

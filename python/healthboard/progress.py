@@ -12,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
 
+# How often it is stamped, in seconds.
+INTERVAL = 1.0
+
 # What stops the thread, and the process that it belongs to: a forked child has neither.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
 
@@ -51,7 +54,7 @@ def _begin_thread() -> bool:
 
     def run() -> None:
         tick()
-        while not stop.wait(_native.tick_interval()):
+        while not stop.wait(INTERVAL):
             tick()
 
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
@@ -72,7 +75,7 @@ def _begin_in_hub() -> bool:
     def run() -> None:
         while True:
             tick()
-            eventlet.sleep(_native.tick_interval())
+            eventlet.sleep(INTERVAL)
 
     # A green thread and not a timer of the hub: whoever logs may have to wait, and the hub itself must not.
     eventlet.spawn_n(run)

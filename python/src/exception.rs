@@ -1,7 +1,7 @@
 //! What a Python exception means for an operation, and what is told of it.
 
 use crate::guard;
-use healthboard::Operation;
+use healthboard::{Failure, Operation};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
@@ -14,14 +14,6 @@ pub(crate) fn want_text(wanted: bool) {
     WANTS_TEXT.store(wanted, Relaxed);
 }
 
-/// Class, code and text of a failure.
-#[derive(Default)]
-pub(crate) struct Told {
-    pub(crate) class: String,
-    pub(crate) code: String,
-    pub(crate) text: String,
-}
-
 /// Ends an operation that raised.
 ///
 /// `judge` is absent, and every `Exception` counts against it; or it is a tuple of classes, and these do; or it is called
@@ -30,12 +22,13 @@ pub(crate) fn end(operation: Operation, exception: &Bound<'_, PyAny>, judge: Opt
     match outcome(exception, judge) {
         Ok(Some(true)) => operation.ok(),
         Ok(Some(false)) => {
-            let Told { class, code, text } = told(exception);
-            operation.fail(&class, &code, &text);
+            operation.fail(&told(exception));
         }
-        Ok(None) => drop(operation),
+        // Cancelled, killed or timed out by whoever called it: it has not ended, it was given up.
+        Ok(None) if !exception.is_instance_of::<PyException>() => drop(operation),
+        Ok(None) => operation.no_evidence(),
         Err(error) => {
-            drop(operation);
+            operation.no_evidence();
             guard::trouble(&format!("cannot judge an exception: {error}"));
         }
     }
@@ -54,19 +47,19 @@ fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> Py
 }
 
 /// What is known of a failure: an exception, a class, or the name of one.
-pub(crate) fn told(failure: &Bound<'_, PyAny>) -> Told {
+pub(crate) fn told(failure: &Bound<'_, PyAny>) -> Failure {
     if let Ok(name) = failure.cast::<PyString>() {
-        return Told { class: name.to_string_lossy().into_owned(), ..Told::default() };
+        return Failure::new(name.to_string_lossy());
     }
     if let Ok(class) = failure.cast::<PyType>() {
-        return Told { class: class_name(class), ..Told::default() };
+        return Failure::new(class_name(class));
     }
     let text = if WANTS_TEXT.load(Relaxed) {
         failure.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
     } else {
         String::new()
     };
-    Told { class: class_name(&failure.get_type()), code: code(failure), text }
+    Failure::new(class_name(&failure.get_type())).code(code(failure)).text(text)
 }
 
 fn class_name(class: &Bound<'_, PyType>) -> String {

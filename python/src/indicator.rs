@@ -2,7 +2,7 @@
 
 use crate::guard::guarded;
 use crate::{checked, exception, first_use};
-use healthboard::{Impact, Policy};
+use healthboard::{Failure, Impact, Policy};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,7 +21,7 @@ pub(crate) struct Indicator {
 #[pymethods]
 impl Indicator {
     #[new]
-    #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None, refresh_interval=None))]
+    #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None, slow_after=None, refresh_interval=None))]
     fn new(
         name: String,
         impact: Option<&str>,
@@ -29,6 +29,7 @@ impl Indicator {
         failure_threshold: Option<u32>,
         failure_window: Option<f64>,
         stall_after: Option<f64>,
+        slow_after: Option<f64>,
         refresh_interval: Option<f64>,
     ) -> PyResult<Indicator> {
         let default = Policy::DEFAULT;
@@ -40,6 +41,8 @@ impl Indicator {
                 .map_or(Ok(default.failure_window), |seconds| duration("failure_window", seconds))?,
             stall_after: stall_after
                 .map_or(Ok(default.stall_after), |seconds| duration("stall_after", seconds))?,
+            slow_after: slow_after
+                .map_or(Ok(default.slow_after), |seconds| duration("slow_after", seconds))?,
             refresh_interval: refresh_interval
                 .map_or(Ok(default.refresh_interval), |seconds| duration("refresh_interval", seconds))?,
         };
@@ -50,14 +53,22 @@ impl Indicator {
     /// What it was made with.
     #[getter]
     fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Policy { impact, ttl, failure_threshold, failure_window, stall_after, refresh_interval } =
-            self.policy;
+        let Policy {
+            impact,
+            ttl,
+            failure_threshold,
+            failure_window,
+            stall_after,
+            slow_after,
+            refresh_interval,
+        } = self.policy;
         let policy = PyDict::new(py);
         policy.set_item("impact", impact.name())?;
         policy.set_item("ttl", ttl.as_secs_f64())?;
         policy.set_item("failure_threshold", failure_threshold)?;
         policy.set_item("failure_window", failure_window.as_secs_f64())?;
         policy.set_item("stall_after", stall_after.as_secs_f64())?;
+        policy.set_item("slow_after", slow_after.as_secs_f64())?;
         policy.set_item("refresh_interval", refresh_interval.as_secs_f64())?;
         Ok(policy)
     }
@@ -85,8 +96,7 @@ impl Indicator {
     fn record_fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
             first_use::look(failure.py());
-            let told = exception::told(failure);
-            self.inner.record_fail(&told.class, code.unwrap_or(&told.code), text.unwrap_or(&told.text));
+            self.inner.record_fail(&told(failure, code, text));
         });
     }
 
@@ -115,7 +125,7 @@ impl Indicator {
     }
 }
 
-/// An operation in flight. Ends once, with the first of its methods or when it is forgotten.
+/// An operation in flight. Ends once, with the first of its methods; forgotten, it is abandoned.
 #[pyclass(frozen, module = "healthboard")]
 pub(crate) struct Operation {
     inner: Mutex<Option<healthboard::Operation>>,
@@ -134,14 +144,13 @@ impl Operation {
     fn fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
             let Some(operation) = self.take() else { return };
-            let told = exception::told(failure);
-            operation.fail(&told.class, code.unwrap_or(&told.code), text.unwrap_or(&told.text));
+            operation.fail(&told(failure, code, text));
         });
     }
 
     /// It ended, and that says nothing.
     fn end(&self) {
-        guarded((), || drop(self.take()));
+        guarded((), || self.take().map_or((), healthboard::Operation::no_evidence));
     }
 
     fn __enter__(this: Py<Self>) -> Py<Self> {
@@ -169,6 +178,17 @@ impl Operation {
     fn take(&self) -> Option<healthboard::Operation> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+fn told(failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) -> Failure {
+    let mut told = exception::told(failure);
+    if let Some(code) = code {
+        told.code = code.to_owned();
+    }
+    if let Some(text) = text {
+        told.text = text.to_owned();
+    }
+    told
 }
 
 fn impact_named(name: &str) -> PyResult<Impact> {

@@ -11,14 +11,16 @@ mod guard;
 mod indicator;
 mod vectorcall;
 
+use healthboard::{ErrorDetail, Service, Settings, StartError};
+use healthboard_endpoint::Prepared;
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 /// Starts health: `options` as in a configuration file, then `environment`, whose variables win. `first_use` is called at
-/// the first recording in each process; where it returns false, at the next one again. Not `here` is only in the processes
-/// that this one forks.
+/// the first recording in each process; where it returns false, at the next one again. Not `here` is in a master that runs no
+/// Python any more once it has forked its workers.
 ///
 /// Returns one message for each value that was refused.
 #[pyfunction]
@@ -32,20 +34,29 @@ fn start(
     first_use: Py<PyAny>,
     here: bool,
 ) -> Vec<String> {
-    let mut settings = healthboard::Settings::new(service);
+    let mut settings = Settings::new(service);
     settings.host = host.unwrap_or(settings.host);
-    let mut problems: Vec<String> = Vec::new();
     for (option, value) in &options {
-        problems.extend(settings.set(option, value).err().map(|e| e.to_string()));
+        settings.set_or_refuse(option, value);
     }
-    problems.extend(settings.from_env(environment).iter().map(ToString::to_string));
-    exception::want_text(settings.error_detail == healthboard::ErrorDetail::Message);
-    if settings.is_enabled() && first_use::arm(first_use, here) {
-        let start = if here { healthboard_endpoint::start } else { healthboard_endpoint::start_in_children };
+    settings.set_from_env(environment);
+    exception::want_text(settings.error_detail == ErrorDetail::Message);
+    let is_enabled = settings.is_enabled();
+    let mut service = Prepared::of(Service::builder(service).settings(settings));
+    let mut problems: Vec<String> = service.take_refused().iter().map(ToString::to_string).collect();
+    if is_enabled && first_use::arm(first_use, here) {
         // Waits for a thread that never needs the interpreter; others of the host may go on.
-        py.detach(|| guard::guarded(false, || start(settings)));
+        let started = py.detach(|| guard::guarded(None, || Some(service.start())));
+        // What is wrong with a directory or an endpoint is among the notices.
+        if let Some(Err(error @ StartError::NoThread(_))) = started {
+            problems.push(error.to_string());
+        }
         if here {
             first_use::look(py);
+        } else {
+            // The master of a server forks its workers and from then on runs no Python. Its keeper needs none: it serves while
+            // there is no worker.
+            healthboard::watch();
         }
     }
     problems
@@ -61,12 +72,6 @@ fn attach(py: Python<'_>) {
     unsafe { libc::atexit(at_exit) };
     first_use::allow();
     first_use::look(py);
-}
-
-/// How often `tick` is to be called, in seconds.
-#[pyfunction]
-fn tick_interval() -> f64 {
-    healthboard::tick_interval().as_secs_f64()
 }
 
 /// Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line.
@@ -131,7 +136,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(start, module)?)?;
     module.add_function(wrap_pyfunction!(attach, module)?)?;
     module.add_function(wrap_pyfunction!(tick, module)?)?;
-    module.add_function(wrap_pyfunction!(tick_interval, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;

@@ -26,6 +26,12 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         help="How long an answer may be kept by whoever asked, in seconds: -1 is `no-cache`, 0 is no such "
         "header, and unset is `no-store`.",
     ),
+    cfg.ListOpt(
+        "allowed_hosts",
+        default=[],
+        help="The names that a request's `Host` may be, beside IP addresses and localhost: a balancer's or a "
+        "Prometheus' name for this host. `*` is any, which lets pages in a browser ask, too.",
+    ),
     cfg.StrOpt("socket_mode", default="0660", regex="^0?[0-7]{3}$", help="The mode of unix sockets, octal."),
     cfg.StrOpt(
         "runtime_dir",
@@ -57,21 +63,28 @@ POLICY_OPTIONS: list[cfg.Opt] = [
         "failure_window",
         default=10,
         min=0,
-        help="The failures must have gone on for so many seconds to be failing.",
+        help="From the first of these failures to the newest so many seconds must have passed to be failing.",
     ),
     cfg.FloatOpt(
         "stall_after",
         default=60,
         min=0,
-        help="Operations that have begun, and of which none has ended for so many seconds, are stalled; 0 is "
-        "never.",
+        help="An operation in flight for longer than so many seconds is stuck; when none has ended for so "
+        "long, the indicator is stalled; 0 is never.",
+    ),
+    cfg.FloatOpt(
+        "slow_after",
+        default=10,
+        min=0,
+        help="An operation that its caller gives up (a timeout, a cancellation) says nothing before this many "
+        "seconds, and is a failure from then on.",
     ),
     cfg.FloatOpt(
         "refresh_interval",
         min=0,
-        default=2,
-        help="A process that has recorded nothing for so many seconds, after a failure 5 at most, refreshes "
-        "what it can, by a small operation of its own; 0 is never.",
+        default=10,
+        help="When a service has recorded nothing for so many seconds, one of its processes asks what it "
+        "can, by a small operation of its own; after a failure earlier. 0 is never.",
     ),
 ]
 
