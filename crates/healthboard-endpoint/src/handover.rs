@@ -40,7 +40,8 @@ pub(crate) enum Heard {
 
 /// Where those who stand by come to.
 pub(crate) struct Door {
-    pub(crate) listener: tokio::net::UnixListener,
+    /// Does not block.
+    pub(crate) listener: UnixListener,
     path: PathBuf,
     /// Device and inode of the socket file.
     identity: (u64, u64),
@@ -56,7 +57,7 @@ impl Door {
         listener.set_nonblocking(true)?;
         let identity = identity(&temporary)?;
         std::fs::rename(&temporary, place.join(SOCKET))?;
-        Ok(Door { listener: listener.try_into()?, path: directory.join(SOCKET), identity })
+        Ok(Door { listener, path: directory.join(SOCKET), identity })
     }
 
     /// Whether it is still there: not removed, and not another holder's.

@@ -33,25 +33,40 @@
 //! Of all processes of a service one answers, from the boards of all; when it dies, another one takes over with the sockets
 //! it had. `docs/openapi.yaml` says what is answered to what.
 
-mod accept;
+mod boards;
+mod changes;
+mod connection;
 mod handover;
+mod holder;
 mod http;
 mod listen;
 mod lock;
+mod options;
 mod pauses;
-mod serve;
+mod places;
+mod reactor;
+mod server;
 mod standby;
 #[cfg(test)]
 mod testing;
+
+pub use options::{AllowedHosts, HttpOptions};
 
 /// Starts recording in this process and answering for its service; see [`healthboard::start`].
 ///
 /// Returns `false`, and does nothing, where the settings name no endpoint or health has been started already.
 pub fn start(settings: healthboard::Settings) -> bool {
-    healthboard::start(settings, serve::run)
+    healthboard::start(settings, holder::run)
 }
 
 /// Starts it in the processes that this one forks, and not in this one; see [`healthboard::start_in_children`].
 pub fn start_in_children(settings: healthboard::Settings) -> bool {
-    healthboard::start_in_children(settings, serve::run)
+    healthboard::start_in_children(settings, holder::run)
+}
+
+/// Reads bytes as the head of a request, in every way they could arrive. Panics where that makes a difference.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz_head(bytes: &[u8]) {
+    http::fuzz_head(bytes);
 }

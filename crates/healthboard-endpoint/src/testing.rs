@@ -1,18 +1,19 @@
 //! A running endpoint for tests, with raw bytes in and raw bytes out.
 
-use crate::accept::accept_within;
-use crate::http::{Answers, Limits};
+use crate::connection::Limits;
+use crate::http::Answers;
 use crate::listen::{Listener, bind_tcp};
-use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, Settings, State, Status};
+use crate::options::HttpOptions;
+use crate::server::Server;
+use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, State, Status};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::rc::Rc;
-use std::time::{Duration, SystemTime};
-use tokio::task::LocalSet;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Far longer than anything takes: reaching it is a hang.
-pub(crate) const HANG: Duration = Duration::from_secs(10);
+pub(crate) const HANG: Duration = Duration::from_secs(30);
 
 /// An endpoint in a thread of its own, which ends with the test process.
 pub(crate) struct Endpoint {
@@ -22,12 +23,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// With the default settings and limits.
     pub(crate) fn of(report: Report) -> Endpoint {
-        Endpoint::with(&Settings::new("nova-compute"), Limits::DEFAULT, report)
+        Endpoint::with(HttpOptions::default(), Limits::DEFAULT, report)
     }
 
-    pub(crate) fn with(settings: &Settings, limits: Limits, report: Report) -> Endpoint {
+    pub(crate) fn with(options: HttpOptions, limits: Limits, report: Report) -> Endpoint {
         let (listener, address) = any_port();
-        serve(listener, settings.clone(), limits, report);
+        serve(listener, options, limits, report);
         Endpoint { address }
     }
 
@@ -67,14 +68,14 @@ pub(crate) fn any_port() -> (Listener, SocketAddr) {
     (listener, address)
 }
 
-/// Runs [`accept_within`] in a thread.
-pub(crate) fn serve(listener: Listener, settings: Settings, limits: Limits, report: Report) {
+/// Serves one listening socket in a thread.
+pub(crate) fn serve(listener: Listener, options: HttpOptions, limits: Limits, report: Report) {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let answers = Rc::new(Answers::new(&settings, move || report.clone()));
-            accept_within(&listener, answers, limits).unwrap().await;
-        });
+        let mut server = Server::new(Answers::new(options), limits).unwrap();
+        server.listen(listener.as_fd()).unwrap();
+        loop {
+            server.turn(Instant::now() + HANG, &mut || report.clone()).unwrap();
+        }
     });
 }
 
