@@ -57,6 +57,8 @@ pub(crate) struct Server {
     answers: Answers,
     limits: Limits,
     listeners: Vec<Option<Accepting>>,
+    /// The most places of a listening socket.
+    max_connections: usize,
     /// Places of each listening socket.
     capacity: usize,
     places: Places,
@@ -85,6 +87,7 @@ impl Server {
             answers,
             limits,
             listeners: Vec::new(),
+            max_connections: MAX_CONNECTIONS,
             capacity: MAX_CONNECTIONS,
             places: Places::default(),
             ready: VecDeque::new(),
@@ -378,7 +381,7 @@ impl Server {
         let reserved = (descriptors / 8).clamp(MIN_RESERVED_DESCRIPTORS, MAX_RESERVED_DESCRIPTORS);
         let listeners = self.listeners.iter().flatten().count().max(1);
         let share = descriptors.saturating_sub(reserved) / listeners;
-        self.capacity = share.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
+        self.capacity = share.max(MIN_CONNECTIONS).min(self.max_connections);
     }
 }
 

@@ -159,6 +159,11 @@ impl Answers {
         Some(notice)
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_requests(&self) -> usize {
+        self.kept.len()
+    }
+
     fn framing(&self, version: Version, connection: Option<&'static str>, without_body: bool) -> Framing<'_> {
         let cache_control = self.options.cache_control.as_deref();
         Framing { version, connection, without_body, cache_control, date: self.date.as_str() }

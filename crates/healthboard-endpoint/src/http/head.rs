@@ -47,7 +47,7 @@ impl Refusal {
     const AMBIGUOUS: Refusal = Refusal::bad("the request says more than once how long it is\n");
     const ENDS: Refusal = Refusal::bad("the lines of the request do not all end alike\n");
     const HOSTS: Refusal = Refusal::bad("more than one Host\n");
-    const NO_HOST: Refusal = Refusal::bad("HTTP/1.1 needs a Host\n");
+    const NO_HOST: Refusal = Refusal::bad("a request of HTTP/1.1 needs a Host\n");
 }
 
 /// The head of one request.
@@ -127,11 +127,7 @@ impl<'a> Head<'a> {
         for Header { name, value } in self.lines {
             // Most names are told apart by their length alone.
             match name.len() {
-                4 if name.eq_ignore_ascii_case("host") => {
-                    if self.host.replace(*value).is_some() {
-                        return Err(Refusal::HOSTS);
-                    }
-                }
+                4 if name.eq_ignore_ascii_case("host") => once(&mut self.host, *value, Refusal::HOSTS)?,
                 10 if name.eq_ignore_ascii_case("connection") => {
                     for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                         close |= option.eq_ignore_ascii_case(b"close");
@@ -139,14 +135,10 @@ impl<'a> Head<'a> {
                     }
                 }
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    if length.replace(content_length(value)?).is_some() {
-                        return Err(Refusal::AMBIGUOUS);
-                    }
+                    once(&mut length, content_length(value)?, Refusal::AMBIGUOUS)?;
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    if encoding.replace(*value).is_some() {
-                        return Err(Refusal::AMBIGUOUS);
-                    }
+                    once(&mut encoding, *value, Refusal::AMBIGUOUS)?;
                 }
                 _ => {}
             }
@@ -164,6 +156,11 @@ impl<'a> Head<'a> {
         self.keep_alive = !close && (keep_alive || self.version == Version::Http11);
         Ok(())
     }
+}
+
+/// Remembers what a request may say once.
+fn once<T>(known: &mut Option<T>, value: T, refusal: Refusal) -> Result<(), Refusal> {
+    known.replace(value).map_or(Ok(()), |_| Err(refusal))
 }
 
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {

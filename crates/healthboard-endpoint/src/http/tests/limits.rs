@@ -52,12 +52,29 @@ fn a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
         assert_eq!(request.len(), bytes);
         assert_eq!(code(&endpoint.ask(&request)), expected, "{bytes} bytes");
     }
+    // The same behind other requests in one segment.
+    let good = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for before in [1, 3, 150] {
+        for (bytes, expected) in
+            [(MAX_HEAD_BYTES - 1, 200), (MAX_HEAD_BYTES, 200), (MAX_HEAD_BYTES + 1, 431), (16_000, 431)]
+        {
+            let answers = endpoint.ask(good.repeat(before) + &head(bytes));
+            let last = answers.rfind("HTTP/1.1 ").unwrap();
+            assert_eq!(code(&answers[last..]), expected, "{bytes} bytes behind {before} others");
+            assert_eq!(answers.matches("\r\ncontent-length: ").count(), before + 1);
+        }
+    }
     // Without end, and in many headers instead of a long one.
     let endless = format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20));
     assert_eq!(code(&endpoint.ask_and_wait(endless)), 431);
     let many = |count| format!("GET /health HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(count));
     assert_eq!(code(&endpoint.ask(many(100))), 200);
     assert_eq!(code(&endpoint.ask(many(101))), 431);
+    for (count, expected) in [(99, 200), (100, 200), (101, 431)] {
+        let answers = endpoint.ask(good.to_owned() + &many(count));
+        let second = answers.find("ok\nHTTP/1.").unwrap() + 3;
+        assert_eq!(code(&answers[second..]), expected, "{count} headers behind another request");
+    }
 }
 
 #[test]
@@ -107,6 +124,25 @@ fn no_connection_outlives_the_total_limit() {
         }
     }
     assert!(began.elapsed() >= SHORT);
+}
+
+#[test]
+fn the_answer_after_the_total_limit_says_that_it_is_the_last() {
+    let endpoint = endpoint(Limits { total: SHORT, ..Limits::DEFAULT });
+    let (mut stream, begin) = (endpoint.connect(), Instant::now());
+    loop {
+        stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert_eq!(code(&answer), 200);
+        if answer.contains("\r\nconnection: close\r\n") {
+            break;
+        }
+        assert!(begin.elapsed() < HANG);
+    }
+    assert!(begin.elapsed() >= SHORT);
+    assert_eq!(rest_of(stream), "");
 }
 
 #[test]
