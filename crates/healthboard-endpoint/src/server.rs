@@ -30,7 +30,7 @@ const MIN_CONNECTIONS: usize = 8;
 const MIN_RESERVED_DESCRIPTORS: usize = 32;
 const MAX_RESERVED_DESCRIPTORS: usize = 128;
 
-/// Connections that one listening socket accepts in one turn, if there is anything else to do.
+/// Connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
 /// Steps of connections in one turn.
@@ -44,6 +44,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that are looked at, in each phase, for one to make room.
 const MAX_CANDIDATES: usize = 16;
+
+/// A wait that is shorter than this was none: somebody was there already.
+const IN_A_HURRY_BELOW: Duration = Duration::from_micros(2);
 
 /// The token of the door; no connection and no listening socket has it.
 const DOOR: u64 = u64::MAX;
@@ -143,10 +146,10 @@ impl Server {
     ///
     /// The kernel does not let us wait.
     pub(crate) fn turn(&mut self, until: Instant, report: &mut dyn FnMut() -> Report) -> io::Result<bool> {
-        let timeout = self.time_to_wait(Instant::now(), until);
-        let (mut events, mut door) = (0, false);
+        let before = Instant::now();
+        let timeout = self.time_to_wait(before, until);
+        let mut door = false;
         for token in self.reactor.wait(timeout)? {
-            events += 1;
             if token == DOOR {
                 door = true;
             } else if token >= LISTENERS {
@@ -160,9 +163,9 @@ impl Server {
         }
         let now = Instant::now();
         self.resume(now);
-        // With nothing else to do, one at a time: the next wait says whether there is another, and a probe costs no accept
-        // that finds nobody.
-        let at_most = if events == 1 && self.ready.is_empty() { 1 } else { MAX_ACCEPTS_PER_TURN };
+        // After a wait, one at a time: the next wait says whether there is another, and a single probe costs no accept that
+        // finds nobody.
+        let at_most = if now - before > IN_A_HURRY_BELOW { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, report);
         }
@@ -203,8 +206,7 @@ impl Server {
             if !accepting.is_ready {
                 return;
             }
-            if self.places.count(index) >= self.capacity && self.longest_waiting(index..=index, now).is_none()
-            {
+            if !self.has_room(index, now) {
                 self.pause(index, now);
                 return;
             }
@@ -321,6 +323,18 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether a newcomer can be accepted. All places may be taken, if it looks as if somebody could make room: most
+    /// newcomers are gone before that is needed. At most one connection is there without a place of its own.
+    fn has_room(&mut self, index: usize, now: Instant) -> bool {
+        if self.places.count(index) > self.capacity {
+            let Some(longest) = self.longest_waiting(index..=index, now) else { return false };
+            self.close(longest);
+        }
+        let since = |phase| self.places.first(index, phase).map(|(_, since, _)| since);
+        self.places.count(index) < self.capacity
+            || Phase::ALL.into_iter().filter_map(since).any(|since| since + GRACE <= now)
     }
 
     /// The connection whose peer has owed something for longest, if that is long enough.

@@ -164,9 +164,10 @@ fn nobody_whose_request_has_arrived_makes_room() {
     for stream in &mut busy {
         stage.until("an answer", || reads(stream) > 0);
     }
-    // When one of them has waited for a while, the newcomer gets its place.
     stage.until("an answer to the newcomer", || is_answered(&mut newcomer));
-    assert_eq!(busy.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count(), 1);
+    // When those have waited for a while, others get their places.
+    let _others: Vec<TcpStream> = (0..10).map(|_| stage.answered()).collect();
+    assert!(stage.server.connections() <= 4, "{}", stage.server.connections());
 }
 
 #[test]
