@@ -20,8 +20,6 @@ pub(crate) struct Reactor {
 /// What is wanted of a descriptor. An error or the end of both directions is always reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// Nothing for now; the descriptor stays known.
-    Nothing,
     Read,
     Write,
 }
@@ -61,7 +59,6 @@ impl Reactor {
 impl Interest {
     fn flags(self) -> EventFlags {
         match self {
-            Interest::Nothing => EventFlags::empty(),
             Interest::Read => EventFlags::IN,
             Interest::Write => EventFlags::OUT,
         }

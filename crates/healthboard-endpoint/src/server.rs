@@ -13,6 +13,7 @@ use crate::places::{Id, Places};
 use crate::reactor::{Interest, Reactor};
 use healthboard::Report;
 use rustix::io::Errno;
+use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
@@ -35,6 +36,12 @@ const MAX_ACCEPTS_PER_TURN: usize = 64;
 
 /// Steps of connections in one turn.
 const MAX_STEPS_PER_TURN: usize = 256;
+
+/// How long a turn takes at most, but for the step that it is in. Newcomers wait for one turn.
+const MAX_TURN: Duration = Duration::from_millis(2);
+
+/// Steps between two looks at the clock.
+const STEPS_PER_LOOK: usize = 8;
 
 /// A peer that has owed something for less is not closed to make room.
 const GRACE: Duration = Duration::from_millis(20);
@@ -103,6 +110,9 @@ impl Server {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
         let index = (0..self.listeners.len()).find(is_unused).unwrap_or(self.listeners.len());
+        // Connections have it from the listening socket. Otherwise the second of two pipelined answers would wait until the
+        // peer has confirmed the first. Unix sockets do not know it.
+        let _ = set_tcp_nodelay(&socket, true);
         self.reactor.add(&socket, LISTENERS | index as u64, Interest::Read)?;
         if index == self.listeners.len() {
             self.listeners.push(None);
@@ -169,10 +179,13 @@ impl Server {
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, report);
         }
-        for _ in 0..self.ready.len().min(MAX_STEPS_PER_TURN) {
+        for steps in 1..=self.ready.len().min(MAX_STEPS_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, report);
+            if steps.is_multiple_of(STEPS_PER_LOOK) && now.elapsed() > MAX_TURN {
+                break;
+            }
         }
         self.expire(now);
         Ok(door)
@@ -241,8 +254,25 @@ impl Server {
                         }
                     }
                 }
-                // What went wrong with this one is not our business.
-                Err(_) => {}
+                // The connection has ended before it began, or a firewall does not like it.
+                Err(
+                    Errno::CONNABORTED
+                    | Errno::INTR
+                    | Errno::PERM
+                    | Errno::PROTO
+                    | Errno::NOPROTOOPT
+                    | Errno::OPNOTSUPP
+                    | Errno::NETDOWN
+                    | Errno::NETUNREACH
+                    | Errno::HOSTDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::NONET,
+                ) => {}
+                // Somebody who has the same socket may have shut it down.
+                Err(_) => {
+                    self.pause(index, now);
+                    return;
+                }
             }
         }
         if let Some(accepting) = &mut self.listeners[index] {
@@ -372,15 +402,14 @@ impl Server {
         let Some(Some(accepting)) = self.listeners.get_mut(index) else { return };
         accepting.is_ready = false;
         accepting.paused_until = Some(until);
-        // Where that fails, the next turn tries to accept again.
-        let _ = self.reactor.modify(&accepting.socket, LISTENERS | index as u64, Interest::Nothing);
+        self.reactor.remove(&accepting.socket);
     }
 
     fn resume(&mut self, now: Instant) {
         for (index, accepting) in self.listeners.iter_mut().enumerate() {
             if let Some(accepting) = accepting
                 && accepting.paused_until.is_some_and(|until| until <= now)
-                && self.reactor.modify(&accepting.socket, LISTENERS | index as u64, Interest::Read).is_ok()
+                && self.reactor.add(&accepting.socket, LISTENERS | index as u64, Interest::Read).is_ok()
             {
                 accepting.paused_until = None;
                 accepting.is_ready = true;
