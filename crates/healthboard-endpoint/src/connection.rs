@@ -174,6 +174,12 @@ impl Connection {
         poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
+    /// How much memory it holds for its peer.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.input.capacity() + self.output.as_ref().map_or(0, |(answer, _)| answer.bytes.len())
+    }
+
     fn rest(&self) -> &[u8] {
         &self.input[self.taken..]
     }

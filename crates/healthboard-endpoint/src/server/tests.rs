@@ -213,9 +213,13 @@ fn connections_that_pipeline_get_the_same_share_and_a_newcomer_is_answered_in_a_
     let mut flood: Vec<TcpStream> = (0..200).map(|_| stage.connect()).collect();
     let requests = KEPT.repeat(100);
     flood.iter_mut().for_each(|stream| stream.write_all(&requests).unwrap());
-    // Each has had some of its answers, and none all.
+    while stage.server.connections() < flood.len() {
+        stage.turn();
+    }
+    flood.iter_mut().for_each(|stream| while reads(stream) > 0 {});
+    // From here on each has something to be answered; an answer has some 200 bytes.
     let mut shares = vec![0; flood.len()];
-    while shares.iter().sum::<usize>() < 200 * 5 * 100 {
+    while shares.iter().sum::<usize>() < flood.len() * 5 * 200 {
         stage.turn();
         shares.iter_mut().zip(&mut flood).for_each(|(share, stream)| *share += reads(stream));
     }
@@ -371,6 +375,31 @@ fn a_listening_socket_that_somebody_else_shuts_down_makes_nothing_spin() {
     }
     assert!(turns < 20, "{turns} turns");
     stage.ask(&mut kept);
+}
+
+#[test]
+fn a_peer_that_does_not_wait_for_its_answer_raises_no_signal() {
+    static RAISED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    extern "C" fn raised(_: libc::c_int) {
+        RAISED.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+    // SAFETY: the handler only stores to an atomic. Nothing in this process relies on the signal.
+    unsafe { libc::signal(libc::SIGPIPE, raised as *const () as libc::sighandler_t) };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("health.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut stage = Stage::with_places(10);
+    stage.server.listen(listener.as_fd()).unwrap();
+    for _ in 0..10 {
+        let mut peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        peer.write_all(&KEPT.repeat(3)).unwrap();
+        drop(peer);
+        stage.until("its end", || true);
+    }
+    stage.settle();
+    assert_eq!(stage.server.connections(), 0);
+    assert!(!RAISED.load(std::sync::atomic::Ordering::SeqCst));
 }
 
 #[test]

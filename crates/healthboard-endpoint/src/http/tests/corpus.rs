@@ -194,6 +194,7 @@ fn a_connection_that_keeps_answers_again_and_one_that_waits_is_told_of_its_end()
         assert_eq!(stage.statuses(), statuses, "{name}");
         match fate {
             Fate::Keeps => {
+                assert_eq!(stage.connection.held(), 0, "{name}");
                 stage.hear(GOOD);
                 assert_eq!((stage.statuses(), stage.fate), (vec![200], Fate::Keeps), "{name}");
             }

@@ -147,7 +147,7 @@ fn the_answer_after_the_total_limit_says_that_it_is_the_last() {
 
 #[test]
 fn a_client_that_does_not_read_is_cut_off() {
-    let endpoint = endpoint(Limits { answer: SHORT, ..Limits::DEFAULT });
+    let endpoint = endpoint(Limits { head: SHORT, answer: SHORT, ..Limits::DEFAULT });
     let mut stream = endpoint.connect();
     stream.set_write_timeout(Some(HANG)).unwrap();
     let requests = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
