@@ -331,7 +331,8 @@ fn a_panic_costs_no_more_than_the_connections_of_that_server() {
 /// Peers that stop in the middle of whatever they do, for good.
 #[test]
 fn nothing_that_peers_leave_undone_makes_it_spin() {
-    let mut stage = Stage::with_places(100);
+    let patient = Limits { head: HANG, answer: HANG, linger: HANG, ..Limits::DEFAULT };
+    let mut stage = Stage::within(100, patient);
     let mut unread = stage.connect();
     while unread.write(&KEPT.repeat(100)).is_ok() {
         stage.turn();
