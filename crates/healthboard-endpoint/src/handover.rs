@@ -3,34 +3,47 @@
 //! Each process that stands by keeps a connection to the holder's socket `endpoint.sock`. Over it come, once, duplicates of
 //! the listening sockets, with the URI of each. When the holder dies the connection ends: that wakes those who stand by at
 //! once, and the next holder goes on with the very sockets on which connections were waiting. No probe is refused.
+//!
+//! The message is `GREETING`, then a NUL and the URI for each socket, in one piece with all the sockets.
 
-use crate::listen::{Listener, identity};
+use crate::entry::{Entry, Identity, NewSocket};
+use crate::listen::Listener;
+use crate::peer::Peer;
 use healthboard::Uri;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, accept_with, recvmsg, sendmsg,
 };
-use std::io::{self, IoSlice, IoSliceMut};
+use std::ffi::OsStr;
+use std::io::{self, Error, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// At most this many sockets are handed over.
-const MOST: usize = 32;
+/// Sockets in one handover.
+const MAX_SOCKETS: usize = 32;
+
+/// Bytes of one handover: the longest URI is that of a unix socket, with 7 and 107 bytes.
+const MAX_MESSAGE: usize = GREETING.len() + MAX_SOCKETS * 128;
+
+/// What a handover begins with. A change of what follows changes the number.
+const GREETING: &[u8] = b"healthboard endpoint 1";
 
 /// Its name in the service's directory.
 const SOCKET: &str = "endpoint.sock";
 
 /// A listening socket of an earlier holder.
+#[derive(Debug)]
 pub(crate) struct Inherited {
     pub(crate) uri: String,
     pub(crate) socket: OwnedFd,
 }
 
 /// What came from the connection to the holder.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// The holder is gone.
     End,
@@ -39,90 +52,160 @@ pub(crate) enum Heard {
 }
 
 /// Where those who stand by come to.
+#[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) listener: tokio::net::UnixListener,
-    path: PathBuf,
-    /// Device and inode of the socket file.
-    identity: (u64, u64),
+    /// Does not block.
+    pub(crate) listener: UnixListener,
+    identity: Identity,
 }
 
 impl Door {
     /// Listens for those who stand by, in place of any earlier holder.
-    pub(crate) fn open(directory: &Path) -> io::Result<Door> {
-        let (_open, place) = short(directory)?;
-        let temporary = place.join(format!(".sock-{}.tmp", std::process::id()));
-        let _ = std::fs::remove_file(&temporary);
-        let listener = UnixListener::bind(&temporary)?;
-        listener.set_nonblocking(true)?;
-        let identity = identity(&temporary)?;
-        std::fs::rename(&temporary, place.join(SOCKET))?;
-        Ok(Door { listener: listener.try_into()?, path: directory.join(SOCKET), identity })
+    pub(crate) fn open(directory: BorrowedFd<'_>) -> io::Result<Door> {
+        let name = OsStr::new(SOCKET);
+        let (socket, identity) = NewSocket::listen(directory, name, 0o600)?.replace(name)?;
+        Ok(Door { listener: socket.into(), identity })
     }
 
     /// Whether it is still there: not removed, and not another holder's.
-    pub(crate) fn is_found(&self) -> bool {
-        identity(&self.path).is_ok_and(|found| found == self.identity)
+    pub(crate) fn is_found(&self, directory: BorrowedFd<'_>) -> bool {
+        Identity::named(directory, OsStr::new(SOCKET)).is_ok_and(|found| found == self.identity)
+    }
+
+    /// Who has come to stand by, over a connection that does not block.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where nobody has come, `PermissionDenied` for a process of another user.
+    #[allow(dead_code, reason = "the holder still accepts by itself")]
+    pub(crate) fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let stream = accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        let peer = Peer::of(&stream)?;
+        if !peer.is_trusted() {
+            let why = format!("a process of uid {} cannot stand by for this service", peer.uid);
+            return Err(Error::new(ErrorKind::PermissionDenied, why));
+        }
+        Ok((stream.into(), peer))
     }
 }
 
-/// Gives duplicates of these sockets to a process that stands by.
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+/// Gives duplicates of these sockets to a process that stands by. Never waits for it.
 pub(crate) fn give(to: impl AsFd, listeners: &[(Uri, Listener)]) -> io::Result<()> {
-    let listeners = &listeners[..listeners.len().min(MOST)];
-    let names: Vec<String> = listeners.iter().map(|(uri, _)| uri.to_string()).collect();
-    // A line for each socket; an empty message would look like the end.
-    let text = format!("{}\n", names.join("\n"));
+    let listeners = &listeners[..listeners.len().min(MAX_SOCKETS)];
+    let mut text = GREETING.to_vec();
+    for (uri, _) in listeners {
+        text.push(0);
+        text.extend_from_slice(uri.to_string().as_bytes());
+    }
     let sockets: Vec<BorrowedFd<'_>> = listeners.iter().map(|(_, listener)| listener.as_fd()).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
     let mut message = SendAncillaryBuffer::new(&mut space);
     if !sockets.is_empty() {
         message.push(SendAncillaryMessage::ScmRights(&sockets));
     }
-    sendmsg(to, &[IoSlice::new(text.as_bytes())], &mut message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    sendmsg(to, &[IoSlice::new(&text)], &mut message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
     Ok(())
 }
 
 /// Connects to the holder and takes what it gives. Waits at most as long as `patience` for it.
-pub(crate) fn take(directory: &Path, patience: Duration) -> io::Result<(UnixStream, Vec<Inherited>)> {
-    let (_open, place) = short(directory)?;
-    let stream = UnixStream::connect(place.join(SOCKET))?;
-    stream.set_read_timeout(Some(patience))?;
-    let mut text = [0; MOST * 128];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-    let mut message = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        recvmsg(&stream, &mut [IoSliceMut::new(&mut text)], &mut message, RecvFlags::CMSG_CLOEXEC)?;
-    if received.bytes == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+///
+/// # Errors
+///
+/// `NotFound` and `ConnectionRefused` where there is no holder, `UnexpectedEof` and `ConnectionReset` where it has just
+/// left, `TimedOut` where it says nothing, `InvalidData` where what it says is no handover.
+pub(crate) fn take(
+    directory: BorrowedFd<'_>,
+    patience: Duration,
+) -> io::Result<(UnixStream, Vec<Inherited>)> {
+    let deadline = Instant::now() + patience;
+    let door = Entry::open(directory, OsStr::new(SOCKET))?;
+    let holder = match door.connect() {
+        Err(Errno::AGAIN) => {
+            // It accepts nobody, and there is no way to wait until it does.
+            std::thread::sleep(patience);
+            return Err(ErrorKind::TimedOut.into());
+        }
+        connected => connected?,
+    };
+    let peer = Peer::of(&holder)?;
+    if !peer.is_trusted() {
+        let why = format!("`{SOCKET}` is served by uid {}, a stranger to this service; remove it", peer.uid);
+        return Err(Error::new(ErrorKind::PermissionDenied, why));
     }
-    let sockets = message.drain().filter_map(|m| match m {
-        RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
-        _ => None,
+    while !wait_readable(&holder, deadline.saturating_duration_since(Instant::now()))? {
+        if Instant::now() >= deadline {
+            return Err(ErrorKind::TimedOut.into());
+        }
+    }
+    let inherited = receive(&holder)?;
+    Ok((holder.into(), inherited))
+}
+
+/// Reads one handover. Whatever else has come is closed.
+fn receive(holder: impl AsFd) -> io::Result<Vec<Inherited>> {
+    let mut text = [0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
+    let mut message = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(holder, &mut [IoSliceMut::new(&mut text)], &mut message, flags)?;
+    if received.bytes == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    let mut sockets = Vec::new();
+    for part in message.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = part {
+            sockets.extend(some);
+        }
+    }
+    let uris = parse(&text[..received.bytes]).filter(|uris| {
+        uris.len() == sockets.len() && !received.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC)
     });
-    let text = String::from_utf8_lossy(&text[..received.bytes]).into_owned();
-    let inherited = sockets
-        .flatten()
-        .zip(text.lines())
-        .map(|(socket, uri)| Inherited { uri: uri.to_owned(), socket })
-        .collect();
-    Ok((stream, inherited))
+    let Some(uris) = uris else {
+        let why = format!(
+            "`{SOCKET}` gave {} bytes and {} descriptors, expected the sockets of a process of this version; stop the \
+             service's other processes",
+            received.bytes,
+            sockets.len()
+        );
+        return Err(Error::new(ErrorKind::InvalidData, why));
+    };
+    Ok(uris.into_iter().zip(sockets).map(|(uri, socket)| Inherited { uri, socket }).collect())
+}
+
+fn parse(text: &[u8]) -> Option<Vec<String>> {
+    let uris = text.strip_prefix(GREETING)?;
+    let mut parts = uris.split(|byte| *byte == 0);
+    // Between the greeting and the first NUL there is nothing.
+    parts.next().filter(|between| between.is_empty())?;
+    parts.map(|uri| String::from_utf8(uri.to_vec()).ok()).collect()
 }
 
 /// Waits for the holder's end, for at most this long.
 pub(crate) fn listen_for_end(holder: &UnixStream, at_most: Duration) -> Heard {
-    let mut polled = [PollFd::new(holder, PollFlags::IN)];
-    let timeout =
-        Timespec { tv_sec: at_most.as_secs().cast_signed(), tv_nsec: at_most.subsec_nanos().into() };
-    match poll(&mut polled, Some(&timeout)) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => Heard::Silence,
-        // The holder never says anything more: readable is the end.
+    // The holder never says anything more: readable is the end.
+    match wait_readable(holder, at_most) {
+        Ok(false) => Heard::Silence,
         _ => Heard::End,
     }
 }
 
-/// The directory by a path that fits into a socket address, however long its own is.
-fn short(directory: &Path) -> io::Result<(std::fs::File, PathBuf)> {
-    let open = std::fs::File::open(directory)?;
-    // Of this thread: its descriptors are its own.
-    let path = PathBuf::from(format!("/proc/thread-self/fd/{}", open.as_raw_fd()));
-    Ok((open, path))
+/// Whether there is something to read, or the end of it. `false` may come early.
+fn wait_readable(stream: impl AsFd, at_most: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::new(&stream, PollFlags::IN)];
+    let timeout =
+        Timespec { tv_sec: at_most.as_secs().cast_signed(), tv_nsec: at_most.subsec_nanos().into() };
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
 }
+
+#[cfg(test)]
+mod tests;

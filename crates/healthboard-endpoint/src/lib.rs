@@ -1,20 +1,22 @@
 //! Answers the health of a service over HTTP, on TCP and unix sockets.
 //!
 //! ```
-//! use healthboard::Settings;
+//! use healthboard::Service;
+//! use healthboard_endpoint::Start;
 //! # use std::io::{Read, Write};
 //! # let dir = std::env::temp_dir().join(format!("healthboard-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&dir)?;
 //! # let socket = dir.join("health.sock");
-//!
-//! let mut settings = Settings::new("my-service");
-//! # settings.set("runtime_dir", dir.to_str().unwrap())?;
 //! # let uri = format!("unix://{}", socket.display());
 //! # let _ = stringify! {
 //! let uri = "unix:///run/my-service/health.sock";
 //! # };
-//! settings.set("uri", &uri)?;
-//! healthboard_endpoint::start(settings);
+//! let builder = Service::builder("my-service").uri(uri.parse()?);
+//! # let builder = builder.runtime_dir(&dir);
+//! let health = builder.start()?;
+//! for endpoint in health.endpoints() {
+//!     println!("health at {endpoint}");
+//! }
 //! // curl --unix-socket /run/my-service/health.sock http://localhost/health
 //! # let mut probe = (0..500)
 //! #     .find_map(|_| {
@@ -27,31 +29,93 @@
 //! # probe.read_to_string(&mut answer)?;
 //! # assert!(answer.contains("200 OK") && answer.contains(r#"{"status":"OK""#), "{answer}");
 //! # std::fs::remove_dir_all(&dir)?;
+//! # health.goodbye();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Of all processes of a service one answers, from the boards of all; when it dies, another one takes over with the sockets
 //! it had. `docs/openapi.yaml` says what is answered to what.
 
-mod accept;
+mod boards;
+mod changes;
+mod connection;
+mod entry;
+mod frozen;
 mod handover;
+mod holder;
 mod http;
 mod listen;
 mod lock;
+mod options;
 mod pauses;
-mod serve;
+mod peer;
+mod places;
+mod reactor;
+mod server;
 mod standby;
 #[cfg(test)]
 mod testing;
+mod trust;
+mod watchdog;
 
-/// Starts recording in this process and answering for its service; see [`healthboard::start`].
-///
-/// Returns `false`, and does nothing, where the settings name no endpoint or health has been started already.
-pub fn start(settings: healthboard::Settings) -> bool {
-    healthboard::start(settings, serve::run)
+pub use options::{AllowedHosts, HttpOptions};
+
+use healthboard::{Builder, Handle, SettingError, StartError};
+use watchdog::Watchdog;
+
+/// Starts a service together with its endpoints.
+pub trait Start {
+    /// Starts recording in this process and all that it forks, and answering for the service.
+    ///
+    /// Costs about a millisecond; waits at most four seconds where the board or an endpoint cannot be had at once.
+    ///
+    /// # Errors
+    ///
+    /// What is not as it was asked for. What could be started goes on all the same: see [`StartError::handle`].
+    fn start(self) -> Result<Handle, StartError>;
 }
 
-/// Starts it in the processes that this one forks, and not in this one; see [`healthboard::start_in_children`].
-pub fn start_in_children(settings: healthboard::Settings) -> bool {
-    healthboard::start_in_children(settings, serve::run)
+impl Start for Builder {
+    fn start(self) -> Result<Handle, StartError> {
+        Prepared::of(self).start()
+    }
+}
+
+/// A service whose options have all been looked at.
+pub struct Prepared {
+    builder: Builder,
+    options: HttpOptions,
+}
+
+impl Prepared {
+    /// Takes the options of the endpoints from among the others.
+    pub fn of(builder: Builder) -> Prepared {
+        let mut options = HttpOptions::default();
+        let builder = builder.claim(HttpOptions::NAMES, |option, value| options.try_set(option, value));
+        Prepared { builder, options }
+    }
+
+    /// The values that were refused, which then do not come to the service's log as notices.
+    pub fn take_refused(&mut self) -> Vec<SettingError> {
+        self.builder.take_refused()
+    }
+
+    /// See [`Start::start`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start(self) -> Result<Handle, StartError> {
+        let Prepared { builder, options } = self;
+        let variable = |name: &str| std::env::var(name).ok();
+        let watchdog = Watchdog::from_env(variable, std::process::id(), watchdog::is_ancestor);
+        builder.start_with(move |keeper| holder::run(keeper, &options, watchdog.as_ref()))
+    }
+}
+
+/// Reads bytes as the head of a request, in every way they could arrive. Panics where that makes a difference.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub fn fuzz_head(bytes: &[u8]) {
+    http::fuzz_head(bytes);
 }

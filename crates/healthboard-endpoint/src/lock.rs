@@ -1,63 +1,103 @@
 //! Who serves: the process that holds the lock on the file `endpoint.lock` of the service's directory.
 //!
-//! The kernel frees the lock when its holder dies, in whatever way. The holder writes the time into the file once a second,
-//! so that a holder that is frozen can be told from one that works; such a one loses its place to a new file of the same
-//! name. Whoever holds a file that no longer has the name is not the holder any more: that is looked at once a second. For
-//! that long two processes may serve, which does no harm: they answer alike, from the same boards.
+//! The lock belongs to the open file, which nobody inherits: the kernel frees it when its holder dies, in whatever way. Once
+//! a second the holder gives the file a new time, its *beat*, so that a holder that is frozen can be told from one that
+//! works (see [`frozen`](crate::frozen)); such a one loses its place to a new file of the same name. A beat is a time of the
+//! file and nothing in it: that needs no room on a disk that is full, and reading it needs no descriptor.
+//!
+//! Whoever holds a file that no longer has the name is not the holder any more: that is looked at once a second. For that
+//! long two processes may serve, which does no harm: they answer alike, from the same boards.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use crate::entry::{Identity, temporary};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+    flock, fstat, futimens, openat, renameat, statat, unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// Without a beat for longer than this, the holder counts as frozen.
-pub(crate) const FROZEN: Duration = Duration::from_secs(3);
+/// Its name in the service's directory.
+const FILE: &str = "endpoint.lock";
 
 /// The lock, held.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: File,
-    path: PathBuf,
+    file: OwnedFd,
+}
+
+/// What can be seen of a holder from outside. As long as it works it is never twice the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// There is no lock file: a holder that works would have put it back.
+    Missing,
+    /// Of this file, at this time.
+    At(Identity, i64, u64),
+}
+
+impl Beat {
+    /// The newest beat.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be seen now, which says nothing about the holder.
+    pub(crate) fn read(directory: BorrowedFd<'_>) -> io::Result<Beat> {
+        match retry_on_intr(|| statat(directory, FILE, AtFlags::SYMLINK_NOFOLLOW)) {
+            Ok(stat) => Ok(Beat::At(Identity::of(&stat), stat.st_mtime, stat.st_mtime_nsec)),
+            Err(Errno::NOENT) => Ok(Beat::Missing),
+            Err(errno) => Err(errno.into()),
+        }
+    }
 }
 
 impl Lock {
     /// Takes the lock if nobody has it.
-    pub(crate) fn try_take(directory: &Path) -> io::Result<Option<Lock>> {
-        let path = directory.join("endpoint.lock");
-        let file = open(&path)?;
-        match file.try_lock() {
+    pub(crate) fn try_take(directory: BorrowedFd<'_>) -> io::Result<Option<Lock>> {
+        let file = open(directory, OsStr::new(FILE))?;
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(e)) => return Err(e),
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
         }
-        let lock = Lock { file, path };
-        if !lock.has_the_name() {
+        let lock = Lock { file };
+        if !lock.has_the_name(directory)? {
             return Ok(None);
         }
-        lock.beat()?;
+        // Who cannot show that it works serves nevertheless.
+        let _ = lock.beat();
         Ok(Some(lock))
     }
 
-    /// Takes the place of a holder that is frozen, and keeps the lock on its file.
-    pub(crate) fn take_from_frozen(directory: &Path) -> io::Result<Lock> {
-        let path = directory.join("endpoint.lock");
-        let temporary = directory.join(format!(".endpoint-{}.tmp", std::process::id()));
-        let _ = std::fs::remove_file(&temporary);
-        let file = open(&temporary)?;
-        file.lock()?;
-        let lock = Lock { file, path };
-        lock.beat()?;
-        std::fs::rename(&temporary, &lock.path)?;
-        Ok(lock)
+    /// Takes the place of a holder that is frozen, with a new lock file; the frozen one keeps the lock on the old. `seen` is
+    /// the beat for which it counts as frozen: if there is another one by now, somebody works, and this is `None`.
+    pub(crate) fn take_from_frozen(directory: BorrowedFd<'_>, seen: Beat) -> io::Result<Option<Lock>> {
+        let name = temporary(OsStr::new(FILE));
+        let file = open(directory, &name)?;
+        let take = || {
+            retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
+            if Beat::read(directory)? != seen {
+                return Ok(false);
+            }
+            renameat(directory, &name, directory, FILE)?;
+            Ok(true)
+        };
+        let taken: io::Result<bool> = take();
+        if !matches!(taken, Ok(true)) {
+            let _ = unlinkat(directory, &name, AtFlags::empty());
+        }
+        Ok(taken?.then_some(Lock { file }))
     }
 
     /// Whether this process is still the holder. A file that somebody removed is put back.
-    pub(crate) fn is_held(&mut self) -> io::Result<bool> {
-        if self.has_the_name() {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told, which is no reason to stop serving.
+    pub(crate) fn is_held(&mut self, directory: BorrowedFd<'_>) -> io::Result<bool> {
+        if self.has_the_name(directory)? {
             return Ok(true);
         }
-        let Some(directory) = self.path.parent() else { return Ok(false) };
         match Lock::try_take(directory)? {
             Some(lock) => *self = lock,
             None => return Ok(false),
@@ -65,44 +105,49 @@ impl Lock {
         Ok(true)
     }
 
-    /// Writes down that the holder works.
+    /// Shows that the holder works.
+    ///
+    /// # Errors
+    ///
+    /// The others will take it for frozen, and one of them its place; until then it serves.
     pub(crate) fn beat(&self) -> io::Result<()> {
-        self.file.write_all_at(&healthboard::now_ns().to_ne_bytes(), 0)
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: same, last_modification: now };
+        Ok(retry_on_intr(|| futimens(&self.file, &times))?)
     }
 
-    fn has_the_name(&self) -> bool {
-        let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        match (self.file.metadata(), self.path.symlink_metadata()) {
-            (Ok(ours), Ok(named)) => same(ours, named),
-            _ => false,
+    fn has_the_name(&self, directory: BorrowedFd<'_>) -> io::Result<bool> {
+        let ours = retry_on_intr(|| fstat(&self.file))?;
+        match retry_on_intr(|| statat(directory, FILE, AtFlags::SYMLINK_NOFOLLOW)) {
+            Ok(named) => Ok(Identity::of(&ours) == Identity::of(&named)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
         }
     }
 }
 
-/// How long ago the holder wrote down that it works; `None` where it has not yet.
-pub(crate) fn silence(directory: &Path) -> Option<Duration> {
-    let mut beat = [0; 8];
-    let file = File::open(directory.join("endpoint.lock")).ok()?;
-    file.read_exact_at(&mut beat, 0).ok()?;
-    Some(Duration::from_nanos(healthboard::now_ns().saturating_sub(u64::from_ne_bytes(beat))))
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        let found = format!("`{}` is no regular file; remove it", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, found));
+fn open(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file =
+        retry_on_intr(|| openat(directory, name, flags, Mode::from_raw_mode(0o600))).map_err(|errno| {
+            let error = io::Error::from(errno);
+            let what = match errno {
+                Errno::LOOP | Errno::ISDIR | Errno::NXIO => "it is no regular file; remove it".to_owned(),
+                Errno::ACCESS => format!("{error}; remove what another user has left"),
+                _ => error.to_string(),
+            };
+            io::Error::new(error.kind(), format!("cannot open `{}`: {what}", name.display()))
+        })?;
+    if !is_regular(&fstat(&file)?) {
+        let why = format!("cannot open `{}`: it is no regular file; remove it", name.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(file)
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! has taken over and has seen no pause.
 
 use healthboard::Moment;
-use std::time::Duration;
 
 /// A look at the clock that comes later than this, in nanoseconds, is a pause; the rest is a busy machine.
 const LATE: u64 = 5_000_000_000;
@@ -26,12 +25,6 @@ impl Pauses {
         self.seen_ns = now_ns;
         Moment { now_ns, resumed_ns: self.resumed_ns }
     }
-
-    /// Whether somebody who was last heard of so long ago has had so much time since the newest pause.
-    pub(crate) fn is_frozen(&mut self, now_ns: u64, silence: Duration, patience: Duration) -> bool {
-        let awake = Duration::from_nanos(now_ns.saturating_sub(self.at(now_ns).resumed_ns));
-        silence.min(awake) > patience
-    }
 }
 
 #[cfg(test)]
@@ -47,15 +40,5 @@ mod tests {
         assert_eq!([resumed(1000), resumed(1001), resumed(1006)], [0, 0, 0]);
         assert_eq!([resumed(4606), resumed(4607), resumed(4612)], [4606, 4606, 4606]);
         assert_eq!(resumed(4618), 4618);
-    }
-
-    #[test]
-    fn nobody_is_called_frozen_for_a_pause_of_all() {
-        let mut pauses = Pauses::default();
-        let mut frozen = |second: u64, silence: u64| {
-            pauses.is_frozen(second * SECOND, Duration::from_secs(silence), Duration::from_secs(3))
-        };
-        assert_eq!([frozen(1000, 1), frozen(1003, 3), frozen(1004, 4)], [false, false, true]);
-        assert_eq!([frozen(4604, 3600), frozen(4607, 3603), frozen(4608, 3604)], [false, false, true]);
     }
 }

@@ -1,18 +1,19 @@
 //! A running endpoint for tests, with raw bytes in and raw bytes out.
 
-use crate::accept::accept_within;
-use crate::http::{Answers, Limits};
+use crate::connection::Limits;
+use crate::http::Answers;
 use crate::listen::{Listener, bind_tcp};
-use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, Settings, State, Status};
+use crate::options::HttpOptions;
+use crate::server::Server;
+use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, State, Status};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::rc::Rc;
-use std::time::{Duration, SystemTime};
-use tokio::task::LocalSet;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Far longer than anything takes: reaching it is a hang.
-pub(crate) const HANG: Duration = Duration::from_secs(10);
+pub(crate) const HANG: Duration = Duration::from_secs(30);
 
 /// An endpoint in a thread of its own, which ends with the test process.
 pub(crate) struct Endpoint {
@@ -22,12 +23,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// With the default settings and limits.
     pub(crate) fn of(report: Report) -> Endpoint {
-        Endpoint::with(&Settings::new("nova-compute"), Limits::DEFAULT, report)
+        Endpoint::with(HttpOptions::default(), Limits::DEFAULT, report)
     }
 
-    pub(crate) fn with(settings: &Settings, limits: Limits, report: Report) -> Endpoint {
+    pub(crate) fn with(options: HttpOptions, limits: Limits, report: Report) -> Endpoint {
         let (listener, address) = any_port();
-        serve(listener, settings.clone(), limits, report);
+        serve(listener, options, limits, report);
         Endpoint { address }
     }
 
@@ -59,6 +60,28 @@ impl Endpoint {
     }
 }
 
+/// Runs this as uid 65534, in a thread that ends with it: to the kernel, each thread has a user of its own.
+///
+/// # Panics
+///
+/// Not run by root, or whatever `run` panics with.
+pub(crate) fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    let nobody: libc::uid_t = 65534;
+    let thread = std::thread::spawn(move || {
+        // SAFETY: plain system calls, which change this thread only.
+        unsafe {
+            let became = [
+                libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()),
+                libc::syscall(libc::SYS_setresgid, nobody, nobody, nobody),
+                libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody),
+            ];
+            assert_eq!(became, [0; 3], "this test has to be run by root");
+        }
+        run()
+    });
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// A listening socket that the settings could not ask for.
 pub(crate) fn any_port() -> (Listener, SocketAddr) {
     let listener = bind_tcp(&[([127, 0, 0, 1], 0).into()]).unwrap().pop().unwrap();
@@ -67,14 +90,14 @@ pub(crate) fn any_port() -> (Listener, SocketAddr) {
     (listener, address)
 }
 
-/// Runs [`accept_within`] in a thread.
-pub(crate) fn serve(listener: Listener, settings: Settings, limits: Limits, report: Report) {
+/// Serves one listening socket in a thread.
+pub(crate) fn serve(listener: Listener, options: HttpOptions, limits: Limits, report: Report) {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let answers = Rc::new(Answers::new(&settings, move || report.clone()));
-            accept_within(&listener, answers, limits).unwrap().await;
-        });
+        let mut server = Server::new(Answers::new(options), limits).unwrap();
+        server.listen(listener.as_fd()).unwrap();
+        loop {
+            server.turn(Instant::now() + HANG, &mut || report.clone()).unwrap();
+        }
     });
 }
 
@@ -121,7 +144,9 @@ pub(crate) fn report(status: Status) -> Report {
         time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_347_602),
         processes: Processes { alive: 2, serving: Some(4711), ..Processes::default() },
         draining: false,
-        exhausted: 0,
+        stopped: false,
+        refused: 0,
+        refused_name: None,
         details: BTreeMap::from([
             ("database".to_owned(), detail.clone()),
             ("message_bus".to_owned(), detail),

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
-use healthboard::{Indicator, Policy, Settings};
+use healthboard::Policy;
+use healthboard_endpoint::Start;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -153,11 +154,12 @@ fn signal(pid: u32, signal: i32) {
 #[test]
 fn role() {
     let Ok(role) = std::env::var("ROLE") else { return };
-    let mut settings = Settings::new(&std::env::var("ROLE_SERVICE").unwrap());
-    settings.set("runtime_dir", &std::env::var("ROLE_RUNTIME").unwrap()).unwrap();
-    settings.set("uri", &std::env::var("ROLE_URI").unwrap()).unwrap();
-    healthboard_endpoint::start(settings);
-    let database = Indicator::register("database", Policy::DEFAULT);
+    let builder = healthboard::Service::builder(&std::env::var("ROLE_SERVICE").unwrap());
+    let builder = builder.runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
+    // What is wrong is said by the notices, too.
+    let started = builder.option("uri", &std::env::var("ROLE_URI").unwrap()).start();
+    let health = started.unwrap_or_else(|error| error.handle());
+    let database = health.indicator("database", Policy::DEFAULT);
     database.record_ok();
     if role == "forks-raw" {
         // Only what is open by then could be inherited.

@@ -75,7 +75,8 @@ pub(crate) async fn refresh(notes: Notes) {
             Some(Duration::ZERO) => {
                 let (notes, refresh) = (notes.clone(), database.begin_refresh());
                 // In a thread: SQLite may have to wait. A refresh that has no answer in 5 s is a failure meanwhile.
-                let asked = tokio::task::spawn_blocking(move || refresh.end(&Outcome::by(&notes.probe(), worth)));
+                let asked =
+                    tokio::task::spawn_blocking(move || refresh.end(&Outcome::by(&notes.probe(), worth)));
                 drop(asked.await);
             }
             due => tokio::time::sleep(due.unwrap_or(Duration::from_secs(1))).await,

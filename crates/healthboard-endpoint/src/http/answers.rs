@@ -1,154 +1,258 @@
-//! Which answer a request gets.
+//! Which answer a request gets, and answers that are kept.
+//!
+//! Evidence has no finer time than a tick of the coarse clock, so a report is made at most once a tick, and whoever asks the
+//! same in the same tick gets the same bytes again: a flood of probes costs a comparison each.
 
-use super::host;
+use super::date::Date;
+use super::head::{Head, Lines, MAX_HEADERS, Refusal, Version};
+use super::host::{self, Refused};
 use super::media::{self, Media};
-use healthboard::{Report, Settings, Status, format};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use std::cell::RefCell;
+use super::response::{Framing, Response, TEXT};
+use crate::options::{HttpOptions, is_host_name};
+use healthboard::{Report, Status, format};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const DEGRADED: HeaderName = HeaderName::from_static("x-envoy-degraded");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const TRUE: HeaderValue = HeaderValue::from_static("true");
-const VARY: HeaderValue = HeaderValue::from_static("Accept");
+/// A report is used for so many times the time that making it took, so that reports take at most a tenth of one core.
+const REUSED_PER_COST: u32 = 10;
 
-type Answer = Response<Full<Bytes>>;
+/// No report is used for longer, however long making it took: the machine may have been busy.
+const MAX_REUSE: Duration = Duration::from_secs(1);
 
-/// Answers requests from reports, one for each tick of the coarse clock: evidence has no finer time, and a flood of probes
-/// costs one report in 4 ms.
+/// The most requests that are remembered with their answers.
+const MAX_KEPT: usize = 8;
+
+/// The longest request that is remembered, in bytes.
+const MAX_KEPT_REQUEST: usize = 1024;
+
+/// The most names to exclude in one request.
+const MAX_EXCLUDED: usize = 32;
+
+/// The longest query in bytes; `exclude` is the only reason for a long one.
+const MAX_QUERY_BYTES: usize = 2048;
+
+const PATHS: [&str; 4] = ["/", "/health", "/livez", "/readyz"];
+
+/// Answers requests from reports.
 pub(crate) struct Answers {
-    report: Box<dyn Fn() -> Report>,
-    newest: RefCell<Newest>,
-    fault: StatusCode,
-    degraded: StatusCode,
-    cache_control: Option<HeaderValue>,
+    options: HttpOptions,
+    date: Date,
+    /// When it was last looked whether what is kept still holds; by the coarse clock.
+    looked_ns: u64,
+    report: Option<Rc<Report>>,
+    /// Until when the report is used if it is not from this very tick.
+    reused_until_ns: u64,
+    bodies: [Option<Rc<str>>; 3],
+    kept: Vec<Kept>,
+    refused_host: RefusedHost,
 }
 
-/// The report of one tick, and what has been rendered of it.
-struct Newest {
-    at_ns: u64,
-    report: Rc<Report>,
-    bodies: [Option<Bytes>; 3],
+/// A request and the answer that it gets until the next report.
+struct Kept {
+    request: Vec<u8>,
+    answer: Answer,
+}
+
+/// What goes back to the peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) bytes: Rc<[u8]>,
+    pub(crate) after: After,
+}
+
+/// What happens to the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The peer may ask again.
+    KeepAlive,
+    /// It is closed.
+    Close,
+    /// It is closed, and the peer may be sending still: a close at once could take the answer away from it.
+    Linger,
+}
+
+/// What becomes of the bytes that a peer has sent.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// They are the beginning of a request.
+    Unfinished,
+    /// So many of them are a request, or what cannot become one; this is the answer.
+    Answered(usize, Answer),
+}
+
+/// The first host for which a request was refused.
+#[derive(Debug)]
+enum RefusedHost {
+    Unseen,
+    /// Seen, to be said.
+    Seen(String),
+    Said,
 }
 
 impl Answers {
-    pub(crate) fn new(settings: &Settings, report: impl Fn() -> Report + 'static) -> Answers {
-        // The settings have refused what is no status code or no header value.
-        let code = |code, default| StatusCode::from_u16(code).unwrap_or(default);
+    pub(crate) fn new(options: HttpOptions) -> Answers {
         Answers {
-            newest: RefCell::new(Newest { at_ns: 0, report: Rc::new(report()), bodies: [const { None }; 3] }),
-            report: Box::new(report),
-            fault: code(settings.fault_status_code, StatusCode::SERVICE_UNAVAILABLE),
-            degraded: code(settings.degraded_status_code, StatusCode::OK),
-            cache_control: settings.cache_control().and_then(|value| HeaderValue::from_str(&value).ok()),
+            options,
+            date: Date::now(),
+            looked_ns: 0,
+            report: None,
+            reused_until_ns: 0,
+            bodies: [const { None }; 3],
+            kept: Vec::new(),
+            refused_host: RefusedHost::Unseen,
         }
     }
 
-    /// `ambiguous`: the request says more than once how long its body is.
-    pub(crate) fn answer<B: hyper::body::Body>(&self, request: &Request<B>, ambiguous: bool) -> Answer {
-        let refused = match ambiguous {
-            true => Some((StatusCode::BAD_REQUEST, "the request says more than once how long it is\n")),
-            false => host::refuse(request),
-        };
-        let mut answer = match refused {
-            Some((status, why)) => text(status, why.to_owned()),
-            None => self.route(request),
-        };
-        // A body is never read, so there can be no next request; after a broken one there should be none.
-        let last = answer.status() == StatusCode::BAD_REQUEST || !request.body().is_end_stream();
-        let headers = answer.headers_mut();
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        if let Some(value) = &self.cache_control {
-            headers.insert(header::CACHE_CONTROL, value.clone());
+    /// Answers the request at the start of these bytes, if it is there as a whole. `last`: the connection is to be closed
+    /// afterwards, whatever the peer wants.
+    pub(crate) fn respond(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        report: &mut dyn FnMut() -> Report,
+    ) -> Outcome {
+        self.forget_what_is_old();
+        if !last && let Some(kept) = self.kept.iter().find(|kept| bytes.starts_with(&kept.request)) {
+            return Outcome::Answered(kept.request.len(), kept.answer.clone());
         }
-        if last {
-            headers.insert(header::CONNECTION, CLOSE);
-        }
-        answer
-    }
-
-    fn route<B>(&self, request: &Request<B>) -> Answer {
-        let path = request.uri().path();
-        if !["/", "/health", "/livez", "/readyz"].contains(&path) {
-            return text(
-                StatusCode::NOT_FOUND,
-                "not found; there are /health, /livez and /readyz\n".to_owned(),
-            );
-        }
-        if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS\n".to_owned());
-            answer.headers_mut().insert(header::ALLOW, ALLOW);
-            return answer;
-        }
-        let report = self.report();
-        let query = || request.uri().query().unwrap_or_default().split('&');
-        let verbose = || query().any(|part| part == "verbose" || part.starts_with("verbose="));
-        let mut answer = match path {
-            "/livez" => check(format::livez(&report, verbose())),
-            "/readyz" => {
-                let exclude: Vec<&str> = query().filter_map(|part| part.strip_prefix("exclude=")).collect();
-                check(format::readyz(&report, &exclude, verbose()))
+        let mut room: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let head = match Head::parse(bytes, &mut room) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Outcome::Unfinished,
+            Err(refusal) => {
+                return Outcome::Answered(bytes.len(), self.refuse(refusal, bytes.starts_with(b"HEAD ")));
             }
-            _ => self.health(&report, request.headers()),
         };
-        if request.method() == Method::OPTIONS {
-            answer.headers_mut().insert(header::ALLOW, ALLOW);
+        let response = self.answer(&head, report);
+        let after = match (head.has_body, head.keep_alive && !last) {
+            // A body is never read, so there can be no next request.
+            (true, _) => After::Linger,
+            (false, true) => After::KeepAlive,
+            (false, false) => After::Close,
+        };
+        let connection = match after {
+            After::KeepAlive => (head.version == Version::Http10).then_some("keep-alive"),
+            After::Close | After::Linger => (head.version == Version::Http11).then_some("close"),
+        };
+        let framing = self.framing(head.version, connection, head.method == "HEAD");
+        let answer = Answer { bytes: response.render(&framing), after };
+        if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT {
+            self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
         }
-        answer
+        Outcome::Answered(head.bytes, answer)
     }
 
-    /// The report of this tick.
-    fn report(&self) -> Rc<Report> {
-        let now_ns = healthboard::now_ns();
-        let mut newest = self.newest.borrow_mut();
-        if newest.at_ns != now_ns {
-            *newest = Newest { at_ns: now_ns, report: Rc::new((self.report)()), bodies: [const { None }; 3] };
-        }
-        newest.report.clone()
+    /// The answer to what is no request; the connection is closed after it.
+    pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
+        let framing = self.framing(Version::Http11, Some("close"), without_body);
+        Answer { bytes: Response::text(refusal.status, refusal.why).render(&framing), after: After::Linger }
     }
 
-    fn health(&self, report: &Report, headers: &HeaderMap) -> Answer {
-        let media = media::preferred(headers);
+    /// Says once, for the log, that a request was refused for its host and how to have it answered.
+    pub(crate) fn take_notice(&mut self) -> Option<String> {
+        let RefusedHost::Seen(host) = &self.refused_host else { return None };
+        let notice = format!(
+            "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
+             requests answered, set `allowed_hosts = {host}` in [healthcheck]"
+        );
+        self.refused_host = RefusedHost::Said;
+        Some(notice)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_requests(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn framing(&self, version: Version, connection: Option<&'static str>, without_body: bool) -> Framing<'_> {
+        let cache_control = self.options.cache_control.as_deref();
+        Framing { version, connection, without_body, cache_control, date: self.date.as_str() }
+    }
+
+    fn answer(&mut self, head: &Head<'_>, report: &mut dyn FnMut() -> Report) -> Response {
+        if let Some(refused) = host::refuse(head, &self.options.allowed_hosts) {
+            if let Refused::Host(host) = refused {
+                self.remember_refused(host);
+            }
+            return Response::text(403, refused.why());
+        }
+        let path = head.target.path;
+        if !PATHS.contains(&path) {
+            return Response::text(404, "not found; there are /health, /livez and /readyz\n");
+        }
+        if !["GET", "HEAD", "OPTIONS"].contains(&head.method) {
+            return Response::text(405, "only GET, HEAD and OPTIONS\n").allowing(true);
+        }
+        let query = head.target.query;
+        let excluded = || query.split('&').filter_map(|part| part.strip_prefix("exclude="));
+        if query.len() > MAX_QUERY_BYTES || excluded().count() > MAX_EXCLUDED {
+            return Response::text(400, "a query has at most 2048 bytes and 32 times `exclude=`\n");
+        }
+        let verbose = query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
+        let report = self.report(report);
+        let response = match path {
+            "/livez" => check(format::livez(&report, verbose)),
+            "/readyz" => check(format::readyz(&report, &excluded().collect::<Vec<_>>(), verbose)),
+            _ => self.health(&report, head),
+        };
+        response.allowing(head.method == "OPTIONS")
+    }
+
+    fn health(&mut self, report: &Report, head: &Head<'_>) -> Response {
+        let media = media::preferred(head.values("accept"));
         let (media_type, render): (_, fn(&Report) -> String) = match media {
-            Media::Json => (HeaderValue::from_static("application/json"), format::json),
-            Media::HealthJson => (HeaderValue::from_static("application/health+json"), format::health_json),
+            Media::Json => ("application/json", format::json),
+            Media::HealthJson => ("application/health+json", format::health_json),
             Media::Text => (TEXT, format::text),
         };
-        let mut newest = self.newest.borrow_mut();
-        let body = newest.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone();
+        let body = self.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone();
         let status = match report.status {
-            Status::Ok => StatusCode::OK,
-            Status::Degraded => self.degraded,
-            Status::Fault => self.fault,
+            Status::Ok => 200,
+            Status::Degraded => self.options.degraded_status_code,
+            Status::Fault => self.options.fault_status_code,
         };
-        let mut answer = with(status, media_type, body);
-        answer.headers_mut().insert(header::VARY, VARY);
-        if report.status == Status::Degraded {
-            answer.headers_mut().insert(DEGRADED, TRUE);
+        let degraded = report.status == Status::Degraded;
+        Response { status, media: media_type, body, vary: true, degraded, allow: false }
+    }
+
+    /// The report of this tick, or one that is used for longer because making it took long.
+    fn report(&mut self, make: &mut dyn FnMut() -> Report) -> Rc<Report> {
+        if let Some(report) = &self.report {
+            return report.clone();
         }
-        answer
+        let began = Instant::now();
+        let report = Rc::new(make());
+        let reuse = (began.elapsed() * REUSED_PER_COST).min(MAX_REUSE);
+        self.reused_until_ns = self.looked_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        self.report = Some(report.clone());
+        report
+    }
+
+    fn forget_what_is_old(&mut self) {
+        let now_ns = healthboard::now_ns();
+        if now_ns == self.looked_ns {
+            return;
+        }
+        self.looked_ns = now_ns;
+        let is_old = now_ns >= self.reused_until_ns;
+        if is_old {
+            self.report = None;
+            self.bodies = [const { None }; 3];
+        }
+        if self.date.refresh() || is_old {
+            self.kept.clear();
+        }
+    }
+
+    fn remember_refused(&mut self, host: &[u8]) {
+        if let RefusedHost::Unseen = self.refused_host
+            && let Some(name) = host::name(host).filter(|name| is_host_name(name))
+        {
+            self.refused_host = RefusedHost::Seen(name.to_ascii_lowercase());
+        }
     }
 }
 
-fn check((passed, body): (bool, String)) -> Answer {
-    text(if passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
-}
-
-fn text(status: StatusCode, body: String) -> Answer {
-    with(status, TEXT, body.into())
-}
-
-fn with(status: StatusCode, media: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    // For all that is added on the way out.
-    answer.headers_mut().reserve(8);
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, media);
-    answer
+fn check((passed, body): (bool, String)) -> Response {
+    Response::text(if passed { 200 } else { 503 }, body)
 }

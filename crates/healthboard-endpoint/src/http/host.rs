@@ -1,47 +1,71 @@
 //! A page in a browser must not reach an endpoint on the same machine.
 //!
-//! A page of another site says so in `Origin`. One that has had its own name point to this machine (DNS rebinding) gives
-//! itself away by that name in `Host`. Programs that probe use an address or `localhost`.
+//! A page of another site says so in `Origin` or `Sec-Fetch-Site`. One that has had its own name point to this machine (DNS
+//! rebinding) gives itself away by that name in `Host`. Programs that probe use an address, `localhost`, or a name that the
+//! operator has allowed.
 
-use hyper::header::{HOST, HeaderValue, ORIGIN};
-use hyper::{Request, StatusCode, Version};
+use super::head::Head;
+use crate::options::AllowedHosts;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Why this request is not answered, if it is not.
-pub(super) fn refuse<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => return Some((StatusCode::BAD_REQUEST, "more than one Host\n")),
-        (None, _) if request.version() >= Version::HTTP_11 => {
-            return Some((StatusCode::BAD_REQUEST, "HTTP/1.1 needs a Host\n"));
-        }
-        (host, None) => host.map(HeaderValue::as_bytes),
-    };
-    // The target's own authority stands above Host.
-    let host = request.uri().authority().map(|authority| authority.as_str().as_bytes()).or(host);
-    if host.is_some_and(|host| !is_local(host)) {
-        return Some((StatusCode::FORBIDDEN, "Host must be an IP address or localhost\n"));
-    }
-    let foreign = |origin: &HeaderValue| {
-        let own = origin.as_bytes().strip_prefix(b"http://").zip(host);
-        !own.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
-    };
-    let refused = request.headers().get_all(ORIGIN).iter().any(foreign);
-    refused.then_some((StatusCode::FORBIDDEN, "pages of other sites are not answered\n"))
+/// Why a browser's request, or what could be one, is not answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused<'a> {
+    /// The request is for this host.
+    Host(&'a [u8]),
+    /// The request was made by a page of another origin.
+    Page,
 }
 
-/// Whether `host` or `host:port` is an IP address or localhost.
-fn is_local(host: &[u8]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
+impl Refused<'_> {
+    pub(super) fn why(&self) -> &'static str {
+        match self {
+            Refused::Host(_) => "Host must be an IP address, localhost or one of `allowed_hosts`\n",
+            Refused::Page => "pages of other sites are not answered\n",
+        }
+    }
+}
+
+/// Why this request is not answered, if it is not.
+pub(super) fn refuse<'a>(head: &Head<'a>, allowed: &AllowedHosts) -> Option<Refused<'a>> {
+    // The target's own authority stands above Host.
+    let host = head.target.authority.map(str::as_bytes).or(head.host);
+    let local = host.is_none_or(is_local);
+    if let Some(host) = host
+        && !local
+        && !name(host).is_some_and(|name| allowed.contain(name))
+    {
+        return Some(Refused::Host(host));
+    }
+    let foreign = |origin: &[u8]| {
+        // A balancer in front may speak TLS to the browser.
+        let tls = || origin.strip_prefix(b"https://").filter(|_| !local);
+        let own = origin.strip_prefix(b"http://").or_else(tls).zip(host);
+        !own.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    };
+    // `same-site` is another port of this machine, and so another program's page.
+    let elsewhere = |site: &[u8]| ![b"same-origin".as_slice(), b"none"].contains(&site);
+    let page = head.values("origin").any(foreign) || head.values("sec-fetch-site").any(elsewhere);
+    page.then_some(Refused::Page)
+}
+
+/// The name in `name` or `name:port`, or an address in brackets; `None` for what is neither.
+pub(super) fn name(host: &[u8]) -> Option<&str> {
+    let host = std::str::from_utf8(host).ok()?;
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port),
         _ => (host, ""),
     };
-    let known = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+    (port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+}
+
+/// Whether `host` or `host:port` is an IP address or localhost.
+fn is_local(host: &[u8]) -> bool {
+    let Some(name) = name(host) else { return false };
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
         None => name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok(),
-    };
-    known && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit())
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Which format `Accept` asks for (RFC 9110, section 12.5.1). There is always one: a probe is never answered 406.
 
-use hyper::header::{ACCEPT, HeaderMap};
-
 /// The formats of the verdict, the default first; of two that are wanted alike the first is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
@@ -16,9 +14,9 @@ const ALL: [(Media, &str, &str); 3] = [
     (Media::Text, "text", "plain"),
 ];
 
-/// What the client wants most, else JSON.
-pub(super) fn preferred(headers: &HeaderMap) -> Media {
-    let lines = || headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+/// What the client wants most, else JSON; from the values of all lines of `Accept`.
+pub(super) fn preferred<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> Media {
+    let lines = || accept.clone().filter_map(|line| std::str::from_utf8(line).ok());
     let ranges = || lines().flat_map(|line| line.split(',')).filter_map(range);
     let mut best = (Media::Json, 0);
     for (media, kind, subkind) in ALL {
@@ -49,15 +47,6 @@ fn range(text: &str) -> Option<(&str, &str, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
-
-    fn preferred_of(lines: &[&'static str]) -> Media {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(ACCEPT, HeaderValue::from_static(line));
-        }
-        preferred(&headers)
-    }
 
     #[test]
     fn the_format_wanted_most_is_chosen() {
@@ -84,7 +73,7 @@ mod tests {
             (&["text, /, ;;;q=, ,"], Json),
         ];
         for (lines, media) in cases {
-            assert_eq!(preferred_of(lines), media, "{lines:?}");
+            assert_eq!(preferred(lines.iter().map(|line| line.as_bytes())), media, "{lines:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Raw bytes in, whole answers out, over real sockets.
-
+mod answers;
+mod corpus;
 mod hygiene;
 mod limits;
 mod openapi;

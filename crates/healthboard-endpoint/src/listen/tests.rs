@@ -1,6 +1,13 @@
 use super::*;
+use crate::testing::as_nobody;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, listen, socket_with};
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 fn uri(path: &Path) -> Uri {
@@ -23,7 +30,21 @@ fn names(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Where a client of `path` ends up.
+fn unix_socket() -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()
+}
+
+/// Connects until the queue is full.
+fn fill(path: &Path) -> Vec<OwnedFd> {
+    let waiting = std::iter::repeat_with(|| {
+        let socket = unix_socket();
+        connect(&socket, &SocketAddrUnix::new(path).unwrap()).map(|()| socket)
+    });
+    waiting.map_while(Result::ok).collect()
+}
+
+/// Whether a client of `path` ends up at this listener.
 fn reaches(path: &Path, listener: &Listener) -> bool {
     let Listener::Unix { listener, .. } = listener else { panic!("no unix socket") };
     let Ok(mut client) = UnixStream::connect(path) else { return false };
@@ -61,12 +82,7 @@ fn a_living_socket_that_takes_no_more_connections_is_living() {
     let path = directory.path().join("health.sock");
     let owner = UnixListener::bind(&path).unwrap();
     listen(&owner, 0).unwrap();
-    let _waiting: Vec<OwnedFd> = std::iter::repeat_with(|| {
-        let socket = unix_socket().unwrap();
-        connect(&socket, &SocketAddrUnix::new(&path).unwrap()).map(|()| socket)
-    })
-    .map_while(Result::ok)
-    .collect();
+    let _waiting = fill(&path);
     assert!(error(&path).starts_with("another process serves `"), "{}", error(&path));
 }
 
@@ -131,7 +147,7 @@ fn who_finds_the_socket_can_connect() {
         let path = directory.path().join(format!("{i}.sock"));
         std::thread::scope(|scope| {
             let client = scope.spawn(|| {
-                let (client, address) = (unix_socket().unwrap(), SocketAddrUnix::new(&path).unwrap());
+                let (client, address) = (unix_socket(), SocketAddrUnix::new(&path).unwrap());
                 loop {
                     match connect(&client, &address) {
                         Err(Errno::NOENT) => (),
@@ -177,17 +193,27 @@ fn a_directory_that_is_missing_read_only_or_everybodys_is_refused() {
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(error(&file.join("health.sock")).ends_with("` is no directory"));
+    assert!(error(&file.join("health.sock")).ends_with("` is no directory; choose a path in one"));
 
     let shared = directory.path().join("shared");
     fs::create_dir(&shared).unwrap();
-    for (mode, refused) in [(0o777, true), (0o702, true), (0o1777, false), (0o775, false), (0o700, false)] {
+    for (mode, refused) in
+        [(0o777, "anybody"), (0o702, "anybody"), (0o775, "its group"), (0o770, "its group")]
+    {
         fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
-        match bind_one(&shared.join("health.sock"), 0o600) {
-            Ok(_) => assert!(!refused, "{mode:o}"),
-            Err(e) => assert!(refused && e.to_string().contains(&format!("has mode {mode:04o}")), "{e}"),
-        }
+        let error = error(&shared.join("health.sock"));
+        let found = format!("`{}` belongs to uid {} and has mode {mode:04o}", shared.display(), uid());
+        assert!(error.starts_with(&found) && error.contains(&format!("so that {refused} could")), "{error}");
+        assert!(names(&shared).is_empty(), "{mode:o}");
     }
+    for mode in [0o1777, 0o1775, 0o755, 0o700] {
+        fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
+        bind_one(&shared.join("health.sock"), 0o600).unwrap_or_else(|e| panic!("{mode:o}: {e}"));
+    }
+}
+
+fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 #[test]
@@ -208,7 +234,7 @@ fn of_localhost_the_addresses_that_exist_are_bound() {
     let nowhere = SocketAddr::from(([203, 0, 113, 1], 0));
     assert_eq!(bind_tcp(&[here, nowhere]).unwrap().len(), 1);
     assert_eq!(bind_tcp(&[nowhere, here]).unwrap().len(), 1);
-    assert_eq!(bind_tcp(&[here, here]).unwrap().len(), 2);
+    assert_eq!(bind_tcp(&[here, SocketAddr::from(([127, 0, 0, 2], 0))]).unwrap().len(), 2);
     let error = bind_tcp(&[nowhere]).unwrap_err().to_string();
     assert_eq!(error, "203.0.113.1 is no address of this host");
 }
@@ -232,7 +258,7 @@ fn an_inherited_socket_is_taken_only_for_its_own_uri() {
     let give = |listener: &Listener| listener.as_fd().try_clone_to_owned().unwrap();
 
     let listener = bind_one(&path, 0o600).unwrap();
-    let taken = Listener::from_fd(&uri(&path), give(&listener)).unwrap();
+    let taken = Listener::from_fd(&uri(&path), give(&listener), 0o600).unwrap();
     assert!(taken.is_reachable());
     drop(listener);
     // The connection by which the socket was recognised comes first.
@@ -241,13 +267,13 @@ fn an_inherited_socket_is_taken_only_for_its_own_uri() {
     assert!(reaches(&path, &taken));
 
     let other = bind_one(&directory.path().join("other.sock"), 0o600).unwrap();
-    assert!(Listener::from_fd(&uri(&path), give(&other)).is_err(), "another path");
+    assert!(Listener::from_fd(&uri(&path), give(&other), 0o600).is_err(), "another path");
     let client = UnixStream::connect(&path).unwrap();
-    assert!(Listener::from_fd(&uri(&path), client.into()).is_err(), "not listening");
+    assert!(Listener::from_fd(&uri(&path), client.into(), 0o600).is_err(), "not listening");
     fs::remove_file(&path).unwrap();
-    assert!(Listener::from_fd(&uri(&path), give(&taken)).is_err(), "removed");
+    assert!(Listener::from_fd(&uri(&path), give(&taken), 0o600).is_err(), "removed");
     let _newer = bind_one(&path, 0o600).unwrap();
-    assert!(Listener::from_fd(&uri(&path), give(&taken)).is_err(), "replaced");
+    assert!(Listener::from_fd(&uri(&path), give(&taken), 0o600).is_err(), "replaced");
 
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
@@ -255,12 +281,12 @@ fn an_inherited_socket_is_taken_only_for_its_own_uri() {
     let localhost: Uri = format!("tcp://localhost:{}", address.port()).parse().unwrap();
     let foreign: Uri = format!("tcp://{}:{}", address.ip(), address.port() ^ 1).parse().unwrap();
     for (uri, good) in [(own, true), (localhost, true), (foreign, false), (uri(&path), false)] {
-        assert_eq!(Listener::from_fd(&uri, tcp.try_clone().unwrap().into()).is_ok(), good, "{uri}");
+        assert_eq!(Listener::from_fd(&uri, tcp.try_clone().unwrap().into(), 0).is_ok(), good, "{uri}");
     }
     let _client = std::net::TcpStream::connect(address).unwrap();
     let (connection, _) = tcp.accept().unwrap();
     let own: Uri = format!("tcp://{address}").parse().unwrap();
-    assert!(Listener::from_fd(&own, connection.into()).is_err(), "the right address, but not listening");
+    assert!(Listener::from_fd(&own, connection.into(), 0).is_err(), "the right address, but not listening");
 }
 
 #[test]
@@ -274,4 +300,204 @@ fn sockets_do_not_block_and_do_not_survive_exec() {
         assert!(fcntl_getfd(&listener).unwrap().contains(FdFlags::CLOEXEC), "{listener:?}");
         assert!(fcntl_getfl(&listener).unwrap().contains(OFlags::NONBLOCK), "{listener:?}");
     }
+}
+
+#[test]
+fn port_0_is_one_port_on_all_addresses_and_can_be_asked_for() {
+    let localhost = Uri::Tcp { host: "localhost".to_owned(), port: 0 };
+    let listeners = bind(&localhost, 0).unwrap();
+    let uris: Vec<Uri> = listeners.iter().map(|listener| listener.local_uri().unwrap()).collect();
+    let ports: Vec<u16> = uris.iter().map(|uri| uri.addresses()[0].port()).collect();
+    assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{uris:?}");
+    for uri in &uris {
+        std::net::TcpStream::connect(uri.addresses()[0]).unwrap();
+    }
+    // Who takes it over knows it only as port 0.
+    let socket = listeners[0].as_fd().try_clone_to_owned().unwrap();
+    let taken = Listener::from_fd(&localhost, socket, 0).unwrap();
+    assert_eq!(taken.local_uri().unwrap(), uris[0]);
+    let elsewhere = Uri::Tcp { host: "127.0.0.9".to_owned(), port: 0 };
+    let socket = listeners[0].as_fd().try_clone_to_owned().unwrap();
+    assert!(Listener::from_fd(&elsewhere, socket, 0).is_err());
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("health.sock");
+    assert_eq!(bind_one(&path, 0o600).unwrap().local_uri().unwrap(), uri(&path));
+}
+
+#[test]
+fn a_low_port_is_refused_to_a_user_who_may_not_have_it() {
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let is_refused = first.trim() != "0";
+    let error = as_nobody(|| bind_tcp(&[([127, 0, 0, 1], 1).into()]).err().map(|e| e.to_string()));
+    assert_eq!(error.is_some(), is_refused, "{error:?}");
+    assert!(
+        error.is_none_or(|error| error.starts_with("port 1 is not for this user; choose one above 1023"))
+    );
+}
+
+#[test]
+fn a_socket_whose_queue_is_full_can_still_be_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("health.sock");
+    let listener = bind_one(&path, 0o600).unwrap();
+    listen(&listener, 0).unwrap();
+    let _waiting = fill(&path);
+    let socket = listener.as_fd().try_clone_to_owned().unwrap();
+    assert!(Listener::from_fd(&uri(&path), socket, 0o600).unwrap().is_reachable());
+    // But not for a socket that was made for another name.
+    let other = bind_one(&directory.path().join("other.sock"), 0o600).unwrap();
+    let socket = other.as_fd().try_clone_to_owned().unwrap();
+    assert!(Listener::from_fd(&uri(&path), socket, 0o600).is_err());
+}
+
+#[test]
+fn a_socket_that_is_taken_over_gets_the_mode_of_who_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("health.sock");
+    let listener = bind_one(&path, 0o666).unwrap();
+    let socket = listener.as_fd().try_clone_to_owned().unwrap();
+    let taken = Listener::from_fd(&uri(&path), socket, 0o600).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert!(taken.is_reachable());
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let theirs = directory.path().join("theirs");
+    let (inner, ours) = (theirs.join("inner"), directory.path().join("ours"));
+    fs::create_dir_all(&inner).unwrap();
+    fs::create_dir(&ours).unwrap();
+    let nobody = as_nobody(uid);
+    std::os::unix::fs::chown(&theirs, Some(nobody), None).expect("this test has to be run by root");
+    for path in [theirs.join("health.sock"), inner.join("health.sock")] {
+        let error = error(&path);
+        let found =
+            format!("`{}` belongs to uid {nobody} and has mode 0755, so that its owner", theirs.display());
+        assert!(error.starts_with(&found) && error.contains("expected an owner of uid 0"), "{error}");
+    }
+    assert_eq!(names(&theirs), [inner]);
+    // Its own user may, and root's directory is no one else's either.
+    let path = theirs.join("health.sock");
+    as_nobody(move || drop(bind_one(&path, 0o660).unwrap()));
+    let path = ours.join("health.sock");
+    let error = as_nobody(move || bind_one(&path, 0o660).unwrap_err().to_string());
+    assert!(error.starts_with("cannot make a socket in `") && error.contains("make it writable"), "{error}");
+}
+
+#[test]
+fn a_link_of_another_user_in_a_shared_directory_is_refused_and_one_of_ours_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (shared, real) = (directory.path().join("shared"), directory.path().join("real"));
+    fs::create_dir(&shared).unwrap();
+    fs::create_dir(&real).unwrap();
+    fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
+    let link = shared.join("link");
+    std::os::unix::fs::symlink("../real", &link).unwrap();
+    let listener = bind_one(&link.join("health.sock"), 0o600).unwrap();
+    assert!(reaches(&link.join("health.sock"), &listener) && listener.is_reachable());
+    std::os::unix::fs::lchown(&link, Some(65534), None).expect("this test has to be run by root");
+    let error = error(&link.join("other.sock"));
+    assert!(error.starts_with(&format!("the link `{}` belongs to uid 65534", link.display())), "{error}");
+    // A ring of links ends.
+    let ring = directory.path().join("ring");
+    std::os::unix::fs::symlink("ring", &ring).unwrap();
+    assert!(bind_one(&ring.join("health.sock"), 0o600).is_err());
+}
+
+#[test]
+fn a_socket_whose_directory_was_replaced_is_not_reachable() {
+    let directory = tempfile::tempdir().unwrap();
+    let (place, away) = (directory.path().join("place"), directory.path().join("away"));
+    fs::create_dir(&place).unwrap();
+    let path = place.join("health.sock");
+    let listener = bind_one(&path, 0o600).unwrap();
+    assert!(listener.is_reachable());
+    fs::rename(&place, &away).unwrap();
+    assert!(!listener.is_reachable());
+    fs::create_dir(&place).unwrap();
+    assert!(!listener.is_reachable());
+    let next = bind_one(&path, 0o600).unwrap();
+    assert!(reaches(&path, &next) && next.is_reachable());
+}
+
+#[test]
+fn a_user_without_rights_binds_in_a_directory_of_its_own_whatever_its_process_has_been() {
+    // A process that gave up root is not dumpable, so that `/proc` is not all its own any more.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let own = directory.path().join("own");
+    fs::create_dir(&own).unwrap();
+    std::os::unix::fs::chown(&own, Some(65534), None).expect("this test has to be run by root");
+    let path = own.join("health.sock");
+    as_nobody(move || {
+        let listener = bind_one(&path, 0o660).unwrap();
+        assert!(reaches(&path, &listener) && listener.is_reachable());
+        assert_eq!((mode(&path), fs::metadata(&path).unwrap().uid()), (0o660, 65534));
+        let socket = listener.as_fd().try_clone_to_owned().unwrap();
+        Listener::from_fd(&uri(&path), socket, 0o660).unwrap();
+        // Once more, in place of a stale one.
+        drop(listener);
+        bind_one(&path, 0o600).unwrap();
+    });
+}
+
+/// Runs this on a host of its own, without any address.
+fn on_a_bare_host<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: gives this thread a network of its own.
+            let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            assert_eq!(unshared, 0, "this test has to be run by root");
+            run()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Gives the host `127.0.0.1` and `::1`, or takes `127.0.0.1` away.
+fn loopback(request: libc::Ioctl, set: impl FnOnce(&mut libc::ifreq)) {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // SAFETY: any bytes make an ifreq.
+    let mut interface: libc::ifreq = unsafe { std::mem::zeroed() };
+    interface.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
+    set(&mut interface);
+    // SAFETY: the request reads an ifreq.
+    assert_eq!(unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut interface) }, 0);
+}
+
+#[test]
+fn localhost_is_whatever_addresses_of_it_the_host_has() {
+    let localhost = Uri::Tcp { host: "localhost".to_owned(), port: 0 };
+    let hosts = |listeners: Vec<Listener>| -> Vec<String> {
+        let hosts = listeners.iter().map(|l| l.local_uri().unwrap().addresses()[0].ip().to_string());
+        hosts.collect()
+    };
+    let up = || loopback(libc::SIOCSIFFLAGS, |i| i.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short);
+    let bound = on_a_bare_host(|| {
+        up();
+        hosts(bind(&localhost, 0).unwrap())
+    });
+    assert_eq!(bound, ["127.0.0.1", "::1"]);
+    let bound = on_a_bare_host(|| {
+        up();
+        // `0.0.0.0` takes the address away.
+        loopback(libc::SIOCSIFADDR, |interface| {
+            // SAFETY: a socket address is plain data.
+            unsafe { interface.ifr_ifru.ifru_addr.sa_family = libc::AF_INET as libc::sa_family_t };
+        });
+        hosts(bind(&localhost, 0).unwrap())
+    });
+    assert_eq!(bound, ["::1"]);
+    let bound = on_a_bare_host(|| {
+        // The settings that a thread sees are those of its network.
+        fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+        up();
+        hosts(bind(&localhost, 0).unwrap())
+    });
+    assert_eq!(bound, ["127.0.0.1"]);
+    let error = on_a_bare_host(|| bind(&localhost, 0).unwrap_err().to_string());
+    assert!(error.ends_with(" is no address of this host"), "{error}");
 }

@@ -1,57 +1,212 @@
 use super::*;
+use crate::frozen::{FROZEN_AFTER, HolderWatch};
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
 
-fn holder(directory: &Path) -> Lock {
-    Lock::try_take(directory).unwrap().unwrap()
+struct Place {
+    directory: TempDir,
+    open: fs::File,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let open = fs::File::open(directory.path()).unwrap();
+        Place { directory, open }
+    }
+
+    fn dir(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join(FILE)
+    }
+
+    fn try_take(&self) -> Option<Lock> {
+        Lock::try_take(self.dir()).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.directory.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    fn beat(&self) -> Beat {
+        Beat::read(self.dir()).unwrap()
+    }
 }
 
 #[test]
 fn one_holds_and_the_next_one_when_it_is_gone() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut first = holder(directory.path());
-    assert!(Lock::try_take(directory.path()).unwrap().is_none());
-    assert!(first.is_held().unwrap());
+    let place = Place::new();
+    let mut first = place.try_take().unwrap();
+    assert!(place.try_take().is_none());
+    assert!(first.is_held(place.dir()).unwrap());
     drop(first);
-    holder(directory.path());
+    place.try_take().unwrap();
+    assert_eq!(place.names(), [FILE]);
 }
 
 #[test]
 fn a_lock_file_that_somebody_removed_is_put_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut first = holder(directory.path());
-    std::fs::remove_file(directory.path().join("endpoint.lock")).unwrap();
-    assert!(first.is_held().unwrap());
-    assert!(Lock::try_take(directory.path()).unwrap().is_none());
+    let place = Place::new();
+    let mut first = place.try_take().unwrap();
+    fs::remove_file(place.file()).unwrap();
+    assert!(first.is_held(place.dir()).unwrap());
+    assert!(place.try_take().is_none());
     // Somebody put an empty one there.
-    std::fs::write(directory.path().join("other"), "").unwrap();
-    std::fs::rename(directory.path().join("other"), directory.path().join("endpoint.lock")).unwrap();
-    assert!(first.is_held().unwrap());
-    assert!(Lock::try_take(directory.path()).unwrap().is_none());
+    fs::write(place.directory.path().join("other"), "").unwrap();
+    fs::rename(place.directory.path().join("other"), place.file()).unwrap();
+    assert!(first.is_held(place.dir()).unwrap());
+    assert!(place.try_take().is_none());
+}
+
+#[test]
+fn of_two_holders_after_the_file_was_removed_the_first_steps_back() {
+    let place = Place::new();
+    let mut first = place.try_take().unwrap();
+    fs::remove_file(place.file()).unwrap();
+    let mut second = place.try_take().unwrap();
+    assert!(!first.is_held(place.dir()).unwrap());
+    assert!(second.is_held(place.dir()).unwrap());
+}
+
+#[test]
+fn a_holder_that_works_is_seen_to_work_and_one_that_does_not_is_not() {
+    let place = Place::new();
+    let lock = place.try_take().unwrap();
+    let first = place.beat();
+    assert_eq!(place.beat(), first);
+    // The clock of the file system has ticks.
+    let begin = std::time::Instant::now();
+    while place.beat() == first {
+        assert!(begin.elapsed() < crate::testing::HANG, "no beat");
+        lock.beat().unwrap();
+    }
+}
+
+#[test]
+fn a_holder_that_has_just_started_with_an_old_beat_in_the_file_is_not_frozen() {
+    let place = Place::new();
+    let old = fs::File::create(place.file()).unwrap();
+    old.set_modified(std::time::SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    // It has the lock, and has not come to its first beat.
+    let holder = Lock { file: old.into() };
+    flock(&holder.file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let mut watch = HolderWatch::default();
+    let mut now = Duration::from_secs(1_000_000);
+    for _ in 0..3 {
+        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        now += Duration::from_secs(1);
+    }
+    holder.beat().unwrap();
+    for _ in 0..3 {
+        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        now += Duration::from_secs(1);
+    }
 }
 
 #[test]
 fn a_frozen_holder_loses_its_place_and_learns_of_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut frozen = holder(directory.path());
-    assert!(silence(directory.path()).unwrap() < FROZEN);
-    let long_ago = healthboard::now_ns() - 10_000_000_000;
-    frozen.file.write_all_at(&long_ago.to_ne_bytes(), 0).unwrap();
-    assert!(silence(directory.path()).unwrap() > FROZEN);
-
-    let mut next = Lock::take_from_frozen(directory.path()).unwrap();
-    assert!(silence(directory.path()).unwrap() < FROZEN);
-    assert!(next.is_held().unwrap());
-    assert!(!frozen.is_held().unwrap());
+    let place = Place::new();
+    let mut frozen = place.try_take().unwrap();
+    let seen = place.beat();
+    let mut next = Lock::take_from_frozen(place.dir(), seen).unwrap().unwrap();
+    assert_ne!(place.beat(), seen);
+    assert!(next.is_held(place.dir()).unwrap());
+    assert!(!frozen.is_held(place.dir()).unwrap());
     drop(frozen);
-    assert!(next.is_held().unwrap());
+    assert!(next.is_held(place.dir()).unwrap());
+    assert!(place.try_take().is_none());
+    assert_eq!(place.names(), [FILE]);
+}
+
+#[test]
+fn of_many_who_take_it_for_frozen_at_once_one_holds_in_the_end() {
+    let place = Place::new();
+    let _frozen = place.try_take().unwrap();
+    let seen = place.beat();
+    let barrier = std::sync::Barrier::new(8);
+    let mut taken: Vec<Lock> = std::thread::scope(|scope| {
+        let each: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    Lock::take_from_frozen(place.dir(), seen).unwrap()
+                })
+            })
+            .collect();
+        each.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(!taken.is_empty());
+    let held = taken.iter_mut().map(|lock| lock.is_held(place.dir()).unwrap());
+    assert_eq!(held.filter(|held| *held).count(), 1);
+    assert_eq!(place.names(), [FILE]);
+}
+
+#[test]
+fn a_holder_that_has_come_back_keeps_its_place() {
+    let place = Place::new();
+    let mut holder = place.try_take().unwrap();
+    let seen = place.beat();
+    while place.beat() == seen {
+        holder.beat().unwrap();
+    }
+    assert!(Lock::take_from_frozen(place.dir(), seen).unwrap().is_none());
+    assert!(holder.is_held(place.dir()).unwrap());
+    assert_eq!(place.names(), [FILE]);
+}
+
+#[test]
+fn a_holder_frozen_without_its_file_loses_its_place() {
+    let place = Place::new();
+    let _frozen = place.try_take().unwrap();
+    fs::remove_file(place.file()).unwrap();
+    assert_eq!(place.beat(), Beat::Missing);
+    let mut watch = HolderWatch::default();
+    let looks = (0..10).map(|second| watch.look(second * 1_000_000_000, Some(place.beat())));
+    let seen = looks.flatten().next().unwrap();
+    assert!(FROZEN_AFTER < Duration::from_secs(10));
+    assert!(Lock::take_from_frozen(place.dir(), seen).unwrap().is_some());
 }
 
 #[test]
 fn what_is_no_file_is_refused_and_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("endpoint.lock");
-    std::fs::create_dir(&path).unwrap();
-    assert!(Lock::try_take(directory.path()).is_err());
-    std::fs::remove_dir(&path).unwrap();
-    std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-    assert!(Lock::try_take(directory.path()).is_err());
+    let place = Place::new();
+    let error = || Lock::try_take(place.dir()).unwrap_err().to_string();
+    let expected = "cannot open `endpoint.lock`: it is no regular file; remove it";
+    fs::create_dir(place.file()).unwrap();
+    assert_eq!(error(), expected);
+    fs::remove_dir(place.file()).unwrap();
+    let target = place.directory.path().join("target");
+    std::os::unix::fs::symlink(&target, place.file()).unwrap();
+    assert_eq!(error(), expected);
+    assert!(!target.exists(), "nothing was made through the link");
+    fs::remove_file(place.file()).unwrap();
+    rustix::fs::mknodat(place.dir(), FILE, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    assert_eq!(error(), expected);
+}
+
+#[test]
+fn what_cannot_be_seen_is_an_error_and_not_a_loss() {
+    let place = Place::new();
+    let mut holder = place.try_take().unwrap();
+    let file = fs::File::open("/dev/null").unwrap();
+    assert!(holder.is_held(file.as_fd()).is_err(), "the directory is none");
+    assert!(Beat::read(file.as_fd()).is_err());
+    assert!(holder.is_held(place.dir()).unwrap());
+}
+
+#[test]
+fn the_lock_is_inherited_by_nobody() {
+    use rustix::io::{FdFlags, fcntl_getfd};
+    let place = Place::new();
+    let first = place.try_take().unwrap();
+    assert!(fcntl_getfd(&first.file).unwrap().contains(FdFlags::CLOEXEC));
+    let next = Lock::take_from_frozen(place.dir(), place.beat()).unwrap().unwrap();
+    assert!(fcntl_getfd(&next.file).unwrap().contains(FdFlags::CLOEXEC));
 }

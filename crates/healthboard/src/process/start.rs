@@ -121,6 +121,11 @@ impl Builder {
         self
     }
 
+    /// The values that were refused so far; see [`Settings::take_refused`].
+    pub fn take_refused(&mut self) -> Vec<SettingError> {
+        self.settings.take_refused()
+    }
+
     /// Options that the core does not know: see [`Settings::claim`]. For whoever serves the endpoints.
     pub fn claim(
         mut self,
@@ -145,7 +150,7 @@ impl Builder {
         serve: impl Fn(&Keeper) + Send + Sync + 'static,
     ) -> Result<Handle, StartError> {
         if !self.settings.is_enabled() {
-            return Err(StartError::Disabled);
+            return Err(StartError::Disabled(self.settings.take_refused()));
         }
         let early = self.settings.take_refused();
         let early = early.iter().map(|e: &SettingError| Notice { warning: true, text: e.to_string() });
@@ -244,8 +249,8 @@ impl Clock {
 /// Every one of them leaves a [`handle`](StartError::handle) to go on with, so that the service itself always starts.
 #[derive(Debug)]
 pub enum StartError {
-    /// No endpoint was named, so nothing is recorded.
-    Disabled,
+    /// No endpoint was named, or none that is any good, so nothing is recorded. The values that were refused.
+    Disabled(Vec<SettingError>),
     /// A service of this name runs in this process.
     AlreadyStarted(Handle),
     /// The process has no thread, or no memory, to spare. Nothing is recorded.
@@ -260,7 +265,7 @@ impl StartError {
     /// What was started all the same. Where nothing was, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
-            StartError::Disabled | StartError::NoThread(_) => Handle::of(&DEFAULT),
+            StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&DEFAULT),
             StartError::AlreadyStarted(handle)
             | StartError::NoDirectory(handle, _)
             | StartError::NoEndpoint(handle, _) => *handle,
@@ -271,7 +276,10 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Disabled => f.write_str("health is off: `uri` names no endpoint"),
+            StartError::Disabled(refused) => {
+                f.write_str("health is off: `uri` names no endpoint")?;
+                refused.iter().try_for_each(|error| write!(f, "; {error}"))
+            }
             StartError::AlreadyStarted(handle) => {
                 write!(f, "health of `{}` runs in this process already", handle.name())
             }

@@ -119,7 +119,8 @@ fn reports() -> Vec<Report> {
     let mut progress = hung.details["database"].clone();
     progress.status = Status::Fault;
     hung.details.insert(PROGRESS.to_owned(), progress);
-    hung.exhausted = 2;
+    hung.refused = 2;
+    hung.refused_name = Some("queue-31".to_owned());
     hung.draining = true;
     vec![report(Status::Ok), report(Status::Degraded), report(Status::Fault), hung]
 }
@@ -129,7 +130,7 @@ fn everything_answered_is_documented_and_everything_documented_is_answered() {
     let document = Document::read();
     let good =
         ["", "Accept: application/json\r\n", "Accept: application/health+json\r\n", "Accept: text/plain\r\n"];
-    let bad = ["Origin: http://example.org\r\n", "Host: localhost\r\n"];
+    let bad = ["Origin: http://example.org\r\n", "Sec-Fetch-Site: cross-site\r\n", "Host: localhost\r\n"];
     let mut seen = BTreeSet::new();
     for report in reports() {
         let endpoint = Endpoint::of(report);

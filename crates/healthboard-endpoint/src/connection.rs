@@ -1,0 +1,329 @@
+//! One connection, from its first byte to its last.
+//!
+//! A connection does one step at a time and gives its turn away after each answer. It knows nothing of other connections and
+//! of the reactor: it says what it waits for.
+
+use crate::http::{After, Answer, Answers, MAX_HEAD_BYTES, Outcome, Refusal};
+use crate::reactor::Interest;
+use healthboard::Report;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The most bytes that are read and thrown away before a connection is closed: a client may send a body that nobody wants.
+const MAX_DRAINED_BYTES: usize = 4 << 20;
+
+/// Reads in one step of a connection that is being drained.
+const DRAINS_PER_STEP: usize = 8;
+
+/// How long a peer may take for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For the head of a request, from the opening of the connection or its first byte on.
+    pub(crate) head: Duration,
+    /// For taking an answer.
+    pub(crate) answer: Duration,
+    /// Between an answer and the first byte of the next request.
+    pub(crate) idle: Duration,
+    /// For closing its half after the last answer.
+    pub(crate) linger: Duration,
+    /// From opening to the last answer.
+    pub(crate) total: Duration,
+}
+
+impl Limits {
+    pub(crate) const DEFAULT: Limits = Limits {
+        head: Duration::from_secs(10),
+        answer: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        linger: Duration::from_secs(2),
+        total: Duration::from_secs(600),
+    };
+
+    /// How long a peer may stay in a phase.
+    pub(crate) fn of(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Head => self.head,
+            Phase::Answer => self.answer,
+            Phase::Idle => self.idle,
+            Phase::Linger => self.linger,
+        }
+    }
+}
+
+/// What the peer owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The head of a request, or the rest of it.
+    Head,
+    /// That it takes the answer.
+    Answer,
+    /// The next request, if it wants to make one.
+    Idle,
+    /// That it closes its half: it has had its last answer.
+    Linger,
+}
+
+impl Phase {
+    pub(crate) const ALL: [Phase; 4] = [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger];
+
+    /// What ends the wait.
+    pub(crate) fn interest(self) -> Interest {
+        if self == Phase::Answer { Interest::Write } else { Interest::Read }
+    }
+}
+
+/// What comes after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Another step, when it is this connection's turn again.
+    Again,
+    /// A wait for the peer. `answered`: an exchange has been completed, so a new wait begins.
+    Wait { phase: Phase, answered: bool },
+    /// The end.
+    Close,
+}
+
+/// What a step needs.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) limits: &'a Limits,
+    pub(crate) answers: &'a mut Answers,
+    /// Makes a report.
+    pub(crate) report: &'a mut dyn FnMut() -> Report,
+    /// Where all connections read to; of [`SCRATCH_BYTES`].
+    pub(crate) scratch: &'a mut [u8],
+}
+
+/// Room for one head. What is read beyond it belongs to the next request, and waits where it is.
+pub(crate) const SCRATCH_BYTES: usize = MAX_HEAD_BYTES;
+
+/// A connection. One that waits for a request holds no memory but this.
+pub(crate) struct Connection {
+    socket: OwnedFd,
+    opened: Instant,
+    /// What the reactor has been asked to watch for, if anything.
+    pub(crate) watched: Option<Interest>,
+    /// Bytes that have been read and not yet answered, from `taken` on.
+    input: Vec<u8>,
+    taken: usize,
+    /// Whether `input` is known to hold no whole request.
+    is_unfinished: bool,
+    /// What the peer has not yet taken, and how much of it it has.
+    output: Option<(Answer, usize)>,
+    was_answered: bool,
+    /// After the last answer: how many bytes have been thrown away.
+    drained: Option<usize>,
+}
+
+impl Connection {
+    /// `socket` does not block.
+    pub(crate) fn new(socket: OwnedFd, now: Instant) -> Connection {
+        Connection {
+            socket,
+            opened: now,
+            watched: None,
+            input: Vec::new(),
+            taken: 0,
+            is_unfinished: false,
+            output: None,
+            was_answered: false,
+            drained: None,
+        }
+    }
+
+    /// Does what can be done without waiting, up to one answer.
+    pub(crate) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
+        if self.drained.is_some() {
+            return self.drain(turn.scratch);
+        }
+        if self.output.is_some() {
+            return self.write();
+        }
+        self.skip_empty_lines();
+        if !self.is_unfinished && !self.rest().is_empty() {
+            let last = self.is_last(turn);
+            match turn.answers.respond(&self.input[self.taken..], last, turn.report) {
+                Outcome::Unfinished => self.is_unfinished = true,
+                Outcome::Answered(taken, answer) => {
+                    self.taken += taken;
+                    return self.send(answer);
+                }
+            }
+        }
+        self.read(turn)
+    }
+
+    /// Says that a head took too long.
+    pub(crate) fn time_out(&mut self, answers: &Answers) -> Step {
+        if self.rest().is_empty() {
+            return Step::Close;
+        }
+        self.taken = self.input.len();
+        self.send(answers.refuse(Refusal::LATE, false))
+    }
+
+    /// Whether the peer has done its share and it is we who have not looked yet. A part of a head is no share.
+    pub(crate) fn was_heard(&self, phase: Phase) -> bool {
+        if phase == Phase::Answer || phase == Phase::Linger || !self.rest().is_empty() {
+            return false;
+        }
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
+    /// How much memory it holds for its peer.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.input.capacity() + self.output.as_ref().map_or(0, |(answer, _)| answer.bytes.len())
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.input[self.taken..]
+    }
+
+    fn is_last(&self, turn: &Turn<'_>) -> bool {
+        turn.now.saturating_duration_since(self.opened) >= turn.limits.total
+    }
+
+    /// Empty lines before a request are no part of it. Some clients end a request with one too many.
+    fn skip_empty_lines(&mut self) {
+        self.taken += empty_lines(self.rest());
+        if self.taken == self.input.len() {
+            self.forget_input();
+        }
+    }
+
+    fn forget_input(&mut self) {
+        self.input = Vec::new();
+        self.taken = 0;
+        self.is_unfinished = false;
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>) -> Step {
+        let kept = self.rest().len();
+        turn.scratch[..kept].copy_from_slice(&self.input[self.taken..]);
+        let read = match receive(&self.socket, &mut turn.scratch[kept..]) {
+            Ok(0) if kept == 0 => return Step::Close,
+            // The peer may still be listening.
+            Ok(0) => {
+                self.taken = self.input.len();
+                return self.send(turn.answers.refuse(Refusal::UNFINISHED, false));
+            }
+            Ok(read) => read,
+            Err(Errno::AGAIN) => return self.wait(),
+            Err(_) => return Step::Close,
+        };
+        let last = self.is_last(turn);
+        let bytes = &turn.scratch[..kept + read];
+        let bytes = &bytes[empty_lines(bytes)..];
+        if bytes.is_empty() {
+            self.forget_input();
+            return self.wait();
+        }
+        let (taken, answer) = match turn.answers.respond(bytes, last, turn.report) {
+            Outcome::Unfinished => (0, None),
+            Outcome::Answered(taken, answer) => (taken, Some(answer)),
+        };
+        if taken == bytes.len() {
+            self.forget_input();
+        } else {
+            self.input.clear();
+            self.input.extend_from_slice(&bytes[taken..]);
+            self.taken = 0;
+            self.is_unfinished = answer.is_none();
+        }
+        match answer {
+            Some(answer) => self.send(answer),
+            None => self.wait(),
+        }
+    }
+
+    /// Waits for a request, or for more of one.
+    fn wait(&self) -> Step {
+        let phase = if self.was_answered && self.rest().is_empty() { Phase::Idle } else { Phase::Head };
+        Step::Wait { phase, answered: false }
+    }
+
+    fn send(&mut self, answer: Answer) -> Step {
+        self.output = Some((answer, 0));
+        self.write()
+    }
+
+    fn write(&mut self) -> Step {
+        let Some((answer, sent)) = &mut self.output else { return Step::Again };
+        while *sent < answer.bytes.len() {
+            match send(&self.socket, &answer.bytes[*sent..], SendFlags::NOSIGNAL) {
+                Ok(count) => *sent += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Step::Wait { phase: Phase::Answer, answered: false },
+                Err(_) => return Step::Close,
+            }
+        }
+        let after = answer.after;
+        self.output = None;
+        self.was_answered = true;
+        match after {
+            After::KeepAlive if self.rest().is_empty() => Step::Wait { phase: Phase::Idle, answered: true },
+            After::KeepAlive => Step::Again,
+            After::Close if self.rest().is_empty() => Step::Close,
+            After::Close | After::Linger => self.linger(),
+        }
+    }
+
+    /// Closes our half and reads on for a while: a socket that is closed with bytes unread resets the connection, and the
+    /// peer may lose the answer.
+    fn linger(&mut self) -> Step {
+        self.forget_input();
+        if shutdown(&self.socket, Shutdown::Write).is_err() {
+            return Step::Close;
+        }
+        self.drained = Some(0);
+        Step::Wait { phase: Phase::Linger, answered: true }
+    }
+
+    fn drain(&mut self, scratch: &mut [u8]) -> Step {
+        for _ in 0..DRAINS_PER_STEP {
+            match receive(&self.socket, scratch) {
+                Ok(0) => return Step::Close,
+                Ok(count) => {
+                    let drained = self.drained.unwrap_or_default() + count;
+                    self.drained = Some(drained);
+                    if drained > MAX_DRAINED_BYTES {
+                        return Step::Close;
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                Err(_) => return Step::Close,
+            }
+        }
+        Step::Wait { phase: Phase::Linger, answered: false }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+    loop {
+        match recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((count, _)) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The length of the empty lines at the start.
+fn empty_lines(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some(next) = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")) {
+        rest = next;
+    }
+    bytes.len() - rest.len()
+}

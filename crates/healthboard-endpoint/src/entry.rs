@@ -1,0 +1,225 @@
+//! Files by their name in an open directory: no path is resolved twice, and no link is followed.
+//!
+//! The address of a unix socket is a path, and `chmod` of a socket needs one too. `/proc/thread-self/fd/N` is a path that
+//! names what a descriptor of this thread refers to, whatever its own path leads to now. It has to be `thread-self`: the
+//! keeper's descriptors are not those of the process.
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, chmod, fchmod, fstat, openat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
+use rustix::process::geteuid;
+use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`. A flood must not fill it before the
+/// accepting loop has had its turn.
+pub(crate) const BACKLOG: i32 = 4096;
+
+/// The longest name that a temporary name repeats. With what is added it fits into a file name and into a socket's address
+/// behind `/proc/thread-self/fd/N/`.
+const MAX_REPEATED_NAME: usize = 48;
+
+/// Bytes of the random part of a temporary name.
+const RANDOM_DIGITS: usize = 16;
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    pub(crate) fn of(stat: &Stat) -> Identity {
+        Identity { device: stat.st_dev, inode: stat.st_ino }
+    }
+
+    /// Of what has this name in the directory, be it a link.
+    pub(crate) fn named(directory: impl AsFd, name: &OsStr) -> io::Result<Identity> {
+        Ok(Identity::of(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+}
+
+/// What a name in a directory stood for when it was opened. Nothing that happens to the name afterwards changes that.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    file: OwnedFd,
+    stat: Stat,
+}
+
+impl Entry {
+    /// Opens what has this name, without reading or following it.
+    pub(crate) fn open(directory: impl AsFd, name: &OsStr) -> io::Result<Entry> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(directory, name, flags, Mode::empty())?;
+        let stat = fstat(&file)?;
+        Ok(Entry { file, stat })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::of(&self.stat)
+    }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        FileType::from_raw_mode(self.stat.st_mode) == FileType::Socket
+    }
+
+    /// Connects to this very socket without waiting for a free place in its queue.
+    pub(crate) fn connect(&self) -> Result<OwnedFd, Errno> {
+        let socket = unix_socket()?;
+        connect(&socket, &SocketAddrUnix::new(self.path())?)?;
+        Ok(socket)
+    }
+
+    /// Gives it exactly this mode.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        if self.stat.st_mode & 0o7777 != mode {
+            chmod(self.path(), Mode::from_raw_mode(mode))?;
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/thread-self/fd/{}", self.file.as_raw_fd())
+    }
+}
+
+/// A listening unix socket under a temporary name.
+#[derive(Debug)]
+pub(crate) struct NewSocket<'d> {
+    socket: OwnedFd,
+    temporary: Temporary<'d>,
+    identity: Identity,
+}
+
+/// Why a new socket did not get its name.
+#[derive(Debug)]
+pub(crate) enum NotPlaced {
+    /// Something else has it that was not there before.
+    Taken,
+    Failed(io::Error),
+}
+
+impl<'d> NewSocket<'d> {
+    /// Makes a socket that listens and has this mode, to be named `name` later. At no moment is its mode wider, whatever the
+    /// umask.
+    pub(crate) fn listen(directory: BorrowedFd<'d>, name: &OsStr, mode: u32) -> io::Result<NewSocket<'d>> {
+        let socket = unix_socket()?;
+        // The file gets no more than this, whatever the umask.
+        fchmod(&socket, Mode::from_raw_mode(mode))?;
+        let name = temporary(name);
+        let mut address = format!("/proc/thread-self/fd/{}/", directory.as_raw_fd()).into_bytes();
+        address.extend_from_slice(name.as_bytes());
+        bind(&socket, &SocketAddrUnix::new(&*address)?)?;
+        let temporary = Temporary { directory, name };
+        let entry = Entry::open(directory, &temporary.name)?;
+        if !entry.is_socket() || entry.stat.st_uid != geteuid().as_raw() {
+            return Err(io::Error::other("somebody replaced the new socket while it was made"));
+        }
+        // And no less than this.
+        entry.set_mode(mode)?;
+        listen(&socket, BACKLOG)?;
+        Ok(NewSocket { socket, temporary, identity: entry.identity() })
+    }
+
+    /// Takes a name that nothing has, or only the file `stale`, which is removed.
+    pub(crate) fn place(
+        mut self,
+        name: &OsStr,
+        stale: Option<Identity>,
+    ) -> Result<(OwnedFd, Identity), NotPlaced> {
+        let renamed = match stale {
+            None => self.temporary.rename(name, RenameFlags::NOREPLACE),
+            Some(_) => self.temporary.rename(name, RenameFlags::EXCHANGE),
+        };
+        match (renamed, stale) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(stale)) => {
+                let directory = self.temporary.directory;
+                if !Identity::named(directory, &self.temporary.name).is_ok_and(|found| found == stale) {
+                    // What has come since the look is not ours to remove.
+                    let back = self.temporary.rename(name, RenameFlags::EXCHANGE);
+                    if back.is_err() {
+                        self.temporary.name.clear();
+                    }
+                    return Err(NotPlaced::Taken);
+                }
+            }
+            // The stale one has gone by itself.
+            (Err(Errno::NOENT), Some(_)) => return self.place(name, None),
+            (Err(Errno::EXIST), None) => return Err(NotPlaced::Taken),
+            // A file system without these ways to rename: a last look, right before.
+            (Err(Errno::INVAL | Errno::NOSYS), _) => {
+                match (Identity::named(self.temporary.directory, name), stale) {
+                    (Ok(found), Some(stale)) if found == stale => {}
+                    (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {}
+                    _ => return Err(NotPlaced::Taken),
+                }
+                self.temporary.rename(name, RenameFlags::empty()).map_err(|e| NotPlaced::Failed(e.into()))?;
+            }
+            (Err(errno), _) => return Err(NotPlaced::Failed(errno.into())),
+        }
+        // A stale file is now under the temporary name, and goes with it.
+        Ok((self.socket, self.identity))
+    }
+
+    /// Takes the name from whatever has it.
+    pub(crate) fn replace(self, name: &OsStr) -> io::Result<(OwnedFd, Identity)> {
+        self.temporary.rename(name, RenameFlags::empty())?;
+        Ok((self.socket, self.identity))
+    }
+}
+
+/// A name of our own in a directory. What has it when this is dropped is removed.
+#[derive(Debug)]
+struct Temporary<'d> {
+    directory: BorrowedFd<'d>,
+    name: OsString,
+}
+
+impl Temporary<'_> {
+    fn rename(&self, name: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
+        renameat_with(self.directory, &self.name, self.directory, name, flags)
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
+    }
+}
+
+/// A unix stream socket that does not block.
+fn unix_socket() -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}
+
+/// A name beside `name` that no other process chooses.
+pub(crate) fn temporary(name: &OsStr) -> OsString {
+    let mut temporary = temporary_prefix(name);
+    let random = RandomState::new().hash_one(std::process::id());
+    temporary.extend_from_slice(format!("{random:0width$x}.tmp", width = RANDOM_DIGITS).as_bytes());
+    OsString::from_vec(temporary)
+}
+
+/// Whether a socket was bound by [`NewSocket::listen`] for this name.
+pub(crate) fn is_temporary_of(bound: &[u8], name: &OsStr) -> bool {
+    let file = bound.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let random = file.strip_prefix(&*temporary_prefix(name)).and_then(|rest| rest.strip_suffix(b".tmp"));
+    random.is_some_and(|random| random.len() == RANDOM_DIGITS && random.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn temporary_prefix(name: &OsStr) -> Vec<u8> {
+    let name = name.as_bytes();
+    [b".", &name[..name.len().min(MAX_REPEATED_NAME)], b"."].concat()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+use super::*;
+use crate::listen::bind_tcp;
+use crate::testing::{HANG, as_nobody};
+use rustix::io::{FdFlags, fcntl_getfd};
+use std::fs;
+use std::io::{PipeReader, Read, Write, pipe};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::thread;
+use tempfile::TempDir;
+
+struct Place {
+    directory: TempDir,
+    open: fs::File,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let open = fs::File::open(directory.path()).unwrap();
+        Place { directory, open }
+    }
+
+    fn dir(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join(SOCKET)
+    }
+
+    fn door(&self) -> Door {
+        Door::open(self.dir()).unwrap()
+    }
+
+    fn take(&self) -> io::Result<(UnixStream, Vec<Inherited>)> {
+        take(self.dir(), HANG)
+    }
+
+    /// What [`take`] says of a holder that does this with the connection.
+    fn error(&self, holder: impl FnOnce(UnixStream) + Send + 'static) -> Error {
+        let _ = fs::remove_file(self.socket());
+        let listener = UnixListener::bind(self.socket()).unwrap();
+        let thread = thread::spawn(move || holder(listener.accept().unwrap().0));
+        let error = self.take().unwrap_err();
+        thread.join().unwrap();
+        error
+    }
+}
+
+/// Waits for somebody who stands by.
+fn admit(door: &Door) -> (UnixStream, Peer) {
+    let begin = Instant::now();
+    loop {
+        match door.accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            accepted => return accepted.unwrap(),
+        }
+        assert!(begin.elapsed() < HANG, "nobody comes");
+    }
+}
+
+fn tcp() -> (Uri, Listener, SocketAddr) {
+    let listener = bind_tcp(&[([127, 0, 0, 1], 0).into()]).unwrap().pop().unwrap();
+    let uri = listener.local_uri().unwrap();
+    let address = uri.addresses()[0];
+    (uri, listener, address)
+}
+
+/// Sends these bytes, and this descriptor so many times.
+fn send(to: &UnixStream, text: &[u8], descriptor: impl AsFd, times: usize) {
+    let all = vec![descriptor.as_fd(); times];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(250))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    if times > 0 {
+        assert!(message.push(SendAncillaryMessage::ScmRights(&all)));
+    }
+    sendmsg(to, &[IoSlice::new(text)], &mut message, SendFlags::NOSIGNAL).unwrap();
+}
+
+/// Comes to an end when all descriptors of the other half are closed.
+fn assert_closed(mut reader: PipeReader) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    thread::spawn(move || done.send(reader.read(&mut [0]).unwrap()));
+    assert_eq!(is_done.recv_timeout(HANG), Ok(0), "a descriptor has leaked");
+}
+
+#[test]
+fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
+    let place = Place::new();
+    let door = place.door();
+    let listeners = [tcp(), tcp()];
+    let addresses = listeners.each_ref().map(|(_, _, address)| *address);
+    let given: Vec<(Uri, Listener)> =
+        listeners.into_iter().map(|(uri, listener, _)| (uri, listener)).collect();
+    let holder = thread::scope(|scope| {
+        let takes = scope.spawn(|| place.take().unwrap());
+        let (stream, peer) = admit(&door);
+        assert_eq!(peer, Peer { pid: Some(std::process::id()), uid: rustix::process::geteuid().as_raw() });
+        give(&stream, &given).unwrap();
+        let (holder, inherited) = takes.join().unwrap();
+        assert_eq!(listen_for_end(&holder, Duration::from_millis(1)), Heard::Silence);
+        drop(stream);
+        assert_eq!(inherited.len(), 2);
+        for (inherited, (uri, _)) in inherited.iter().zip(&given) {
+            assert_eq!(inherited.uri, uri.to_string());
+            assert!(fcntl_getfd(&inherited.socket).unwrap().contains(FdFlags::CLOEXEC));
+        }
+        drop(given);
+        // They go on with what they have got, and on the right one.
+        for (i, inherited) in inherited.into_iter().enumerate() {
+            let uri = inherited.uri.parse().unwrap();
+            Listener::from_fd(&uri, inherited.socket, 0).unwrap();
+            assert_eq!(uri.addresses(), [addresses[i]]);
+        }
+        holder
+    });
+    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+    assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()), "all are closed");
+}
+
+#[test]
+fn a_holder_without_sockets_is_a_holder() {
+    let place = Place::new();
+    let door = place.door();
+    thread::scope(|scope| {
+        let takes = scope.spawn(|| place.take().unwrap());
+        let (stream, _) = admit(&door);
+        give(&stream, &[]).unwrap();
+        let (_, inherited) = takes.join().unwrap();
+        assert!(inherited.is_empty());
+    });
+}
+
+#[test]
+fn any_path_and_as_many_as_fit_arrive_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = |i: usize| format!("{i:02}{}", "\n,".repeat(60));
+    let listeners: Vec<(Uri, Listener)> = (0..MAX_SOCKETS + 3)
+        .map(|i| {
+            let mut path = directory.path().join(name(i)).into_os_string().into_string().unwrap();
+            path.truncate(107);
+            let uri = Uri::Unix(path.into());
+            let listener = crate::listen::bind(&uri, 0o600).unwrap().pop().unwrap();
+            (uri, listener)
+        })
+        .collect();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    give(&ours, &listeners).unwrap();
+    let inherited = receive(&theirs).unwrap();
+    assert_eq!(inherited.len(), MAX_SOCKETS);
+    for (inherited, (uri, _)) in inherited.into_iter().zip(&listeners) {
+        assert_eq!(inherited.uri, uri.to_string());
+        Listener::from_fd(uri, inherited.socket, 0o600).unwrap();
+    }
+}
+
+#[test]
+fn where_nobody_holds_that_is_an_error_at_once() {
+    let place = Place::new();
+    assert_eq!(place.take().unwrap_err().kind(), ErrorKind::NotFound);
+    drop(place.door());
+    assert_eq!(place.take().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(place.error(drop).kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_holder_that_says_nothing_is_waited_for_only_so_long() {
+    let place = Place::new();
+    let patience = Duration::from_millis(20);
+    let door = place.door();
+    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
+    // Nor one that cannot even be connected to any more.
+    rustix::net::listen(&door.listener, 0).unwrap();
+    let entry = Entry::open(place.dir(), OsStr::new(SOCKET)).unwrap();
+    let _waiting: Vec<OwnedFd> = std::iter::repeat_with(|| entry.connect()).map_while(Result::ok).collect();
+    let begin = Instant::now();
+    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(begin.elapsed() >= patience, "it would be tried again and again");
+}
+
+#[test]
+fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
+    let place = Place::new();
+    let greeting = |rest: &str| [GREETING, rest.as_bytes()].concat();
+    let cases: Vec<(Vec<u8>, usize)> = vec![
+        (b"tcp://127.0.0.1:1\n".to_vec(), 1),
+        (b"x".to_vec(), 0),
+        (vec![0; 9000], 1),
+        (b"healthboard endpoint 2\0tcp://127.0.0.1:1".to_vec(), 1),
+        (greeting("0\0tcp://127.0.0.1:1"), 1),
+        (greeting(""), 1),
+        (greeting("\0tcp://127.0.0.1:1"), 0),
+        (greeting("\0tcp://127.0.0.1:1"), 2),
+        (greeting("\0tcp://127.0.0.1:1\0tcp://127.0.0.1:2"), 1),
+        (greeting(&"\0a".repeat(MAX_SOCKETS)), 250),
+        (greeting(&"\0a".repeat(250)), 250),
+        ([GREETING, b"\0\xff"].concat(), 1),
+    ];
+    for (text, descriptors) in cases {
+        let (reader, writer) = pipe().unwrap();
+        let shown = format!("{:?} with {descriptors}", String::from_utf8_lossy(&text[..text.len().min(60)]));
+        let error = place.error(move |stream| send(&stream, &text, writer, descriptors));
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{shown}: {error}");
+        assert!(error.to_string().contains("stop the service's other processes"), "{error}");
+        assert_closed(reader);
+    }
+}
+
+#[test]
+fn a_handover_of_things_that_are_no_listening_sockets_is_of_no_use() {
+    let place = Place::new();
+    let (uri, _listener, _) = tcp();
+    let (reader, writer) = pipe().unwrap();
+    let text = [GREETING, b"\0", uri.to_string().as_bytes()].concat();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let thread = thread::spawn(move || send(&listener.accept().unwrap().0, &text, writer, 1));
+    let (_, mut inherited) = place.take().unwrap();
+    thread.join().unwrap();
+    assert!(Listener::from_fd(&uri, inherited.remove(0).socket, 0).is_err());
+    assert_closed(reader);
+}
+
+#[test]
+fn who_never_reads_does_not_keep_the_holder_waiting() {
+    let (uri, listener, address) = tcp();
+    let listeners = [(uri, listener)];
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let refused = (0..1_000_000).find_map(|_| give(&ours, &listeners).err()).unwrap();
+    let expected = [Errno::AGAIN, Errno::TOOMANYREFS].map(|errno| Error::from(errno).kind());
+    assert!(expected.contains(&refused.kind()), "{refused}");
+    // What was under way goes with it.
+    drop(theirs);
+    drop(listeners);
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn who_has_gone_is_an_error_and_no_signal() {
+    // A blocked signal stays pending, even if it is ignored otherwise.
+    // SAFETY: signal sets are plain data, and the mask is this thread's.
+    let pending = || unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigpending(&mut set);
+        libc::sigismember(&set, libc::SIGPIPE)
+    };
+    // SAFETY: as above.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGPIPE);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()), 0);
+    }
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    assert_eq!(give(&ours, &[]).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(pending(), 0);
+}
+
+#[test]
+fn a_process_of_another_user_gets_nothing() {
+    let place = Place::new();
+    let door = place.door();
+    assert_eq!(fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = place.socket();
+    let refused = as_nobody(move || UnixStream::connect(socket).unwrap_err());
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    // Nor if somebody has opened it to all.
+    fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    let socket = place.socket();
+    let mut stranger = as_nobody(move || UnixStream::connect(socket).unwrap());
+    let error = door.accept().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(error.to_string(), "a process of uid 65534 cannot stand by for this service");
+    stranger.set_read_timeout(Some(HANG)).unwrap();
+    assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "the connection is closed");
+    assert_eq!(door.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn nothing_is_taken_from_a_process_of_another_user() {
+    let place = Place::new();
+    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let socket = place.socket();
+    let listener = as_nobody(move || UnixListener::bind(socket).unwrap());
+    let error = place.take().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.to_string().starts_with("`endpoint.sock` is served by uid 65534, "), "{error}");
+    drop(listener);
+}
+
+#[test]
+fn a_link_at_the_place_of_the_door_is_not_followed() {
+    let place = Place::new();
+    let elsewhere = Place::new();
+    let _door = elsewhere.door();
+    std::os::unix::fs::symlink(elsewhere.socket(), place.socket()).unwrap();
+    assert!(place.take().is_err());
+    // The next holder puts its own there, and leaves the other alone.
+    let door = place.door();
+    assert!(door.is_found(place.dir()) && !door.is_found(elsewhere.dir()));
+    assert!(elsewhere.socket().exists());
+}
+
+#[test]
+fn a_door_that_was_removed_or_replaced_is_noticed() {
+    let place = Place::new();
+    let first = place.door();
+    assert!(first.is_found(place.dir()));
+    let second = place.door();
+    assert!(!first.is_found(place.dir()) && second.is_found(place.dir()));
+    fs::remove_file(place.socket()).unwrap();
+    assert!(!second.is_found(place.dir()));
+    assert!(fs::read_dir(place.directory.path()).unwrap().next().is_none(), "nothing is left");
+}
+
+#[test]
+fn a_word_from_the_holder_is_its_end() {
+    let (holder, mut other) = UnixStream::pair().unwrap();
+    other.write_all(b"x").unwrap();
+    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+}

@@ -1,0 +1,132 @@
+//! The bytes of an answer.
+
+use super::head::Version;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+/// The methods that are answered.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// The media type of text.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What is answered, before it is known how.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) media: &'static str,
+    pub(super) body: Rc<str>,
+    /// Whether the answer depends on `Accept`.
+    pub(super) vary: bool,
+    /// Whether the service is degraded; Envoy likes to know.
+    pub(super) degraded: bool,
+    /// Whether the methods that are answered are to be said.
+    pub(super) allow: bool,
+}
+
+/// How it is answered.
+#[derive(Debug)]
+pub(super) struct Framing<'a> {
+    pub(super) version: Version,
+    pub(super) connection: Option<&'static str>,
+    pub(super) without_body: bool,
+    pub(super) cache_control: Option<&'a str>,
+    pub(super) date: &'a str,
+}
+
+impl Response {
+    pub(super) fn text(status: u16, body: impl Into<Rc<str>>) -> Response {
+        Response { status, media: TEXT, body: body.into(), vary: false, degraded: false, allow: false }
+    }
+
+    pub(super) fn allowing(self, allow: bool) -> Response {
+        Response { allow, ..self }
+    }
+
+    pub(super) fn render(&self, framing: &Framing<'_>) -> Rc<[u8]> {
+        let mut head = String::with_capacity(512 + self.body.len());
+        let version = match framing.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        };
+        // Writing to a String does not fail.
+        let _ = write!(head, "{version} {} {}\r\n", self.status, reason(self.status));
+        let mut header = |name: &str, value: &str| {
+            let _ = write!(head, "{name}: {value}\r\n");
+        };
+        header("content-type", self.media);
+        if self.vary {
+            header("vary", "Accept");
+        }
+        if self.degraded {
+            header("x-envoy-degraded", "true");
+        }
+        if self.allow {
+            header("allow", ALLOW);
+        }
+        header("x-content-type-options", "nosniff");
+        header("cross-origin-resource-policy", "same-origin");
+        if let Some(value) = framing.cache_control {
+            header("cache-control", value);
+        }
+        if let Some(value) = framing.connection {
+            header("connection", value);
+        }
+        let _ = write!(head, "content-length: {}\r\ndate: {}\r\n\r\n", self.body.len(), framing.date);
+        if !framing.without_body {
+            head.push_str(&self.body);
+        }
+        head.into_bytes().into()
+    }
+}
+
+/// The usual words for a status code. Nobody reads them but people.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "Precondition Failed",
+        417 => "Expectation Failed",
+        418 => "I'm a Teapot",
+        422 => "Unprocessable Content",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => match status / 100 {
+            2 => "Success",
+            3 => "Redirection",
+            4 => "Client Error",
+            _ => "Server Error",
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! What is kept between requests, and what is said about them.
+
+use crate::http::{After, Answer, Answers, Outcome};
+use crate::options::HttpOptions;
+use crate::testing::{body, report};
+use healthboard::{Report, Status};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+fn answer(answers: &mut Answers, request: &str, make: &mut dyn FnMut() -> Report) -> Answer {
+    match answers.respond(request.as_bytes(), false, make) {
+        Outcome::Answered(taken, answer) => {
+            assert!(
+                taken == request.len() || text(&answer).contains("\r\nconnection: close\r\n"),
+                "{request}"
+            );
+            answer
+        }
+        Outcome::Unfinished => panic!("{request:?} is not finished"),
+    }
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.bytes.to_vec()).unwrap()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+#[test]
+fn a_report_is_used_for_ten_times_as_long_as_making_it_took() {
+    let mut answers = Answers::new(HttpOptions::default());
+    let mut made = 0;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        let mut make = || {
+            made += 1;
+            std::thread::sleep(Duration::from_millis(10));
+            report(Status::Ok)
+        };
+        for path in ["/health", "/livez", "/readyz", "/"] {
+            answer(&mut answers, &get(path), &mut make);
+        }
+    }
+    // Each took 10 ms and is used for 100.
+    assert!((2..=6).contains(&made), "{made} reports in half a second");
+}
+
+#[test]
+fn a_report_is_not_used_for_more_than_a_second_however_long_it_took() {
+    let mut answers = Answers::new(HttpOptions::default());
+    let mut slow = || {
+        std::thread::sleep(Duration::from_millis(300));
+        report(Status::Ok)
+    };
+    answer(&mut answers, &get("/health"), &mut slow);
+    let (begin, mut fresh) = (Instant::now(), false);
+    while !fresh {
+        assert!(begin.elapsed() < Duration::from_secs(2), "it is still in use");
+        std::thread::sleep(Duration::from_millis(5));
+        answer(&mut answers, &get("/health"), &mut || {
+            fresh = true;
+            report(Status::Fault)
+        });
+    }
+}
+
+#[test]
+fn a_newer_report_is_answered_at_the_next_tick() {
+    let mut answers = Answers::new(HttpOptions::default());
+    for path in ["/health", "/readyz"] {
+        for status in [Status::Ok, Status::Fault, Status::Degraded, Status::Ok] {
+            let tick = healthboard::now_ns();
+            while healthboard::now_ns() == tick {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let expected = if status == Status::Fault { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " };
+            let answer = answer(&mut answers, &get(path), &mut || report(status));
+            assert!(text(&answer).starts_with(expected), "{path} {status:?}: {}", text(&answer));
+        }
+    }
+}
+
+#[test]
+fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
+    let mut answers = Answers::new(HttpOptions::default());
+    let request = get("/health");
+    let same = (0..1000).any(|_| {
+        let first = answer(&mut answers, &request, &mut || report(Status::Ok));
+        let second = answer(&mut answers, &request, &mut || report(Status::Ok));
+        Rc::ptr_eq(&first.bytes, &second.bytes)
+    });
+    assert!(same, "it is rendered anew each time");
+    // One that only begins alike does not.
+    let longer = request.replace("\r\n\r\n", "\r\nAccept: text/plain\r\n\r\n");
+    assert!(body(&text(&answer(&mut answers, &longer, &mut || report(Status::Ok)))) == "OK\n");
+    // Neither does one on a connection that is to be closed.
+    match answers.respond(request.as_bytes(), true, &mut || report(Status::Ok)) {
+        Outcome::Answered(_, answer) => assert_eq!(answer.after, After::Close),
+        Outcome::Unfinished => panic!("not finished"),
+    }
+}
+
+#[test]
+fn a_thousand_different_requests_do_not_fill_the_memory() {
+    let mut answers = Answers::new(HttpOptions::default());
+    for i in 0..1000 {
+        answer(&mut answers, &get(&format!("/health?{i}")), &mut || report(Status::Ok));
+    }
+    assert!(answers.kept_requests() <= 8);
+}
+
+#[test]
+fn what_can_be_excluded_is_bounded() {
+    let mut answers = Answers::new(HttpOptions::default());
+    let mut ask = |query: String| {
+        let answer = answer(&mut answers, &get(&format!("/readyz?{query}")), &mut || report(Status::Ok));
+        (text(&answer)[9..12].parse::<u16>().unwrap(), answer.bytes.len())
+    };
+    for (count, expected) in [(31, 200), (32, 200), (33, 400), (800, 400)] {
+        let (status, bytes) = ask(vec!["exclude=a"; count].join("&"));
+        assert_eq!(status, expected, "{count} times");
+        assert!(bytes < 8192, "{bytes} bytes");
+    }
+    for (bytes, expected) in [(2047, 200), (2048, 200), (2049, 400)] {
+        assert_eq!(ask(format!("exclude={}", "x".repeat(bytes - 8))).0, expected, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn hosts_that_are_allowed_are_answered_and_the_first_refused_one_is_said_once() {
+    let mut options = HttpOptions::default();
+    options.try_set("allowed_hosts", "nova.example.org").unwrap();
+    let mut answers = Answers::new(options);
+    let ask = |answers: &mut Answers, headers: &str| {
+        let request = format!("GET /livez HTTP/1.1\r\n{headers}\r\n");
+        text(&answer(answers, &request, &mut || report(Status::Ok)))[9..12].parse::<u16>().unwrap()
+    };
+    for host in ["nova.example.org", "NOVA.example.org:8774", "localhost", "10.0.0.1"] {
+        assert_eq!(ask(&mut answers, &format!("Host: {host}\r\n")), 200, "{host}");
+    }
+    // Pages that the balancer serves under that name, with TLS or without.
+    for (origin, expected) in [
+        ("https://nova.example.org", 200),
+        ("http://nova.example.org", 200),
+        ("https://other.example.org", 403),
+    ] {
+        let headers = format!("Host: nova.example.org\r\nOrigin: {origin}\r\n");
+        assert_eq!(ask(&mut answers, &headers), expected, "{origin}");
+    }
+    assert_eq!(answers.take_notice(), None);
+    // What cannot be allowed is not said.
+    assert_eq!(ask(&mut answers, "Host: \x22><script>\r\n"), 403);
+    assert_eq!(answers.take_notice(), None);
+    assert_eq!(ask(&mut answers, "Host: Glance.example.org:443\r\n"), 403);
+    assert_eq!(ask(&mut answers, "Host: neutron.example.org\r\n"), 403);
+    let notice = answers.take_notice().unwrap();
+    assert!(notice.contains("set `allowed_hosts = glance.example.org` in [healthcheck]"), "{notice}");
+    assert_eq!(ask(&mut answers, "Host: neutron.example.org\r\n"), 403);
+    assert_eq!(answers.take_notice(), None);
+
+    let mut options = HttpOptions::default();
+    options.try_set("allowed_hosts", "*").unwrap();
+    let mut answers = Answers::new(options);
+    assert_eq!(ask(&mut answers, "Host: neutron.example.org\r\n"), 200);
+}

@@ -1,0 +1,41 @@
+//! The process at the other end of a unix socket.
+
+use rustix::process::geteuid;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Who listened, or who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// `None` for a process of a pid namespace that this one does not see. `rustix` takes a pid for never 0, so the kernel
+    /// is asked directly.
+    pub(crate) pid: Option<u32>,
+    pub(crate) uid: u32,
+}
+
+impl Peer {
+    /// Of a connected socket, as of when it connected or began to listen.
+    pub(crate) fn of(socket: impl AsFd) -> io::Result<Peer> {
+        let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `peer`, which any bytes make.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut peer).cast(),
+                &raw mut length,
+            )
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Peer { pid: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0), uid: peer.uid })
+    }
+
+    /// Whether it may be a process of this service: of this user, or of root, who may do anything anyway.
+    pub(crate) fn is_trusted(self) -> bool {
+        self.uid == geteuid().as_raw() || self.uid == 0
+    }
+}
