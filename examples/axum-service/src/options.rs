@@ -27,7 +27,7 @@ impl Options {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                lexopt::Arg::Long("uri") => health = health.option("uri", &parser.value()?.string()?),
+                lexopt::Arg::Long("uri") => health = health.option("uri", &parser.value()?.to_string_lossy()),
                 lexopt::Arg::Long("listen") => listen = parser.value()?.to_string_lossy().into_owned(),
                 lexopt::Arg::Long("order") => {
                     order = match parser.value()?.to_str() {

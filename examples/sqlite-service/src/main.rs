@@ -68,7 +68,7 @@ fn arguments() -> std::result::Result<(String, PathBuf), Box<dyn Error>> {
     let (mut uris, mut file) = (String::new(), None);
     while let Some(argument) = parser.next()? {
         match argument {
-            lexopt::Arg::Long("uri") => uris = parser.value()?.string()?,
+            lexopt::Arg::Long("uri") => uris = parser.value()?.to_string_lossy().into_owned(),
             lexopt::Arg::Value(path) if file.is_none() => file = Some(path.into()),
             _ => return Err(argument.unexpected().into()),
         }
