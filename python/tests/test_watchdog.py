@@ -65,18 +65,22 @@ def test_it_is_petted_twice_in_the_time_it_allows_even_if_that_is_short(
 
 
 def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd: socket.socket) -> None:
+    service.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
     watched(service, 200_000).start(START + HOLD)
     assert systemd.recv(64) == b"WATCHDOG=1"
     assert service.process is not None
     assert service.process.stdin is not None
     assert service.process.stdout is not None
-    service.process.stdin.write("2000\n")
+    service.process.stdin.write("8000\n")
     service.process.stdin.flush()
     assert service.process.stdout.readline() == "held\n"
-    drain(systemd)
+    # From its ttl on it counts as hung.
+    systemd.settimeout(1.5)
+    with pytest.raises(TimeoutError):
+        while systemd.recv(64):
+            pass
     assert service.process.stdout.readline() == "let go\n"
-    # Twenty otherwise.
-    assert drain(systemd) <= 2
+    systemd.settimeout(15)
     assert systemd.recv(64) == b"WATCHDOG=1"
 
 

@@ -203,6 +203,7 @@ impl Builder {
                 service: self.settings.service().to_owned(),
                 boot_id: create::boot_id(),
                 pid: std::process::id(),
+                pid_since: 0,
                 started_ns: service.anchor.now_ns(),
                 ttl_ns: u64::try_from(Policy::DEFAULT.ttl.as_nanos()).unwrap_or(u64::MAX),
                 id,

@@ -101,6 +101,7 @@ impl Header {
         let whole = checksum(name) == words[word::REFUSED_NAME + name.len()];
         Process {
             pid: words[word::PID] as u32,
+            pid_since: words[word::PID_SINCE],
             id: words[word::ID],
             parent_id: words[word::PARENT_ID],
             watches: words[word::WATCHES] != 0,
