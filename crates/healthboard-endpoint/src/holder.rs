@@ -9,6 +9,7 @@ use crate::listen::{self, Listener};
 use crate::lock::Lock;
 use crate::server::{ListenerId, Server};
 use crate::standby;
+use crate::tune::tune;
 use healthboard::{Keeper, Uri};
 use rustix::net::getsockname;
 use rustix::net::sockopt::socket_peercred;
@@ -177,6 +178,7 @@ impl Holder<'_> {
 
     fn accept(&mut self, uri: &Uri, listeners: Vec<Listener>) -> io::Result<()> {
         for listener in listeners {
+            tune(&listener);
             self.accepting.push(self.server.listen(listener.as_fd())?);
             let address = getsockname(&listener).ok().and_then(|name| SocketAddr::try_from(name).ok());
             self.boards.listening(uri, address);

@@ -49,6 +49,7 @@ mod server;
 mod standby;
 #[cfg(test)]
 mod testing;
+mod tune;
 
 pub use options::{AllowedHosts, HttpOptions};
 

@@ -13,7 +13,6 @@ use crate::places::{Id, Places};
 use crate::reactor::{Interest, Reactor};
 use healthboard::Report;
 use rustix::io::Errno;
-use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
@@ -110,9 +109,6 @@ impl Server {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
         let index = (0..self.listeners.len()).find(is_unused).unwrap_or(self.listeners.len());
-        // Connections have it from the listening socket. Otherwise the second of two pipelined answers would wait until the
-        // peer has confirmed the first. Unix sockets do not know it.
-        let _ = set_tcp_nodelay(&socket, true);
         self.reactor.add(&socket, LISTENERS | index as u64, Interest::Read)?;
         if index == self.listeners.len() {
             self.listeners.push(None);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::options::HttpOptions;
 use crate::testing::{Endpoint, HANG, any_port, code, report, rest_of, serve};
+use crate::tune::tune;
 use healthboard::Status;
 use rustix::process::{Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -406,14 +407,48 @@ fn a_peer_that_does_not_wait_for_its_answer_raises_no_signal() {
 #[test]
 fn answers_to_pipelined_requests_do_not_wait_for_each_other() {
     let mut stage = Stage::with_places(10);
-    let stream = stage.connect();
-    stage.settle();
-    assert_eq!(stage.server.connections(), 1);
-    drop(stream);
-    for (id, ..) in stage.server.places.waiting(0, Phase::Head).collect::<Vec<_>>() {
-        let connection = stage.server.places.get(id).unwrap();
-        assert!(rustix::net::sockopt::tcp_nodelay(&*connection).unwrap());
+    tune(&stage.listener);
+    let mut stream = stage.connect();
+    stream.write_all(b"GET").unwrap();
+    let (id, ..) = loop {
+        stage.turn();
+        let waiting = stage.server.places.first(0, Phase::Head);
+        if let Some(waiting) = waiting {
+            break waiting;
+        }
+    };
+    assert!(rustix::net::sockopt::tcp_nodelay(stage.server.places.get(id).unwrap()).unwrap());
+}
+
+#[test]
+fn a_listening_socket_as_the_holder_has_it_answers_among_silent_connections() {
+    let mut stage = Stage::with_places(100);
+    tune(&stage.listener);
+    let mut late = stage.connect();
+    let _silent: Vec<TcpStream> = (0..crowd().min(5000)).map(|_| stage.connect()).collect();
+    for _ in 0..10 {
+        let mut probe = stage.connect();
+        probe.write_all(PROBE).unwrap();
+        stage.until("an answer", || is_answered(&mut probe));
     }
+    // One that has kept silent for a while is answered when it asks, unless it had to make room by then.
+    late.write_all(PROBE).unwrap();
+    stage.until("an answer to the late one", || is_answered(&mut late) || is_closed(&mut late));
+    let mut half_closed = stage.connect();
+    half_closed.shutdown(Shutdown::Write).unwrap();
+    stage.until("the end of one that asks nothing", || is_closed(&mut half_closed));
+}
+
+#[test]
+fn a_peer_that_has_owed_something_for_a_moment_only_does_not_make_room() {
+    let mut stage = Stage::with_places(2);
+    let _waiting = [stage.connect(), stage.answered()];
+    stage.settle();
+    let first = [Phase::Head, Phase::Idle].map(|phase| stage.server.places.first(0, phase).unwrap());
+    let [(id, since, _), _] = first;
+    let mut at = |moment| stage.server.longest_waiting(0..=0, moment);
+    assert_eq!(at(since + GRACE - Duration::from_nanos(1)), None);
+    assert_eq!(at(since + GRACE), Some(id));
 }
 
 #[test]
@@ -466,13 +501,12 @@ fn role_few_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..limit }).unwrap();
     let (listener, address) = any_port();
-    let mut server = Server::new(Answers::new(HttpOptions::default()), Limits::DEFAULT).unwrap();
-    if std::env::var("FEW_DESCRIPTORS").is_ok_and(|which| which == "all-for-us") {
-        // So that it is the kernel that says no.
-        server.max_connections = MAX_CONNECTIONS;
-    }
+    // No time limit makes room.
+    let patient = Limits { head: 100 * HANG, idle: 100 * HANG, ..Limits::DEFAULT };
+    let mut server = Server::new(Answers::new(HttpOptions::default()), patient).unwrap();
     server.listen(listener.as_fd()).unwrap();
     if std::env::var("FEW_DESCRIPTORS").is_ok_and(|which| which == "all-for-us") {
+        // So that it is the kernel that says no.
         server.capacity = MAX_CONNECTIONS;
     }
     println!("\naddress {address}");
