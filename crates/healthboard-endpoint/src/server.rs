@@ -209,8 +209,8 @@ impl Server {
     /// Accepts at most so many from one listening socket; each newcomer has its first step at once, since most have said
     /// what they want when they are accepted.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, report: &mut dyn FnMut() -> Report) {
-        let mut has_made_room = false;
-        for _ in 0..at_most {
+        let (mut left, mut has_made_room) = (at_most, false);
+        while left > 0 {
             let Some(accepting) = &mut self.listeners[index] else { return };
             if !accepting.is_ready {
                 return;
@@ -222,6 +222,7 @@ impl Server {
             let Some(accepting) = &mut self.listeners[index] else { return };
             match accept_with(&accepting.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(socket) => {
+                    left -= 1;
                     has_made_room = false;
                     let id = self.places.insert(index, Connection::new(socket, now));
                     self.step(id, now, report);
@@ -236,7 +237,7 @@ impl Server {
                     accepting.is_ready = false;
                     return;
                 }
-                // No descriptors or no memory.
+                // No descriptors or no memory. What one connection sets free may be enough, and the next is not closed in vain.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     let all = 0..=self.places.listeners().saturating_sub(1);
                     match self.longest_waiting(all, now) {
@@ -263,7 +264,7 @@ impl Server {
                     | Errno::HOSTDOWN
                     | Errno::HOSTUNREACH
                     | Errno::NONET,
-                ) => {}
+                ) => left -= 1,
                 // Somebody who has the same socket may have shut it down.
                 Err(_) => {
                     self.pause(index, now);
