@@ -41,3 +41,26 @@ fn defer_accept(listener: impl AsFd) -> io::Result<()> {
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_accepted_when_its_request_is_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        tune(&listener);
+        let (mut seconds, mut length): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: both are alive for the call, and the second is the size of the first.
+        let result = unsafe {
+            libc::getsockopt(
+                listener.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_DEFER_ACCEPT,
+                (&raw mut seconds).cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!((result, seconds > 0), (0, has_syn_cookies()));
+    }
+}
