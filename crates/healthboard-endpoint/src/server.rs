@@ -1,7 +1,7 @@
 //! Accepting connections, serving them in turn, and keeping no more of them than there are places for.
 //!
-//! One thread and one loop. In each turn a bounded number of connections is accepted and a bounded number of requests is
-//! answered, so neither newcomers nor those who are connected wait for all of the others. A connection that has had an answer
+//! One thread and one loop. In each turn a bounded number of connections is accepted and requests are answered for a bounded
+//! time, so neither newcomers nor those who are connected wait for all of the others. A connection that has had an answer
 //! goes to the end of the line.
 //!
 //! Whoever does its share keeps its place. When all places of a listening socket are taken, the connection whose peer has
@@ -33,10 +33,7 @@ const MAX_RESERVED_DESCRIPTORS: usize = 128;
 /// Connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// Steps of connections in one turn.
-const MAX_STEPS_PER_TURN: usize = 256;
-
-/// How long a turn takes at most, but for the step that it is in. Newcomers wait for one turn.
+/// How long connections have their steps in one turn. Newcomers wait for one turn.
 const MAX_TURN: Duration = Duration::from_millis(2);
 
 /// Steps between two looks at the clock.
@@ -175,7 +172,7 @@ impl Server {
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, report);
         }
-        for steps in 1..=self.ready.len().min(MAX_STEPS_PER_TURN) {
+        for steps in 1..=self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, report);

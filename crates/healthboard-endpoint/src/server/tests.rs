@@ -430,7 +430,13 @@ fn a_listening_socket_as_the_holder_has_it_answers_among_silent_connections() {
     let mut stage = Stage::with_places(100);
     tune(&stage.listener);
     let mut late = stage.connect();
-    let _silent: Vec<TcpStream> = (0..crowd().min(5000)).map(|_| stage.connect()).collect();
+    let mut silent = Vec::new();
+    for i in 0..crowd().min(5000) {
+        silent.push(stage.connect());
+        if i % 100 == 0 {
+            stage.settle();
+        }
+    }
     for _ in 0..10 {
         let mut probe = stage.connect();
         probe.write_all(PROBE).unwrap();

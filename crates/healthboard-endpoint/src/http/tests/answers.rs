@@ -78,6 +78,8 @@ fn a_newer_report_is_answered_at_the_next_tick() {
             let expected = if status == Status::Fault { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " };
             let answer = answer(&mut answers, &get(path), &mut || report(status));
             assert!(text(&answer).starts_with(expected), "{path} {status:?}: {}", text(&answer));
+            let said = format!(r#"{{"status":"{}""#, status.name());
+            assert!(path != "/health" || text(&answer).contains(&said), "{status:?}: {}", text(&answer));
         }
     }
 }
