@@ -102,11 +102,13 @@ fn is_answered(stream: &mut TcpStream) -> bool {
     stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0)
 }
 
-/// Raises the limit of descriptors as far as it goes; returns it, at most ten thousand and something less for the rest.
+/// Raises the limit of descriptors as far as it goes. Returns how many clients that is good for, at most ten thousand: a
+/// server in this process needs some too, and so do other tests.
 fn crowd() -> usize {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    limit.maximum.map_or(10_000, |most| usize::try_from(most).unwrap().saturating_sub(500).min(10_000))
+    let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+    most.saturating_sub(MAX_CONNECTIONS + 1000).min(10_000)
 }
 
 #[test]
@@ -239,7 +241,7 @@ fn connections_that_pipeline_get_the_same_share_and_a_newcomer_is_answered_in_a_
 
 #[test]
 fn one_thousand_busy_clients_keep_their_connections_beside_a_crowd_of_idle_ones() {
-    assert!(crowd() >= 4000, "this test needs a limit of 4500 descriptors (`ulimit -Hn`)");
+    assert!(crowd() >= 2900, "this test needs a limit of 6000 descriptors (`ulimit -Hn 6000`)");
     let (listener, address) = any_port();
     serve(listener, HttpOptions::default(), Limits::DEFAULT, report(Status::Ok));
     let connect = || TcpStream::connect(address).unwrap();
