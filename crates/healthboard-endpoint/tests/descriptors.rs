@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
-use healthboard::Settings;
+use healthboard::Service;
+use healthboard_endpoint::Start;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -28,10 +29,9 @@ fn role() {
     let Some(place) = std::env::var_os("ROLE_PLACE").map(PathBuf::from) else { return };
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..limit }).unwrap();
-    let mut settings = Settings::new("service");
-    settings.set("runtime_dir", place.join("run").to_str().unwrap()).unwrap();
-    settings.set("uri", &format!("unix://{}", place.join("health.sock").display())).unwrap();
-    healthboard_endpoint::start(settings);
+    let uri = format!("unix://{}", place.join("health.sock").display());
+    let builder = Service::builder("service").runtime_dir(place.join("run")).uri(uri.parse().unwrap());
+    builder.start().unwrap();
     // Until whoever started it is gone.
     let _ = std::io::stdin().read(&mut [0]);
 }
