@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_hosts import watching
@@ -29,13 +31,15 @@ class Server(Service):
         self.port, self.web = _free_port(), _free_port()
         self.environment["HEALTHBOARD_URI"] += f",tcp://127.0.0.1:{self.port}"
         self.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
+        # What runs the server, if anything does.
+        self.wrapper: tuple[str, ...] = ()
 
     def serve(self, program: str, *command: str) -> Server:
         """Write this source text to `app.py`, and run the command with `healthboard-run`."""
         (self.folder / "app.py").write_text(program)
         with (self.folder / "output").open("w") as output:
             self.process = subprocess.Popen(
-                [str(RUN), "--service", "svc", *command],
+                [*self.wrapper, str(RUN), "--service", "svc", *command],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.PIPE,
@@ -48,6 +52,11 @@ class Server(Service):
 
     def output(self) -> str:
         return (self.folder / "output").read_text()
+
+    def try_health(self) -> dict[str, Any] | None:
+        """What it answers, if somebody does."""
+        answer = self.answers()
+        return json.loads(answer) if answer else None
 
     def workers(self) -> list[int]:
         assert self.process is not None
@@ -148,6 +157,12 @@ def gunicorn(server: Server) -> Server:
     return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
 
 
+def gunicorn_without_preload(server: Server) -> Server:
+    pytest.importorskip("gunicorn")
+    options = f"--workers 2 --bind 127.0.0.1:{server.web} --worker-tmp-dir . app".split()
+    return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
+
+
 def uwsgi(*options: str) -> Callable[[Server], Server]:
     program = Path(sys.executable).with_name("uwsgi")
     if not program.exists():
@@ -219,6 +234,26 @@ def test_what_else_uwsgi_forks_is_no_worker(server: Server) -> None:
     while time.monotonic() < end:
         # The workers and their master.
         assert server.health()["processes"]["alive"] == 3
+
+
+def test_the_master_of_uwsgi_answers_while_no_worker_can(server: Server) -> None:
+    PREFORK(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    assert server.process is not None
+    master = server.process.pid
+    # A worker serves, once it has stood by for a while.
+    eventually(lambda: server.health()["processes"]["serving"] in server.workers())
+    workers = server.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    health = eventually(lambda: (h := server.try_health()) and h["processes"].get("serving") == master and h)
+    assert health["processes"]["alive"] == 3
+    # And it says so as soon as they count as hung.
+    health = eventually(lambda: (h := server.try_health()) and h["status"] == "FAULT" and h)
+    assert "not progressing" in health["message"]
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    eventually(lambda: server.health()["status"] == "OK")
 
 
 def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_processes import START
+from test_servers import PREFORK, Server, gunicorn_without_preload, server  # noqa: F401
 
 from conftest import Service, eventually
 
@@ -127,3 +129,20 @@ for pid in pids: os.kill(pid, signal.SIGKILL)
     assert systemd.recv(64) == b"WATCHDOG=1"
     service.process.stdin.write("end\n")
     service.process.stdin.flush()
+
+
+def test_whatever_process_serves_pets_it_for_the_one_that_is_watched(
+    server: Server, systemd: socket.socket
+) -> None:
+    # Neither of these main processes runs anything of ours that could pet it once its workers are there.
+    for serve in (PREFORK, gunicorn_without_preload):
+        watched(server, 1_000_000)
+        # systemd names the main process, which is what becomes of the process that runs this.
+        name = "import os, sys; os.environ['WATCHDOG_PID'] = str(os.getpid()); os.execvp(sys.argv[1], sys.argv[1:])"
+        server.wrapper = (sys.executable, "-c", name)
+        serve(server)
+        eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+        drain(systemd)
+        assert systemd.recv(64) == b"WATCHDOG=1"
+        server.stop()
+        drain(systemd)

@@ -45,6 +45,9 @@ impl Started {
     }
 }
 
+/// Never started: what is recorded for it goes nowhere.
+static NOWHERE: Service = Service::new();
+
 /// Every service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
@@ -266,7 +269,7 @@ impl StartError {
     /// What was started all the same. Where nothing was, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
-            StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&DEFAULT),
+            StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&NOWHERE),
             StartError::AlreadyStarted(handle)
             | StartError::NoDirectory(handle, _)
             | StartError::NoEndpoint(handle, _) => *handle,
