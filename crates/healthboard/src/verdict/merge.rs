@@ -71,7 +71,8 @@ impl<'a> Merged<'a> {
     /// Hears what one that died had failed at. It counts until a living process knows better, and is never a FAULT: the dead
     /// cannot say that it lasts.
     pub(super) fn hear_dead(&mut self, process: &'a Process) {
-        for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0 && &*o.name != PROGRESS) {
+        for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0 && &*o.name != PROGRESS)
+        {
             let group = self.group(&observed.name);
             let failed_ns = observed.evidence.last_failure_ns;
             if group.newest_ns >= failed_ns {

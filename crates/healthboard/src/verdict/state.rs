@@ -111,7 +111,9 @@ fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
 /// Failures enough, and from the first of the present streak to the newest for long enough. Where it is not known when the
 /// streak began it is not.
 fn is_failing(evidence: &Evidence, policy: &Policy) -> bool {
-    let (Some(since), Some(newest)) = (evidence.failing_since_ns, evidence.last_failure_ns) else { return false };
+    let (Some(since), Some(newest)) = (evidence.failing_since_ns, evidence.last_failure_ns) else {
+        return false;
+    };
     let lasted = Duration::from_nanos(newest.saturating_sub(since));
     evidence.failures >= policy.failure_threshold && lasted >= policy.failure_window
 }
