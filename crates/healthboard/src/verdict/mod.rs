@@ -27,7 +27,7 @@ const MAX_REASONS: usize = 3;
 /// The verdict of a service over all its processes.
 ///
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
-///   when in some. A hung process has no say while another one progresses.
+///   when in some. A hung process has no say while another one works.
 /// - A server that has room in one process serves.
 /// - It is stale only when no process has newer evidence.
 /// - Every process hung is `FAULT`, some are `DEGRADED`.
@@ -103,5 +103,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
