@@ -123,6 +123,9 @@ impl Directory {
     /// reboot, and what a creator left that was killed. Only a holder does this, since a service none of whose processes
     /// lives is known by what they have left. Errors are left for the next time.
     pub fn sweep(&mut self, now_ns: u64) {
+        if self.follows && self.follow().is_err() {
+            return;
+        }
         let Some(place) = self.place.as_ref().and_then(|place| place.try_clone().ok()) else { return };
         let Ok(entries) = rustix::fs::Dir::read_from(place.fd()) else { return };
         for entry in entries.flatten() {
