@@ -15,6 +15,7 @@ fn board() -> &'static Board {
         service: "nova-compute".to_owned(),
         boot_id: [1, 2],
         pid: 42,
+        pid_since: 1,
         started_ns: 5,
         ttl_ns: 300,
         id: 77,
