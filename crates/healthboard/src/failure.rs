@@ -82,7 +82,7 @@ pub(crate) fn class(type_name: &str) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -116,5 +116,5 @@ pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -307,6 +307,6 @@ fn host_name() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "settings_tests.rs"]
 mod tests;

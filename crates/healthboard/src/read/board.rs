@@ -148,6 +148,7 @@ pub(super) fn process(header: &Header, bytes: &[u8], alive: bool, descriptors: &
 }
 
 /// What a board in this process's own memory says.
+#[cfg(not(loom))]
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
     Some(process(&Header::of(&bytes).ok()?, &bytes, true, &mut Descriptors::default()))
@@ -166,8 +167,8 @@ pub(crate) fn own_evidence(slot: &Slot) -> Evidence {
 pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let [outcome, streak, last_failure, last_end, refreshed, work_failure] =
         [words[0], words[1], words[2], words[3], words[4], words[5]];
-    let [since_ns, until_ns, refresh_begun, capacity, beyond] =
-        [words[6], words[7], words[8], words[9], words[10]];
+    let [since_ns, until_ns, refresh_begun, capacity, beyond, ineffective_refresh] =
+        [words[6], words[7], words[8], words[9], words[10], words[11]];
     let some = |at: u64| (at != 0).then_some(at);
     let counted = (outcome & COUNT) as u32;
     let failures = if is_cleared(outcome, last_failure, refreshed, work_failure) { 0 } else { counted };
@@ -187,7 +188,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let last_end_ns = some(last_end.max(outcome & !COUNT));
 
     Evidence {
-        last_success_ns: some((outcome & !COUNT).max(refreshed)),
+        last_success_ns: some((outcome & !COUNT).max(refreshed).max(ineffective_refresh)),
         last_failure_ns: some(last_failure),
         failures,
         failing_since_ns: some(streak & !COUNT)
@@ -219,13 +220,13 @@ fn words(bytes: &[u8]) -> [u64; WORDS] {
 }
 
 /// For fuzzing: reads these bytes as a board.
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), not(loom)))]
 #[doc(hidden)]
 pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     let header = Header::of(bytes).ok()?;
     Some(process(&header, bytes, bytes.len().is_multiple_of(2), &mut Descriptors::default()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "board_tests.rs"]
 mod tests;
