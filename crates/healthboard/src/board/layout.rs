@@ -4,7 +4,10 @@ use super::slot::Slot;
 use super::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Indicators a board has room for; the first is `progress`.
+#[cfg(not(loom))]
 pub(crate) const SLOTS: usize = 32;
+#[cfg(loom)]
+pub(crate) const SLOTS: usize = 2;
 
 /// Bytes of a header, and of a slot.
 pub(crate) const BLOCK: usize = 1024;

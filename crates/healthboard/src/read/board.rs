@@ -149,6 +149,7 @@ pub(super) fn process(header: &Header, bytes: &[u8], alive: bool, descriptors: &
 }
 
 /// What a board in this process's own memory says.
+#[cfg(not(loom))]
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
     Some(process(&Header::of(&bytes).ok()?, &bytes, true, &mut Descriptors::default()))
@@ -217,7 +218,7 @@ fn words(bytes: &[u8]) -> [u64; WORDS] {
 }
 
 /// For fuzzing: reads these bytes as a board.
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), not(loom)))]
 #[doc(hidden)]
 pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     let header = Header::of(bytes).ok()?;
@@ -225,5 +226,6 @@ pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[path = "board_tests.rs"]
 mod tests;
