@@ -201,7 +201,8 @@ impl Directory {
             Err(e) => return Err(e.into()),
         };
         let held = self.place.as_ref().and_then(|place| rustix::fs::fstat(place.fd()).ok());
-        if held.is_none_or(|held| (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino)) {
+        let is_held = held.is_some_and(|held| (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino));
+        if !is_held {
             let place = Place::open(&self.path)?;
             self.forget(Some(place));
         }

@@ -10,6 +10,7 @@ mod replay;
 
 use crate::config::{Impact, Policy};
 use crate::verdict::Moment;
+use crate::verdict::state::waiting_since;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use reference::History;
@@ -154,6 +155,17 @@ fn units(n: u64) -> Duration {
     Duration::from_nanos(n * UNIT)
 }
 
+/// What is known of an indicator in a process, before anybody judges it. Times are units.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    failures: usize,
+    failing_since: Option<u64>,
+    newest: Option<u64>,
+    last_end: Option<u64>,
+    in_flight: usize,
+    waiting: Option<u64>,
+}
+
 /// A service of whose processes everything is known, and its real boards.
 struct World {
     now: u64,
@@ -260,6 +272,16 @@ impl World {
                 let observed = process.indicators.iter().find(|observed| &*observed.name == name);
                 let evidence = &observed.expect("each process has every indicator").evidence;
                 let policy = &self.history.policies[i];
+                let seen = Seen {
+                    failures: evidence.failures as usize,
+                    failing_since: evidence.failing_since_ns.map(|at| at / UNIT),
+                    newest: evidence.newest_ns().map(|at| at / UNIT),
+                    last_end: evidence.last_end_ns.map(|at| at / UNIT),
+                    in_flight: evidence.work_in_flight() as usize,
+                    waiting: waiting_since(evidence, policy, at).map(|at| at / UNIT),
+                };
+                let evident = self.history.seen(p, i, self.now);
+                prop_assert_eq!(seen, evident, "{} of process {}: {:?}, {:?}", name, p, evidence, policy);
                 let expected = self.history.state(p, i, self.now, self.resumed);
                 let found = crate::verdict::state(evidence, policy, at);
                 prop_assert_eq!(found, expected, "{} of process {}: {:?}, {:?}", name, p, evidence, policy);

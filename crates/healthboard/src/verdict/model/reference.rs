@@ -1,6 +1,6 @@
 //! The rules as sentences over a history. Slow, and meant to be read beside ARCHITECTURE.md. All times are units.
 
-use super::{End, Event, Lives, NAMES, UNIT};
+use super::{End, Event, Lives, NAMES, Seen, UNIT};
 use crate::Status;
 use crate::config::{Impact, Policy};
 use crate::verdict::State;
@@ -125,23 +125,22 @@ impl History {
     }
 
     fn capacity(&self, process: usize, indicator: usize) -> u32 {
-        let events = self.processes[process].events[indicator].iter();
-        let said = events.filter_map(|(_, event)| match event {
-            Event::Capacity(n) => Some(*n),
-            _ => None,
-        });
-        said.last().unwrap_or(0)
+        let said =
+            self.processes[process].events[indicator].iter().rev().find_map(|(_, event)| match event {
+                Event::Capacity(n) => Some(*n),
+                _ => None,
+            });
+        said.unwrap_or(0)
     }
 
     /// When an operation of the work last ended: abandoned is not ended, and the end of a refresh is none of the work's.
     fn last_end(&self, process: usize, indicator: usize) -> Option<u64> {
-        let events = self.processes[process].events[indicator].iter();
-        let ends = events.filter(|(_, event)| match event {
+        let ends = |(_, event): &&(u64, Event)| match event {
             Event::Recorded(_) => true,
             Event::Ended { end, .. } => *end != End::Abandoned,
             _ => false,
-        });
-        ends.last().map(|(at, _)| *at)
+        };
+        self.processes[process].events[indicator].iter().rfind(ends).map(|(at, _)| *at)
     }
 
     /// The outcomes, oldest first: when, whether it failed, and whether it is of a refresh or by work alone.
@@ -227,6 +226,18 @@ impl History {
 
     fn youngest(&self, process: usize, indicator: usize) -> Option<u64> {
         self.flying(process, indicator).0.into_iter().max()
+    }
+
+    pub(super) fn seen(&self, process: usize, indicator: usize, now: u64) -> Seen {
+        let failures = self.failures(process, indicator);
+        Seen {
+            failures: failures.len(),
+            failing_since: failures.first().copied(),
+            newest: self.newest(process, indicator),
+            last_end: self.last_end(process, indicator),
+            in_flight: self.flying(process, indicator).1,
+            waiting: self.waiting(process, indicator, now),
+        }
     }
 
     pub(super) fn state(&self, process: usize, indicator: usize, now: u64, resumed: u64) -> State {

@@ -6,7 +6,12 @@ use super::*;
 fn a_process_that_does_not_progress_is_hung_after_its_limit() {
     let fresh = process(1, vec![beat(10), observed("database", passing(1))]);
     let hung = process(2, vec![beat(11), observed("database", passing(11))]);
-    assert_eq!(judged(std::slice::from_ref(&fresh)).status, Status::Ok);
+    let report = judged(std::slice::from_ref(&fresh));
+    assert_eq!(report.status, Status::Ok);
+    assert_eq!(
+        (report.details[PROGRESS].status, report.details[PROGRESS].state),
+        (Status::Ok, State::Passing)
+    );
     assert_eq!(said(std::slice::from_ref(&hung)), (Status::Fault, "not progressing for 11 s".to_owned()));
     let report = judged(&[fresh, hung.clone()]);
     let expected = "process 2 not progressing for 11 s";

@@ -106,8 +106,6 @@ fn hangs(evidence: &Evidence) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-
     #[test]
     fn any_boards_at_any_time_get_a_verdict(processes in any_processes(), now_ns: u64, resumed_ns: u64) {
         let report = at(&processes, Moment { now_ns, resumed_ns });
