@@ -64,4 +64,4 @@ pub use healthboard_macros::healthcheck;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub use read::fuzz_board;
+pub use read::{fuzz_board, repair_board};

@@ -3,13 +3,15 @@
 mod board;
 mod directory;
 mod evidence;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
-#[cfg(any(test, fuzzing))]
-pub use board::fuzz_board;
 pub(crate) use board::{own_evidence, own_process};
 pub use directory::Directory;
 pub use evidence::{Abandoned, Evidence, Life, Observed, Process};
+#[cfg(any(test, fuzzing))]
+pub use fuzz::{fuzz_board, repair_board};
 
 #[cfg(loom)]
 pub(crate) use board::evidence_of;
