@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod e2e;
+mod fuzz;
 mod interrupt;
 mod lint;
 mod releases;
@@ -28,6 +29,8 @@ usage: cargo xtask JOB
       --as-is           with what is set up already
   releases [NN…]  older releases of Nova start and report, written to docs/releases.md
       --as-is           the newest one as it is set up already
+  fuzz [TARGET…]  bytes of anybody's choice: board, http_head, settings, uri, scrub
+      --seconds N       how long each: 60
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
 
@@ -52,6 +55,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", parts @ ..] => test::run(parts),
         ["e2e", words @ ..] => e2e::run(words),
         ["releases", numbers @ ..] => releases::run(numbers),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {
