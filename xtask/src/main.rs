@@ -9,9 +9,11 @@ mod fuzz;
 mod interrupt;
 mod lint;
 mod releases;
+mod sanitize;
 mod story;
 mod terminal;
 mod test;
+mod torture;
 
 use std::env;
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ usage: cargo xtask JOB
       --as-is           the newest one as it is set up already
   fuzz [TARGET…]  bytes of anybody's choice: board, http_head, settings, uri, scrub
       --seconds N       how long each: 60
+  torture         writers and holders killed at any moment, storms of forks
+      --full            as often as docs/reliability.md says: half an hour
+  sanitize [TOOL…] the tests under address, thread, memcheck, miri, as far as these can be had
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
 
@@ -56,6 +61,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["e2e", words @ ..] => e2e::run(words),
         ["releases", numbers @ ..] => releases::run(numbers),
         ["fuzz", words @ ..] => fuzz::run(words),
+        ["torture", words @ ..] => torture::run(words),
+        ["sanitize", tools @ ..] => sanitize::run(tools),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {
