@@ -75,7 +75,12 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
 }
 
 fn uri(text: &str) -> Result<Uri, String> {
-    text.parse().map_err(|expected| format!("expected {expected}"))
+    match text.parse() {
+        // To a service that listens it is any port that is free.
+        Ok(Uri::Tcp { port: 0, .. }) => Err("expected a port from 1 to 65535".to_owned()),
+        Ok(uri) => Ok(uri),
+        Err(expected) => Err(format!("expected {expected}")),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

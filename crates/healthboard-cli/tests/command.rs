@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
+use healthboard::{Failure, Handle, Policy, Service};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;

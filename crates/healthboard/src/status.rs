@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// Well, or nothing known yet.
     Ok,
-    /// Works, with something amiss; answered with 200.
+    /// Works, with something amiss.
     Degraded,
-    /// Does not do its work; answered with 503.
+    /// Does not do its work.
     Fault,
 }
 

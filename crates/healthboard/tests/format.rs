@@ -32,7 +32,9 @@ fn report(details: impl IntoIterator<Item = (&'static str, Detail)>) -> Report {
         time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_347_602),
         processes: Processes { alive: 2, ..Processes::default() },
         draining: false,
-        exhausted: 0,
+        stopped: false,
+        refused: 0,
+        refused_name: None,
         details,
     }
 }
@@ -46,11 +48,7 @@ fn degraded() -> Report {
         success_age: Some(Duration::from_secs(14)),
         failure_age: Some(Duration::from_millis(1500)),
         failures: 3,
-        error: Some(Failure {
-            class: "ConnectionRefusedError".to_owned(),
-            code: "111".to_owned(),
-            text: String::new(),
-        }),
+        error: Some(Failure::new("ConnectionRefusedError").code("111")),
         ttl: Duration::from_millis(2500),
         message: "message_bus: ConnectionRefusedError 111, 3 failures in 12 s, last success 14 s ago"
             .to_owned(),
@@ -66,12 +64,13 @@ fn fault() -> Report {
         failure_age: Some(Duration::ZERO),
         failures: 7,
         in_flight: 2,
-        error: Some(Failure { text: "no such table: services".to_owned(), ..Failure::default() }),
+        error: Some(Failure::default().text("no such table: services")),
         message: "database: no such table: services, 7 failures in 31 s, no success yet".to_owned(),
         ..detail(Status::Fault, State::Failing)
     };
     Report {
-        exhausted: 4,
+        refused: 4,
+        refused_name: Some("cells".to_owned()),
         draining: true,
         processes: Processes { alive: 2, hung: 1, dead: 1, serving: Some(4711) },
         ..report([("database", database), (PROGRESS, detail(Status::Degraded, State::Stale))])
@@ -114,23 +113,25 @@ fn the_native_format_reads_what_it_writes() {
 fn status_comes_first_and_a_message_only_when_there_is_one_to_give() {
     assert!(json(&ok()).starts_with(r#"{"status":"OK","service":"#));
     assert!(json(&degraded()).starts_with(r#"{"status":"DEGRADED","message":"message_bus: "#));
-    assert!(!json(&ok()).contains("exhausted"));
+    assert!(!json(&ok()).contains("refused"));
 }
 
 /// The worst that a board can hold: every text full of what JSON makes longer.
 #[test]
 fn eight_indicators_fit_into_what_container_runtimes_keep() {
-    let names: Vec<String> = (0..8).map(|i| format!("{i}{}", "x".repeat(39))).collect();
+    let names: Vec<String> = (0..8).map(|i| format!("{i}{}", "x".repeat(63))).collect();
     let full = |length: usize| "\"\\".repeat(length / 2);
     let mut report = fault();
     report.message = full(2000);
     report.service = "s".repeat(64);
-    report.exhausted = u32::MAX;
+    report.refused = u32::MAX;
+    report.refused_name = Some("n".repeat(64));
+    report.stopped = true;
     report.processes = Processes { alive: 99_999, hung: 99_999, dead: 99_999, serving: Some(4_194_304) };
     report.details = names
         .into_iter()
         .map(|name| {
-            let error = Some(Failure { class: full(64), code: full(24), text: full(192) });
+            let error = Some(Failure::new(full(64)).code(full(16)).text(full(160)));
             let failure_age = Some(Duration::from_secs(1));
             let (failures, in_flight) = (4_194_303, 4_194_303);
             let impact = Impact::Informational;
@@ -142,6 +143,14 @@ fn eight_indicators_fit_into_what_container_runtimes_keep() {
     let body = json(&report);
     assert!(body.len() < 4096, "{}", body.len());
     assert_eq!(parse(&body).unwrap().details.len(), 8);
+}
+
+#[test]
+fn a_service_that_has_said_goodbye_is_stopped_and_one_that_runs_does_not_speak_of_it() {
+    let stopped = Report { stopped: true, ..report([]) };
+    assert!(json(&stopped).contains(r#""stopped":true"#));
+    assert!(parse(&json(&stopped)).unwrap().stopped);
+    assert!(!json(&ok()).contains("stopped"));
 }
 
 #[test]
@@ -163,6 +172,7 @@ fn readyz_fails_on_fault_and_while_draining_only() {
     assert!(readyz(&degraded(), &[], false).0);
     assert!(!readyz(&fault(), &[], false).0);
     assert!(!readyz(&Report { draining: true, ..ok() }, &[], false).0);
+    assert!(!readyz(&Report { stopped: true, ..report([]) }, &[], false).0);
     let dead = Report { processes: Processes { dead: 1, ..Processes::default() }, ..report([]) };
     assert!(!readyz(&dead, &[], false).0);
     assert!(readyz(&report([]), &[], false).0);

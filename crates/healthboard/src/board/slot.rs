@@ -15,6 +15,7 @@
 //! | `capacity` | whoever knows it | operations that can be in flight at all, or 0 |
 //! | `begun[i]` | begin and end | time of the begin of one operation in flight, or 0 |
 //! | `beyond` | begin and end | operations in flight that found no free `begun` |
+//! | `ineffective_refresh` | success of a refresh | its stamp, where a failure stands that work alone clears |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
 //! A *stamp* is the coarse monotonic clock in nanoseconds without its low 22 bits, 4.2 ms, which is about the clock's own
@@ -22,7 +23,8 @@
 //! work is a failure exactly when the count is not zero. There is no order of two words to get wrong.
 //!
 //! A success of a refresh has a word of its own, because it is no end of the work's operations, and because it does not clear
-//! a failure that it could not have had. Who reads decides whether it came after the newest failure.
+//! a failure that it could not have had. Who reads decides whether it came after the newest failure. A success of a refresh
+//! that clears nothing has yet another word, because the tag of the present streak must not change with it.
 //!
 //! # Orderings
 //!
@@ -74,7 +76,8 @@ pub(crate) struct Slot {
     pub(crate) refresh_begun: AtomicU64,
     pub(crate) capacity: AtomicU64,
     pub(crate) beyond: AtomicU64,
-    pub(crate) unused: [AtomicU64; 5],
+    pub(crate) ineffective_refresh: AtomicU64,
+    pub(crate) unused: [AtomicU64; 4],
     pub(crate) begun: [AtomicU64; BEGUN],
     pub(crate) descriptor: [AtomicU64; super::descriptor::WORDS],
     pub(crate) texts: [Text; 2],
@@ -107,7 +110,12 @@ pub(crate) const fn tag(outcome: u64, refreshed: u64) -> u64 {
 
 /// Whether a refresh has cleared the failures that `outcome` counts.
 pub(crate) const fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
-    refreshed >= stamp(last_failure) && refreshed > stamp(outcome) && stamp(work_failure) <= stamp(outcome)
+    refreshed >= stamp(last_failure) && refreshed > stamp(outcome) && !needs_work(outcome, work_failure)
+}
+
+/// Whether a failure stands that work alone clears.
+const fn needs_work(outcome: u64, work_failure: u64) -> bool {
+    stamp(work_failure) > stamp(outcome)
 }
 
 impl Slot {
@@ -115,7 +123,7 @@ impl Slot {
     pub(crate) fn words(&self) -> impl Iterator<Item = &AtomicU64> {
         let times = [&self.outcome, &self.streak, &self.last_failure, &self.last_end, &self.refreshed];
         let more = [&self.work_failure, &self.abandoned_since, &self.abandoned_until, &self.refresh_begun];
-        let counts = [&self.capacity, &self.beyond];
+        let counts = [&self.capacity, &self.beyond, &self.ineffective_refresh];
         times.into_iter().chain(more).chain(counts).chain(&self.unused).chain(&self.begun)
     }
 
@@ -160,10 +168,14 @@ impl Slot {
             self.write_text(parts);
         }
         let refreshed = self.refreshed.load(Relaxed);
+        let before = self.streak.load(Relaxed);
         let mut outcome = self.outcome.load(Relaxed);
         loop {
             let cleared = is_cleared(outcome, last_failure, refreshed, work_failure);
-            let begins = outcome & COUNT == 0 || cleared;
+            // A refresh that succeeded while a failure was being recorded leaves a streak that no tag fits. Without a new one no
+            // later failure of the row would count as failing.
+            let orphaned = before & COUNT != tag(outcome, refreshed);
+            let begins = outcome & COUNT == 0 || cleared || orphaned;
             // Before the count shows it: a reader that mixes up the two is caught by the tag.
             if begins || mutant("streak-restarts") {
                 let tag = if mutant("streak-without-tag") { 0 } else { tag(outcome, refreshed) };
@@ -203,8 +215,14 @@ impl Slot {
         let last_end = self.last_end.load(Relaxed).max(stamp(self.outcome.load(Relaxed)));
         let since = self.abandoned_since.load(Relaxed);
         let until = self.abandoned_until.load(Relaxed);
-        if since < last_end || begun_ns > until.saturating_add(slow_after_ns) || begun_ns < since {
-            self.abandoned_since.store(begun_ns, Relaxed);
+        // Whoever was in flight soon after the last one was given up goes on waiting, also while others come and go.
+        let next = self.begun.iter().map(|begun| begun.load(Relaxed)).filter(|begun| *begun != 0);
+        let next = next.fold(begun_ns, u64::min);
+        let is_apart = next > until.saturating_add(slow_after_ns);
+        // An operation that began before the newest end has been waiting, as the run sees it, since that end.
+        let waits_from = begun_ns.max(last_end);
+        if since == 0 || since < last_end || is_apart || waits_from < since {
+            self.abandoned_since.store(waits_from, Relaxed);
         }
         self.abandoned_until.store(now_ns, Relaxed);
         let age_ns = now_ns.saturating_sub(begun_ns);
@@ -267,7 +285,9 @@ impl Slot {
 
     /// The refresh has succeeded: what it asks works.
     pub(crate) fn refreshed_at(&self, now_ns: u64) {
-        self.refreshed.store(stamp(now_ns), Relaxed);
+        let ineffective = needs_work(self.outcome.load(Relaxed), self.work_failure.load(Relaxed));
+        let word = if ineffective { &self.ineffective_refresh } else { &self.refreshed };
+        word.store(stamp(now_ns), Relaxed);
     }
 
     /// The refresh is not in flight any more.

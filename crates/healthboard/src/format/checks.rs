@@ -20,8 +20,8 @@ pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     answer("livez", &[progress], &[], verbose)
 }
 
-/// Whether to send work here: `false` on `FAULT` and while draining. Informational indicators and those in `exclude` do not
-/// count; names to exclude that there are not are said.
+/// Whether to send work here: `false` on `FAULT`, while draining, and when the service has stopped. Informational indicators and
+/// those in `exclude` do not count. The answer names what `exclude` does not match.
 pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String) {
     let details = report.details.iter().filter(|(_, detail)| detail.impact != Impact::Informational);
     let mut checks: Vec<Check<'_>> = details
@@ -43,7 +43,12 @@ pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String
         failed: (!alive).then_some("no process is alive"),
         excluded: false,
     });
-    checks.push(Check { name: "shutdown", failed: report.draining.then_some("draining"), excluded: false });
+    let shutdown = match (report.draining, report.stopped) {
+        (true, _) => Some("draining"),
+        (false, true) => Some("stopped"),
+        (false, false) => None,
+    };
+    checks.push(Check { name: "shutdown", failed: shutdown, excluded: false });
     for check in &mut checks {
         check.excluded = exclude.contains(&check.name);
     }

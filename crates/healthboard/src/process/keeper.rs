@@ -84,6 +84,7 @@ impl Keeper {
             service: started.settings.service().to_owned(),
             boot_id: boot_id(),
             pid: std::process::id(),
+            pid_since: stat().1,
             started_ns: clock::now_ns(),
             ttl_ns: death_counts_for(&started.settings),
             id,
@@ -306,11 +307,18 @@ fn end_with_the_host() {
     if threads > 2 {
         return;
     }
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in parentheses, may hold anything; after it comes the state.
-    if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+    if stat().0 == 'Z' {
         std::process::exit(0);
     }
+}
+
+/// The state of this process, and when it began in clock ticks since the boot: proc_pid_stat(5), fields 3 and 22.
+fn stat() -> (char, u64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let state = fields.next().and_then(|state| state.chars().next()).unwrap_or('?');
+    (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
 }
 
 /// A directory for the boards, with a line for each that could not be used.

@@ -101,6 +101,7 @@ impl Header {
         let whole = checksum(name) == words[word::REFUSED_NAME + name.len()];
         Process {
             pid: words[word::PID] as u32,
+            pid_since: words[word::PID_SINCE],
             id: words[word::ID],
             parent_id: words[word::PARENT_ID],
             watches: words[word::WATCHES] != 0,
@@ -166,8 +167,8 @@ pub(crate) fn own_evidence(slot: &Slot) -> Evidence {
 pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let [outcome, streak, last_failure, last_end, refreshed, work_failure] =
         [words[0], words[1], words[2], words[3], words[4], words[5]];
-    let [since_ns, until_ns, refresh_begun, capacity, beyond] =
-        [words[6], words[7], words[8], words[9], words[10]];
+    let [since_ns, until_ns, refresh_begun, capacity, beyond, ineffective_refresh] =
+        [words[6], words[7], words[8], words[9], words[10], words[11]];
     let some = |at: u64| (at != 0).then_some(at);
     let counted = (outcome & COUNT) as u32;
     let failures = if is_cleared(outcome, last_failure, refreshed, work_failure) { 0 } else { counted };
@@ -180,14 +181,11 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
         oldest = oldest.min(begun);
         youngest = youngest.max(begun);
     }
-    if refresh_begun != 0 {
-        in_flight = in_flight.saturating_add(1);
-        oldest = oldest.min(refresh_begun);
-    }
+    in_flight = in_flight.saturating_add(u32::from(refresh_begun != 0));
     let last_end_ns = some(last_end.max(outcome & !COUNT));
 
     Evidence {
-        last_success_ns: some((outcome & !COUNT).max(refreshed)),
+        last_success_ns: some((outcome & !COUNT).max(refreshed).max(ineffective_refresh)),
         last_failure_ns: some(last_failure),
         failures,
         failing_since_ns: some(streak & !COUNT)

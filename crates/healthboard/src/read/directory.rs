@@ -123,6 +123,9 @@ impl Directory {
     /// reboot, and what a creator left that was killed. Only a holder does this, since a service none of whose processes
     /// lives is known by what they have left. Errors are left for the next time.
     pub fn sweep(&mut self, now_ns: u64) {
+        if self.follows && self.follow().is_err() {
+            return;
+        }
         let Some(place) = self.place.as_ref().and_then(|place| place.try_clone().ok()) else { return };
         let Ok(entries) = rustix::fs::Dir::read_from(place.fd()) else { return };
         for entry in entries.flatten() {
@@ -198,7 +201,7 @@ impl Directory {
             Err(e) => return Err(e.into()),
         };
         let held = self.place.as_ref().and_then(|place| rustix::fs::fstat(place.fd()).ok());
-        if !held.is_some_and(|held| (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)) {
+        if held.is_none_or(|held| (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino)) {
             let place = Place::open(&self.path)?;
             self.forget(Some(place));
         }

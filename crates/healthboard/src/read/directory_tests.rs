@@ -1,19 +1,28 @@
-use super::super::create::{self, Published};
-use super::super::layout::{Fixed, SIZE, phase, word};
 use super::*;
+use crate::board::create::{self, Published};
+use crate::board::layout::{Fixed, SIZE, phase, word};
 use crate::now_ns;
+use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
 use tempfile::TempDir;
 
+fn fixed(pid: u32, boot_id: [u64; 2]) -> Fixed {
+    let service = "s".to_owned();
+    let (started_ns, ttl_ns) = (now_ns(), 300_000_000_000);
+    Fixed { service, boot_id, pid, pid_since: 1, started_ns, ttl_ns, id: create::nonce(), parent_id: 0 }
+}
+
 fn publish_in(directory: &Path, pid: u32, boot_id: [u64; 2]) -> Published {
-    let fixed =
-        Fixed { service: "s", boot_id, pid, parent: 0, started_ns: now_ns(), ttl_ns: 300_000_000_000 };
-    create::publish(directory, &fixed).unwrap()
+    create::publish(&Place::open(directory).unwrap(), &fixed(pid, boot_id), None).unwrap()
 }
 
 fn publish(directory: &TempDir, pid: u32) -> Published {
     publish_in(directory.path(), pid, boot_id())
+}
+
+fn path_of(directory: &TempDir, board: &Published) -> PathBuf {
+    directory.path().join(board.name())
 }
 
 fn lives(boards: &mut Directory) -> Vec<(u32, Life)> {
@@ -34,7 +43,89 @@ fn the_lock_and_not_the_pid_says_who_lives() {
     lives_of_42.sort_by_key(|life| *life == Life::Dead);
     assert_eq!(lives_of_42, [Life::Alive, Life::Dead]);
     again.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
-    assert_eq!(lives(&mut boards), [(42, Life::Dead)]);
+    let mut lives_of_42: Vec<Life> = lives(&mut boards).into_iter().map(|(_, life)| life).collect();
+    lives_of_42.sort_by_key(|life| *life == Life::Dead);
+    assert_eq!(lives_of_42, [Life::Stopped, Life::Dead]);
+}
+
+#[test]
+fn whoever_may_only_read_a_board_makes_no_dead_process_look_alive() {
+    let directory = tempfile::tempdir().unwrap();
+    let board = publish(&directory, 1);
+    let path = path_of(&directory, &board);
+    drop(board);
+    // What a member of the boards' group can take: a lock of flock(2), and one for reading.
+    let held = File::open(&path).unwrap();
+    held.lock().unwrap();
+    let mut for_reading: libc::flock = libc::flock {
+        l_type: libc::F_RDLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    use std::os::fd::AsRawFd;
+    // SAFETY: a descriptor that is open and a valid structure.
+    assert_eq!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_OFD_SETLK, &raw mut for_reading) }, 0);
+    assert_eq!(lives(&mut Directory::new(directory.path())), [(1, Life::Dead)]);
+}
+
+#[test]
+fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
+    let directory = tempfile::tempdir().unwrap();
+    let gone = publish(&directory, 3);
+    gone.board.header[word::GOODBYE_NS].store(7, Relaxed);
+    gone.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(gone);
+    let mut boards = Directory::new(directory.path());
+    let processes = boards.read().unwrap();
+    assert_eq!((processes[0].life, processes[0].goodbye_ns), (Life::Stopped, 7));
+    boards.sweep(now_ns());
+    assert_eq!(lives(&mut boards), []);
+}
+
+#[test]
+fn a_board_that_could_not_be_read_once_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut boards = Directory::new(directory.path());
+    boards.read().unwrap();
+    let board = publish(&directory, 1);
+    // The listing is taken for up to date, so that only what the reader remembers makes it look at the file again.
+    let pretend_unchanged = |boards: &mut Directory| {
+        let found = rustix::fs::fstat(boards.place.as_ref().unwrap().fd()).unwrap();
+        let changed = Duration::new(found.st_mtime as u64, found.st_mtime_nsec as u32);
+        boards.listed = Some(SystemTime::UNIX_EPOCH + changed);
+    };
+    let (path, aside) = (path_of(&directory, &board), directory.path().join("aside"));
+    boards.files.insert(board.name().to_owned(), Found::New);
+    std::fs::rename(&path, &aside).unwrap();
+    pretend_unchanged(&mut boards);
+    assert_eq!(lives(&mut boards), []);
+    assert_eq!(boards.refused(), [""; 0]);
+    std::fs::rename(&aside, &path).unwrap();
+    pretend_unchanged(&mut boards);
+    assert_eq!(lives(&mut boards), [(1, Life::Alive)]);
+}
+
+#[test]
+fn a_directory_that_is_replaced_is_followed_by_path_and_not_when_it_is_held() {
+    let above = tempfile::tempdir().unwrap();
+    let (path, aside) = (above.path().join("s"), above.path().join("aside"));
+    std::fs::create_dir(&path).unwrap();
+    let first = publish_in(&path, 1, boot_id());
+    let mut followed = Directory::new(&path);
+    let mut held = Directory::of(Place::open(&path).unwrap());
+    assert_eq!((lives(&mut followed), lives(&mut held)), (vec![(1, Life::Alive)], vec![(1, Life::Alive)]));
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(lives(&mut followed), []);
+    std::fs::create_dir(&path).unwrap();
+    let _second = publish_in(&path, 2, boot_id());
+    assert_eq!((lives(&mut followed), lives(&mut held)), (vec![(2, Life::Alive)], vec![(1, Life::Alive)]));
+    // A link in its place is not followed.
+    std::fs::remove_dir_all(&path).unwrap();
+    symlink(&aside, &path).unwrap();
+    assert!(followed.read().is_err());
+    drop(first);
 }
 
 #[test]
@@ -46,7 +137,7 @@ fn boards_that_come_and_go_between_two_reads_are_noticed() {
         kept.push(publish(&directory, pid));
         assert_eq!(lives(&mut boards).len(), pid as usize);
     }
-    std::fs::remove_file(&kept[0].path).unwrap();
+    std::fs::remove_file(path_of(&directory, &kept[0])).unwrap();
     assert_eq!(lives(&mut boards).len(), 49);
 }
 
@@ -71,7 +162,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
     // What a creator leaves that is killed before it could name its board.
     File::create(directory.path().join(".9-0.tmp")).unwrap();
     let at_work = File::create(directory.path().join(".10-0.tmp")).unwrap();
-    at_work.lock().unwrap();
+    assert!(lock::try_take(&at_work).unwrap());
 
     let mut boards = Directory::new(directory.path());
     boards.sweep(now_ns());
@@ -91,7 +182,8 @@ fn however_many_have_died_they_cost_no_descriptors() {
     let open_boards = || {
         let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         let targets = entries.filter_map(|e| std::fs::read_link(e.path()).ok());
-        targets.filter(|target| target.starts_with(directory.path())).count()
+        let boards = targets.filter(|target| target.extension().is_some_and(|name| name == "board"));
+        boards.filter(|target| target.starts_with(directory.path())).count()
     };
     let own = open_boards();
     for _ in 0..2 {
@@ -109,7 +201,8 @@ fn a_board_comes_into_being_amid_sweeps() {
     std::thread::scope(|scope| {
         let creator = scope.spawn(|| {
             for pid in 1..=3000 {
-                std::fs::remove_file(publish(&directory, pid).path).unwrap();
+                let board = publish(&directory, pid);
+                std::fs::remove_file(path_of(&directory, &board)).unwrap();
             }
         });
         while !creator.is_finished() {
@@ -127,11 +220,11 @@ fn what_is_no_board_is_named_with_what_was_found() {
     File::create(path("short.board")).unwrap().set_len(700).unwrap();
     std::fs::write(path("noise.board"), vec![0x55; SIZE]).unwrap();
     std::fs::create_dir(path("folder.board")).unwrap();
-    symlink(&good.path, path("link.board")).unwrap();
+    symlink(path_of(&directory, &good), path("link.board")).unwrap();
     let fifo = std::ffi::CString::new(path("fifo.board").into_os_string().into_encoded_bytes()).unwrap();
     // SAFETY: a valid, terminated path.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
-    let mut older = std::fs::read(&good.path).unwrap();
+    let mut older = std::fs::read(path_of(&directory, &good)).unwrap();
     older[word::LAYOUT * 8] = 99;
     std::fs::write(path("newer.board"), older).unwrap();
 
@@ -145,7 +238,7 @@ fn what_is_no_board_is_named_with_what_was_found() {
         "folder.board`: found a directory, expected a regular file",
         "link.board`: found a symbolic link, expected a regular file",
         "fifo.board`: found a special file, expected a regular file",
-        "newer.board`: found layout version 99, this build reads 1",
+        "newer.board`: found layout version 99, this build reads 2",
     ] {
         assert!(refused.contains(expected), "{expected} is not in:\n{refused}");
     }
@@ -155,14 +248,12 @@ fn what_is_no_board_is_named_with_what_was_found() {
 #[test]
 fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
     // SAFETY: geteuid has no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        return;
-    }
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
     let chown = |path: &Path, user| std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
     let board = publish(&directory, 1);
     let mut boards = Directory::new(directory.path());
-    chown(&board.path, 65534);
+    chown(&path_of(&directory, &board), 65534);
     assert_eq!(lives(&mut boards), []);
     assert!(boards.refused()[0].contains("found owner uid 65534, expected 0"), "{:?}", boards.refused());
     chown(directory.path(), 65534);
@@ -182,25 +273,22 @@ fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
 #[test]
 fn room_for_a_board_is_taken_before_it_is_written_to() {
     // SAFETY: geteuid has no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        return;
-    }
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
     let place = std::ffi::CString::new(directory.path().as_os_str().as_encoded_bytes()).unwrap();
     let (kind, size) = (c"tmpfs".as_ptr(), c"size=64k".as_ptr().cast());
     // SAFETY: valid, terminated strings; the mount is this test's own.
     assert_eq!(unsafe { libc::mount(kind, place.as_ptr(), kind, 0, size) }, 0);
-    let fixed =
-        Fixed { service: "s", boot_id: boot_id(), pid: 1, parent: 0, started_ns: now_ns(), ttl_ns: 1 };
-    let first = create::publish(directory.path(), &fixed);
-    let second = create::publish(directory.path(), &fixed).map(|_| ());
+    let held = Place::open(directory.path()).unwrap();
+    let first = create::publish(&held, &fixed(1, boot_id()), None);
+    let second = create::publish(&held, &fixed(2, boot_id()), None).map(|_| ());
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     // SAFETY: as above.
     unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
     assert!(first.is_ok());
     let error = second.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert!(error.to_string().starts_with("cannot allocate board"), "{error}");
+    assert!(error.to_string().starts_with("cannot write board"), "{error}");
     assert_eq!(left, 1);
 }
 
@@ -210,10 +298,10 @@ fn a_file_cut_short_under_the_reader_is_refused() {
     let board = publish(&directory, 1);
     let mut boards = Directory::new(directory.path());
     assert_eq!(lives(&mut boards).len(), 1);
-    OpenOptions::new().write(true).open(&board.path).unwrap().set_len(1024 + 10).unwrap();
+    OpenOptions::new().write(true).open(path_of(&directory, &board)).unwrap().set_len(1024 + 10).unwrap();
     board.board.header[word::USED].store(3, Relaxed);
     let _ = lives(&mut boards);
-    OpenOptions::new().write(true).open(&board.path).unwrap().set_len(100).unwrap();
+    OpenOptions::new().write(true).open(path_of(&directory, &board)).unwrap().set_len(100).unwrap();
     assert_eq!(lives(&mut boards), []);
     assert!(boards.refused()[0].contains("found 100 bytes"), "{:?}", boards.refused());
 }

@@ -19,11 +19,11 @@ pub struct Evidence {
     pub last_end_ns: Option<u64>,
     /// Operations that have begun and not ended, a refresh among them.
     pub in_flight: u32,
-    /// When the oldest of them began.
-    pub oldest_ns: Option<u64>,
     /// When the refresh in flight began.
     pub refresh_ns: Option<u64>,
-    /// When the newest of the work's operations in flight began, as far as each is known.
+    /// When the oldest of the work's operations in flight began, as far as each is known.
+    pub oldest_ns: Option<u64>,
+    /// When the newest of them began.
     pub youngest_ns: Option<u64>,
     /// The present run of abandoned operations; `None` once an operation has ended.
     pub abandoned: Option<Abandoned>,
@@ -43,6 +43,16 @@ pub struct Abandoned {
 }
 
 impl Evidence {
+    /// Operations of the work in flight.
+    pub fn work_in_flight(&self) -> u32 {
+        self.in_flight.saturating_sub(u32::from(self.refresh_ns.is_some()))
+    }
+
+    /// When the oldest operation in flight began, be it the refresh.
+    pub fn longest_ns(&self) -> Option<u64> {
+        [self.oldest_ns, self.refresh_ns].into_iter().flatten().min()
+    }
+
     /// When the newest outcome was recorded.
     pub fn newest_ns(&self) -> Option<u64> {
         if self.failures > 0 { self.last_failure_ns.max(self.last_success_ns) } else { self.last_success_ns }
@@ -85,6 +95,8 @@ impl Life {
 pub struct Process {
     /// The pid, as the process itself sees it. Not unique where processes in different pid namespaces share a directory.
     pub pid: u32,
+    /// When the pid came into being, in clock ticks since the boot: a process that executes itself anew keeps both.
+    pub pid_since: u64,
     /// A number that no other process has.
     pub id: u64,
     /// The id of the process of this service that has forked it; 0 if none has.

@@ -172,12 +172,20 @@ fn a_secret_at_the_edge_leaves_no_half() {
 }
 
 #[test]
-fn a_word_is_one_word() {
-    assert_eq!(word("oslo_messaging.MessagingTimeout", 64), "oslo_messaging.MessagingTimeout");
-    assert_eq!(word("HTTP 503\n", 64), "HTTP_503_");
-    assert_eq!(word("password=CANARY", 64), "password____");
-    assert_eq!(word("MessagingTimeout", 9), "Messag…");
-    assert_eq!(word("", 9), "");
+fn an_identifier_is_filtered_by_character_and_never_by_what_a_secret_looks_like() {
+    for (text, longest, expected) in [
+        ("oslo_messaging.MessagingTimeout", 64, "oslo_messaging.MessagingTimeout"),
+        ("Http2ConnectionTerminatedError", 64, "Http2ConnectionTerminatedError"),
+        ("io::Error", 64, "io::Error"),
+        ("0123456789abcdef0123456789abcdef", 64, "0123456789abcdef0123456789abcdef"),
+        ("HTTP 503\n", 64, "HTTP_503_"),
+        ("password=x", 64, "password_x"),
+        ("MessagingTimeout", 9, "Messaging"),
+        ("ééé", 5, "éé"),
+        ("", 9, ""),
+    ] {
+        assert_eq!(identifier(text, longest), expected, "{text:?}");
+    }
 }
 
 proptest! {
@@ -202,7 +210,7 @@ proptest! {
         let clean = scrub(&text, size);
         prop_assert!(clean.len() <= size);
         prop_assert!(!clean.contains(char::is_control));
-        prop_assert!(word(&text, size).len() <= size);
+        prop_assert!(identifier(&text, size).len() <= size);
     }
 
     #[test]

@@ -3,15 +3,18 @@
 use super::message::explain;
 use super::report::{Detail, State};
 use super::state::{Moment, state, status, waiting_since};
-use crate::config::Policy;
+use crate::config::{PROGRESS, Policy};
 use crate::read::{Evidence, Observed, Process};
 use crate::status::Status;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What the processes say about the indicators, by name. Every observation is looked at once.
 #[derive(Default)]
 pub(super) struct Merged<'a> {
     groups: Vec<Group<'a>>,
+    /// Where the group of a name is.
+    places: BTreeMap<&'a str, usize>,
     /// Processes of one service mostly have the same indicators in the same order: the name that followed the last one before
     /// follows it again.
     next: usize,
@@ -38,13 +41,13 @@ pub(super) struct Group<'a> {
     stale: u32,
     /// Whether anybody has fresh evidence.
     heard: bool,
-    /// When the failing began, of those that are a FAULT by themselves.
+    /// When the failing began, the latest of those that are a FAULT by themselves.
     began_ns: Option<u64>,
-    /// The newest evidence of the others.
+    /// The same of those that are a FAULT because every place of their capacity is taken.
+    saturated_ns: Option<u64>,
+    /// The newest evidence of those that are none, and whether one of them has room for more operations.
     others_ns: Option<u64>,
-    /// Whether a process has room for more operations.
     room: bool,
-    saturated: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +71,8 @@ impl<'a> Merged<'a> {
     /// Hears what one that died had failed at. It counts until a living process knows better, and is never a FAULT: the dead
     /// cannot say that it lasts.
     pub(super) fn hear_dead(&mut self, process: &'a Process) {
-        for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0) {
+        for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0 && &*o.name != PROGRESS)
+        {
             let group = self.group(&observed.name);
             let failed_ns = observed.evidence.last_failure_ns;
             if group.newest_ns >= failed_ns {
@@ -93,7 +97,7 @@ impl<'a> Merged<'a> {
         let hinted = self.groups.get(self.next).is_some_and(|group| group.name == name);
         let at = match hinted {
             true => self.next,
-            false => self.groups.iter().position(|group| group.name == name).unwrap_or(self.groups.len()),
+            false => *self.places.entry(name).or_insert(self.groups.len()),
         };
         if at == self.groups.len() {
             self.groups.push(Group { name, ..Group::default() });
@@ -118,17 +122,20 @@ impl<'a> Group<'a> {
             self.fail(evidence);
         }
         let is_saturated = state == State::Stalled && evidence.capacity > 0;
-        self.saturated |= is_saturated;
-        self.room |= evidence.capacity > 0 && !is_saturated;
         let status = status(state, policy.impact, is_saturated);
-        if status == Status::Fault {
-            let began = match state {
-                State::Stalled => waiting_since(evidence, policy, at),
-                _ => evidence.failing_since_ns,
-            };
-            self.began_ns = [self.began_ns, began].into_iter().flatten().min();
-        } else {
-            self.others_ns = self.others_ns.max(newest_ns);
+        match status {
+            Status::Fault if is_saturated => self.saturated_ns = self.saturated_ns.max(evidence.youngest_ns),
+            Status::Fault => {
+                let began_ns = match state {
+                    State::Stalled => waiting_since(evidence, policy, at),
+                    _ => evidence.failing_since_ns,
+                };
+                self.began_ns = self.began_ns.max(began_ns);
+            }
+            _ => {
+                self.others_ns = self.others_ns.max(newest_ns);
+                self.room |= evidence.capacity > 0;
+            }
         }
         self.judge(Judged { status, state, observed });
     }
@@ -181,10 +188,9 @@ impl<'a> Group<'a> {
         let amiss = self.amiss + if self.heard { 0 } else { self.stale };
         let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
         let Some(Judged { status, state, observed }) = worst else { return detail };
-        let is_fault = match self.saturated {
-            true => !self.room,
-            false => self.began_ns.is_some_and(|began| self.others_ns.is_none_or(|ns| ns < began)),
-        };
+        // A process has a say against another that is a FAULT when it has evidence from since that one's failing began.
+        let unopposed = |began_ns: Option<u64>| began_ns.is_some_and(|began| self.others_ns < Some(began));
+        let is_fault = unopposed(self.began_ns) || unopposed(self.saturated_ns) && !self.room;
         detail.state = state;
         detail.status = if status == Status::Fault && !is_fault { Status::Degraded } else { status };
         if state.is_amiss() {

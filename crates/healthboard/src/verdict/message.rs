@@ -13,7 +13,7 @@ pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Mo
     match state {
         State::Stalled if evidence.capacity > 0 => {
             let (n, capacity, youngest) =
-                (evidence.in_flight, evidence.capacity, since(evidence.youngest_ns));
+                (evidence.work_in_flight(), evidence.capacity, since(evidence.youngest_ns));
             format!(
                 "{name}: all {capacity} places taken by {n} operations that hang, the newest for {youngest}"
             )
@@ -27,7 +27,7 @@ pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Mo
             }
         }
         State::Stuck => {
-            let (n, oldest) = (evidence.in_flight, since(evidence.oldest_ns));
+            let (n, oldest) = (evidence.in_flight, since(evidence.longest_ns()));
             format!("{name}: an operation in flight for {oldest}, while others end ({n} in flight)")
         }
         State::Stale => {

@@ -27,7 +27,8 @@ const MAX_REASONS: usize = 3;
 /// The verdict of a service over all its processes.
 ///
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
-///   when in some. A hung process has no say while another one progresses.
+///   when in some. A hung process has no say while another one works.
+/// - A server that has room in one process serves.
 /// - It is stale only when no process has newer evidence.
 /// - Every process hung is `FAULT`, some are `DEGRADED`.
 /// - A process that only watches over those that it forks (it says so, or has living children and has recorded nothing since
@@ -86,7 +87,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     if more > 0 {
         message.push_str(&format!("; and {more} more"));
     }
-    let full = processes.iter().max_by_key(|process| process.refused);
+    let full = census.living.iter().map(|living| living.process).max_by_key(|process| process.refused);
     Report {
         status,
         message,
@@ -102,5 +103,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

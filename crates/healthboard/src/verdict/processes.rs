@@ -38,9 +38,14 @@ impl<'a> Census<'a> {
                 hung: hung_for(process, at),
             })
             .collect();
-        let gone = processes.iter().filter(|process| process.life == Life::Dead);
+        // A process that executes itself anew leaves a board behind without having died.
+        let lives_on = |dead: &Process| {
+            let same = |living: &Process| (living.pid, living.pid_since) == (dead.pid, dead.pid_since);
+            living.iter().any(|living| same(living.process))
+        };
+        let gone = processes.iter().filter(|p| p.life == Life::Dead && !lives_on(p));
         let mut dead: Vec<_> = gone.map(|process| (at.age(process.newest_ns()), process)).collect();
-        dead.sort_unstable_by_key(|(ago, process)| (*ago, process.pid));
+        dead.sort_unstable_by_key(|(ago, process)| (*ago, process.pid, process.id));
         let goodbye = processes
             .iter()
             .filter(|process| process.life == Life::Stopped)
@@ -58,9 +63,9 @@ impl<'a> Census<'a> {
         Census { living, dead, stopped }
     }
 
-    /// Those whose word counts: the living that progress, or all of the living where none does.
+    /// Those whose word counts: the living that progress, or all of the living where nobody who works does.
     pub(super) fn voters(&self) -> impl Iterator<Item = &Living<'a>> {
-        let all_hung = self.living.iter().all(|living| living.hung.is_some());
+        let all_hung = self.hung_status() == Status::Fault;
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
@@ -77,7 +82,8 @@ impl<'a> Census<'a> {
 
     /// What the hung ones amount to. A master keeps no service alive by progressing.
     pub(super) fn hung_status(&self) -> Status {
-        let mut workers = self.living.iter().filter(|living| !living.is_master).peekable();
+        let only_masters = self.living.iter().all(|living| living.is_master);
+        let mut workers = self.living.iter().filter(|living| only_masters || !living.is_master);
         match self.living.iter().any(|living| living.hung.is_some()) {
             false => Status::Ok,
             true if workers.all(|living| living.hung.is_some()) => Status::Fault,

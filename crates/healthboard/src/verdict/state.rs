@@ -39,22 +39,21 @@ impl Moment {
 ///
 /// An outcome is fresh while `age <= ttl`. Failing begins at `failures == failure_threshold` and, from the first of them to the
 /// newest, at `failure_window`: silence alone makes nothing worse. Stuck and stalled begin *after* `stall_after`. A failure
-/// that is no longer fresh is stale, not failing. A time in the future counts as now.
+/// that is no longer fresh is stale, not failing. An operation that hangs makes no failing indicator better. A time in the
+/// future counts as now.
 pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> State {
     let at = at.into();
-    if let Some(hang) = hang(evidence, policy, at) {
-        return hang;
-    }
-    let Some(newest) = evidence.newest_ns() else { return State::Unknown };
-    if !policy.ttl.is_zero() && at.silence(newest) > policy.ttl {
-        State::Stale
-    } else if evidence.failures == 0 {
-        State::Passing
-    } else if evidence.failures >= policy.failure_threshold && lasted(evidence) >= Some(policy.failure_window)
-    {
-        State::Failing
-    } else {
-        State::Transient
+    let outcome = match evidence.newest_ns() {
+        None => State::Unknown,
+        Some(newest) if !policy.ttl.is_zero() && at.silence(newest) > policy.ttl => State::Stale,
+        Some(_) if evidence.failures == 0 => State::Passing,
+        Some(_) if is_failing(evidence, policy) => State::Failing,
+        Some(_) => State::Transient,
+    };
+    match hang(evidence, policy, at) {
+        Some(State::Stalled) => State::Stalled,
+        Some(hang) if outcome != State::Failing => hang,
+        _ => outcome,
     }
 }
 
@@ -80,10 +79,12 @@ pub(super) fn waiting_since(evidence: &Evidence, policy: &Policy, at: Moment) ->
         next_ns <= until_ns.saturating_add(slow_ns)
     };
     let run = evidence.abandoned.filter(|run| goes_on(run.until_ns)).map(|run| run.since_ns);
-    let known = [evidence.oldest_ns, run].into_iter().flatten().min();
-    // Of operations beyond those whose begin is known, only this is known.
-    let beyond = if evidence.in_flight > 0 { evidence.last_end_ns } else { None };
-    known.max(evidence.last_end_ns.filter(|_| known.is_some())).or(beyond)
+    match [evidence.longest_ns(), run].into_iter().flatten().min() {
+        Some(known) => Some(known).max(evidence.last_end_ns),
+        // Of operations beyond those whose begin is known, only this is known.
+        None if evidence.in_flight > 0 => evidence.last_end_ns,
+        None => None,
+    }
 }
 
 fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
@@ -93,22 +94,26 @@ fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
     }
     if evidence.capacity > 0 {
         // Of a server's requests one may take as long as it likes, as long as there is room for others.
-        let taken = evidence.in_flight >= evidence.capacity;
+        let taken = evidence.work_in_flight() >= evidence.capacity;
         let known = evidence.capacity as usize <= KNOWN_AGES;
         let hangs = over(evidence.youngest_ns) && (known || over(waiting_since(evidence, policy, at)));
         return (taken && hangs).then_some(State::Stalled);
     }
     if over(waiting_since(evidence, policy, at)) {
         Some(State::Stalled)
-    } else if over(evidence.oldest_ns) {
+    } else if over(evidence.longest_ns()) {
         Some(State::Stuck)
     } else {
         None
     }
 }
 
-/// From the first failure of the present streak to the newest; `None` where it is not known when it began.
-fn lasted(evidence: &Evidence) -> Option<Duration> {
-    let newest = evidence.last_failure_ns?;
-    Some(Duration::from_nanos(newest.saturating_sub(evidence.failing_since_ns?)))
+/// Failures enough, and from the first of the present streak to the newest for long enough. Where it is not known when the
+/// streak began it is not.
+fn is_failing(evidence: &Evidence, policy: &Policy) -> bool {
+    let (Some(since), Some(newest)) = (evidence.failing_since_ns, evidence.last_failure_ns) else {
+        return false;
+    };
+    let lasted = Duration::from_nanos(newest.saturating_sub(since));
+    evidence.failures >= policy.failure_threshold && lasted >= policy.failure_window
 }

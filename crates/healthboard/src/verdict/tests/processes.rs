@@ -1,0 +1,224 @@
+//! Processes that watch, hang, die and go.
+
+use super::*;
+
+#[test]
+fn a_process_that_does_not_progress_is_hung_after_its_limit() {
+    let fresh = process(1, vec![beat(10), observed("database", passing(1))]);
+    let hung = process(2, vec![beat(11), observed("database", passing(11))]);
+    assert_eq!(judged(std::slice::from_ref(&fresh)).status, Status::Ok);
+    assert_eq!(said(std::slice::from_ref(&hung)), (Status::Fault, "not progressing for 11 s".to_owned()));
+    let report = judged(&[fresh, hung.clone()]);
+    let expected = "process 2 not progressing for 11 s";
+    assert_eq!((report.status, report.message.as_str()), (Status::Degraded, expected));
+    assert_eq!((report.processes.alive, report.processes.hung), (2, 1));
+    let progress = &report.details[PROGRESS];
+    assert_eq!((progress.status, progress.state, &*progress.message), (Status::Degraded, State::Stale, ""));
+    assert_eq!(judged(&[hung.clone(), hung]).status, Status::Fault);
+}
+
+#[test]
+fn a_process_that_never_said_that_it_progresses_is_not_called_hung() {
+    let silent = Observed { evidence: Evidence::default(), ..beat(0) };
+    assert_eq!(judged(&[process(1, vec![silent])]).processes.hung, 0);
+    assert_eq!(said(&[process(1, vec![]), process(2, vec![beat(99)])]).0, Status::Degraded);
+}
+
+#[test]
+fn a_hung_process_has_no_say_while_another_one_works() {
+    let hung = process(1, vec![beat(50), observed("database", passing(15))]);
+    let bad = process(2, vec![beat(0), observed("database", failing(3, 20, 1))]);
+    assert_eq!(judged(&[hung.clone(), bad]).status, Status::Fault);
+    // Where none progresses all are heard.
+    let stuck = process(2, vec![beat(50), observed("database", hanging(70))]);
+    let report = judged(&[hung, stuck]);
+    assert_eq!(report.details["database"].state, State::Stalled);
+}
+
+#[test]
+fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
+    let master = process(1, vec![beat(0)]);
+    let worker = |pid, seconds| child(&master, pid, vec![beat(seconds), observed("database", hanging(70))]);
+    let one = judged(&[master.clone(), worker(2, 99), worker(3, 0)]);
+    assert_eq!(one.processes.hung, 1);
+    assert_eq!(one.details[PROGRESS].status, Status::Degraded);
+    let all = judged(&[master.clone(), worker(2, 99), worker(3, 99)]);
+    assert_eq!((all.status, all.processes.hung), (Status::Fault, 2));
+    assert_eq!(all.details[PROGRESS].status, Status::Fault);
+    assert_eq!(all.details["database"].state, State::Stalled, "what they hang in is told");
+    let master_hangs = process(1, vec![beat(99)]);
+    assert_eq!(judged(&[master_hangs, child(&master, 2, vec![beat(0)])]).status, Status::Degraded);
+}
+
+#[test]
+fn of_masters_alone_all_must_hang() {
+    let master = |pid, seconds| Process { watches: true, ..process(pid, vec![beat(seconds)]) };
+    assert_eq!(judged(&[master(1, 99), master(2, 0)]).status, Status::Degraded);
+    assert_eq!(judged(&[master(1, 99), master(2, 99)]).status, Status::Fault);
+    assert_eq!(judged(&[master(1, 99), master(2, 99), process(3, vec![])]).status, Status::Degraded);
+}
+
+/// Case 4.13.
+#[test]
+fn a_master_is_known_by_the_board_that_a_living_child_names_and_not_by_a_pid() {
+    let parent = process(1, vec![beat(0)]);
+    let hung = |pid| process(pid, vec![beat(99)]);
+    let killed = Process { life: Life::Dead, ..child(&parent, 2, vec![beat(1)]) };
+    assert_eq!(judged(&[parent.clone(), killed.clone(), hung(3)]).status, Status::Degraded);
+    // Alive, it would have been a master, and all who work would hang.
+    let living = Process { life: Life::Alive, indicators: vec![beat(99)], ..killed };
+    assert_eq!(judged(&[parent.clone(), living, hung(3)]).status, Status::Fault);
+    // A child of somebody else that had the same pid.
+    let other = Process { id: 99, ..parent.clone() };
+    assert_eq!(judged(&[parent, child(&other, 2, vec![beat(99)])]).status, Status::Degraded);
+}
+
+#[test]
+fn a_child_that_hangs_is_no_fault_of_a_parent_that_works() {
+    let parent = |seconds| process(1, vec![beat(0), observed("work", passing(seconds))]);
+    let forked =
+        |seconds| Process { started_ns: NOW - seconds * SECOND, ..child(&parent(0), 2, vec![beat(99)]) };
+    assert_eq!(judged(&[parent(1), forked(100)]).status, Status::Degraded);
+    assert_eq!(judged(&[parent(99), forked(100)]).status, Status::Degraded);
+    assert_eq!(judged(&[parent(100), forked(100)]).status, Status::Fault, "it has only prepared the child");
+    assert_eq!(judged(&[parent(301), forked(400)]).status, Status::Fault, "it does nothing any more");
+    // Of several children the oldest counts: it has worked beside that one.
+    let young = Process { id: 5, ..forked(10) };
+    assert_eq!(judged(&[parent(50), forked(100), young]).status, Status::Degraded);
+}
+
+#[test]
+fn what_a_master_has_recorded_may_grow_old() {
+    let master = |watches, evidence| Process {
+        watches,
+        ..process(1, vec![beat(0), observed("api_database", evidence)])
+    };
+    let worker = || child(&master(false, passing(0)), 2, vec![beat(0)]);
+    assert_eq!(judged(&[master(false, passing(301))]).status, Status::Degraded);
+    assert_eq!(judged(&[master(false, passing(301)), worker()]).status, Status::Ok);
+    // Between two generations of workers.
+    assert_eq!(judged(&[master(true, passing(301))]).status, Status::Ok);
+    assert_eq!(judged(&[master(true, failing(2, 20, 1))]).status, Status::Fault, "before it has any");
+}
+
+#[test]
+fn a_death_without_goodbye_counts_for_one_ttl() {
+    let alive = process(1, vec![beat(0)]);
+    let report = judged(&[alive.clone(), dead(7, 300, vec![])]);
+    assert_eq!(report.status, Status::Degraded);
+    assert_eq!(report.message, "process 7 died 5 min ago without saying goodbye");
+    assert_eq!(report.processes.dead, 1);
+    let report = judged(&[alive.clone(), dead(7, 301, vec![])]);
+    assert_eq!((report.status, report.processes.dead), (Status::Ok, 0));
+    assert_eq!(judged(&[alive, gone(7, 1)]).status, Status::Ok);
+}
+
+#[test]
+fn the_newest_sign_of_life_is_when_a_process_died() {
+    let alive = process(1, vec![beat(0)]);
+    let told = |process: Process| judged(&[alive.clone(), process]).message;
+    let just_started = Process { started_ns: NOW - 5 * SECOND, ..dead(7, 400, vec![]) };
+    assert!(told(just_started).contains("died 5 s ago"));
+    assert!(told(dead(7, 400, vec![beat(6)])).contains("died 6 s ago"));
+    assert!(told(dead(7, 9, vec![beat(400)])).contains("died 9 s ago"));
+}
+
+/// Case 4.5.
+#[test]
+fn a_service_none_of_whose_processes_is_alive_is_a_fault_however_long_ago() {
+    for seconds in [1, 300, 301, 4000] {
+        let report = judged(&[dead(7, seconds, vec![beat(seconds)])]);
+        assert_eq!(report.status, Status::Fault, "{seconds} s");
+        assert!(report.message.starts_with("no process is alive; process 7 died "), "{}", report.message);
+        assert!(!report.stopped);
+    }
+    let report = judged(&[dead(7, 4000, vec![]), dead(8, 3000, vec![])]);
+    assert!(report.message.ends_with("process 8 died 50 min ago without saying goodbye, and 1 before it"));
+    assert_eq!(report.processes.dead, 2);
+}
+
+#[test]
+fn who_said_goodbye_last_has_stopped_the_service() {
+    let stopped = |processes: &[Process]| {
+        let report = judged(processes);
+        assert_eq!(report.stopped, report.status == Status::Ok, "{report:?}");
+        report.stopped
+    };
+    assert!(stopped(&[gone(1, 5)]));
+    assert!(stopped(&[gone(1, 5), dead(2, 10, vec![])]));
+    assert!(stopped(&[gone(1, 5), dead(2, 5, vec![])]));
+    assert!(!stopped(&[gone(1, 5), dead(2, 4, vec![])]));
+    assert!(!stopped(&[gone(1, 50), gone(3, 2), dead(2, 1, vec![])]));
+    assert!(stopped(&[gone(1, 50), gone(3, 1), dead(2, 2, vec![])]));
+    let unsaid = Process { goodbye_ns: 0, ..gone(1, 5) };
+    assert!(stopped(&[unsaid.clone(), dead(2, 5000, vec![])]), "where the time is not known, its start");
+    assert!(!stopped(&[unsaid, dead(2, 10, vec![])]));
+    let report = judged(&[gone(1, 5), process(2, vec![])]);
+    assert!(!report.stopped, "somebody lives");
+    assert_eq!(judged(&[gone(1, 5), dead(2, 10, vec![])]).processes.dead, 0);
+}
+
+#[test]
+fn half_the_workers_dead_is_degraded_and_all_of_them_a_fault() {
+    let killed = |pid| dead(pid, 2, vec![beat(2)]);
+    let report = judged(&[process(1, vec![beat(0)]), process(2, vec![beat(0)]), killed(3), killed(4)]);
+    assert_eq!((report.status, report.processes.dead), (Status::Degraded, 2));
+    assert_eq!(judged(&[killed(1), killed(2)]).status, Status::Fault);
+}
+
+/// Case 4.7.
+#[test]
+fn what_the_dead_had_failed_at_is_never_a_fault() {
+    let killed = |pid, seconds, times| {
+        dead(pid, seconds, vec![observed("database", failing(times, seconds + 20, seconds))])
+    };
+    let alive = process(1, vec![beat(0)]);
+    let report = judged(&[alive.clone(), killed(2, 30, 1), killed(3, 2, 1)]);
+    assert_eq!(report.status, Status::Degraded);
+    let database = &report.details["database"];
+    assert_eq!((database.status, database.state), (Status::Degraded, State::Transient));
+    assert_eq!(judged(&[alive, killed(2, 30, 9), killed(3, 2, 9)]).status, Status::Degraded);
+}
+
+#[test]
+fn a_living_process_with_newer_evidence_knows_better_than_the_dead() {
+    let killed = dead(2, 2, vec![observed("database", failing(1, 3, 3))]);
+    let alive = |seconds| process(1, vec![observed("database", passing(seconds))]);
+    assert_eq!(judged(&[alive(4), killed.clone()]).details["database"].state, State::Transient);
+    assert_eq!(judged(&[alive(3), killed.clone()]).details["database"].state, State::Passing);
+    // Their other evidence counts no more.
+    let quiet = dead(3, 2, vec![observed("bus", passing(3)), observed("cache", hanging(70)), beat(99)]);
+    let report = judged(&[alive(1), killed, quiet]);
+    assert_eq!(report.details.keys().collect::<Vec<_>>(), ["database"]);
+    assert!(report.message.starts_with("process 2 died 2 s ago"), "{}", report.message);
+}
+
+#[test]
+fn draining_is_when_every_living_process_says_so() {
+    let going = |pid| Process { life: Life::Draining, ..process(pid, vec![]) };
+    assert!(judged(&[going(1), going(2), dead(3, 1, vec![])]).draining);
+    assert!(!judged(&[going(1), process(2, vec![])]).draining);
+    assert!(!judged(&[]).draining);
+    assert!(!judged(&[gone(1, 1)]).draining);
+}
+
+#[test]
+fn after_a_pause_of_the_host_nobody_hangs_for_the_time_of_it() {
+    let report = |seconds| {
+        let at = Moment { now_ns: NOW, resumed_ns: NOW - seconds * SECOND };
+        judge("s", &[process(1, vec![beat(3600)])], at, SystemTime::UNIX_EPOCH)
+    };
+    assert_eq!(report(10).status, Status::Ok);
+    assert_eq!((report(11).status, &*report(11).message), (Status::Fault, "not progressing for 11 s"));
+}
+
+#[test]
+fn a_process_that_executes_itself_anew_has_not_died() {
+    let before = Process { id: 1, pid_since: 5, ..dead(7, 2, vec![]) };
+    let after = |pid_since| Process { id: 2, pid_since, ..process(7, vec![beat(0)]) };
+    let report = judged(&[before.clone(), after(5)]);
+    assert_eq!((report.status, report.processes.dead), (Status::Ok, 0));
+    // Another process with the same pid is no answer to that.
+    let report = judged(&[before, after(6)]);
+    assert_eq!((report.status, report.processes.dead), (Status::Degraded, 1));
+}
