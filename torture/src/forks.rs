@@ -40,8 +40,8 @@ pub(crate) fn run(kind: Fork, times: u64) -> Result<String> {
         while !done.exists() {
             let ended = parent.try_wait()?;
             ensure!(ended.is_none(), "the parent ended early, with {ended:?}");
-            let newest = probes.met()?.newest;
-            ensure!(newest.is_none_or(|(serving, _)| serving == pid), "somebody else serves: {newest:?}");
+            let serving = probes.met()?.serving;
+            ensure!(serving.is_none_or(|(serving, _)| serving == pid), "somebody else serves: {serving:?}");
             std::thread::sleep(Duration::from_millis(1));
         }
         let found = endpoints.listeners()?;

@@ -49,8 +49,8 @@ pub(crate) fn run(times: u64) -> Result<String> {
     let mut random = Random::new();
     let mut took = Vec::new();
     probes.during(&endpoints, || {
-        let newest = || Ok(probes.met()?.newest);
-        let (mut holder, _) = until("an answer", newest)?;
+        let serving = || Ok(probes.met()?.serving);
+        let (mut holder, _) = until("an answer", serving)?;
         for _ in 0..times {
             stand_by(&processes.0)?;
             random.sleep(MAX_PAUSE);
@@ -63,9 +63,9 @@ pub(crate) fn run(times: u64) -> Result<String> {
             let killed = Instant::now();
             kill(&mut processes.0, holder)?;
             let before = holder;
-            let (next, answered) =
-                until("the next holder", || Ok(newest()?.filter(|(pid, _)| *pid != before)))?;
-            took.push(answered.duration_since(killed));
+            let (next, since) =
+                until("the next holder", || Ok(serving()?.filter(|(pid, _)| *pid != before)))?;
+            took.push(since.saturating_duration_since(killed));
             let found = endpoints.listeners()?;
             ensure!(found == listeners, "another socket listens: {found:?}, and it was {listeners:?}");
             holder = next;

@@ -14,7 +14,7 @@ mod random;
 mod roles;
 mod writers;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use std::process::ExitCode;
 
 /// How often something is done to a part.
@@ -41,19 +41,28 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
-        [] => parts(&SHORT),
-        ["--full"] => parts(&FULL),
         ["role", role, rest @ ..] => roles::play(role, rest),
-        _ => bail!("found `{}`, expected nothing or --full", words.join(" ")),
+        ["--full", parts @ ..] => torture(parts, &FULL),
+        parts => torture(parts, &SHORT),
     }
 }
 
-fn parts(times: &Times) -> Result<()> {
-    let killed = writers::run(times.writers).context("writers")?;
-    println!("result: writers | {} x kill -9 | {killed}", times.writers);
-    let killed = holders::run(times.holders).context("holders")?;
-    println!("result: holders | {} x kill -9 | {killed}", times.holders);
-    for kind in roles::Fork::ALL {
+/// Runs the parts of these names; none named means all.
+fn torture(names: &[&str], times: &Times) -> Result<()> {
+    const PARTS: [&str; 3] = ["writers", "holders", "forks"];
+    for name in names {
+        ensure!(PARTS.contains(name), "no such part: `{name}`, expected some of {}", PARTS.join(", "));
+    }
+    let chosen = |part: &str| names.is_empty() || names.contains(&part);
+    if chosen("writers") {
+        let seen = writers::run(times.writers).context("writers")?;
+        println!("result: writers | {} x kill -9 | {seen}", times.writers);
+    }
+    if chosen("holders") {
+        let seen = holders::run(times.holders).context("holders")?;
+        println!("result: holders | {} x kill -9 | {seen}", times.holders);
+    }
+    for kind in roles::Fork::ALL.into_iter().filter(|_| chosen("forks")) {
         let name = kind.name();
         let seen = forks::run(kind, times.forks).with_context(|| name.to_owned())?;
         println!("result: {name} | {} x | {seen}", times.forks);

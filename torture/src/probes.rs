@@ -27,8 +27,8 @@ pub(crate) struct Met {
     pub(crate) answers: u64,
     /// Connections that a process had accepted that was then killed.
     pub(crate) cut: u64,
-    /// Who gave the newest answer, and when.
-    pub(crate) newest: Option<(u32, Instant)>,
+    /// Who answers, and since when.
+    pub(crate) serving: Option<(u32, Instant)>,
     /// The longest time between two answers of one endpoint.
     pub(crate) longest_gap: Duration,
     /// What must never happen.
@@ -74,7 +74,9 @@ impl Probes {
                     met.answers += 1;
                     met.longest_gap = met.longest_gap.max(answered.elapsed());
                     answered = Instant::now();
-                    met.newest = Some((pid, answered));
+                    if met.serving.is_none_or(|(serving, _)| serving != pid) {
+                        met.serving = Some((pid, answered));
+                    }
                 }
                 Probed::Cut => met.cut += 1,
                 Probed::Failure(why) => {

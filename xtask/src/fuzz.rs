@@ -108,6 +108,7 @@ fn command(workspace: &Path, target: &Target, each: Duration) -> Result<Command>
         .arg(format!("-max_total_time={}", each.as_secs()))
         .arg(format!("-max_len={max_bytes}"))
         .arg(format!("-timeout={MAX_SECONDS_OF_AN_INPUT}"))
+        .arg(format!("-report_slow_units={MAX_SECONDS_OF_AN_INPUT}"))
         .arg(format!("-artifact_prefix={findings}"))
         .arg("-print_final_stats=1")
         .args([found, corpus])

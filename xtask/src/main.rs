@@ -33,8 +33,8 @@ usage: cargo xtask JOB
       --as-is           the newest one as it is set up already
   fuzz [TARGET…]  bytes of anybody's choice: board, http_head, settings, uri, scrub
       --seconds N       how long each: 60
-  torture         writers and holders killed at any moment, storms of forks
-      --full            as often as docs/reliability.md says: half an hour
+  torture [PART…] writers and holders killed at any moment, storms of forks: writers, holders, forks
+      --full            first of all: as often as docs/reliability.md says, half an hour
   sanitize [TOOL…] the tests under address, thread, memcheck, miri, as far as these can be had
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova

@@ -7,20 +7,13 @@ use healthboard_e2e::{Setup, Step};
 
 use crate::terminal::{good, table};
 
-/// Everything that is tortured: writers, holders, and forks of three kinds.
-const PARTS: usize = 5;
-
-/// Runs the short form, or with `--full` the one that docs/reliability.md has the figures of.
+/// Runs the short form of the parts that these words name, or of all; with `--full` the one that docs/reliability.md has the
+/// figures of.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let arguments: &[&str] = match words {
-        [] => &[],
-        ["--full"] => &["--full"],
-        _ => bail!("found `{}`, expected nothing or --full", words.join(" ")),
-    };
     let setup = Setup::prepare_tools()?;
     let mut step = Step::begin("torture", &setup.logs())?;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--package", "healthboard-torture", "--"]).args(arguments);
+    cargo.args(["run", "--package", "healthboard-torture", "--"]).args(words);
     let outcome = step.run(cargo.current_dir(setup.workspace()));
     let text = step.text();
     step.end();
@@ -30,7 +23,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         bail!("{error}");
     }
     outcome?;
-    ensure!(rows.len() == PARTS, "{} of {PARTS} parts have said what they saw", rows.len());
+    ensure!(!rows.is_empty(), "nothing was tortured");
     Ok(())
 }
 
