@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
-use self::count::Count;
+pub(crate) use self::count::Count;
 use crate::terminal::{bad, duration, good, table};
 
 type Play = fn(&Setup, &mut Step) -> Result<Count>;

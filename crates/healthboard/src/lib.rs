@@ -67,4 +67,4 @@ pub use healthboard_macros::healthcheck;
 
 #[cfg(all(any(test, fuzzing), not(loom)))]
 #[doc(hidden)]
-pub use read::fuzz_board;
+pub use read::{fuzz_board, repair_board};

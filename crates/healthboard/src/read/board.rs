@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub(super) const WORDS: usize = BLOCK / 8;
 const HEAD: usize = 16;
 pub(super) const DESCRIPTOR: usize = HEAD + BEGUN;
-const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
-const TEXT_WORDS: usize = 2 + text::DATA;
+pub(super) const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
+pub(super) const TEXT_WORDS: usize = 2 + text::DATA;
 
 /// Why a file is not taken for a board of this service. Each names what was found and what was expected.
 #[derive(Debug, PartialEq, Eq)]
@@ -215,14 +215,6 @@ fn words(bytes: &[u8]) -> [u64; WORDS] {
         *word = u64::from_ne_bytes(chunk.try_into().unwrap_or_default());
     }
     words
-}
-
-/// For fuzzing: reads these bytes as a board.
-#[cfg(all(any(test, fuzzing), not(loom)))]
-#[doc(hidden)]
-pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
-    let header = Header::of(bytes).ok()?;
-    Some(process(&header, bytes, bytes.len().is_multiple_of(2), &mut Descriptors::default()))
 }
 
 #[cfg(test)]
