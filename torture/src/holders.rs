@@ -100,9 +100,9 @@ fn stand_by(processes: &[Child]) -> Result<()> {
 fn kill(processes: &mut Vec<Child>, pid: u32) -> Result<()> {
     let at = processes.iter().position(|child| child.id() == pid).context("a process of ours")?;
     let mut process = processes.swap_remove(at);
-    process.kill()?;
+    let killed = process.kill();
     process.wait()?;
-    Ok(())
+    Ok(killed?)
 }
 
 /// How many sockets the thread of a process has that is ours.
