@@ -62,7 +62,7 @@ pub(crate) fn run(kind: Way, times: u64) -> Result<String> {
     ensure!(met.cut == 0, "{} connections were cut", met.cut);
     let each = begin.elapsed() / u32::try_from(times).unwrap_or(1);
     Ok(format!(
-        "{} answers, 0 refused, 0 cut, one listener each; longest gap of an endpoint {:.1?}; {each:.1?} each",
+        "{} answers, 0 refused, 0 cut, one listener each; {}; {each:.1?} each",
         met.answers, met.longest_gap
     ))
 }

@@ -79,7 +79,7 @@ pub(crate) fn run(times: u64) -> Result<String> {
     let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
     Ok(format!(
         "{} answers, 0 refused, {} cut by a kill, one listener each; next answer: median {:.1?}, p99 {:.1?}, longest {:.1?}; \
-         longest gap of an endpoint {:.1?}",
+         {}",
         met.answers,
         met.cut,
         at(50),

@@ -2,6 +2,7 @@
 
 use crate::listeners::Endpoints;
 use anyhow::{Result, ensure};
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -30,9 +31,25 @@ pub(crate) struct Met {
     /// Who answers, and since when.
     pub(crate) serving: Option<(u32, Instant)>,
     /// The longest time between two answers of one endpoint.
-    pub(crate) longest_gap: Duration,
+    pub(crate) longest_gap: Gap,
     /// What must never happen.
     failure: Option<String>,
+}
+
+/// A time without an answer.
+#[derive(Clone, Default)]
+pub(crate) struct Gap {
+    endpoint: &'static str,
+    took: Duration,
+    /// How much of it the last connection took until it was there.
+    connecting: Duration,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Gap { endpoint, took, connecting } = self;
+        write!(f, "longest gap of an endpoint {took:.1?} ({endpoint}, {connecting:.1?} of it connecting)")
+    }
 }
 
 enum Probed {
@@ -56,23 +73,29 @@ impl Probes {
     /// Probes both endpoints, which must be there, until they are stopped, while `work` is done.
     pub(crate) fn during<T>(&self, endpoints: &Endpoints, work: impl FnOnce() -> Result<T>) -> Result<T> {
         std::thread::scope(|scope| {
-            scope.spawn(|| self.probe(|| tcp(endpoints)));
-            scope.spawn(|| self.probe(|| unix(endpoints)));
+            scope.spawn(|| self.probe("tcp", || tcp(endpoints)));
+            scope.spawn(|| self.probe("unix", || unix(endpoints)));
             let done = work();
             self.stop.store(true, Relaxed);
             done
         })
     }
 
-    fn probe(&self, connect: impl Fn() -> std::io::Result<Box<dyn Stream>>) {
+    fn probe(&self, endpoint: &'static str, connect: impl Fn() -> std::io::Result<Box<dyn Stream>>) {
         let mut answered = Instant::now();
         while !self.stop.load(Relaxed) {
-            let probed = ask(connect());
+            let begin = Instant::now();
+            let connected = connect();
+            let connecting = begin.elapsed();
+            let probed = ask(connected);
             let mut met = self.lock();
             match probed {
                 Probed::Answer(pid) => {
                     met.answers += 1;
-                    met.longest_gap = met.longest_gap.max(answered.elapsed());
+                    let took = answered.elapsed();
+                    if took > met.longest_gap.took {
+                        met.longest_gap = Gap { endpoint, took, connecting };
+                    }
                     answered = Instant::now();
                     if met.serving.is_none_or(|(serving, _)| serving != pid) {
                         met.serving = Some((pid, answered));

@@ -162,7 +162,8 @@ board: artifact_prefix='fuzz/target/findings/board/'; Test unit written to fuzz/
                 .map(|entry| entry.expect(kind).file_name().to_string_lossy().replace(".rs", ""))
                 .collect();
             let mut known = TARGETS.map(|target| target.name);
-            (found.sort(), known.sort_unstable());
+            found.sort();
+            known.sort_unstable();
             assert_eq!(found, known, "{kind}");
         }
     }

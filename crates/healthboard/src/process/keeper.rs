@@ -193,10 +193,14 @@ impl Keeper {
         end_with_the_host();
         self.record_unanswered();
         self.tell_of_refused();
-        if self.board.header[word::PHASE].load(Relaxed) != phase::GOODBYE {
+        if !self.has_said_goodbye() {
             self.see_to_board();
         }
         self.moved.borrow().is_none()
+    }
+
+    fn has_said_goodbye(&self) -> bool {
+        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
     }
 
     fn see_to_board(&self) {
@@ -206,6 +210,10 @@ impl Keeper {
         if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
             && board.is_intact(place, &self.fixed, now_ns)
         {
+            return;
+        }
+        // Who says goodbye removes the board, and says it first: that one is not lost.
+        if self.has_said_goodbye() {
             return;
         }
         let lost = published.as_ref().map(|board| board.name().to_owned());
