@@ -80,7 +80,7 @@ pub(crate) fn storm(runtime: &Path, health: Handle, kind: Fork, times: u64) -> R
         own.record_fail(&failure(number));
         match kind {
             Fork::Spawn => ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed"),
-            Fork::Fork | Fork::Clone => fork_once(&health, own, kind, number)?,
+            Fork::Threads | Fork::Clone => fork_once(&health, own, kind, number)?,
         }
         ensure!(
             u64::from(own.failures()) == number,

@@ -99,9 +99,9 @@ fn stand_by(processes: &[Child]) -> Result<()> {
 
 fn kill(processes: &mut Vec<Child>, pid: u32) -> Result<()> {
     let at = processes.iter().position(|child| child.id() == pid).context("a process of ours")?;
-    let mut process = processes.swap_remove(at);
-    process.kill()?;
-    process.wait()?;
+    processes[at].kill()?;
+    processes[at].wait()?;
+    processes.swap_remove(at);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(crate) const THREADS: u32 = 3;
 #[derive(Clone, Copy)]
 pub(crate) enum Fork {
     /// `fork` while other threads record.
-    Fork,
+    Threads,
     /// `vfork` and `exec`, as `posix_spawn` does it.
     Spawn,
     /// The system call, without any handler.
@@ -28,11 +28,11 @@ pub(crate) enum Fork {
 }
 
 impl Fork {
-    pub(crate) const ALL: [Fork; 3] = [Fork::Fork, Fork::Spawn, Fork::Clone];
+    pub(crate) const ALL: [Fork; 3] = [Fork::Threads, Fork::Spawn, Fork::Clone];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Fork::Fork => "fork with threads",
+            Fork::Threads => "fork with threads",
             Fork::Spawn => "vfork and exec",
             Fork::Clone => "raw clone",
         }
