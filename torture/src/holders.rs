@@ -99,10 +99,10 @@ fn stand_by(processes: &[Child]) -> Result<()> {
 
 fn kill(processes: &mut Vec<Child>, pid: u32) -> Result<()> {
     let at = processes.iter().position(|child| child.id() == pid).context("a process of ours")?;
-    processes[at].kill()?;
-    processes[at].wait()?;
-    processes.swap_remove(at);
-    Ok(())
+    let mut process = processes.swap_remove(at);
+    let killed = process.kill();
+    process.wait()?;
+    Ok(killed?)
 }
 
 /// How many sockets the thread of a process has that is ours.
