@@ -36,11 +36,11 @@ else:
             pass
 
     if how == "with":
-        from healthboard.hooks import amqp, flight
+        from healthboard.hooks import amqp, in_flight
 
         bus = amqp.message_bus()
         Connection.blocking_read = amqp._record_frames(bus)(Connection.blocking_read)
-        publish = flight.in_flight(bus, lambda raised: None, Connection._ensure_publishing)
+        publish = in_flight.in_flight(bus, lambda raised: None, Connection._ensure_publishing)
         Connection._ensure_publishing = publish
     connection = Connection()
     for _ in range(count):

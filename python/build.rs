@@ -1,4 +1,4 @@
-//! Tells the code which Python it is for.
+//! Sets the configuration flags of the Python version.
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();

@@ -10,7 +10,7 @@ use crate::setup::Setup;
 use crate::stage::{CONDUCTOR, SCHEDULER, Stage};
 
 /// Says in the log what a hook did not find.
-const MISSING: &str = "it is not watched";
+const MISSING: &str = "its calls are not recorded";
 
 /// What came out for one release.
 #[derive(Debug, Clone, Default)]

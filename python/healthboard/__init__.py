@@ -1,4 +1,4 @@
-"""A daemon tells its own health.
+"""Health checks from a daemon's own work.
 
     import healthboard
     from healthboard import healthcheck
@@ -8,9 +8,8 @@
 
     healthboard.start("my-service", {"uri": "unix:///run/my-service/health.sock"})
 
-An *indicator* stands for one thing the service needs. Recording the outcome of an operation costs some
-nanoseconds and never raises; as long as `start` has not been called it does nothing, so a library may record
-without asking whether the program wants to be watched.
+An *indicator* stands for one thing the service needs. Recording the outcome of an operation takes some
+nanoseconds and never raises. It does nothing until `start` is called, so a library may always record.
 """
 
 from ._native import Indicator, Operation, __version__, drain, goodbye
@@ -31,7 +30,7 @@ __all__ = [
 
 
 def record_ok(name: str) -> None:
-    """Record that an operation on what the indicator `name` stands for succeeded."""
+    """Record that an operation of the indicator `name` succeeded."""
     _indicator(name).record_ok()
 
 
@@ -41,7 +40,7 @@ def record_fail(
     code: str | None = None,
     text: str | None = None,
 ) -> None:
-    """Record that it failed: with an exception, a class of them, or the name of one."""
+    """Record that an operation failed. `failure` is an exception, its class, or the name of its class."""
     _indicator(name).record_fail(failure, code, text)
 
 

@@ -21,8 +21,8 @@ __version__: str
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Failure: TypeAlias = BaseException | type[BaseException] | str
 
-# Absent: every `Exception` is a failure. Classes: only these are. A function: `False` is a failure, `True` a
-# success, `None` no evidence.
+# Decides what an exception means. None: every `Exception` is a failure. Classes: only these are failures. A
+# function: it returns `False` for a failure, `True` for a success, `None` for no evidence.
 _Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], bool | None]
 
 @final
@@ -45,38 +45,38 @@ class Indicator:
     ) -> Indicator: ...
     @property
     def policy(self) -> dict[str, Any]:
-        """What it was made with: seconds, but for `impact` and `failure_threshold`."""
+        """The policy it was created with. Times are in seconds."""
 
     def failures(self) -> int:
-        """Failures in this process since its newest success."""
+        """Return the number of failures in this process since the newest success."""
 
     def refresh_due(self) -> float | None:
-        """How soon this process should refresh it, in seconds; None where there is nothing to refresh."""
+        """Return the seconds until this process should refresh it; None if there is nothing to refresh."""
 
     def record_ok(self) -> None:
-        """An operation succeeded."""
+        """Record that an operation succeeded."""
 
     def record_fail(self, failure: _Failure, code: str | None = None, text: str | None = None) -> None:
-        """An operation failed: with an exception, or a class of them, or its name."""
+        """Record that an operation failed, with an exception, its class, or the name of its class."""
 
     def begin(self, judge: _Judge | None = None) -> Operation:
-        """An operation begins."""
+        """Begin an operation."""
 
     def wrap(self, function: _Function, judge: _Judge | None = None) -> _Function:
-        """This function, with every call recorded."""
+        """Return the function, with every call recorded."""
 
 @final
 class Operation:
-    """An operation in flight. Ends once, with the first of its methods; forgotten, it is abandoned."""
+    """An operation in flight. Its first method call ends it. Dropped before that, it is abandoned."""
 
     def ok(self) -> None:
-        """It ended well."""
+        """End it as a success."""
 
     def fail(self, failure: _Failure, code: str | None = None, text: str | None = None) -> None:
-        """It failed."""
+        """End it as a failure."""
 
     def end(self) -> None:
-        """It ended, and that says nothing."""
+        """End it without evidence."""
 
     def __enter__(self) -> Operation: ...
     def __exit__(
@@ -98,28 +98,28 @@ def start(
     host: str | None,
     options: Mapping[str, str],
     environment: Mapping[str, str],
-    first_use: Callable[[], bool],
-    here: bool,
+    on_first_use: Callable[[], bool],
+    in_this_process: bool,
 ) -> list[str]:
-    """Starts health: `options` as in a configuration file, then `environment`, whose variables win.
+    """Start health with `options` as in a configuration file. Variables in `environment` override them.
 
-    Not `here` is only in the processes that this one forks.
+    Without `in_this_process`, health starts only in processes forked by this one.
     """
 
 def attach() -> None:
-    """Gives this process its board now: it may have nothing to record for hours."""
+    """Create this process's board now rather than at its first recording."""
 
 def tick() -> list[tuple[bool, str]]:
-    """Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line."""
+    """Stamp `progress`. Return the lines to log, each with whether it is a warning."""
 
 def scrub(text: str) -> str:
-    """The text of an exception as it may stand in a log: in one line, without secrets."""
+    """Return the text of an exception as one line without secrets, safe to log."""
 
 def drain() -> None:
-    """Says that this process is going to end: not ready any more, still alive."""
+    """Say that this process is draining: still alive, no longer ready."""
 
 def watch() -> None:
-    """Says that this process only watches over those that it forks."""
+    """Say that this process is a master, which leaves the work to the processes it forks."""
 
 def goodbye() -> None:
-    """Says that this process ends in good order."""
+    """Say that this process ends in good order."""

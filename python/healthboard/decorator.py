@@ -24,13 +24,14 @@ class healthcheck:
         with healthcheck("database"):
             ...
 
-    An exception is a failure and is raised again as it was. With `errors`, only exceptions of these classes
-    are; others say nothing. What is not an `Exception`, a cancelled coroutine for one, says nothing either. A
-    coroutine function is recorded at the end of its coroutine.
+    An exception is a failure, and is raised again unchanged. With `errors`, only exceptions of these classes
+    are failures; others are no evidence. A `BaseException` that is not an `Exception`, such as the
+    cancellation of a coroutine, abandons the operation. A coroutine function is recorded when its coroutine
+    ends.
 
-    `impact` is "critical", "degrading" or "informational"; `ttl` is how many seconds an outcome counts, 0 for
-    ever. The service's configuration overrides them. Of several that name one indicator the first one's
-    count.
+    `impact` is "critical", "degrading" or "informational". `ttl` is for how many seconds an outcome counts; 0
+    means for ever. The service's configuration overrides both. If several decorators name one indicator, the
+    first one's arguments count.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class healthcheck:
         for error in self._errors or ():
             if not (isinstance(error, type) and issubclass(error, BaseException)):
                 raise TypeError(f"errors: expected exception classes, found {error!r}")
-        # Which of them ends first does not matter: they are all of one indicator.
+        # Their order does not matter: they all belong to one indicator.
         self._running: list[Operation] = []
 
     def __call__(self, function: _Function) -> _Function:

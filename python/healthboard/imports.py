@@ -19,9 +19,9 @@ _hooks: dict[str, list[_Hook]] = {}
 
 
 def when_imported(name: str, hook: _Hook) -> None:
-    """Call `hook` with the module `name`: now if it has been imported, otherwise right after it is.
+    """Call `hook` with the module `name`: now if it has been imported, otherwise right after its import.
 
-    A hook that raises is logged; the import is none the worse for it.
+    An exception of the hook is logged and does not affect the import.
     """
     if name in sys.modules:
         _run(hook, sys.modules[name])
@@ -31,7 +31,7 @@ def when_imported(name: str, hook: _Hook) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def forget(hook: _Hook) -> None:
+def cancel(hook: _Hook) -> None:
     """Undo `when_imported` for a hook that has not run."""
     for name, hooks in list(_hooks.items()):
         if hook in hooks:
@@ -43,7 +43,7 @@ def forget(hook: _Hook) -> None:
 
 
 class _Finder:
-    """Has the finders behind it look for the module, and the loader they find followed by the hooks."""
+    """Finds a module through the finders behind it, and wraps the loader so that it runs the hooks."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -61,13 +61,13 @@ class _Finder:
 
 
 class _Loader:
-    """Stands in for a loader until the module is there; the module itself never sees it."""
+    """Runs the hooks after the module. The module itself sees only the original loader."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
 
     def __getattr__(self, name: str) -> Any:
-        # For whoever only looks for the module.
+        # For callers that find the module without importing it.
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -86,5 +86,5 @@ _finder: Any = _Finder()
 
 
 def _run(hook: _Hook, module: ModuleType) -> None:
-    with notices.swallowed(f"hook for {module.__name__}"):
+    with notices.suppress_errors(f"hook for {module.__name__}"):
         hook(module)

@@ -1,4 +1,4 @@
-"""What `healthboard-run` has started: its name, its environment, and the hooks in it."""
+"""The state of a program that `healthboard-run` started: its name, our environment variables, the hooks."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-# Puts our `sitecustomize` in front of everything: Python runs the first that it finds.
-_SITE = os.path.join(os.path.dirname(__file__), "site")
+# Holds our `sitecustomize`. Python runs the first one on its path.
+_SITE_DIRECTORY = os.path.join(os.path.dirname(__file__), "site")
 
-# Ours, taken out of the process's; None without `healthboard-run`.
+# Our variables, which have been removed from the process's environment. None without `healthboard-run`.
 environment: dict[str, str] | None = None
 
 _service: str | None = None
 
-# How `begin` was told to take ours out of the environment.
-_leave: Callable[[], object] | None = None
+# Removes our variables and path from the process's environment.
+_clear_environment: Callable[[], object] | None = None
 
-# Programs that run another one: its own name says more.
+# Programs that run another program. The name that the other one gives itself is more useful.
 _SERVERS = ("uwsgi", "pyuwsgi", "gunicorn", "mod_wsgi-express")
 
-# Those of them whose master executes itself again, with the environment that it has by then.
-_RELOADED = ("uwsgi", "pyuwsgi")
+# Servers whose master reloads by executing itself again, with the environment it has at that time.
+_SELF_EXECUTING_SERVERS = ("uwsgi", "pyuwsgi")
 
 
-def begin(variables: dict[str, str], leave: Callable[[], object]) -> None:
-    """Install the hooks. The variables are ours, and `leave` has taken them out of the environment."""
-    global environment, _service, _leave
+def begin(variables: dict[str, str], clear_environment: Callable[[], object]) -> None:
+    """Install the hooks. `variables` are ours, which `clear_environment` has removed from the environment."""
+    global environment, _service, _clear_environment
     _service = variables.pop("HEALTHBOARD_SERVICE", None)
-    environment, _leave = variables, leave
-    if _is_reloaded():
-        keep(os.environ)
+    environment, _clear_environment = variables, clear_environment
+    if _is_self_executing():
+        restore_environment(os.environ)
     from . import hooks
 
     hooks.install()
 
 
-def keep(environ: MutableMapping[str, str]) -> None:
-    """Put ours back, for a server that reloads by executing itself again."""
+def restore_environment(environ: MutableMapping[str, str]) -> None:
+    """Put our variables and path back, for a server that reloads by executing itself again."""
     if environment is not None:
         environ.update(environment)
         if _service is not None:
             environ["HEALTHBOARD_SERVICE"] = _service
-        lead(environ)
+        prepend_site(environ)
 
 
-def forget() -> None:
-    """Take ours out again, in a process of such a server that does its work and may start others."""
-    if _leave is not None:
-        _leave()
+def clear_environment() -> None:
+    """Remove our variables and path again, in a worker of such a server: it may start other programs."""
+    if _clear_environment is not None:
+        _clear_environment()
 
 
-def lead(environ: MutableMapping[str, str]) -> None:
-    """Have the program that is executed with this environment find our `sitecustomize`."""
+def prepend_site(environ: MutableMapping[str, str]) -> None:
+    """Put our `sitecustomize` first on the Python path of a program executed with this environment."""
     path = environ.get("PYTHONPATH")
-    environ["PYTHONPATH"] = _SITE + os.pathsep + path if path else _SITE
+    environ["PYTHONPATH"] = _SITE_DIRECTORY + os.pathsep + path if path else _SITE_DIRECTORY
 
 
 def service(prog: str | None = None) -> str:
-    """What operators call this program, which calls itself `prog`."""
-    # Not the title of the process, which services change.
+    """Return the name that operators use for this program. `prog` is the name it gives itself."""
+    # Not the title of the process: services change that.
     program = os.path.basename(sys.argv[0])
     return _service or (prog if prog and program in _SERVERS else program)
 
 
-def _is_reloaded() -> bool:
-    # The program itself, which has no arguments for Python yet, or a script that becomes it.
+def _is_self_executing() -> bool:
+    # Either the server itself, whose `sys.argv` is not set yet, or a script that becomes the server.
     programs = [os.readlink("/proc/self/exe"), *getattr(sys, "argv", [])[:1]]
-    return any(os.path.basename(program).startswith(_RELOADED) for program in programs)
+    return any(os.path.basename(program).startswith(_SELF_EXECUTING_SERVERS) for program in programs)

@@ -1,4 +1,4 @@
-"""What is to be said in the service's log, kept until the service has one."""
+"""Lines for the service's log, kept until the service has configured its logging."""
 
 from __future__ import annotations
 
@@ -6,65 +6,65 @@ import sys
 
 from . import _native
 
-# What has not been logged yet: whether it is a warning, and the line.
-_waiting: list[tuple[bool, str]] = []
+# Lines that have not been logged yet, each with whether it is a warning.
+_pending: list[tuple[bool, str]] = []
 
-# The keys of `say_once`.
-_said: set[str] = set()
+# The keys that `warn_once` has used.
+_warned: set[str] = set()
 
-# How many more times `log` waits for the service to configure its logging.
-_patience = 10
+# How many more calls of `flush` wait for the service to configure its logging.
+_remaining_waits = 10
 
-# Whether it is known that the service will do so.
-_held = False
+# Whether lines are kept until `release` is called.
+_is_deferred = False
 
 
-def say(text: str, *, warning: bool = True) -> None:
-    """Log a line, now or as soon as the service can."""
-    _waiting.append((warning, text))
+def add(text: str, *, warning: bool = True) -> None:
+    """Log a line, now or as soon as the service can log."""
+    _pending.append((warning, text))
     if _can_log():
-        log()
+        flush()
 
 
-def say_once(key: str, text: str) -> None:
-    """Log a warning unless one with this key was logged before."""
-    if key not in _said:
-        _said.add(key)
-        say(text)
+def warn_once(key: str, text: str) -> None:
+    """Log a warning, unless one with this key has been logged."""
+    if key not in _warned:
+        _warned.add(key)
+        add(text)
 
 
-def log(*, now: bool = False) -> None:
-    """Log what is waiting; `now`, even if the service has not configured its logging in all this time."""
-    global _patience
-    if not _waiting:
+def flush(*, now: bool = False) -> None:
+    """Log the pending lines. With `now`, do not wait until the service has configured its logging."""
+    global _remaining_waits
+    if not _pending:
         return
-    if not (now or _can_log() or _patience <= 0):
-        _patience -= 1
+    if not (now or _can_log() or _remaining_waits <= 0):
+        _remaining_waits -= 1
         return
     import logging
 
     logger = logging.getLogger("healthboard")
-    # Another thread may do the same.
-    waiting, _waiting[:] = _waiting[:], []
-    for warning, text in waiting:
+    # Another thread may flush at the same time.
+    pending, _pending[:] = _pending[:], []
+    for warning, text in pending:
         logger.log(logging.WARNING if warning else logging.INFO, "%s", text)
 
 
-def hold() -> None:
-    """Wait for `release`: whatever handler there is before it is not the service's log."""
-    global _held
-    _held = True
+def defer() -> None:
+    """Keep lines until `release`: a handler that exists before then is not the service's log."""
+    global _is_deferred
+    _is_deferred = True
 
 
 def release() -> None:
-    """Log what is waiting, and from now on at once."""
-    global _held
-    _held = False
-    log(now=True)
+    """Log the pending lines, and later ones at once."""
+    global _is_deferred
+    _is_deferred = False
+    flush(now=True)
 
 
-class swallowed:  # noqa: N801 - used like a function
-    """A block whose failure must not reach the service: it is logged once."""
+class suppress_errors:  # noqa: N801 - used like a function
+    """A block whose exceptions must not reach the service. The first one is logged."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -77,14 +77,14 @@ class swallowed:  # noqa: N801 - used like a function
             return False
         try:
             text = _native.scrub(f"{type(raised).__name__}: {raised}")
-            say_once(self._what, f"{self._what}: {text}; the service is not affected")
+            warn_once(self._what, f"{self._what}: {text}; the service is not affected")
         except Exception:
-            # Not even the telling may reach it.
+            # A failure to log must not reach the service either.
             pass
         return True
 
 
 def _can_log() -> bool:
-    # Importing it early would be ours to answer for: a service may have to patch it first.
+    # We must not import `logging` first: a service may have to patch it before anybody does.
     logging = sys.modules.get("logging")
-    return not _held and logging is not None and logging.getLogger("healthboard").hasHandlers()
+    return not _is_deferred and logging is not None and logging.getLogger("healthboard").hasHandlers()

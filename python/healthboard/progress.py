@@ -1,4 +1,4 @@
-"""Stamps the indicator `progress` from inside, about once a second: the interpreter, or eventlet's hub."""
+"""Stamps the indicator `progress` about once a second, from inside the interpreter or eventlet's hub."""
 
 from __future__ import annotations
 
@@ -12,49 +12,53 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
 
-# How often it is stamped, in seconds.
-INTERVAL = 1.0
+# Seconds between two stamps.
+STAMP_INTERVAL = 1.0
 
-# What stops the thread, and the process that it belongs to: a forked child has neither.
+# The process that started the thread, the event that stops it, and the thread. A forked child has no such
+# thread.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
 
 
-def begin() -> bool:
-    """Begin in this process, at its first recording, in whatever thread. False: ask again at the next."""
+def start() -> bool:
+    """Start stamping in this process, from the thread that records first.
+
+    Return False if that thread cannot start it. The next recording calls this again.
+    """
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is not None and not uwsgi.has_threads:
-        text = "uWSGI runs no Python thread without `enable-threads`"
-        notices.say_once("uwsgi", f"{text}: `progress` is not known, and nothing is refreshed")
-        notices.log(now=True)
+        text = "uWSGI runs no Python threads without `enable-threads`"
+        notices.warn_once("uwsgi", f"{text}: `progress` stays unknown, and nothing is refreshed")
+        notices.flush(now=True)
         return True
-    if threads.are_green() and not threads.are_apart():
-        return _begin_in_hub()
-    return _begin_thread()
+    if threads.are_green() and not threads.are_native_beside_green():
+        return _start_green_thread()
+    return _start_native_thread()
 
 
 def attach() -> None:
-    """Begin in this process although nothing was recorded in it yet."""
-    refresh.inherit()
+    """Start health in this process before its first recording."""
+    refresh.run_at_start()
     _native.attach()
 
 
 def tick() -> None:
-    """Stamp, begin what was offered to refresh, and log for the native thread, which has no way to."""
-    with notices.swallowed("progress"):
+    """Stamp `progress`, start new refresh threads, and log what the keeper cannot log itself."""
+    with notices.suppress_errors("progress"):
         for warning, text in _native.tick():
-            notices.say(text, warning=warning)
-        notices.log()
-        refresh.begin()
+            notices.add(text, warning=warning)
+        notices.flush()
+        refresh.start_threads()
 
 
-def _begin_thread() -> bool:
+def _start_native_thread() -> bool:
     global _thread
-    threading = threads.module()
+    threading = threads.threading_module()
     stop = threading.Event()
 
     def run() -> None:
         tick()
-        while not stop.wait(INTERVAL):
+        while not stop.wait(STAMP_INTERVAL):
             tick()
 
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
@@ -63,11 +67,11 @@ def _begin_thread() -> bool:
     return True
 
 
-def _begin_in_hub() -> bool:
+def _start_green_thread() -> bool:
     import _thread as native
 
-    # A thread of eventlet's pool has a hub of its own, which nobody waits in. The main thread is the one that
-    # the kernel calls by the pid, also in a child forked by another one.
+    # A thread of eventlet's pool has a hub of its own, which does not run. The kernel identifies the main
+    # thread by the pid, also in a child that another thread has forked.
     if native.get_native_id() != os.getpid():
         return False
     eventlet = sys.modules["eventlet"]
@@ -75,21 +79,21 @@ def _begin_in_hub() -> bool:
     def run() -> None:
         while True:
             tick()
-            eventlet.sleep(INTERVAL)
+            eventlet.sleep(STAMP_INTERVAL)
 
-    # A green thread and not a timer of the hub: whoever logs may have to wait, and the hub itself must not.
+    # A green thread rather than a timer of the hub: logging may block, and must not block the hub.
     eventlet.spawn_n(run)
     return True
 
 
 @atexit.register
-def _end() -> None:
+def _stop() -> None:
     if _thread is not None and _thread[0] == os.getpid():
-        # A thread that is cut off while it logs may leave a lock behind that the interpreter needs to end.
+        # A thread that is killed while it logs may hold a lock that the interpreter needs to exit.
         _, stop, thread = _thread
         stop.set()
         thread.join(timeout=1.0)
-    refresh.leave(patience=0.1)
-    notices.log(now=True)
+    refresh.stop(join_timeout=0.1)
+    notices.flush(now=True)
     # The goodbye follows when the interpreter has ended, which may take a second.
     _native.drain()

@@ -1,7 +1,7 @@
-"""Refresh: small real operations of a service's own, so that it is not called sick for having nothing to do.
+"""Refresh: small real operations that keep an idle service's evidence fresh.
 
-Each indicator that has an operation gets a thread, a green one under eventlet: an operation that hangs is in
-flight, as it should be, and holds up nothing else.
+Each registered operation runs in a thread of its own, a green thread under eventlet. An operation that hangs
+is then visible as in flight, and delays no other.
 """
 
 from __future__ import annotations
@@ -19,86 +19,86 @@ if TYPE_CHECKING:
 
     _Operation = Callable[[bool], None]
 
-# How long a thread waits that has nothing to refresh, and one whose operation has recorded nothing.
-_PAUSE = 1.0
+# Seconds before the next check if nothing is due, or if an operation recorded nothing.
+_CHECK_INTERVAL = 1.0
 
-# How long a process that is about to fork waits for operations to end.
-_PATIENCE = 2.0
+# Seconds that a process about to fork waits for each running operation.
+_JOIN_TIMEOUT = 2.0
 
-_offers: dict[str, tuple[_native.Indicator, _Operation]] = {}
+_operations: dict[str, tuple[_native.Indicator, _Operation]] = {}
 
-# The process that the threads belong to: a forked child has none of them.
-_pid = 0
+# The process that owns the threads below. A forked child inherits none of them.
+_owner_pid = 0
 _threads: dict[str, threading.Thread] = {}
 _stop: threading.Event | None = None
 
-# The process that runs no operations any more.
-_left = 0
+# The process in which `stop` was called.
+_stopped_pid = 0
 
-# The process that runs at once what was offered to the one it was forked by.
-_heir = 0
+# The process in which `run_at_start` was called.
+_run_at_start_pid = 0
 
 
-def offer(indicator: _native.Indicator, operation: _Operation) -> None:
-    """Have the operation run whenever nothing was recorded in this process for `refresh_interval`.
+def register(indicator: _native.Indicator, operation: _Operation) -> None:
+    """Run the operation whenever the indicator is due for a refresh.
 
-    It is told whether there is nothing to build on (the newest outcome is a failure, there is none in this
-    process, or it must share nothing with the service), records by itself, and may raise. Of two for one
-    indicator the newer one counts.
+    The operation records its own outcome, and may raise. Its argument is true if it must not reuse a
+    connection: the newest outcome is a failure, this process has no outcome yet, or the operation runs in a
+    native thread beside eventlet. A second operation for the same indicator replaces the first.
     """
-    _offers[indicator.name] = indicator, operation
+    _operations[indicator.name] = indicator, operation
 
 
-def begin() -> None:
-    """Begin with what was offered; to be called again and again by whatever stamps `progress`."""
-    global _pid, _stop
-    if _left == os.getpid() or not _offers:
+def start_threads() -> None:
+    """Start a thread for each new operation. Whatever stamps `progress` calls this repeatedly."""
+    global _owner_pid, _stop
+    if _stopped_pid == os.getpid() or not _operations:
         return
-    threading = threads.module()
-    if _stop is None or _pid != os.getpid():
-        _pid, _stop = os.getpid(), threading.Event()
+    threading = threads.threading_module()
+    if _stop is None or _owner_pid != os.getpid():
+        _owner_pid, _stop = os.getpid(), threading.Event()
         _threads.clear()
-    for name in _offers.keys() - _threads.keys():
+    for name in _operations.keys() - _threads.keys():
         thread = threading.Thread(target=_run, args=(name, _stop), name=f"healthboard-{name}", daemon=True)
         _threads[name] = thread
         thread.start()
 
 
-def inherit() -> None:
-    """Run at once, in this process, what was offered to the one that has forked it.
+def run_at_start() -> None:
+    """Run each operation once at the start of this process, including those its parent registered.
 
-    For a worker that a master has prepared, and that may get its first request in hours.
+    A worker that its master has prepared may wait hours for its first request.
     """
-    global _heir
-    _heir = os.getpid()
+    global _run_at_start_pid
+    _run_at_start_pid = os.getpid()
 
 
-def leave(patience: float = _PATIENCE) -> None:
-    """Run no operation in this process any more.
+def stop(join_timeout: float = _JOIN_TIMEOUT) -> None:
+    """Run no more operations in this process.
 
-    For one that forks others to do the work: a child must not inherit a lock that an operation holds.
+    A process that forks workers calls this first: a child must not inherit a lock that an operation holds.
     """
-    global _left
-    _left = os.getpid()
-    if _stop is not None and _pid == _left:
+    global _stopped_pid
+    _stopped_pid = os.getpid()
+    if _stop is not None and _owner_pid == _stopped_pid:
         _stop.set()
         for thread in _threads.values():
-            thread.join(patience)
+            thread.join(join_timeout)
         _threads.clear()
 
 
 def _run(name: str, stop: threading.Event) -> None:
-    is_heir = _heir == os.getpid()
+    is_first = _run_at_start_pid == os.getpid()
     while not stop.is_set():
-        indicator, operation = _offers[name]
+        indicator, operation = _operations[name]
         due = indicator.refresh_due()
-        if due == 0.0 or (is_heir and due is None):
-            # It records what there is to know.
+        if due == 0.0 or (is_first and due is None):
+            # The operation has recorded its failure already.
             with contextlib.suppress(Exception):
-                operation(is_heir or threads.are_apart() or indicator.failures() > 0)
-            is_heir = False
-            due = indicator.refresh_due() or _PAUSE
-        if stop.wait(_PAUSE if due is None else due):
+                operation(is_first or threads.are_native_beside_green() or indicator.failures() > 0)
+            is_first = False
+            due = indicator.refresh_due() or _CHECK_INTERVAL
+        if stop.wait(_CHECK_INTERVAL if due is None else due):
             return
         if sys.is_finalizing():
             return

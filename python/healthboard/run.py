@@ -10,22 +10,22 @@ from . import launch
 USAGE = """\
 usage: healthboard-run [--service NAME] PROGRAM [ARGUMENT…]
 
-Runs a Python program, nova-conductor for one, that then tells its own health: at the endpoints which `uri` in
-the group [healthcheck] of its configuration file names. Without that, it runs as ever.
+Runs a Python program, such as nova-conductor, that then reports its own health. It answers at the endpoints
+named by `uri` in the group [healthcheck] of its configuration file. Without endpoints it runs as usual.
 
-  --service NAME   what the service is called, instead of the name of the program
+  --service NAME   the name of the service; the default is the name of the program
   --version        print the version
   --help           print this
 
 The program must run in the Python environment that healthboard is installed in.
 """
 
-# What the shell and env(1) answer for a program that cannot be executed, and for one that is not there.
+# The exit statuses of the shell and of env(1) for a program that cannot be executed or does not exist.
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
 def main() -> int:
-    """Become the program. Return only if that cannot be."""
+    """Execute the program. Return only on failure."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--help"]:
         print(USAGE, end="")
@@ -41,7 +41,7 @@ def main() -> int:
     if not arguments or arguments[0].startswith("-"):
         sys.stderr.write(USAGE)
         return 2
-    launch.lead(os.environ)
+    launch.prepend_site(os.environ)
     try:
         os.execvp(arguments[0], arguments)
     except OSError as error:

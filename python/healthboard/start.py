@@ -18,31 +18,31 @@ def start(
     host: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Start health for this process and all that it forks, if `options` name an endpoint.
+    """Start health for this process and all processes it forks, if `options` name an endpoint.
 
     `options` are those of the group `[healthcheck]`, as text; "database.ttl" is `ttl` in
-    `[healthcheck:database]`. Variables `HEALTHBOARD_…` of `environment`, by default the process's own, win.
-    `host` is what `{host}` in `uri` stands for.
+    `[healthcheck:database]`. Variables `HEALTHBOARD_…` in `environment`, by default the process's own,
+    override them. `host` replaces `{host}` in `uri`.
 
-    A value that is no good changes nothing. The answer, one message for each, says which option, what was
-    found and what would be right; the service's log says so too. The first call counts.
+    A refused value is ignored. The returned list has one message for each: the option, the value found, and
+    what was expected. The messages are logged too. Only the first call has an effect.
     """
     if environment is None:
-        # `healthboard-run` has taken ours out of the process's.
+        # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
-    forks = uwsgi.is_beside()
-    if not forks:
-        launch.forget()
+    is_worker = not uwsgi.serves_no_requests()
+    if is_worker:
+        launch.clear_environment()
     problems = _native.start(
         service,
         host,
         {name: str(value) for name, value in (options or {}).items()},
         {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")},
-        progress.begin,
-        not forks,
+        progress.start,
+        is_worker,
     )
-    if forks:
+    if not is_worker:
         uwsgi.attach_in_workers()
     for problem in problems:
-        notices.say(problem)
+        notices.add(problem)
     return problems

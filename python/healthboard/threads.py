@@ -1,4 +1,4 @@
-"""Which threads run, whatever the service has done to them."""
+"""Whether threads are native or eventlet's green ones, and which kind ours use."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 def are_green() -> bool:
-    """Tell whether eventlet has made green threads of them."""
+    """Tell whether eventlet has replaced the threads of this process by green ones."""
     patcher = sys.modules.get("eventlet.patcher")
     return patcher is not None and bool(patcher.is_monkey_patched("thread"))
 
 
-def are_apart() -> bool:
-    """Tell whether ours are native ones beside green ones, and so may share nothing with the service.
+def are_native_beside_green() -> bool:
+    """Tell whether our threads are native while the service's are green. Then the two may share nothing.
 
-    Under uWSGI eventlet's hub does not run while there are no requests.
+    This is so under uWSGI, where eventlet's hub does not run while there are no requests.
     """
     return "uwsgi" in sys.modules and are_green()
 
 
-def module() -> Any:
-    """Return the `threading` whose threads run."""
-    if are_apart():
+def threading_module() -> Any:
+    """Return the `threading` module whose threads run in this process."""
+    if are_native_beside_green():
         return sys.modules["eventlet.patcher"].original("threading")
     import threading
 

@@ -1,4 +1,4 @@
-"""uWSGI: its master imports the program and from then on runs no Python; its workers are forked in C."""
+"""uWSGI: its master imports the program and runs no Python afterwards. Its workers are forked in C."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def is_beside() -> bool:
-    """Tell whether this process answers no requests: the master that forks the workers, a spooler, a mule."""
+def serves_no_requests() -> bool:
+    """Tell whether this process is uWSGI's, but not a worker: the master, a spooler, a mule."""
     uwsgi = sys.modules.get("uwsgi")
     return uwsgi is not None and uwsgi.worker_id() == 0
 
 
 def attach_in_workers() -> None:
-    """Begin in each worker, which may have nothing to record for hours."""
-    _chain(sys.modules["uwsgi"])
-    # It puts a hook of its own in the place of any other.
-    imports.when_imported("uwsgidecorators", lambda _: _chain(sys.modules["uwsgi"]))
+    """Attach in each worker after its fork: it may record nothing for hours."""
+    _add_post_fork_hook(sys.modules["uwsgi"])
+    # `uwsgidecorators` replaces the hook by its own.
+    imports.when_imported("uwsgidecorators", lambda _: _add_post_fork_hook(sys.modules["uwsgi"]))
 
 
-def _chain(uwsgi: Any) -> None:
-    before = getattr(uwsgi, "post_fork_hook", None)
+def _add_post_fork_hook(uwsgi: Any) -> None:
+    previous = getattr(uwsgi, "post_fork_hook", None)
 
     def post_fork_hook() -> None:
-        with notices.swallowed("uWSGI worker"):
-            launch.forget()
-            # Not in a spooler or a mule, which may do nothing, and which a reload kills.
-            if not is_beside():
+        with notices.suppress_errors("uWSGI worker"):
+            launch.clear_environment()
+            # A spooler or a mule may have nothing to do, and a reload kills it.
+            if not serves_no_requests():
                 progress.attach()
-        if before is not None:
-            before()
+        if previous is not None:
+            previous()
 
     uwsgi.post_fork_hook = post_fork_hook

@@ -1,8 +1,8 @@
 //! A function whose every call is recorded.
 //!
-//! A type of the C API, not of PyO3: its calls go through vectorcall without a conversion, and as a *method descriptor* it is
-//! called like a function of its class, without a bound method in between. This costs a call 30 to 80 ns; PyO3's `__call__`
-//! 100 to 180, an empty Python wrapper 170 to 190.
+//! A type of the C API, not of PyO3: its calls go through vectorcall without conversions. As a *method descriptor* it is called
+//! like a function of its class, without a bound method. This costs a call 30 to 80 ns; PyO3's `__call__` costs 100 to 180, an
+//! empty Python wrapper 170 to 190.
 
 use crate::guard::guarded;
 use crate::{exception, first_use, vectorcall};
@@ -16,14 +16,14 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
 
-/// The object. Everything behind `call` is null until [`Checked::make`] has set it, and again after [`clear`].
+/// The object. All pointers are null until [`Checked::make`] sets them; [`clear`] makes the references null again.
 #[repr(C)]
 pub(crate) struct Checked {
     head: ffi::PyObject,
     call: Option<vectorcall::Function>,
     function: *mut ffi::PyObject,
-    /// What implements the calls of `function`.
-    enter: Option<vectorcall::Function>,
+    /// Implements the calls of `function`.
+    function_call: Option<vectorcall::Function>,
     judge: *mut ffi::PyObject,
     dict: *mut ffi::PyObject,
     weakrefs: *mut ffi::PyObject,
@@ -33,8 +33,8 @@ pub(crate) struct Checked {
 static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 impl Checked {
-    /// This function, with every call recorded; `judge` as in [`exception::end`]. It looks like the function to whoever asks
-    /// for its name, its documentation or its signature.
+    /// Returns the function, with every call recorded; `judge` as in [`exception::end`]. It has the function's name,
+    /// documentation and signature.
     pub(crate) fn make<'py>(
         indicator: Indicator,
         function: &Bound<'py, PyAny>,
@@ -48,8 +48,8 @@ impl Checked {
             )));
         }
         let class = make_type(py)?;
-        // SAFETY: `class` has the layout of `Checked` and room for no items; the new object is zeroed behind its head, and
-        // the collector may see it like that. It takes its own references to what it keeps.
+        // SAFETY: `class` has the layout of `Checked` and no items. The new object is zeroed behind its head, which is a valid
+        // state for the collector. It takes references of its own to the objects it keeps.
         let made = unsafe {
             let object = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
             if object.is_null() {
@@ -59,7 +59,7 @@ impl Checked {
             this.indicator = indicator;
             this.function = function.clone().into_ptr();
             this.judge = judge.map_or(ptr::null_mut(), |judge| judge.clone().into_ptr());
-            this.enter = Some(vectorcall::of(this.function));
+            this.function_call = Some(vectorcall::of(this.function));
             this.call = Some(call);
             Bound::from_owned_ptr(py, object)
         };
@@ -69,26 +69,26 @@ impl Checked {
     }
 }
 
-/// The call: begin, the function, the end. No panic leaves it, and no exception but the function's own.
+/// Begins an operation, calls the function, ends the operation. No panic leaves it, and no exception except the function's own.
 ///
-/// While the interpreter ends, it makes threads that ask for its lock exit on the spot, in the middle of the function: they
-/// unwind through here, which is why this is `C-unwind`, and why nothing that would be dropped is kept meanwhile.
+/// An ending interpreter makes each thread that asks for its lock exit at once, in the middle of the function. Such a thread
+/// unwinds through this frame. So this is `C-unwind`, and holds nothing that would be dropped during the call.
 unsafe extern "C-unwind" fn call(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: usize,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter calls this with an object of our type, which whoever calls keeps alive during the call. It is
-    // attached, and no exception is set. The arguments are handed on as they came, so what holds for them holds for
-    // the function. An object that was cleared is unreachable, so `function` is not null, and `enter` was set with it.
+    // SAFETY: the interpreter calls this with an object of our type, which the caller keeps alive during the call. The thread is
+    // attached, and no exception is set. The arguments are passed on unchanged, so the caller's guarantees hold for the
+    // function. A cleared object is unreachable, so `function` is not null; `function_call` was set with it.
     unsafe {
         let this = &*this.cast::<Checked>();
         let operation = ManuallyDrop::new(guarded(None, || {
-            first_use::look(Python::assume_attached());
+            first_use::call_once(Python::assume_attached());
             Some(this.indicator.begin())
         }));
-        let result = this.enter.unwrap_unchecked()(this.function, arguments, count, names);
+        let result = this.function_call.unwrap_unchecked()(this.function, arguments, count, names);
         if let Some(operation) = ManuallyDrop::into_inner(operation) {
             if result.is_null() {
                 end_raised(this, operation);
@@ -100,7 +100,7 @@ unsafe extern "C-unwind" fn call(
     }
 }
 
-/// Ends an operation whose function has just raised, and leaves the exception as it was.
+/// Ends an operation whose function has just raised. The exception stays set, unchanged.
 ///
 /// # Safety
 ///
@@ -108,9 +108,9 @@ unsafe extern "C-unwind" fn call(
 #[cold]
 unsafe fn end_raised(this: &Checked, operation: Operation) {
     let (mut class, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the three references are ours between fetching and restoring, which takes them back. `judge` is null or alive.
+    // SAFETY: we own the three references from fetching to restoring. `judge` is null or alive.
     unsafe {
-        #[allow(deprecated, reason = "what replaces it comes with Python 3.12")]
+        #[allow(deprecated, reason = "its replacement needs Python 3.12")]
         ffi::PyErr_Fetch(&mut class, &mut value, &mut traceback);
         #[allow(deprecated, reason = "as above")]
         ffi::PyErr_NormalizeException(&mut class, &mut value, &mut traceback);
@@ -126,7 +126,7 @@ unsafe fn end_raised(this: &Checked, operation: Operation) {
     }
 }
 
-/// Binds like a function: to an instance, but not to nothing.
+/// Binds to an instance, as a function does.
 unsafe extern "C" fn bind(
     this: *mut ffi::PyObject,
     instance: *mut ffi::PyObject,
@@ -163,7 +163,7 @@ unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
-/// Pickled as a function is: by its name.
+/// Pickles it by its qualified name, as a function.
 unsafe extern "C" fn reduce(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: an attached thread and an object of ours.
     unsafe {
@@ -185,7 +185,7 @@ fn raise_or(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyO
 }
 
 unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, with: *mut c_void) -> c_int {
-    // SAFETY: the collector passes an object of ours and a function for the references it keeps; its type is one of them.
+    // SAFETY: the collector passes an object of ours and a function to visit its references, one of which is its type.
     unsafe {
         let kept = &*this.cast::<Checked>();
         for object in [ffi::Py_TYPE(this).cast(), kept.function, kept.judge, kept.dict] {
@@ -201,7 +201,7 @@ unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, w
 }
 
 unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
-    // SAFETY: an object of ours. Each field is emptied before its reference goes, since that may run any code.
+    // SAFETY: an object of ours. Each field is nulled before its reference is released, which may run any code.
     unsafe {
         let this = &mut *this.cast::<Checked>();
         for field in [&mut this.function, &mut this.judge, &mut this.dict] {
@@ -212,7 +212,7 @@ unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
-    // SAFETY: the last reference to an object of ours is gone; objects of such a type hold one to their type.
+    // SAFETY: nobody refers to the object any more. Objects of a heap type hold a reference to their type.
     unsafe {
         ffi::PyObject_GC_UnTrack(this.cast());
         if !(*this.cast::<Checked>()).weakrefs.is_null() {
@@ -225,7 +225,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     }
 }
 
-/// The type, made on first use.
+/// The type, created on first use.
 pub(crate) fn make_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     TYPE.get_or_try_init(py, || {
         let offset = |name: *const c_char, offset: usize| ffi::PyMemberDef {
@@ -239,7 +239,7 @@ pub(crate) fn make_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             offset(c"__vectorcalloffset__".as_ptr(), offset_of!(Checked, call)),
             offset(c"__dictoffset__".as_ptr(), offset_of!(Checked, dict)),
             offset(c"__weaklistoffset__".as_ptr(), offset_of!(Checked, weakrefs)),
-            // SAFETY: a member of zeroes is the end of the list.
+            // SAFETY: a zeroed member is valid, and ends the list.
             unsafe { std::mem::zeroed() },
         ];
         let methods = [
@@ -268,7 +268,7 @@ pub(crate) fn make_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             slot(ffi::Py_tp_traverse, traverse as *mut c_void),
             slot(ffi::Py_tp_clear, clear as *mut c_void),
             slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-            // These three are kept by reference: they must outlive the type, which is never freed.
+            // The type refers to these three and is never freed, so they are leaked.
             slot(ffi::Py_tp_members, Box::leak(Box::new(members)).as_mut_ptr().cast()),
             slot(ffi::Py_tp_methods, Box::leak(Box::new(methods)).as_mut_ptr().cast()),
             slot(ffi::Py_tp_getset, Box::leak(Box::new(attributes)).as_mut_ptr().cast()),
@@ -287,7 +287,7 @@ pub(crate) fn make_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             flags: flags as c_uint,
             slots: slots.as_mut_ptr(),
         };
-        // SAFETY: the slots are functions of the signatures their names ask for, and the list is closed.
+        // SAFETY: each slot has the signature that its name requires, and the list is terminated.
         let made = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec)) }?;
         Ok(made.cast_into::<PyType>()?.unbind())
     })

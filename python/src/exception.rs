@@ -1,4 +1,4 @@
-//! What a Python exception means for an operation, and what is told of it.
+//! What a Python exception means for an operation, and the failure made of it.
 
 use crate::guard;
 use healthboard::{Failure, Operation};
@@ -9,27 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static WANTS_TEXT: AtomicBool = AtomicBool::new(false);
 
-/// Whether the text of exceptions is asked for at all: it may cost anything.
+/// Sets whether the text of exceptions is read. Without need it is not: computing it may be slow.
 pub(crate) fn want_text(wanted: bool) {
     WANTS_TEXT.store(wanted, Relaxed);
 }
 
 /// Ends an operation that raised.
 ///
-/// `judge` is absent, and every `Exception` counts against it; or it is a tuple of classes, and these do; or it is called
-/// with the exception: `False` is a failure, `True` a success, `None` no evidence.
+/// Without `judge`, every `Exception` is a failure. With a tuple of classes, only these are. Any other `judge` is called with the
+/// exception and returns `False` for a failure, `True` for a success, `None` for no evidence.
 pub(crate) fn end(operation: Operation, exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) {
     match outcome(exception, judge) {
         Ok(Some(true)) => operation.ok(),
         Ok(Some(false)) => {
-            operation.fail(&told(exception));
+            operation.fail(&failure_of(exception));
         }
-        // Cancelled, killed or timed out by whoever called it: it has not ended, it was given up.
+        // The caller cancelled it, killed it or timed out: the operation is abandoned.
         Ok(None) if !exception.is_instance_of::<PyException>() => drop(operation),
         Ok(None) => operation.no_evidence(),
         Err(error) => {
             operation.no_evidence();
-            guard::trouble(&format!("cannot judge an exception: {error}"));
+            guard::report_error(&format!("cannot judge an exception: {error}"));
         }
     }
 }
@@ -41,13 +41,13 @@ fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> Py
             Ok(classes) => counts(exception.is_instance(classes)?),
             Err(_) => judge.call1((exception,))?.extract(),
         },
-        // Not the end of a generator, a process or a user's patience.
+        // Not `GeneratorExit`, `SystemExit` or `KeyboardInterrupt`.
         None => counts(exception.is_instance_of::<PyException>()),
     }
 }
 
-/// What is known of a failure: an exception, a class, or the name of one.
-pub(crate) fn told(failure: &Bound<'_, PyAny>) -> Failure {
+/// Makes a failure of an exception, its class, or the name of its class.
+pub(crate) fn failure_of(failure: &Bound<'_, PyAny>) -> Failure {
     if let Ok(name) = failure.cast::<PyString>() {
         return Failure::new(name.to_string_lossy());
     }
@@ -66,8 +66,8 @@ fn class_name(class: &Bound<'_, PyType>) -> String {
     class.name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The number by which the failing library calls it: `errno`, the first of several arguments as database drivers do, also of
-/// the exception that SQLAlchemy's wraps, or `code`.
+/// The error number of the failing library, from the first of these that there is: `errno`; the first of several arguments, as
+/// of database drivers; the same of the exception that SQLAlchemy's wraps; `code`.
 fn code(exception: &Bound<'_, PyAny>) -> String {
     let number = |of: &Bound<'_, PyAny>, name: &str| of.getattr(name).ok()?.extract::<i64>().ok();
     let argument = |of: &Bound<'_, PyAny>| {

@@ -1,7 +1,7 @@
-//! The first recording in a process, seen from Python: it starts what stamps `progress`.
+//! The call into Python at the first recording in a process: it starts the thread that stamps `progress`.
 //!
-//! A page that the kernel wipes in a forked child says whether it has been seen; no fork handler has to run, and the parent's
-//! threads, which the child has not inherited, are started there again by whoever records first.
+//! A flag in a page that the kernel wipes in forked children says whether the call was made. So the first recording in a child
+//! makes it again, and the child gets a thread of its own. No fork handler is needed.
 
 use crate::guard;
 use pyo3::prelude::*;
@@ -9,61 +9,69 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 
-/// Not zero once it has been seen in this process. Null while health is off.
-static SEEN: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+/// Points to [`PENDING`], [`CALLED`] or [`ONLY_IN_CHILDREN`]. Null while health is off.
+static STATE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// Not in this process, but in those that it forks.
-const ELSEWHERE: u32 = 2;
+/// The call is due at the next recording. Zero, as in a wiped page.
+const PENDING: u32 = 0;
+
+/// The call was made in this process.
+const CALLED: u32 = 1;
+
+/// No call in this process, only in those it forks.
+const ONLY_IN_CHILDREN: u32 = 2;
 
 static CALLBACK: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// Has [`look`] call this, if not `here` then only in forked children; `false` where it cannot, or where it was armed before.
-pub(crate) fn arm(callback: Py<PyAny>, here: bool) -> bool {
+/// Sets the function that [`call_once`] calls; without `in_this_process`, only in forked children. Returns false if that is
+/// impossible, or was done before.
+pub(crate) fn arm(callback: Py<PyAny>, in_this_process: bool) -> bool {
     let Some(page) = map_wiped_on_fork() else { return false };
-    // SAFETY: the page is this function's until it is stored below.
-    unsafe { &*page }.store(if here { 0 } else { ELSEWHERE }, Relaxed);
+    // SAFETY: only this function has the page until it is stored below.
+    unsafe { &*page }.store(if in_this_process { PENDING } else { ONLY_IN_CHILDREN }, Relaxed);
     if CALLBACK.set(callback).is_err() {
         return false;
     }
-    // Release pairs with the Acquire in `look`: who finds the page finds the callback.
-    SEEN.store(page, Release);
+    // Release pairs with the Acquire in `call_once`: a thread that sees the page sees the callback.
+    STATE.store(page, Release);
     true
 }
 
-/// Has [`look`] call it in this process, too.
-pub(crate) fn allow() {
+/// Lets [`call_once`] make the call in this process, too.
+pub(crate) fn allow_in_this_process() {
     // SAFETY: null, or a page that is never unmapped.
-    if let Some(seen) = unsafe { SEEN.load(Acquire).as_ref() } {
-        let _ = seen.compare_exchange(ELSEWHERE, 0, Relaxed, Relaxed);
+    if let Some(state) = unsafe { STATE.load(Acquire).as_ref() } {
+        let _ = state.compare_exchange(ONLY_IN_CHILDREN, PENDING, Relaxed, Relaxed);
     }
 }
 
-/// To be called before each recording, by a thread that is attached to the interpreter and has no exception set.
+/// Makes the call, if it is due. Every recording comes here first, in a thread that is attached to the interpreter and has
+/// no exception set.
 #[inline]
-pub(crate) fn look(py: Python<'_>) {
+pub(crate) fn call_once(py: Python<'_>) {
     // SAFETY: null, or a page that is never unmapped.
-    if let Some(seen) = unsafe { SEEN.load(Acquire).as_ref() }
-        && seen.load(Relaxed) == 0
+    if let Some(state) = unsafe { STATE.load(Acquire).as_ref() }
+        && state.load(Relaxed) == PENDING
     {
-        call(py, seen);
+        call(py, state);
     }
 }
 
 #[cold]
-fn call(py: Python<'_>, seen: &AtomicU32) {
-    // Before the call, which may record something itself.
-    seen.store(1, Relaxed);
+fn call(py: Python<'_>, state: &AtomicU32) {
+    // Before the call: the callback may record something itself.
+    state.store(CALLED, Relaxed);
     let Some(callback) = CALLBACK.get() else { return };
     match callback.call0(py).and_then(|started| started.is_truthy(py)) {
         Ok(true) => (),
-        Ok(false) => seen.store(0, Relaxed),
-        Err(error) => guard::trouble(&format!("cannot stamp `progress`: {error}")),
+        Ok(false) => state.store(PENDING, Relaxed),
+        Err(error) => guard::report_error(&format!("cannot stamp `progress`: {error}")),
     }
 }
 
 fn map_wiped_on_fork() -> Option<*mut AtomicU32> {
     let (length, protection) = (4096, libc::PROT_READ | libc::PROT_WRITE);
-    // SAFETY: a new private mapping of zeroes, of which zero is the state to start from.
+    // SAFETY: a new private mapping, whose zeroes are valid atomics.
     unsafe {
         let page =
             libc::mmap(ptr::null_mut(), length, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);

@@ -1,40 +1,40 @@
-//! Our own failures: swallowed, counted, told once.
+//! Internal errors of healthboard: they never reach the host, and only the first is logged.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-static SWALLOWED: AtomicUsize = AtomicUsize::new(0);
+static ERROR_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// The first of them, until somebody logs it.
-static FIRST: Mutex<Option<String>> = Mutex::new(None);
+/// The first error, until it is logged.
+static FIRST_ERROR: Mutex<Option<String>> = Mutex::new(None);
 
-/// Does `work`; where that panics, the answer is `otherwise`. Costs nothing unless it panics.
+/// Returns the result of `work`, or `otherwise` if it panics. Costs nothing unless it panics.
 #[inline]
 pub(crate) fn guarded<T>(otherwise: T, work: impl FnOnce() -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(otherwise)
 }
 
-/// Counts a failure of ours.
+/// Keeps the first internal error for the log, and counts all.
 #[cold]
-pub(crate) fn trouble(text: &str) {
-    if SWALLOWED.fetch_add(1, Relaxed) == 0
-        // Not `lock`: a child forked while another thread held it would wait for ever.
-        && let Ok(mut first) = FIRST.try_lock()
+pub(crate) fn report_error(text: &str) {
+    if ERROR_COUNT.fetch_add(1, Relaxed) == 0
+        // Not `lock`: in a child that was forked while another thread held it, that would block for ever.
+        && let Ok(mut first) = FIRST_ERROR.try_lock()
     {
         let text = healthboard::scrub(text, 400);
-        *first = Some(format!("{text}; the service is not affected, and further ones are not logged"));
+        *first = Some(format!("{text}; the service is not affected; later internal errors are not logged"));
     }
 }
 
-/// What is to be logged, once.
-pub(crate) fn first_trouble() -> Option<String> {
-    FIRST.try_lock().ok()?.take()
+/// The first error, if it has not been logged yet.
+pub(crate) fn take_first_error() -> Option<String> {
+    FIRST_ERROR.try_lock().ok()?.take()
 }
 
-/// Panics of this library, and of no other, are told as every trouble is, not on standard error.
-pub(crate) fn listen_for_panics() {
+/// Reports panics as internal errors instead of printing them. Only this library's panics come here.
+pub(crate) fn report_panics() {
     panic::set_hook(Box::new(|panic| {
-        trouble(&format!("internal error of healthboard: {panic}").replace('\n', " "))
+        report_error(&format!("internal error of healthboard: {panic}").replace('\n', " "))
     }));
 }

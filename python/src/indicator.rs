@@ -51,7 +51,7 @@ impl Indicator {
         Ok(Indicator { name, policy, inner })
     }
 
-    /// What it was made with.
+    /// The policy it was created with.
     #[getter]
     fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Policy {
@@ -74,44 +74,44 @@ impl Indicator {
         Ok(policy)
     }
 
-    /// Failures in this process since its newest success.
+    /// The number of failures in this process since the newest success.
     fn failures(&self) -> u32 {
         guarded(0, || self.inner.failures())
     }
 
-    /// How soon this process should refresh it, in seconds.
+    /// The seconds until this process should refresh it.
     fn refresh_due(&self) -> Option<f64> {
         guarded(None, || self.inner.refresh_due()).map(|due| due.as_secs_f64())
     }
 
-    /// An operation succeeded.
+    /// Records that an operation succeeded.
     fn record_ok(&self, py: Python<'_>) {
         guarded((), || {
-            first_use::look(py);
+            first_use::call_once(py);
             self.inner.record_ok();
         });
     }
 
-    /// An operation failed: with an exception, or a class of them, or its name.
+    /// Records that an operation failed, with an exception, its class, or the name of its class.
     #[pyo3(signature = (failure, code=None, text=None))]
     fn record_fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
-            first_use::look(failure.py());
-            self.inner.record_fail(&told(failure, code, text));
+            first_use::call_once(failure.py());
+            self.inner.record_fail(&failure_of(failure, code, text));
         });
     }
 
-    /// An operation begins.
+    /// Begins an operation.
     #[pyo3(signature = (judge=None))]
     fn begin(&self, py: Python<'_>, judge: Option<Py<PyAny>>) -> Operation {
         let inner = guarded(None, || {
-            first_use::look(py);
+            first_use::call_once(py);
             Some(self.inner.begin())
         });
         Operation { inner: Mutex::new(inner), judge }
     }
 
-    /// This function, with every call recorded.
+    /// The function, with every call recorded.
     #[pyo3(signature = (function, judge=None))]
     fn wrap<'py>(
         &self,
@@ -126,7 +126,7 @@ impl Indicator {
     }
 }
 
-/// An operation in flight. Ends once, with the first of its methods; forgotten, it is abandoned.
+/// An operation in flight. Its first method call ends it. Dropped before that, it is abandoned.
 #[pyclass(frozen, module = "healthboard")]
 pub(crate) struct Operation {
     inner: Mutex<Option<healthboard::Operation>>,
@@ -135,21 +135,21 @@ pub(crate) struct Operation {
 
 #[pymethods]
 impl Operation {
-    /// It ended well.
+    /// Ends it as a success.
     fn ok(&self) {
         guarded((), || self.take().map_or((), healthboard::Operation::ok));
     }
 
-    /// It failed.
+    /// Ends it as a failure.
     #[pyo3(signature = (failure, code=None, text=None))]
     fn fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
             let Some(operation) = self.take() else { return };
-            operation.fail(&told(failure, code, text));
+            operation.fail(&failure_of(failure, code, text));
         });
     }
 
-    /// It ended, and that says nothing.
+    /// Ends it without evidence.
     fn end(&self) {
         guarded((), || self.take().map_or((), healthboard::Operation::no_evidence));
     }
@@ -181,15 +181,15 @@ impl Operation {
     }
 }
 
-fn told(failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) -> Failure {
-    let mut told = exception::told(failure);
+fn failure_of(failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) -> Failure {
+    let mut failure = exception::failure_of(failure);
     if let Some(code) = code {
-        told.code = code.to_owned();
+        failure.code = code.to_owned();
     }
     if let Some(text) = text {
-        told.text = text.to_owned();
+        failure.text = text.to_owned();
     }
-    told
+    failure
 }
 
 fn impact_named(name: &str) -> PyResult<Impact> {

@@ -1,8 +1,8 @@
 //! The extension module `healthboard._native`: Rust owns state and time, Python owns names and configuration.
 //!
-//! Nothing of ours may become the host's failure. Whatever a host calls on its way through an operation (a decorated
-//! function, an indicator, an operation) swallows our own failures, see `guard`; only a programmer's mistakes, a wrong type
-//! for one, are raised, and only where indicators are made.
+//! An internal error must not fail the host. Everything that a host calls during an operation (a decorated function, an
+//! indicator, an operation) catches our errors, see `guard`. Only mistakes of a programmer, such as a wrong type, are raised,
+//! and only where indicators are created.
 
 mod checked;
 mod exception;
@@ -18,21 +18,22 @@ use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Starts health: `options` as in a configuration file, then `environment`, whose variables win. `first_use` is called at
-/// the first recording in each process; where it returns false, at the next one again. Not `here` is in a master that runs no
-/// Python any more once it has forked its workers.
+/// Starts health with `options` as in a configuration file. Variables in `environment` override them.
 ///
-/// Returns one message for each value that was refused.
+/// `on_first_use` is called at the first recording in each process. If it returns false, the next recording calls it again.
+/// Without `in_this_process` that is so only in processes forked by this one: a master may run no Python afterwards.
+///
+/// Returns one message for each refused value.
 #[pyfunction]
-#[pyo3(signature = (service, host, options, environment, first_use, here))]
+#[pyo3(signature = (service, host, options, environment, on_first_use, in_this_process))]
 fn start(
     py: Python<'_>,
     service: &str,
     host: Option<String>,
     options: BTreeMap<String, String>,
     environment: BTreeMap<OsString, OsString>,
-    first_use: Py<PyAny>,
-    here: bool,
+    on_first_use: Py<PyAny>,
+    in_this_process: bool,
 ) -> Vec<String> {
     let mut settings = Settings::new(service);
     settings.host = host.unwrap_or(settings.host);
@@ -44,57 +45,56 @@ fn start(
     let is_enabled = settings.is_enabled();
     let mut service = Prepared::of(Service::builder(service).settings(settings));
     let mut problems: Vec<String> = service.take_refused().iter().map(ToString::to_string).collect();
-    if is_enabled && first_use::arm(first_use, here) {
-        // Waits for a thread that never needs the interpreter; others of the host may go on.
+    if is_enabled && first_use::arm(on_first_use, in_this_process) {
+        // Starting waits for the keeper, which never needs the interpreter. The host's other threads may run meanwhile.
         let started = py.detach(|| guard::guarded(None, || Some(service.start())));
-        // What is wrong with a directory or an endpoint is among the notices.
+        // Errors of a directory or an endpoint come as notices.
         if let Some(Err(error @ StartError::NoThread(_))) = started {
             problems.push(error.to_string());
         }
-        if here {
-            first_use::look(py);
+        if in_this_process {
+            first_use::call_once(py);
         } else {
-            // The master of a server forks its workers and from then on runs no Python. Its keeper needs none: it serves while
-            // there is no worker.
+            // A master that runs no Python. Its keeper needs none, and serves while there is no worker.
             healthboard::watch();
         }
     }
     problems
 }
 
-/// Gives this process its board now: it may have nothing to record for hours.
+/// Creates this process's board now rather than at its first recording.
 #[pyfunction]
 fn attach(py: Python<'_>) {
     py.detach(|| guard::guarded(false, healthboard::attach));
-    // The newest handler runs first: before those of a server that may be interrupted by a second signal while the
-    // interpreter ends. uWSGI's workers get one from systemd and one from their master.
-    // SAFETY: `at_exit` does not need the interpreter. Where there is no room for one more, the process goes without a word.
+    // The newest handler runs first, and so before the end of the interpreter, which a second signal may interrupt. uWSGI's
+    // workers get one signal from systemd and one from their master.
+    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
     unsafe { libc::atexit(at_exit) };
-    first_use::allow();
-    first_use::look(py);
+    first_use::allow_in_this_process();
+    first_use::call_once(py);
 }
 
-/// Stamps `progress`. Returns what is to be logged: whether it is a warning, and the line.
+/// Stamps `progress`. Returns the lines to log, each with whether it is a warning.
 #[pyfunction]
 fn tick() -> Vec<(bool, String)> {
     let notices = guard::guarded(Vec::new(), healthboard::tick);
-    let trouble = guard::first_trouble().map(|text| (true, text));
-    notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(trouble).collect()
+    let error = guard::take_first_error().map(|text| (true, text));
+    notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(error).collect()
 }
 
-/// The text of an exception as it may stand in a log.
+/// The text of an exception as one line without secrets, safe to log.
 #[pyfunction]
 fn scrub(text: &str) -> String {
     guard::guarded(String::new(), || healthboard::scrub(text, 400))
 }
 
-/// Says that this process is going to end: not ready any more, still alive.
+/// Says that this process is draining: still alive, no longer ready.
 #[pyfunction]
 fn drain() {
     guard::guarded((), healthboard::drain);
 }
 
-/// Says that this process only watches over those that it forks.
+/// Says that this process is a master, which leaves the work to the processes it forks.
 #[pyfunction]
 fn watch() {
     guard::guarded((), healthboard::watch);
@@ -106,14 +106,14 @@ fn goodbye() {
     guard::guarded((), healthboard::goodbye);
 }
 
-/// The interpreter has ended.
+/// Runs after the interpreter has ended.
 extern "C" fn at_exit() {
     goodbye();
 }
 
-/// Fails in a sub-interpreter: its objects would reach others through what is kept here once in a process.
+/// Fails in a sub-interpreter: our statics would pass its objects to other interpreters.
 fn refuse_sub_interpreters() -> PyResult<()> {
-    // SAFETY: an attached thread, which has an interpreter.
+    // SAFETY: this thread is attached, so it has an interpreter.
     let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
     if id == 0 {
         return Ok(());
@@ -127,8 +127,8 @@ fn refuse_sub_interpreters() -> PyResult<()> {
 #[pymodule(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreters()?;
-    guard::listen_for_panics();
-    // SAFETY: `at_exit` does not need the interpreter. Where there is no room for one more, the process goes without a word.
+    guard::report_panics();
+    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
     unsafe { pyo3::ffi::Py_AtExit(Some(at_exit)) };
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;

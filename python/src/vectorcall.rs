@@ -1,11 +1,11 @@
-//! What implements the calls of a Python object, as a pointer that may be unwound through.
+//! The vectorcall function of a Python object, with a type that allows unwinding.
 //!
-//! PyO3 declares that calls never unwind, and the compiler believes that of whatever it can see through. A pointer that
-//! comes out of memory it cannot.
+//! PyO3 declares that calls never unwind, and the compiler relies on that where it knows the callee. It does not know the
+//! target of a pointer read from memory.
 
 use pyo3::ffi;
 
-/// What implements a call.
+/// A vectorcall function.
 pub(crate) type Function = unsafe extern "C-unwind" fn(
     *mut ffi::PyObject,
     *const *mut ffi::PyObject,
@@ -13,33 +13,33 @@ pub(crate) type Function = unsafe extern "C-unwind" fn(
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-/// What implements the calls of `callable`: its own function if it has one, else what serves all.
+/// The function that implements the calls of `callable`: its own if it has one, else the generic one.
 ///
 /// # Safety
 ///
-/// An attached thread and a live object.
+/// The thread is attached, and the object is alive.
 pub(crate) unsafe fn of(callable: *mut ffi::PyObject) -> Function {
     #[cfg(not(Py_LIMITED_API))]
-    // SAFETY: as promised to this function.
+    // SAFETY: guaranteed by the caller.
     let own = unsafe { ffi::PyVectorcall_Function(callable) };
     #[cfg(Py_LIMITED_API)]
     let own = None::<ffi::vectorcallfunc>;
     let _ = callable;
-    // SAFETY: the signature is the same, but for what the type says of unwinding.
-    unsafe { std::mem::transmute::<ffi::vectorcallfunc, Function>(own.unwrap_or(any)) }
+    // SAFETY: the signatures differ only in whether they allow unwinding.
+    unsafe { std::mem::transmute::<ffi::vectorcallfunc, Function>(own.unwrap_or(generic)) }
 }
 
 #[cfg(Py_3_11)]
-use ffi::PyObject_Vectorcall as any;
+use ffi::PyObject_Vectorcall as generic;
 
-/// Python 3.10 has it in its headers only.
+/// Python 3.10 defines `PyObject_Vectorcall` only in its headers, so the library has no such symbol.
 #[cfg(not(Py_3_11))]
-unsafe extern "C" fn any(
+unsafe extern "C" fn generic(
     callable: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: usize,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: called as `PyObject_Vectorcall` would be.
+    // SAFETY: this has the contract of `PyObject_Vectorcall`.
     unsafe { ffi::PyObject_Vectorcall(callable, arguments, count, names) }
 }

@@ -1,4 +1,4 @@
-"""What the tests share: a service in a process of its own, and a probe."""
+"""Shared by the tests: a service in a process of its own, and a probe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUN = Path(sys.executable).with_name("healthboard-run")
 
 
 def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
-    """Return what `condition` answers as soon as that is true; fail if it never is."""
+    """Wait until `condition` returns a true value, and return it. Fail after `within` seconds."""
     end = time.monotonic() + within
     while not (answer := condition()):
         assert time.monotonic() < end, f"not within {within:g} s"
@@ -31,25 +31,25 @@ def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
     return answer
 
 
-# Words of a board's header: what the process has said of itself, and what says that it has taken its leave.
-PHASE, GOODBYE = 24, 2
+# The index of the phase in a board's header, and its value after a goodbye.
+PHASE_WORD, GOODBYE = 24, 2
 
 
-def left_in_good_order(folder: Path) -> bool:
+def all_said_goodbye(folder: Path) -> bool:
     """Tell whether every process that has left a board has said goodbye."""
     boards = [path.read_bytes() for path in folder.glob("run/*/*.board")]
-    return all(int.from_bytes(board[PHASE * 8 :][:8], sys.byteorder) == GOODBYE for board in boards)
+    return all(int.from_bytes(board[PHASE_WORD * 8 :][:8], sys.byteorder) == GOODBYE for board in boards)
 
 
-# CLOCK_MONOTONIC_COARSE, which Python has no name for.
-COARSE = 6
+# Python has no name for it.
+CLOCK_MONOTONIC_COARSE = 6
 
 
 def ask(path: Path, target: str = "/health") -> tuple[int, str]:
-    """Probe a unix socket: the HTTP status and the body, with all that was recorded before."""
-    # A report is made anew with each tick of the coarse clock.
-    now = time.clock_gettime_ns(COARSE)
-    while time.clock_gettime_ns(COARSE) == now:
+    """Probe a unix socket. The returned HTTP status and body include everything recorded before."""
+    # The endpoint makes a new report at most once in each tick of the coarse clock.
+    now = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE)
+    while time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE) == now:
         time.sleep(0.0005)
     connection = http.client.HTTPConnection("localhost", timeout=10)
     connection.sock = socket.socket(socket.AF_UNIX)
@@ -79,7 +79,7 @@ class Service:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, program: str, *, launch: bool = False) -> Service:
-        """Run this source text, with `healthboard-run` if `launch`."""
+        """Run this source text; with `launch`, through `healthboard-run`."""
         file = self.folder / self.name
         file.write_text(f"#!{sys.executable}\n{program}")
         file.chmod(0o755)
@@ -97,39 +97,39 @@ class Service:
         return self
 
     def end(self, within: float = 30.0) -> str:
-        """Let it end, and return all it has written."""
+        """Close its input, wait for its end, and return its output."""
         assert self.process is not None
         output, _ = self.process.communicate(timeout=within)
         return output
 
     def run(self, program: str, *, launch: bool = False) -> str:
-        """Run this source text to its good end; return all it has written."""
+        """Run this source text, assert that it succeeds, and return its output."""
         output = self.start(program, launch=launch).end()
         assert self.process is not None
         assert self.process.returncode == 0, output
         return output
 
     def answers(self) -> str:
-        """What it answers; nothing where nobody does, or whoever was about to ends."""
+        """Return the answer to a probe, or "" if there is none."""
         try:
             return ask(self.socket)[1]
         except OSError:
             return ""
 
     def status(self, target: str) -> int:
-        """Probe it: the HTTP status, 0 where it ends meanwhile."""
+        """Return the HTTP status of a probe, or 0 if there is no answer."""
         try:
             return ask(self.socket, target)[0]
         except OSError:
             return 0
 
     def health(self) -> dict[str, Any]:
-        """Probe it, as soon as it answers."""
+        """Return the report as soon as the service answers."""
         return json.loads(eventually(self.answers))  # type: ignore[no-any-return]
 
     def stop(self) -> None:
         if self.process is not None:
-            # Its children, too: they hold its output open.
+            # Kill its children, too: they hold its output open.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
@@ -158,7 +158,7 @@ def own_socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def evidence(own_socket: Path) -> Callable[[str], dict[str, Any]]:
-    """What the report of the process that runs the tests says of an indicator."""
+    """Look up an indicator in the report of the process that runs the tests."""
 
     def look(name: str) -> dict[str, Any]:
         return json.loads(ask(own_socket)[1])["details"][name]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Writes docs/options.md from the code: run it where healthboard is installed."""
+"""Writes docs/options.md from the code. Needs an environment in which healthboard is installed."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Generated from the code by `{COMMAND}`.
 
 ## For a service: `[healthcheck]`
 
-In the service's own oslo.config file, or in the environment, which wins. What is no good is named in the
-service's log, with what would be right; the service starts all the same, with the default.
+Set these in the service's own oslo.config file or in the environment, which takes precedence. A bad value is
+named in the service's log, together with what was expected. The service starts with the default instead.
 
 {service}
 ## For an indicator: `[healthcheck:NAME]`
 
-For one indicator alone. What is set here wins over `[healthcheck]`, and that over the defaults of the
-indicators below. Only `progress` does not follow `[healthcheck]`.
+Set these for a single indicator. They override `[healthcheck]`, which overrides the defaults of the
+indicators below. `progress` is an exception: it ignores the policy in `[healthcheck]`.
 
 {policy}
 ## Indicators
 
-Those that `healthboard-run` adds to a service, each as soon as the service uses what it stands for. Times are
-in seconds; without `refresh_interval`, nothing is asked but what the service asks by itself. The second
-line of the databases is that of nova-compute, which reaches them through nova-conductor.
+`healthboard-run` adds these to a service, each as soon as the service uses what it stands for. Times are in
+seconds. An indicator without `refresh_interval` is never refreshed: it has only the evidence of the service's
+own work. The second line of the databases applies to nova-compute, which reaches them through nova-conductor.
 
 {indicators}"""
 
-# The interpreter's own, and not of a hook.
-PROGRESS = ["`progress`", "critical", "10", "", "", "The interpreter, or eventlet's hub: does it run?"]
+# The only indicator here that does not come from a hook.
+PROGRESS = ["`progress`", "critical", "10", "", "", "Whether the interpreter, or eventlet's hub, runs."]
 
 
 def page() -> str:
@@ -69,7 +69,7 @@ def option(each: Any, prefix: str) -> list[str]:
     """Return the row of an option."""
     name = prefix + each.name
     default = f"{each.default:g}" if isinstance(each.default, int | float) else each.default
-    # Refused by the very code that reads it.
+    # The parser's own error says what it expects.
     (problem,) = healthboard.start("reference", {name: "?"}, environment={})
     choices = getattr(each.type, "choices", None) or {}
     meaning = [each.help, "; ".join(f"`{value}`: {text}" for value, text in choices.items())]
@@ -83,7 +83,7 @@ def option(each: Any, prefix: str) -> list[str]:
 
 
 def indicators(module: Any) -> Iterator[list[str]]:
-    """Find what a hook records for: its calls of `Indicator`."""
+    """Find the indicators of a hook by its calls of `Indicator`."""
     tree = ast.parse(inspect.getsource(module))
     about = " ".join(inspect.getdoc(module).split("\n\n")[0].split())
     for call in ast.walk(tree):
@@ -94,8 +94,8 @@ def indicators(module: Any) -> Iterator[list[str]]:
         chosen = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
         for name in names(tree, call.args[0], module):
             policy = healthboard.Indicator(name, **chosen).policy
-            # Of what is only shown, nothing is asked.
-            is_refreshed = hasattr(module, "offer") and policy["impact"] != "informational"
+            # Hooks do not refresh informational indicators.
+            is_refreshed = hasattr(module, "register") and policy["impact"] != "informational"
             is_refreshed |= "refresh_interval" in chosen
             yield [
                 f"`{name}`",
@@ -108,7 +108,7 @@ def indicators(module: Any) -> Iterator[list[str]]:
 
 
 def names(tree: ast.AST, argument: ast.AST, module: Any) -> list[str]:
-    """Return the texts that an argument can be: those in what its variable is given, or else of a table."""
+    """Return the possible values of an argument: those assigned to its variable, or all of `INDICATORS`."""
     if isinstance(argument, ast.Name):
         given = [
             node.value
@@ -123,13 +123,13 @@ def names(tree: ast.AST, argument: ast.AST, module: Any) -> list[str]:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Return the rows as a table, the first one as its head."""
+    """Return the rows as a table. The first row is its head."""
     lines = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     lines.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
-    # That options are refused here is nothing to log.
+    # Options are refused here on purpose.
     logging.disable()
     PAGE.write_text(page())

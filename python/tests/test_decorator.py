@@ -1,4 +1,4 @@
-"""What a user of the decorator, the context manager and the functions notices."""
+"""The decorator, the context manager and the recording functions, as a user sees them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_exception_raised_while_another_is_handled_keeps_its_context() -> Non
     assert isinstance(caught.value.__context__, ValueError)
 
 
-def test_with_errors_only_these_are_failures(evidence: Evidence) -> None:
+def test_with_errors_only_exceptions_of_these_classes_are_failures(evidence: Evidence) -> None:
     @healthcheck("only", errors=[OSError])
     def call(error: Exception) -> None:
         raise error
@@ -96,7 +96,9 @@ def test_with_errors_only_these_are_failures(evidence: Evidence) -> None:
 
 
 @pytest.mark.parametrize("end", [GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-def test_what_is_not_an_exception_says_nothing(end: type[BaseException], evidence: Evidence) -> None:
+def test_a_base_exception_that_is_no_exception_is_no_evidence(
+    end: type[BaseException], evidence: Evidence
+) -> None:
     @healthcheck("ends")
     def call() -> None:
         raise end
@@ -116,7 +118,7 @@ def test_an_operation_is_in_flight_until_it_ends(evidence: Evidence) -> None:
     assert evidence("flying")["in_flight"] == 0
 
 
-def test_methods_bind_as_those_of_a_class_do() -> None:
+def test_methods_bind_like_plain_functions() -> None:
     shop = Shop()
     assert shop.sell("tea") == (shop, "tea")
     assert Shop.sell(shop, "tea") == (shop, "tea")
@@ -157,7 +159,7 @@ def test_it_is_pickled_and_copied_by_name() -> None:
     assert copy.deepcopy(double) is double
 
 
-def test_a_wrong_call_is_the_callers_error() -> None:
+def test_a_call_with_wrong_arguments_raises_the_usual_type_error() -> None:
     with pytest.raises(TypeError, match="double"):
         double()  # type: ignore[call-arg]
 
@@ -196,7 +198,7 @@ def test_calls_and_failures_leak_nothing() -> None:
 
 
 @pytest.mark.parametrize("bad", ["text", 5, None])
-def test_what_cannot_be_called_is_refused(bad: Any) -> None:
+def test_an_object_that_is_not_callable_is_refused(bad: Any) -> None:
     with pytest.raises(TypeError, match="callable"):
         healthcheck("function")(bad)
 
@@ -239,7 +241,7 @@ def test_a_coroutine_function_stays_one_and_is_recorded_at_its_end(evidence: Evi
     assert evidence("coroutine")["error"] == "TimeoutError"
 
 
-def test_a_cancelled_coroutine_says_nothing(evidence: Evidence) -> None:
+def test_a_cancelled_coroutine_is_no_evidence(evidence: Evidence) -> None:
     @healthcheck("cancelled")
     async def call() -> None:
         await asyncio.sleep(60)
@@ -296,7 +298,7 @@ def test_outcomes_can_be_recorded_by_name(evidence: Evidence) -> None:
     assert evidence("named")["failures"] == 2
 
 
-def test_an_operation_that_is_forgotten_says_nothing(evidence: Evidence) -> None:
+def test_a_dropped_operation_is_no_evidence(evidence: Evidence) -> None:
     indicator = Indicator("forgotten", impact="degrading", ttl=5)
     operation = indicator.begin()
     assert evidence("forgotten")["in_flight"] == 1
@@ -307,7 +309,7 @@ def test_an_operation_that_is_forgotten_says_nothing(evidence: Evidence) -> None
 
 
 class HostileError(Exception):
-    """Raises whatever it is asked."""
+    """Raises on every access."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -316,7 +318,7 @@ class HostileError(Exception):
         raise RuntimeError("no attribute")
 
 
-def test_an_exception_that_cannot_be_asked_anything_is_still_recorded(evidence: Evidence) -> None:
+def test_an_exception_that_cannot_be_inspected_is_still_recorded(evidence: Evidence) -> None:
     @healthcheck("hostile")
     def call() -> None:
         raise HostileError
@@ -326,7 +328,7 @@ def test_an_exception_that_cannot_be_asked_anything_is_still_recorded(evidence: 
     assert evidence("hostile")["error"] == "HostileError"
 
 
-def test_a_judge_that_raises_says_nothing_and_the_host_survives(evidence: Evidence) -> None:
+def test_a_judge_that_raises_is_no_evidence_and_the_host_survives(evidence: Evidence) -> None:
     def judge(raised: BaseException) -> bool:
         raise RuntimeError("judge")
 
@@ -344,7 +346,7 @@ def test_a_judge_decides(says: bool | None, state: str, evidence: Evidence) -> N
     assert evidence(f"judge_{says}")["state"] == state
 
 
-def test_deep_recursion_is_the_hosts_recursion_error() -> None:
+def test_deep_recursion_raises_the_usual_recursion_error() -> None:
     @healthcheck("function")
     def deeper() -> None:
         deeper()

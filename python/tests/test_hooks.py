@@ -1,4 +1,4 @@
-"""The hooks, on the real libraries: what they record, and that a service does not notice them."""
+"""The hooks on the real libraries: what they record, and that they do not affect the service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ healthboard.start("svc")
 
 
 def details(service: Service, name: str, **wanted: object) -> None:
-    """Wait until the report says this of an indicator."""
+    """Wait until the report has these values for an indicator."""
     eventually(lambda: wanted.items() <= service.health()["details"].get(name, {}).items(), within=10)
 
 
@@ -47,7 +47,7 @@ def test_a_statement_is_evidence_for_the_database(sqlalchemy: Service) -> None:
     details(sqlalchemy, "database", state="passing", in_flight=0)
 
 
-def test_a_database_that_is_gone_is_a_failure_and_comes_back(sqlalchemy: Service) -> None:
+def test_a_database_that_is_gone_is_a_failure_until_it_returns(sqlalchemy: Service) -> None:
     sqlalchemy.start(
         START
         + SQLITE
@@ -71,7 +71,7 @@ def test_a_database_that_is_gone_is_a_failure_and_comes_back(sqlalchemy: Service
     ],
     ids=["a constraint", "a lock"],
 )
-def test_a_database_that_refuses_a_statement_is_there(sqlalchemy: Service, answered: str) -> None:
+def test_a_database_that_refuses_a_statement_is_available(sqlalchemy: Service, answered: str) -> None:
     sqlalchemy.start(START + SQLITE + answered + "\nsys.stdin.read()")
     details(sqlalchemy, "database", state="passing", failures=0)
     assert "Error" in sqlalchemy.end()
@@ -149,7 +149,7 @@ class DbDriver:
 """
 
 
-def test_a_report_that_nova_could_not_make_is_a_failure(service: Service) -> None:
+def test_a_failed_service_report_of_nova_is_a_failure(service: Service) -> None:
     body = "def _report_state(self, service): service.model_disconnected = True; return 5"
     service.start(
         START
@@ -165,7 +165,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("body", ["pass", "_report_state = 5"], ids=["gone", "no function"])
-def test_a_target_that_is_gone_or_changed_is_left_out_and_told_once(service: Service, body: str) -> None:
+def test_a_missing_or_changed_target_is_skipped_and_logged_once(service: Service, body: str) -> None:
     output = service.run(
         START
         + NOVA.replace("{body}", body)
@@ -177,11 +177,14 @@ hooks.install()
 print("the service runs")
 """
     )
-    assert output.count("`DbDriver._report_state` is not a function of this version; it is not watched") == 1
+    assert (
+        output.count("`DbDriver._report_state` is not a function in this version; its calls are not recorded")
+        == 1
+    )
     assert "the service runs" in output
 
 
-def test_a_hook_that_raises_is_told_once_and_the_service_lives(service: Service) -> None:
+def test_a_hook_that_raises_is_logged_once_and_the_service_runs(service: Service) -> None:
     output = service.run(
         START
         + """
@@ -195,11 +198,11 @@ assert colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)
 assert type(colorsys.__loader__).__name__ == type(colorsys.__spec__.loader).__name__ == "SourceFileLoader"
 """
     )
-    told = "hook for colorsys: RuntimeError: bad hook, mysql://***@db/; the service is not affected"
-    assert output.count(told) == 1, output
+    warning = "hook for colorsys: RuntimeError: bad hook, mysql://***@db/; the service is not affected"
+    assert output.count(warning) == 1, output
 
 
-def test_a_module_that_cannot_be_imported_fails_as_ever(service: Service) -> None:
+def test_a_failed_import_raises_the_usual_error(service: Service) -> None:
     output = service.run(
         START
         + """
@@ -247,19 +250,19 @@ for driver.text in texts:
         try: attempt()
         except Exception: pass
         else: raise AssertionError
-    healthboard.record_fail("told", OSError(5, driver.text))
+    healthboard.record_fail("named", OSError(5, driver.text))
     time.sleep(1.1)
 sys.stdin.read()
 """
     )
-    for name in ("work", "database", "told"):
+    for name in ("work", "database", "named"):
         details(service, name, failures=7)
     answers = "".join(ask(service.socket, path)[1] for path in ("/health", "/readyz?verbose", "/livez"))
     boards = b"".join(path.read_bytes() for path in service.folder.glob("run/svc/*.board"))
     assert "OSError 5: " in answers
     assert "OperationalError: --password***" in answers
     assert "CANARY" not in answers
-    # Nor what it runs on.
+    # Answers do not reveal the versions of kernel and interpreter either.
     assert os.uname().release not in answers
     assert platform.python_version() not in answers
     assert b"CANARY" not in boards

@@ -1,4 +1,4 @@
-"""`message_bus`, on the real amqp and oslo.messaging, with a broker that speaks as little AMQP as will do."""
+"""`message_bus` on the real amqp and oslo.messaging, with a minimal AMQP broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ dumps = pytest.importorskip("amqp.serialization").dumps
 
 METHOD, BODY, HEARTBEAT = 1, 3, 8
 
-# By class and method, what the broker answers: class and method, then the arguments' types and values.
+# The broker's answers, by class and method: class and method, then the types and values of the arguments.
 ANSWERS = {
     (10, 11): ((10, 30), "BlB", (2047, 131072, 0)),
     (10, 40): ((10, 41), "s", ("",)),
@@ -32,14 +32,14 @@ START_OK, ACK = (10, 11), ((60, 80), "Lb", (1, False))
 
 
 class Broker:
-    """One that can be frozen, closed, or refuse everybody."""
+    """A broker that can be frozen, be closed, or refuse all clients."""
 
     def __init__(self) -> None:
         self.refuses = False
         self.thawed = threading.Event()
         self.thawed.set()
-        # What its clients call their connections.
-        self.seen = b""
+        # The properties that its clients sent, among them the names of their connections.
+        self.client_properties = b""
         self._connections: list[socket.socket] = []
         self.port = 0
         self.open()
@@ -81,7 +81,7 @@ class Broker:
                 self.thawed.wait()
                 called = struct.unpack(">HH", payload[:4]) if kind == METHOD else None
                 if called == START_OK:
-                    self.seen += payload
+                    self.client_properties += payload
                     if self.refuses:
                         connection.close()
                         return
@@ -126,7 +126,7 @@ def consume():
 """
 
 
-def test_waiting_for_a_silent_broker_proves_nothing(bus: Service, broker: Broker) -> None:
+def test_waiting_for_a_silent_broker_is_no_evidence(bus: Service, broker: Broker) -> None:
     bus.environment["HEALTHBOARD_MESSAGE_BUS__TTL"] = "1"
     bus.start(START + CONNECTED + "consume()")
     details(bus, "message_bus", state="stale", failures=0, in_flight=0)
@@ -135,14 +135,14 @@ def test_waiting_for_a_silent_broker_proves_nothing(bus: Service, broker: Broker
     details(bus, "message_bus", state="passing")
 
 
-def test_a_broker_that_goes_is_a_failure_at_once(bus: Service, broker: Broker) -> None:
+def test_a_broker_that_closes_its_connections_is_a_failure_at_once(bus: Service, broker: Broker) -> None:
     bus.start(START + CONNECTED + "print('in', flush=True)\ntry: consume()\nexcept OSError: sys.stdin.read()")
     details(bus, "message_bus", state="passing")
     broker.close()
     details(bus, "message_bus", state="transient", failures=1)
 
 
-def test_a_broker_that_lets_nobody_in_fails_though_it_speaks(bus: Service, broker: Broker) -> None:
+def test_a_broker_that_refuses_all_clients_is_a_failure(bus: Service, broker: Broker) -> None:
     broker.refuses = True
     bus.start(
         START
@@ -157,12 +157,12 @@ sys.stdin.read()
     details(bus, "message_bus", state="transient", failures=3)
 
 
-def test_what_this_process_closes_itself_is_no_failure(bus: Service) -> None:
+def test_a_connection_that_this_process_closes_is_no_failure(bus: Service) -> None:
     bus.start(START + CONNECTED + "connection.close(); print('closed', flush=True); sys.stdin.read()")
     details(bus, "message_bus", state="passing", failures=0)
 
 
-def test_a_connection_that_went_long_ago_tells_nothing_new(bus: Service) -> None:
+def test_a_connection_lost_before_a_newer_one_worked_is_no_failure(bus: Service) -> None:
     bus.start(
         START
         + CONNECTED
@@ -213,12 +213,12 @@ def test_a_message_that_the_broker_does_not_confirm_is_in_flight(rabbit: Service
     details(rabbit, "message_bus", state="passing", in_flight=0)
 
 
-def test_an_idle_service_learns_that_the_broker_went_and_came_back(rabbit: Service, broker: Broker) -> None:
+def test_an_idle_service_notices_that_the_broker_goes_and_returns(rabbit: Service, broker: Broker) -> None:
     rabbit.environment["HEALTHBOARD_MESSAGE_BUS__REFRESH_INTERVAL"] = "0.2"
-    # What it had is gone, as when the pool has closed it, and nothing of its own asks again.
+    # The pool has closed its connection, and the service does not open another.
     closed = "transport._driver.cleanup(); sys.stdin.read()"
     rabbit.start(START + RABBIT + "client.cast({}, 'ping'); " + closed)
-    eventually(lambda: b":healthboard" in broker.seen)
+    eventually(lambda: b":healthboard" in broker.client_properties)
     details(rabbit, "message_bus", state="passing")
     broker.close()
     details(rabbit, "message_bus", error="ConnectionRefusedError 111")
@@ -228,7 +228,7 @@ def test_an_idle_service_learns_that_the_broker_went_and_came_back(rabbit: Servi
     assert "CANARY" not in rabbit.end()
 
 
-def test_attempts_to_reach_a_broker_that_is_not_there_are_failures(rabbit: Service) -> None:
+def test_attempts_to_reach_a_missing_broker_are_failures(rabbit: Service) -> None:
     rabbit.environment["PORT"] = "1"
     rabbit.start(START + "import logging\n" + RABBIT + "client.cast({}, 'ping')")
     details(rabbit, "message_bus", error="ConnectionRefusedError 111")

@@ -1,4 +1,4 @@
-"""The databases of a service: which is which, and what an idle service learns of them."""
+"""The databases of a service: how they are told apart, and what refresh finds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def query_api():
 
 @pytest.fixture
 def idle(service: Service) -> Service:
-    """A service that nobody asks anything, and that asks itself soon."""
+    """A service without work, which refreshes its indicators soon."""
     service.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.2"
     return service
 
@@ -44,13 +44,13 @@ def test_the_api_database_is_told_apart(service: Service) -> None:
     details(service, "database", state="passing", impact="critical")
 
 
-def test_without_that_option_every_database_is_the_database(service: Service) -> None:
+def test_without_the_api_database_option_every_database_is_the_database(service: Service) -> None:
     service.start(START + SQLITE + API + "query_api(); sys.stdin.read()")
     details(service, "database", state="passing")
     assert "api_database" not in service.health()["details"]
 
 
-def test_an_idle_service_learns_that_its_database_went_and_came_back(idle: Service) -> None:
+def test_an_idle_service_notices_that_its_database_goes_and_returns(idle: Service) -> None:
     idle.start(START + SQLITE + "query(); sys.stdin.read()")
     details(idle, "database", state="passing")
     (idle.folder / "base").rename(idle.folder / "away")
@@ -60,14 +60,14 @@ def test_an_idle_service_learns_that_its_database_went_and_came_back(idle: Servi
     assert "Traceback" not in idle.end()
 
 
-def test_a_service_whose_engine_never_came_up_learns_that_its_database_did(idle: Service) -> None:
+def test_a_service_that_never_connected_notices_that_its_database_comes_up(idle: Service) -> None:
     idle.start(START + SQLITE.replace("os.mkdir", "print") + "fails(); del engine; sys.stdin.read()")
     eventually(lambda: failures(idle) >= 2)
     (idle.folder / "base").mkdir()
     details(idle, "database", state="passing", failures=0)
 
 
-def test_a_full_pool_keeps_no_service_from_learning_that_all_is_well(idle: Service) -> None:
+def test_a_full_pool_does_not_hide_that_the_database_works(idle: Service) -> None:
     full = "poolclass=pool.QueuePool, pool_size=1, max_overflow=0"
     idle.start(
         START
@@ -91,7 +91,7 @@ def test_in_nova_compute_the_databases_are_informational(service: Service) -> No
     details(service, "database", state="passing", impact="informational")
 
 
-def test_a_forked_child_asks_for_itself(idle: Service) -> None:
+def test_a_forked_child_refreshes_for_itself(idle: Service) -> None:
     idle.start(
         START
         + SQLITE
@@ -109,7 +109,7 @@ os.wait()
     eventually(lambda: failures(idle) >= 4)
 
 
-# Connections like a server's: one of before its restart is gone, and a statement begins a transaction.
+# Connections like those to a server: a restart breaks them, and a statement begins a transaction.
 CONNECTIONS = """
 import sqlite3
 class Connection(sqlite3.Connection):
@@ -132,7 +132,7 @@ engine = create_engine("sqlite:///base/db.sqlite", poolclass=POOL, connect_args=
 """
 
 
-def test_one_connection_that_is_gone_tells_of_all_in_the_pool(idle: Service) -> None:
+def test_one_lost_connection_invalidates_all_in_the_pool(idle: Service) -> None:
     idle.start(
         START
         + SQLITE
@@ -145,12 +145,12 @@ def test_one_connection_that_is_gone_tells_of_all_in_the_pool(idle: Service) -> 
     gone = idle.folder / "gone"
     eventually(gone.exists)
     details(idle, "database", state="passing")
-    # As many refreshes as there were connections, and more.
+    # Enough time for more refreshes than there were connections.
     time.sleep(2)
     assert gone.read_text().count("gone") == 1
 
 
-def test_a_connection_that_is_gone_is_no_trouble_where_the_next_one_works(service: Service) -> None:
+def test_a_lost_connection_is_no_failure_if_a_new_one_works(service: Service) -> None:
     service.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "3"
     service.start(
         START + SQLITE + CONNECTIONS.replace("POOL", "pool.QueuePool") + "query(); sys.stdin.read()"
@@ -183,7 +183,7 @@ os.wait()
 
 
 def proceed(service: Service) -> None:
-    """Let it read a line."""
+    """Write a line to its input."""
     assert service.process is not None
     assert service.process.stdin is not None
     service.process.stdin.write("\n")
@@ -194,7 +194,7 @@ def failures(service: Service) -> int:
     return int(service.health()["details"].get("database", {}).get("failures", 0))
 
 
-def test_a_database_that_is_away_is_not_forgotten_for_another_of_its_role(idle: Service) -> None:
+def test_a_working_database_does_not_hide_the_failure_of_another_with_its_role(idle: Service) -> None:
     idle.start(
         START
         + SQLITE
@@ -211,7 +211,7 @@ sys.stdin.read()
     for away in ("base", "other"):
         (idle.folder / away).rename(idle.folder / "away")
         eventually(lambda: failures(idle) >= 1)
-        # Successes of the other one come in between, and none comes last.
+        # The other database's successes are recorded, too, but before the failures.
         seen = {idle.health()["details"]["database"]["state"] for _ in range(50)}
         assert seen <= {"transient", "failing"}
         (idle.folder / "away").rename(idle.folder / away)

@@ -1,4 +1,4 @@
-"""Requests: those that a WSGI application answers, and those to other services."""
+"""Requests that a WSGI application answers, requests to other services, and gunicorn's workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from test_hooks import START, details
 
 from conftest import Service, eventually
 
-# An application by its name, and what a server makes of a request to it.
+# Loads the application, and calls it as a server would.
 PASTE = """
 sys.path.insert(0, ".")
 import app
@@ -17,9 +17,9 @@ from paste import deploy
 open("paste.ini", "w").write("[app:main]\\npaste.app_factory = app:make\\n")
 application = deploy.loadapp("config:" + os.path.abspath("paste.ini"))
 def get(path):
-    told = []
-    body = application({"PATH_INFO": path}, lambda *args: told.append(args))
-    return told, body
+    started = []
+    body = application({"PATH_INFO": path}, lambda *args: started.append(args))
+    return started, body
 """
 
 APP = """
@@ -32,7 +32,7 @@ class App:
         if path == "/later": return self.later(start_response)
         status = "200 OK" if path == "/" else path[1:4] + " X"
         if path == "/healthcheck": status = "503 X"
-        if path == "/500/told": start_response(status, [("a", "b")], ("info",))
+        if path == "/500/info": start_response(status, [("a", "b")], ("info",))
         else: start_response(status, [("a", "b")])
         return Body([b"x"])
     def later(self, start_response):
@@ -63,19 +63,19 @@ def wsgi(service: Service) -> Service:
         ("try: get('/raises')\nexcept LookupError: pass", {"state": "transient", "error": "LookupError"}),
     ],
 )
-def test_what_an_application_answers_is_evidence(
+def test_the_responses_of_an_application_are_evidence(
     wsgi: Service, asked: str, expected: dict[str, object]
 ) -> None:
     wsgi.start(START + PASTE + asked + "\nsys.stdin.read()")
     details(wsgi, "requests", impact="degrading", ttl=0, in_flight=0, **expected)
 
 
-def test_an_application_that_failed_is_asked_again_and_one_that_did_not_is_left_alone(wsgi: Service) -> None:
+def test_an_application_is_refreshed_after_a_failure_only(wsgi: Service) -> None:
     wsgi.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.2"
     wsgi.start(START + PASTE + "get('/'); sys.stdin.readline(); get('/500'); sys.stdin.read()")
     details(wsgi, "requests", state="passing")
     first = wsgi.health()["details"]["requests"]["last_success"]
-    # Seven times as long as it waits to ask again.
+    # Seven times the refresh interval.
     time.sleep(1.5)
     assert wsgi.health()["details"]["requests"]["last_success"] == first
     assert wsgi.process is not None
@@ -86,15 +86,15 @@ def test_an_application_that_failed_is_asked_again_and_one_that_did_not_is_left_
     details(wsgi, "requests", state="passing", failures=0)
 
 
-def test_a_response_is_passed_on_as_it_is(wsgi: Service) -> None:
+def test_a_response_is_passed_on_unchanged(wsgi: Service) -> None:
     output = wsgi.run(
         START
         + PASTE
         + """
-told, body = get("/500/told")
-assert told == [("500 X", [("a", "b")], ("info",))] and type(body) is app.Body and body == [b"x"]
-told, body = get("/later")
-assert told == [] and next(body) == b"x" and told == [("503 X", [])]
+started, body = get("/500/info")
+assert started == [("500 X", [("a", "b")], ("info",))] and type(body) is app.Body and body == [b"x"]
+started, body = get("/later")
+assert started == [] and next(body) == b"x" and started == [("503 X", [])]
 body.close()
 assert application.marked == "theirs"
 try: application.missing
@@ -148,7 +148,7 @@ def test_requests_to_other_services_are_evidence_for_them(
     assert service.health()["status"] == "OK"
 
 
-def test_a_service_is_not_blamed_for_a_token_that_could_not_be_had(service: Service) -> None:
+def test_a_missing_token_is_no_failure_of_the_requested_service(service: Service) -> None:
     pytest.importorskip("keystoneauth1")
     service.start(
         START
@@ -177,7 +177,7 @@ def application(environ, start_response): ...
     ("preload", "processes"), [([], 2), (["--preload"], 3)], ids=["each worker", "the master"]
 )
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
-def test_gunicorns_workers_are_seen_before_their_first_request(
+def test_gunicorn_workers_attach_before_their_first_request(
     service: Service, kind: str, preload: list[str], processes: int
 ) -> None:
     pytest.importorskip("gunicorn")

@@ -1,4 +1,4 @@
-"""The hypervisor of nova-compute, with as much of Nova and of libvirt as the hook touches."""
+"""The hypervisor of nova-compute, with stand-ins for the parts of Nova and libvirt that the hook uses."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def compute(service: Service) -> Service:
     return service
 
 
-def test_what_any_driver_finds_is_evidence(compute: Service) -> None:
+def test_the_available_resources_of_any_driver_are_evidence(compute: Service) -> None:
     compute.start(
         START
         + START_COMPUTE
@@ -114,7 +114,7 @@ sys.stdin.read()
 CONNECTED = START_COMPUTE + "virt = load('libvirt.driver'); assert virt.get_available_resource('n') == {}\n"
 
 
-def test_libvirt_that_went_and_came_back_is_seen_though_nobody_asks_for_it(compute: Service) -> None:
+def test_an_idle_service_notices_that_libvirt_goes_and_returns(compute: Service) -> None:
     compute.start(START + CONNECTED + "sys.stdin.read()")
     details(compute, "hypervisor", state="passing")
     gone = compute.folder / "gone"
@@ -124,7 +124,7 @@ def test_libvirt_that_went_and_came_back_is_seen_though_nobody_asks_for_it(compu
     details(compute, "hypervisor", state="passing", failures=0)
 
 
-def test_libvirt_that_hangs_is_in_flight_and_a_fault(compute: Service) -> None:
+def test_a_hanging_libvirt_is_in_flight_and_a_fault(compute: Service) -> None:
     compute.environment["HEALTHBOARD_HYPERVISOR__STALL_AFTER"] = "1"
     compute.start(START + CONNECTED + "sys.stdin.read()")
     details(compute, "hypervisor", state="passing")
@@ -136,7 +136,7 @@ def test_libvirt_that_hangs_is_in_flight_and_a_fault(compute: Service) -> None:
     details(compute, "hypervisor", state="passing", in_flight=0)
 
 
-def test_libvirt_that_is_away_when_the_service_starts_is_seen_when_it_comes(compute: Service) -> None:
+def test_a_service_that_starts_without_libvirt_notices_that_it_comes_up(compute: Service) -> None:
     gone = compute.folder / "gone"
     gone.touch()
     compute.start(
@@ -150,7 +150,7 @@ def test_libvirt_that_is_away_when_the_service_starts_is_seen_when_it_comes(comp
 
 
 @pytest.mark.parametrize(("reason", "failures"), [(0, 1), (3, 0)], ids=["an error", "this process"])
-def test_a_connection_that_was_closed_is_a_failure_by_whom(
+def test_a_closed_connection_is_a_failure_unless_this_process_closed_it(
     compute: Service, reason: int, failures: int
 ) -> None:
     compute.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0"
@@ -159,7 +159,7 @@ def test_a_connection_that_was_closed_is_a_failure_by_whom(
     details(compute, "hypervisor", failures=failures)
 
 
-def test_what_libvirt_says_of_an_instance_is_no_failure(compute: Service) -> None:
+def test_an_error_of_libvirt_about_an_instance_is_no_failure(compute: Service) -> None:
     compute.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0"
     failures = "print(healthboard.Indicator('hypervisor').failures())"
     assert compute.run(START + CONNECTED + "quietly(virt.get_info, 'i')\n" + failures) == "libvirtError\n0\n"
@@ -180,5 +180,5 @@ print("the service runs")
 """
     )
     for missing in ("`load_compute_driver`", "`Host.get_connection`", "`Host._close_callback`"):
-        assert output.count(f"{missing} is not a function of this version; it is not watched") == 1
+        assert output.count(f"{missing} is not a function in this version; its calls are not recorded") == 1
     assert "the service runs" in output

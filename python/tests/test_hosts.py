@@ -1,4 +1,4 @@
-"""Hosts that are hard on what runs in them: daemons, interpreters that end, sub-interpreters."""
+"""Difficult hosts: daemons, ending interpreters, sub-interpreters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from test_processes import START
 from conftest import Service, ask, eventually
 
 
-class Watch:
-    """Probes a service as fast as it answers, from now to the end of the block."""
+class Prober:
+    """Probes a service as fast as it answers, until the end of the block."""
 
     def __init__(self, service: Service, target: str) -> None:
-        # When each probe began, and the HTTP status or the error.
+        # For each probe, when it began, and the HTTP status or the error.
         self.seen: list[tuple[float, int | OSError]] = []
         self._end = threading.Event()
         self._socket, self._target = service.socket, target
@@ -30,36 +30,36 @@ class Watch:
             try:
                 self.seen.append((now, ask(self._socket, self._target)[0]))
             except (BrokenPipeError, ConnectionResetError):
-                # Who ends takes the connection along that it was about to answer. The next one is another's.
+                # The holder ended before it answered. Another process answers the next probe.
                 continue
             except OSError as error:
                 self.seen.append((now, error))
 
     def answers(self) -> list[str]:
-        """The statuses and errors in the order in which they were seen, without repetitions."""
+        """Return the statuses and errors in order, without repetitions."""
         answers = [str(answer) if isinstance(answer, int) else "none" for _, answer in self.seen]
         return [new for old, new in zip(["", *answers], answers, strict=False) if new != old]
 
-    def was(self, *answers: str) -> None:
-        """Assert that these were the answers, until there was none."""
+    def assert_answers(self, *answers: str) -> None:
+        """Assert that these were the answers until the service no longer answered."""
         assert self.answers() == [*answers, "none"], [
             (began, error) for began, error in self.seen if not isinstance(error, int)
         ][:9]
 
 
 @contextmanager
-def watching(service: Service, target: str) -> Iterator[Watch]:
-    watch = Watch(service, target)
-    thread = threading.Thread(target=watch._run)
+def probing(service: Service, target: str) -> Iterator[Prober]:
+    prober = Prober(service, target)
+    thread = threading.Thread(target=prober._run)
     thread.start()
     try:
-        yield watch
+        yield prober
     finally:
-        watch._end.set()
+        prober._end.set()
         thread.join()
 
 
-COMING = """
+SHORT_LIVED_WORKERS = """
 import signal
 work()
 for _ in range(8):
@@ -78,20 +78,21 @@ sys.stdin.read()
 """
 
 
-def test_workers_that_come_and_go_at_once_leave_no_gap(service: Service) -> None:
-    service.start(START + COMING)
+def test_short_lived_workers_leave_no_gap_in_the_answers(service: Service) -> None:
+    service.start(START + SHORT_LIVED_WORKERS)
     service.health()
     assert service.process is not None
     assert service.process.stdout is not None
-    with watching(service, "/livez") as watch:
+    with probing(service, "/livez") as prober:
         assert service.process.stdout.readline() == "done\n"
-    answered = [began for began, answer in watch.seen if answer == 200]
+    answered = [began for began, answer in prober.seen if answer == 200]
     assert max(after - before for before, after in pairwise(answered)) < 0.5
 
 
-# Files of somebody else's at each descriptor: whoever still believes to own one writes into them.
+# Opens a file at every descriptor. Code that still uses a descriptor of its own would write into one of
+# these.
 FOREIGN = """
-def surround():
+def occupy_descriptors():
     os.closerange(0, 4096)
     for _ in range(3): os.open("/dev/null", os.O_RDWR)
     for number in range(3, 64):
@@ -101,19 +102,19 @@ def fail(): healthboard.record_fail("work", OSError(5, "five"))
 """
 
 DAEMONS = {
-    "at_once": "surround()",
+    "at_once": "occupy_descriptors()",
     "forked_twice": """
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
 work()
-surround()
+occupy_descriptors()
 """,
 }
 
 
 @pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS)
-def test_a_daemon_that_closes_every_descriptor_answers_and_its_files_are_its_own(
+def test_a_daemon_that_closes_every_descriptor_answers_and_its_files_stay_untouched(
     service: Service, daemon: str
 ) -> None:
     service.start(
@@ -134,7 +135,7 @@ while time.monotonic() < end and not os.path.exists("end"):
     file = service.folder / "pid"
     pid = eventually(lambda: file.exists() and file.read_text())
     try:
-        # Long enough for all that is done once a second, some times.
+        # Long enough for several rounds of everything that is done once a second.
         end = time.monotonic() + 4
         while time.monotonic() < end:
             assert service.health()["processes"]["alive"] == 1
@@ -153,7 +154,7 @@ ENDING = """
 import atexit, threading
 
 class Slow:
-    # What the end of the interpreter has taken away by then is needed here.
+    # Defaults, because the ending interpreter has cleared the modules by then.
     def __init__(self, sleep=time.sleep, clock=time.monotonic, write=os.write):
         self.tools = sleep, clock, write
     def __del__(self):
@@ -168,7 +169,7 @@ work()
 for _ in range(3): threading.Thread(target=busy, daemon=True).start()
 slow = Slow()
 slow.me = slow
-# What is here last is among the last that the interpreter lets go.
+# The interpreter releases the names in `builtins` among the last.
 import builtins
 builtins.slow = slow
 del slow
@@ -179,19 +180,19 @@ sys.exit(3)
 """
 
 
-def test_an_interpreter_that_ends_answers_to_its_end(service: Service) -> None:
+def test_an_ending_interpreter_answers_until_its_end(service: Service) -> None:
     service.start(START + ENDING)
     service.health()
     assert service.process is not None
-    with watching(service, "/livez") as watch:
-        eventually(lambda: len(watch.seen) > 10)
+    with probing(service, "/livez") as prober:
+        eventually(lambda: len(prober.seen) > 10)
         begin = time.monotonic()
         output = service.process.communicate("\n", timeout=30)[0]
     assert service.process.returncode == 3, output
     assert "Fatal" not in output
     end = float(output.removeprefix("end "))
     assert end - begin > 1.4
-    assert {answer for began, answer in watch.seen if began < end - 0.1} == {200}
+    assert {answer for began, answer in prober.seen if began < end - 0.1} == {200}
 
 
 SUBINTERPRETER = """
@@ -218,5 +219,5 @@ def test_a_sub_interpreter_is_refused_with_a_reason_and_its_application_runs(
     refused = "refused: healthboard works in the main interpreter of a process, and this is a sub-interpreter"
     assert any(line.startswith(refused) for line in lines), lines
     assert lines[-1] == "the application runs"
-    # `healthboard-run` is in its path, too, and says so for itself.
+    # `healthboard-run` prints a message of its own.
     assert sum("healthboard-run: the program runs without health: " in line for line in lines) == launch

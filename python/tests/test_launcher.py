@@ -24,12 +24,12 @@ def test_help_and_version_are_printed() -> None:
     assert run("--version").stdout.startswith("healthboard-run 0.")
 
 
-def test_a_wrong_command_line_is_answered_with_the_usage() -> None:
+def test_a_wrong_command_line_prints_the_usage() -> None:
     assert run().returncode == 2
     assert run("--nonsense").stderr.startswith("usage: healthboard-run")
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
+def test_a_missing_program_is_named() -> None:
     answer = run("no-such-program")
     assert answer.returncode == 127
     assert answer.stderr == "healthboard-run: cannot run `no-such-program`: No such file or directory\n"
@@ -46,27 +46,27 @@ def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
 SHOW = "import os, sys; print(sys.path, dict(os.environ), sys.argv)"
 
 
-def test_the_program_sees_nothing_of_us(tmp_path: Path) -> None:
+def test_the_program_sees_neither_our_path_nor_our_variables(tmp_path: Path) -> None:
     bare = subprocess.run(
         [sys.executable, "-c", SHOW, "a"], env={**os.environ}, capture_output=True, text=True, check=True
     ).stdout
     assert run(sys.executable, "-c", SHOW, "a", HEALTHBOARD_URI="unix:///nowhere").stdout == bare
 
 
-def test_a_path_that_was_there_stays_for_the_program_and_its_children(tmp_path: Path) -> None:
+def test_an_existing_path_stays_for_the_program_and_its_children(tmp_path: Path) -> None:
     answer = run(sys.executable, "-c", SHOW, PYTHONPATH=f"{tmp_path}:")
     assert f"'PYTHONPATH': '{tmp_path}:'" in answer.stdout
     assert str(tmp_path) in answer.stdout.split("]")[0]
 
 
-def test_a_sitecustomize_that_we_hide_runs(tmp_path: Path) -> None:
+def test_a_hidden_sitecustomize_runs(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("name = __name__")
     program = "import sitecustomize; print(sitecustomize.name, sitecustomize.__file__)"
     answer = run(sys.executable, "-c", program, PYTHONPATH=str(tmp_path))
     assert answer.stdout == f"sitecustomize {tmp_path}/sitecustomize.py\n"
 
 
-def test_where_healthboard_cannot_be_imported_the_program_runs(tmp_path: Path) -> None:
+def test_the_program_runs_if_healthboard_cannot_be_imported(tmp_path: Path) -> None:
     (tmp_path / "healthboard").mkdir()
     (tmp_path / "healthboard/__init__.py").write_text("raise ImportError('not for this interpreter')")
     site = Path(healthboard.__file__).with_name("site")
@@ -81,7 +81,7 @@ def test_where_healthboard_cannot_be_imported_the_program_runs(tmp_path: Path) -
     assert answer.stderr == ("healthboard-run: the program runs without health: not for this interpreter\n")
 
 
-def test_nothing_is_imported_that_a_service_may_have_to_import_first() -> None:
+def test_no_module_is_imported_that_a_service_may_have_to_import_first() -> None:
     answer = run(
         sys.executable,
         "-c",
@@ -124,7 +124,7 @@ def test_health_starts_when_the_service_has_read_its_configuration(oslo: Service
     assert health["details"]["database"]["impact"] == "informational"
 
 
-def test_the_environment_wins(oslo: Service) -> None:
+def test_the_environment_overrides_the_configuration_file(oslo: Service) -> None:
     (oslo.folder / "svc.conf").write_text("[healthcheck]\nuri = tcp://192.0.2.1:80\n")
     oslo.environment["HEALTHBOARD_URI"] = f"unix://{oslo.socket}"
     oslo.environment["HEALTHBOARD_RUNTIME_DIR"] = str(oslo.folder / "run")
@@ -132,7 +132,7 @@ def test_the_environment_wins(oslo: Service) -> None:
     assert oslo.health()["status"] == "OK"
 
 
-def test_without_an_endpoint_the_service_runs_as_ever(oslo: Service) -> None:
+def test_without_an_endpoint_the_service_runs_as_usual(oslo: Service) -> None:
     (oslo.folder / "svc.conf").write_text("")
     output = oslo.run(OSLO + "import os; print(len(os.listdir('/proc/self/task')))", launch=True)
     assert output.endswith("\n1\n")
@@ -140,7 +140,7 @@ def test_without_an_endpoint_the_service_runs_as_ever(oslo: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("uri = http://localhost", "option `uri` in [healthcheck]: found `http://localhost`, expected"),
         ("uri = unix://relative", "option `uri` in [healthcheck]: found `unix://relative`, expected"),
@@ -153,17 +153,15 @@ def test_without_an_endpoint_the_service_runs_as_ever(oslo: Service) -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_told_in_the_services_log_and_the_service_starts(
-    oslo: Service, line: str, told: str
-) -> None:
+def test_a_bad_value_is_logged_and_the_service_starts(oslo: Service, line: str, message: str) -> None:
     (oslo.folder / "svc.conf").write_text(f"[healthcheck]\n{line}\n")
     output = oslo.run(OSLO, launch=True)
     assert "the service runs" in output
-    assert output.count(told) == 1, output
-    assert "WARNING healthboard [-] " + told in output
+    assert output.count(message) == 1, output
+    assert "WARNING healthboard [-] " + message in output
 
 
-def test_a_socket_that_cannot_be_made_is_told_and_the_service_runs(oslo: Service) -> None:
+def test_a_socket_that_cannot_be_created_is_logged_and_the_service_runs(oslo: Service) -> None:
     (oslo.folder / "svc.conf").write_text(
         f"[healthcheck]\nuri = unix:///proc/no/such.sock\nruntime_dir = {oslo.folder}/run\n"
     )
@@ -199,7 +197,7 @@ def test_options_are_listed_for_the_generator() -> None:
     assert "[healthcheck:database]" in text
 
 
-def test_no_option_clashes_with_those_of_oslo_middleware() -> None:
+def test_no_option_clashes_with_an_option_of_oslo_middleware() -> None:
     pytest.importorskip("oslo_middleware")
     from oslo_config import cfg
     from oslo_middleware.healthcheck import opts as theirs
@@ -215,7 +213,7 @@ def test_no_option_clashes_with_those_of_oslo_middleware() -> None:
 
 
 @pytest.mark.parametrize("status", [0, 2])
-def test_an_os_exit_in_good_order_says_goodbye(oslo: Service, status: int) -> None:
+def test_an_os_exit_with_status_0_says_goodbye(oslo: Service, status: int) -> None:
     (oslo.folder / "svc.conf").write_text(
         f"[healthcheck]\nuri = unix://{oslo.socket}\nruntime_dir = {oslo.folder}/run\n"
     )

@@ -1,4 +1,4 @@
-"""Forks, ends and frozen interpreters, in real processes."""
+"""Real processes that fork, end or hang."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Service, eventually, left_in_good_order
+from conftest import Service, all_said_goodbye, eventually
 
 START = """
 import os, sys, time
@@ -48,7 +48,7 @@ def test_a_child_that_records_at_once_has_a_board_of_its_own_and_progresses(serv
     assert health["processes"] == {**health["processes"], "alive": 2, "hung": 0}
 
 
-def test_a_child_that_records_nothing_is_none_of_ours(service: Service) -> None:
+def test_a_child_that_records_nothing_has_no_thread_and_no_board(service: Service) -> None:
     service.start(
         START
         + "work()\nif os.fork() == 0: print(os.listdir('/proc/self/task')); sys.stdin.read(); os._exit(0)\n"
@@ -103,7 +103,7 @@ sys.stdin.read()
     eventually(lambda: service.health()["processes"]["alive"] == 2)
 
 
-def test_a_program_that_it_starts_inherits_nothing(service: Service) -> None:
+def test_a_started_program_inherits_no_descriptor(service: Service) -> None:
     service.start(
         START
         + """
@@ -120,14 +120,14 @@ sys.stdin.read()
     assert ".lock" not in output
 
 
-def test_an_orderly_end_is_no_death(service: Service) -> None:
+def test_an_orderly_end_says_goodbye(service: Service) -> None:
     service.run(START + "work()")
     assert len(list(service.folder.glob("run/svc/*.board"))) == 1
-    assert left_in_good_order(service.folder)
+    assert all_said_goodbye(service.folder)
 
 
 @pytest.mark.parametrize("end", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), 15)"])
-def test_an_end_is_as_it_would_be_without_us(service: Service, end: str) -> None:
+def test_exit_statuses_are_unchanged(service: Service, end: str) -> None:
     service.start(START + f"work()\n{end}")
     service.end()
     assert service.process is not None
@@ -135,7 +135,7 @@ def test_an_end_is_as_it_would_be_without_us(service: Service, end: str) -> None
     assert service.process.returncode == codes[end]
 
 
-def test_an_interpreter_that_ends_while_it_serves_ends(service: Service) -> None:
+def test_an_interpreter_that_ends_while_threads_record_ends_cleanly(service: Service) -> None:
     for _ in range(5):
         output = service.run(
             START
@@ -151,7 +151,7 @@ time.sleep(0.05)
         assert "Fatal" not in output
 
 
-def test_signals_are_for_the_main_thread_alone(service: Service) -> None:
+def test_signals_reach_the_main_thread_only(service: Service) -> None:
     output = service.run(
         START
         + """
@@ -169,7 +169,7 @@ print(seen == [True] * 20, any(int(m.split()[1], 16) & 1 << 14 for m in masks))
     assert output == "True True\n"
 
 
-def test_an_interpreter_whose_lock_is_held_is_said_to_be_hung(service: Service) -> None:
+def test_an_interpreter_whose_lock_is_held_is_hung(service: Service) -> None:
     service.start(
         START + "import ctypes\nwork()\ntime.sleep(1)\nctypes.PyDLL(None).sleep(6)\nsys.stdin.read()"
     )
@@ -179,7 +179,7 @@ def test_an_interpreter_whose_lock_is_held_is_said_to_be_hung(service: Service) 
     eventually(lambda: service.health()["status"] == "OK", within=10)
 
 
-def test_a_blocked_hub_is_said_to_be_hung(service: Service) -> None:
+def test_a_blocked_hub_is_hung(service: Service) -> None:
     pytest.importorskip("eventlet")
     service.start(
         EVENTLET
@@ -217,7 +217,7 @@ eventlet.sleep(60)
     assert service.health()["processes"]["hung"] == 0
 
 
-def test_a_stopping_interpreter_says_that_it_drains(service: Service) -> None:
+def test_an_ending_interpreter_drains(service: Service) -> None:
     service.start(
         """
 import atexit, time
@@ -249,12 +249,12 @@ print(sorted(heavy & (set(sys.modules) - before)))
     assert output == "[]\n"
 
 
-def test_it_costs_one_native_thread_and_one_of_python(service: Service) -> None:
+def test_a_process_has_one_native_and_one_python_thread_of_ours(service: Service) -> None:
     output = service.run(START + "work(); time.sleep(0.3); print(len(os.listdir('/proc/self/task')))")
     assert output == "3\n"
 
 
-def test_two_programs_of_one_name_share_an_endpoint_and_a_death_is_told(service: Service) -> None:
+def test_two_programs_with_one_name_share_an_endpoint_and_a_death_is_reported(service: Service) -> None:
     service.start(START + "work(); sys.stdin.read()")
     service.health()
     other = subprocess.Popen(
@@ -270,14 +270,14 @@ def test_two_programs_of_one_name_share_an_endpoint_and_a_death_is_told(service:
     assert str(other.pid) in health["message"]
 
 
-def test_after_a_pause_of_everything_silence_begins_anew(service: Service) -> None:
+def test_time_in_which_all_processes_were_stopped_does_not_make_evidence_stale(service: Service) -> None:
     service.start(START.replace('"progress.ttl": "2"', '"ttl": "5"') + "work(); sys.stdin.read()")
     eventually(lambda: service.health()["details"]["work"]["state"] == "passing")
     assert service.process is not None
     service.process.send_signal(signal.SIGSTOP)
     time.sleep(6)
     service.process.send_signal(signal.SIGCONT)
-    # One grace period, no more: it records nothing.
+    # Evidence gets one more ttl, and is stale afterwards.
     begin = time.monotonic()
     assert service.health()["status"] == "OK"
     eventually(lambda: service.health()["status"] == "DEGRADED")

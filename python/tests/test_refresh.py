@@ -1,4 +1,4 @@
-"""Refresh, in real processes, natively threaded and under eventlet."""
+"""Refresh in real processes, with native threads and under eventlet."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from healthboard import Indicator, refresh
 assert healthboard.start("svc", {"refresh_interval": "0.2", "ttl": "3", "stall_after": "1"}) == []
 work = Indicator("work")
 
-def operation(failing):
-    with open("asked", "a") as file: file.write(f"{os.getpid()} {failing}\\n")
+def operation(must_reconnect):
+    with open("refreshes", "a") as file: file.write(f"{os.getpid()} {must_reconnect}\\n")
     if os.path.exists("hangs"): hang()
     if os.path.exists("silent"): return
     with work.begin():
@@ -28,7 +28,7 @@ def hang():
     with work.begin():
         while os.path.exists("hangs"): time.sleep(0.1)
 
-refresh.offer(work, operation)
+refresh.register(work, operation)
 """
 
 WAIT = "import threading; threading.Thread(target=sys.stdin.read).start()\n"
@@ -47,9 +47,9 @@ both = pytest.mark.parametrize(
 )
 
 
-def asked(service: Service) -> list[list[str]]:
-    """Who was asked to refresh, and whether it was failing."""
-    file = service.folder / "asked"
+def refreshes(service: Service) -> list[list[str]]:
+    """Return for each refresh the pid, and whether it had to reconnect."""
+    file = service.folder / "refreshes"
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -60,8 +60,8 @@ def work(service: Service) -> Callable[[str], bool]:
 @both
 def test_an_idle_service_stays_ok(service: Service, before: str, after: str) -> None:
     service.start(before + START + "work.record_ok()\n" + after)
-    eventually(lambda: len(asked(service)) > 3)
-    # Longer than its ttl.
+    eventually(lambda: len(refreshes(service)) > 3)
+    # For longer than the ttl.
     begin = time.monotonic()
     while time.monotonic() < begin + 4:
         assert service.health()["status"] == "OK"
@@ -69,63 +69,65 @@ def test_an_idle_service_stays_ok(service: Service, before: str, after: str) -> 
 
 
 @both
-def test_what_failed_comes_back_by_itself(service: Service, before: str, after: str) -> None:
+def test_a_failed_indicator_recovers_without_work(service: Service, before: str, after: str) -> None:
     (service.folder / "broken").touch()
     service.start(before + START + "work.record_fail('OSError')\n" + after)
-    eventually(lambda: asked(service)[-1:] and asked(service)[-1][1] == "True")
+    eventually(lambda: refreshes(service)[-1:] and refreshes(service)[-1][1] == "True")
     eventually(lambda: service.health()["details"]["work"]["failures"] > 2)
     (service.folder / "broken").unlink()
     eventually(lambda: work(service)("passing"))
 
 
 @both
-def test_a_refresh_that_hangs_is_seen_and_does_not_pile_up(service: Service, before: str, after: str) -> None:
+def test_a_refresh_that_hangs_is_in_flight_and_not_run_again(
+    service: Service, before: str, after: str
+) -> None:
     (service.folder / "hangs").touch()
     service.start(before + START + "work.record_ok()\n" + after)
     eventually(lambda: work(service)("stalled"))
     health = service.health()
     assert health["details"]["work"]["in_flight"] == 1
     assert health["details"]["progress"]["state"] == "passing"
-    assert len(asked(service)) == 1
+    assert len(refreshes(service)) == 1
     (service.folder / "hangs").unlink()
     eventually(lambda: work(service)("passing"))
 
 
-def test_what_was_never_recorded_is_not_refreshed(service: Service) -> None:
+def test_an_indicator_without_outcomes_is_not_refreshed(service: Service) -> None:
     service.start(START + "Indicator('other').record_ok()\n" + WAIT)
     eventually(lambda: service.health()["details"]["progress"]["state"] == "passing")
     time.sleep(1.5)
-    assert asked(service) == []
+    assert refreshes(service) == []
 
 
-def test_an_operation_that_records_nothing_is_not_run_again_and_again(service: Service) -> None:
+def test_an_operation_that_records_nothing_is_not_run_in_a_tight_loop(service: Service) -> None:
     (service.folder / "silent").touch()
     service.start(START + "work.record_ok()\n" + WAIT)
-    eventually(lambda: asked(service))
+    eventually(lambda: refreshes(service))
     time.sleep(1.5)
-    assert len(asked(service)) <= 3
+    assert len(refreshes(service)) <= 3
 
 
-def test_a_master_refreshes_nothing_and_its_child_what_it_has_recorded_itself(service: Service) -> None:
+def test_a_master_refreshes_nothing_and_its_child_what_it_recorded_itself(service: Service) -> None:
     service.start(
         START
         + """
 work.record_ok()
-while not os.path.exists("asked"): time.sleep(0.01)
-refresh.leave()
-os.rename("asked", "before")
+while not os.path.exists("refreshes"): time.sleep(0.01)
+refresh.stop()
+os.rename("refreshes", "before")
 if (pid := os.fork()) == 0:
     work.record_ok()
 print(os.getpid(), pid, flush=True)
 """
         + WAIT
     )
-    eventually(lambda: len(asked(service)) > 3)
+    eventually(lambda: len(refreshes(service)) > 3)
     assert service.process is not None
-    assert {pid for pid, _ in asked(service)}.isdisjoint({str(service.process.pid)})
+    assert {pid for pid, _ in refreshes(service)}.isdisjoint({str(service.process.pid)})
 
 
-def test_a_worker_asks_at_once_what_its_master_was_offered(service: Service) -> None:
+def test_a_worker_runs_the_operations_of_its_master_at_its_start(service: Service) -> None:
     service.start(
         START
         + """
@@ -136,13 +138,13 @@ if (pid := os.fork()) == 0:
 os.waitpid(pid, 0)
 """
     )
-    eventually(lambda: len(asked(service)) > 2)
-    # There is nothing to build on at first.
-    assert [failing for _, failing in asked(service)[:3]] == ["True", "False", "False"]
+    eventually(lambda: len(refreshes(service)) > 2)
+    # It has no outcome at first.
+    assert [must_reconnect for _, must_reconnect in refreshes(service)[:3]] == ["True", "False", "False"]
     assert work(service)("passing")
 
 
-def test_a_process_for_one_console_refreshes_nothing(service: Service) -> None:
+def test_the_process_of_a_console_refreshes_nothing(service: Service) -> None:
     pytest.importorskip("websockify")
     service.start(
         START
@@ -167,16 +169,16 @@ os.wait()
     )
     eventually((service.folder / "serves").exists)
     eventually(lambda: service.health()["processes"]["alive"] == 2)
-    eventually(lambda: len(asked(service)) > 5)
+    eventually(lambda: len(refreshes(service)) > 5)
     assert service.process is not None
-    assert {pid for pid, _ in asked(service)} == {str(service.process.pid)}
+    assert {pid for pid, _ in refreshes(service)} == {str(service.process.pid)}
 
 
-def test_a_failure_is_looked_into_long_before_a_long_interval_is_over(service: Service) -> None:
+def test_a_failure_is_refreshed_long_before_a_long_interval_ends(service: Service) -> None:
     service.start(
         START.replace('"0.2"', '"600"').replace('"ttl": "3"', '"ttl": "600"')
         + "work.record_fail('OSError')\n"
         + WAIT
     )
     eventually(lambda: work(service)("passing"))
-    assert [failing for _, failing in asked(service)] == ["True"]
+    assert [must_reconnect for _, must_reconnect in refreshes(service)] == ["True"]

@@ -1,4 +1,4 @@
-"""Services whose processes are made by others: oslo.service, cotyledon, gunicorn, uWSGI."""
+"""Services with workers forked by oslo.service, cotyledon, gunicorn or uWSGI."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_hosts import watching
+from test_hosts import probing
 from test_services import EVENTLET, MASTER, THREADING, _children
 
 from conftest import RUN, Service, eventually
 
 
 class Server(Service):
-    """A service that a server makes of a program, and that listens on a port, too."""
+    """A program that runs in a server. Its health has a port in addition to the socket."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -63,11 +63,11 @@ class Server(Service):
         return _children(f"/proc/{self.process.pid}/task")
 
     def boards(self) -> set[int]:
-        """The processes that have a board."""
+        """Return the pids of the processes that have a board."""
         return {int(path.name.partition("-")[0]) for path in self.folder.glob("run/svc/*.board")}
 
     def listeners(self) -> tuple[int, int]:
-        """How many sockets listen at the path and at the port of the endpoint."""
+        """Return how many sockets listen at the path and at the port of the endpoint."""
         unix = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
         tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
         assert self.process is not None
@@ -180,8 +180,8 @@ def uwsgi(*options: str) -> Callable[[Server], Server]:
     )
 
 
-# A worker that has just been forked misses the signal to end, and is killed.
-RELOADED = ("--enable-threads", "--worker-reload-mercy", "1")
+# A worker that was just forked misses the signal to end. uWSGI kills it after the mercy.
+RELOAD_OPTIONS = ("--enable-threads", "--worker-reload-mercy", "1")
 PREFORK = uwsgi("--enable-threads")
 LAZY = uwsgi("--enable-threads", "--lazy-apps")
 
@@ -196,20 +196,20 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("serve", SERVERS.values(), ids=SERVERS)
-def test_all_workers_of_a_server_are_seen_at_one_listener(
+def test_all_workers_of_a_server_share_one_listener(
     server: Server, serve: Callable[[Server], Server]
 ) -> None:
     assert serve(server).process is not None
-    # No request has come yet.
+    # There has been no request yet.
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
     eventually(server.answers)
     eventually(lambda: server.listeners() == (1, 1))
-    # The master of lazy workers has never seen the program, nor its configuration.
+    # With lazy workers, the master never loads the program and its configuration.
     masters = 0 if serve is LAZY else 1
     eventually(lambda: server.health()["processes"]["alive"] == 2 + masters)
     killed = server.workers()[0]
     os.kill(killed, signal.SIGKILL)
-    # The killed one may not be dead yet.
+    # The killed worker may not be dead yet.
     seen = {"alive": 2 + masters, "dead": 1}
     health = eventually(lambda: seen.items() <= (h := server.health())["processes"].items() and h)
     assert health["status"] == "DEGRADED"
@@ -219,7 +219,7 @@ def test_all_workers_of_a_server_are_seen_at_one_listener(
 
 
 @pytest.mark.parametrize("serve", [gunicorn, PREFORK, LAZY], ids=["gunicorn", "uwsgi", "uwsgi_lazy"])
-def test_workers_without_requests_are_well(server: Server, serve: Callable[[Server], Server]) -> None:
+def test_workers_without_requests_are_ok(server: Server, serve: Callable[[Server], Server]) -> None:
     serve(server)
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
     end = time.monotonic() + 4
@@ -230,7 +230,7 @@ def test_workers_without_requests_are_well(server: Server, serve: Callable[[Serv
     eventually(lambda: server.health()["details"].get("work", {}).get("state") == "passing")
 
 
-def test_what_else_uwsgi_forks_is_no_worker(server: Server) -> None:
+def test_mules_and_spoolers_of_uwsgi_are_not_workers(server: Server) -> None:
     uwsgi("--enable-threads", "--mule", "--spooler", ".")(server)
     eventually(lambda: len(server.workers()) == 4 and len(server.boards()) >= 2)
     end = time.monotonic() + 2
@@ -259,11 +259,11 @@ def test_the_master_of_uwsgi_answers_while_no_worker_can(server: Server) -> None
     eventually(lambda: server.health()["status"] == "OK")
 
 
-def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
+def test_a_server_drains_from_the_signal_to_its_end(server: Server) -> None:
     gunicorn(server)
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
-    with watching(server, "/readyz") as watch, watching(server, "/livez") as alive:
-        eventually(lambda: watch.answers() == ["200"])
+    with probing(server, "/readyz") as ready, probing(server, "/livez") as alive:
+        eventually(lambda: ready.answers() == ["200"])
         with socket.create_connection(("127.0.0.1", server.web)) as request:
             request.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
             eventually(lambda: "has begun" in server.output())
@@ -271,19 +271,19 @@ def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
             server.process.terminate()
             assert request.makefile("rb").readline().endswith(b"200 OK\r\n")
         server.process.wait(30)
-        eventually(lambda: watch.answers()[-1] == alive.answers()[-1] == "none")
-    watch.was("200", "503")
-    alive.was("200")
+        eventually(lambda: ready.answers()[-1] == alive.answers()[-1] == "none")
+    ready.assert_answers("200", "503")
+    alive.assert_answers("200")
 
 
 @pytest.mark.parametrize("options", [(), ("--lazy-apps",)], ids=["uwsgi", "uwsgi_lazy"])
-def test_a_uwsgi_that_is_reloaded_is_seen_and_its_workers_hand_on_nothing_of_ours(
+def test_a_reloaded_uwsgi_reports_again_and_its_workers_have_none_of_our_variables(
     server: Server, options: tuple[str, ...]
 ) -> None:
-    # pyuwsgi executes the Python behind the virtual environment.
+    # On a reload pyuwsgi executes the base interpreter, outside the virtual environment.
     paths = [os.environ.get("PYTHONPATH", ""), sysconfig.get_path("purelib")]
     server.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    uwsgi(*RELOADED, *options)(server)
+    uwsgi(*RELOAD_OPTIONS, *options)(server)
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
     before = set(server.workers())
     assert server.process is not None
@@ -297,7 +297,7 @@ def test_a_uwsgi_that_is_reloaded_is_seen_and_its_workers_hand_on_nothing_of_our
     assert server.get("/environment") == str([])
 
 
-def test_a_gunicorn_that_executes_itself_anew_is_seen(server: Server) -> None:
+def test_a_gunicorn_that_executes_itself_again_reports_again(server: Server) -> None:
     gunicorn(server)
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
     before = {*server.workers()}
@@ -311,14 +311,14 @@ def test_a_gunicorn_that_executes_itself_anew_is_seen(server: Server) -> None:
     assert server.health()["status"] == "OK"
 
 
-# As uWSGI before 2.0.27 is without `enable-threads`, in a worker.
+# Stands for a worker of uWSGI before 2.0.27 without `enable-threads`.
 WITHOUT_THREADS = """
 import sys, types
 sys.modules["uwsgi"] = types.SimpleNamespace(worker_id=lambda: 1, has_threads=0, opt={"threads": b"0"})
 """
 
 
-def test_without_threads_uwsgi_is_told_what_is_missing_and_nothing_hangs(server: Server) -> None:
+def test_without_threads_a_warning_names_the_missing_option_and_the_service_is_ok(server: Server) -> None:
     server.serve(
         WITHOUT_THREADS + CONFIGURED + "healthboard.record_ok('work'); sys.stdin.read()",
         sys.executable,

@@ -1,4 +1,4 @@
-"""Services of several processes, as oslo.service and cotyledon run them."""
+"""Services with several processes, run by oslo.service and cotyledon."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from test_hosts import watching
+from test_hosts import probing
 
-from conftest import Service, eventually, left_in_good_order
+from conftest import Service, all_said_goodbye, eventually
 
 MASTER = """
 import os, sys, time, warnings
@@ -47,26 +47,26 @@ def oslo(service: Service) -> Service:
 
 @pytest.mark.parametrize("backend", [THREADING, EVENTLET], ids=["threading", "eventlet"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_service_that_stops_drains_and_takes_leave(
+def test_a_service_that_stops_drains_and_says_goodbye(
     oslo: Service, backend: dict[str, str], workers: int
 ) -> None:
     oslo.start(MASTER.format(**backend, workers=workers), launch=True)
-    # Eventlet's one worker is the master itself.
+    # Under eventlet a single worker runs in the master itself.
     processes = 1 if backend is EVENTLET and workers == 1 else workers + 1
     eventually(lambda: oslo.health()["processes"]["alive"] == processes)
     assert oslo.health()["status"] == "OK"
     assert oslo.process is not None
-    with watching(oslo, "/readyz") as ready, watching(oslo, "/livez") as alive:
+    with probing(oslo, "/readyz") as ready, probing(oslo, "/livez") as alive:
         eventually(lambda: ready.answers() == ["200"])
         oslo.process.terminate()
         oslo.process.wait(30)
         eventually(lambda: ready.answers()[-1] == alive.answers()[-1] == "none")
-    ready.was("200", "503")
-    alive.was("200")
-    assert left_in_good_order(oslo.folder)
+    ready.assert_answers("200", "503")
+    alive.assert_answers("200")
+    assert all_said_goodbye(oslo.folder)
 
 
-def test_a_worker_that_dies_is_told_and_its_successor_serves(oslo: Service) -> None:
+def test_the_death_of_a_worker_is_reported_and_its_successor_serves(oslo: Service) -> None:
     oslo.start(MASTER.format(**THREADING, workers=2), launch=True)
     eventually(lambda: oslo.health()["processes"]["alive"] == 3)
     assert oslo.process is not None

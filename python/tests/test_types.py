@@ -1,4 +1,4 @@
-"""The types that the package declares are those it has."""
+"""The declared types match the code."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def check(module: str, *arguments: str, folder: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_what_is_declared_is_there(tmp_path: Path) -> None:
+def test_the_stubs_match_the_extension_module(tmp_path: Path) -> None:
     pytest.importorskip("oslo_config")
     check("mypy.stubtest", "healthboard", folder=tmp_path)
 
 
-def test_a_user_keeps_the_types_of_what_is_decorated(tmp_path: Path) -> None:
+def test_decorated_functions_keep_their_types(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(
         """
 import healthboard

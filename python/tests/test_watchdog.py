@@ -1,4 +1,4 @@
-"""systemd's watchdog hears of a service as long as that progresses, and no longer."""
+"""systemd's watchdog is petted exactly as long as the service progresses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from conftest import Service, eventually
 
 @pytest.fixture
 def systemd(tmp_path: Path) -> Iterator[socket.socket]:
-    """What systemd listens on."""
+    """Stands for the socket on which systemd listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
         listener.settimeout(15)
         yield listener
 
 
-def watched(service: Service, microseconds: int) -> Service:
+def with_watchdog(service: Service, microseconds: int) -> Service:
     service.environment |= {
         "NOTIFY_SOCKET": str(service.folder / "notify"),
         "WATCHDOG_USEC": str(microseconds),
@@ -34,18 +34,24 @@ def watched(service: Service, microseconds: int) -> Service:
 
 def drain(systemd: socket.socket) -> int:
     systemd.setblocking(False)
-    heard = 0
+    received = 0
     try:
         while systemd.recv(64):
-            heard += 1
+            received += 1
     except BlockingIOError:
-        return heard
+        return received
     finally:
         systemd.settimeout(15)
 
 
-# Holds the interpreter, as C code may, from one line on standard input to the next.
-HOLD = """
+def read_on(systemd: socket.socket) -> None:
+    """Read until nothing has come for the socket's timeout."""
+    while systemd.recv(64):
+        pass
+
+
+# For each line of input, holds the interpreter's lock for that many milliseconds, as C code may.
+HOLD_LOCK = """
 import ctypes
 pause = ctypes.PyDLL(None).poll
 for line in sys.stdin:
@@ -55,13 +61,13 @@ for line in sys.stdin:
 """
 
 
-def test_it_is_petted_twice_in_the_time_it_allows_even_if_that_is_short(
+def test_it_is_petted_twice_per_timeout_even_if_that_is_short(
     service: Service, systemd: socket.socket
 ) -> None:
-    watched(service, 400_000).start(START + "sys.stdin.read()")
+    with_watchdog(service, 400_000).start(START + "sys.stdin.read()")
     assert systemd.recv(64) == b"WATCHDOG=1"
     assert service.process is not None
-    # 1.5 s; once a second would be one or two.
+    # These take 1.5 s. Petting once a second would be too slow.
     for _ in range(7):
         systemd.settimeout(0.4 * 2)
         assert systemd.recv(64) == b"WATCHDOG=1"
@@ -69,7 +75,7 @@ def test_it_is_petted_twice_in_the_time_it_allows_even_if_that_is_short(
 
 def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd: socket.socket) -> None:
     service.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
-    watched(service, 200_000).start(START + HOLD)
+    with_watchdog(service, 200_000).start(START + HOLD_LOCK)
     assert systemd.recv(64) == b"WATCHDOG=1"
     assert service.process is not None
     assert service.process.stdin is not None
@@ -77,18 +83,17 @@ def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd:
     service.process.stdin.write("8000\n")
     service.process.stdin.flush()
     assert service.process.stdout.readline() == "held\n"
-    # From its ttl on it counts as hung.
+    # It counts as hung from its ttl on.
     systemd.settimeout(1.5)
-    with contextlib.suppress(TimeoutError):
-        while systemd.recv(64):
-            pass
+    with pytest.raises(TimeoutError):
+        read_on(systemd)
     assert service.process.stdout.readline() == "let go\n"
     systemd.settimeout(15)
     assert systemd.recv(64) == b"WATCHDOG=1"
 
 
 def test_a_master_does_not_pet_it_for_workers_that_all_hang(service: Service, systemd: socket.socket) -> None:
-    watched(service, 200_000).start(
+    with_watchdog(service, 200_000).start(
         START
         + """
 import signal

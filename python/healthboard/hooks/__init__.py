@@ -1,8 +1,7 @@
-"""One small module for each library whose operations are recorded, each with `install` and `uninstall`.
+"""One module for each hooked library, each with `install` and `uninstall`.
 
-Each waits until the service itself imports the library. What it replaces is passed on as it came, arguments,
-results and exceptions; a function that is missing in a version of the library is left out, and the log says
-so once.
+A hook waits until the service itself imports the library. Its wrappers pass arguments, results and exceptions
+on unchanged. If a version of the library lacks a function, the hook skips it and logs that once.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ NAMES = (
 def install() -> None:
     """Install all hooks."""
     for name in NAMES:
-        with notices.swallowed(f"hook for {name}"):
+        with notices.suppress_errors(f"hook for {name}"):
             import_module(f"{__name__}.{name}").install()
 
 
 def uninstall() -> None:
-    """Put everything back as it was."""
+    """Uninstall all hooks."""
     for name in NAMES:
-        with notices.swallowed(f"hook for {name}"):
+        with notices.suppress_errors(f"hook for {name}"):
             import_module(f"{__name__}.{name}").uninstall()

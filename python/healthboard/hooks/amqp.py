@@ -1,6 +1,6 @@
-"""amqp, below oslo.messaging's rabbit driver: attempts to connect and frames are evidence for `message_bus`.
+"""amqp, below oslo.messaging's rabbit driver: connection attempts and frames are evidence for `message_bus`.
 
-Above it, an outage looks like one long operation, and what was sent may lie in a buffer of this host.
+Above this layer an outage looks like one long operation, and a sent message may still be in a local buffer.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 
 
 def message_bus() -> Indicator:
-    """Return the indicator, which only a service that speaks AMQP has."""
-    # With the heartbeat that oslo.messaging asks for, 60 s, RabbitMQ sends something every 30 s.
+    """Return the indicator. It is created on first use, so that only services that use AMQP have it."""
+    # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
     return Indicator("message_bus", ttl=60, refresh_interval=40)
 
 
 def judge(raised: BaseException) -> bool | None:
-    """Tell what an exception while waiting for a frame says of the broker: False that it has gone."""
+    """Judge an exception raised while waiting for a frame: False if the broker is unavailable."""
     if isinstance(raised, OSError):
-        # Nothing came in time, which has no number; or the connection was closed in this process.
+        # A read timeout has no errno. EBADF: this process has closed the connection.
         idle = isinstance(raised, TimeoutError) and raised.errno is None
         return None if idle or raised.errno == errno.EBADF else False
     classes = {kind.__name__ for kind in type(raised).__mro__}
     if "AMQPError" not in classes:
         return None
     if classes & {"ChannelError", "ConsumerCancelled"}:
-        # It answered, or has told us.
+        # The broker sent these itself.
         return True
-    # Without a code, nobody but this process has closed the connection.
+    # Without a reply code, this process has closed the connection itself.
     return False if getattr(raised, "reply_code", None) else None
 
 
 def _record_frames(bus: Indicator) -> Any:
-    # The connection that the newest frame came over.
+    # The `id` of the connection that received the newest frame.
     newest = 0
 
     def wrap(blocking_read: Any) -> Any:
-        # Not in flight: a consumer waits for hours.
+        # Not an operation in flight: a consumer may wait for hours.
         @functools.wraps(blocking_read)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal newest
             connection = args[0] if args else None
-            # A broker that lets nobody in sends frames, too: until then `connect` tells.
-            is_in = getattr(connection, "_handshake_complete", True)
+            # A broker that refuses all clients sends frames, too. During the handshake `connect` is recorded.
+            is_open = getattr(connection, "_handshake_complete", True)
             try:
                 result = blocking_read(*args, **kwargs)
             except Exception as raised:
-                said = judge(raised) if is_in else None
-                # Where something came over another one since, this one went long ago and is only now missed.
-                if said is False and newest == id(connection):
+                outcome = judge(raised) if is_open else None
+                # If another connection has received a frame since, this one was lost earlier: no news.
+                if outcome is False and newest == id(connection):
                     bus.record_fail(raised)
-                elif said:
+                elif outcome:
                     bus.record_ok()
                 raise
             newest = id(connection)
-            if is_in:
+            if is_open:
                 bus.record_ok()
             return result
 

@@ -1,8 +1,8 @@
-"""cotyledon: masters and workers say that they are draining before they stop; a master refreshes nothing."""
+"""cotyledon: masters and workers drain before they stop. A master refreshes nothing."""
 
 from __future__ import annotations
 
-from .drains import drain_before, watch_before
+from .lifecycle import drain_before, watch_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ def _hook_worker(module: ModuleType) -> None:
 
 
 def _hook_service(module: ModuleType) -> None:
-    # Before 2.1 the worker's part is here.
+    # Before 2.1 a worker terminates here.
     if hasattr(module.Service, "_terminate"):
         _patches.replace(module, "Service._terminate", drain_before)
 

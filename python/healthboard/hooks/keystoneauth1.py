@@ -1,6 +1,6 @@
-"""keystoneauth1: requests to other services of OpenStack are evidence for `placement`, `network` and so on.
+"""keystoneauth1: requests to other OpenStack services are evidence for `placement`, `network` and so on.
 
-Informational: no restart of this service mends another one.
+These indicators are informational: restarting this service repairs no other service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# By the type in the catalog. A request to any other is not recorded: a board has room for 31 indicators.
+# Indicators by service type in the catalog. Other types are not recorded: a board has room for 31 indicators.
 INDICATORS = {
     "accelerator": "accelerator",
     "baremetal": "baremetal",
@@ -35,12 +35,12 @@ INDICATORS = {
     "volumev3": "volume",
 }
 
-# By which it says that it does not know what is asked, and not that it failed.
+# The service does not support the request. It has not failed.
 NOT_IMPLEMENTED = 501
 
 
 def indicator_name(url: Any, endpoint_filter: Any) -> str | None:
-    """Return the name of the indicator that a request is evidence for."""
+    """Return the indicator that a request is evidence for, or None."""
     if endpoint_filter:
         return INDICATORS.get(endpoint_filter.get("service_type"))
     return "identity" if str(url).endswith("/auth/tokens") else None
@@ -51,7 +51,7 @@ def _failed(status: Any) -> bool:
 
 
 def _record(connection_error: type[BaseException]) -> Any:
-    # What comes out of a request made on the way of another, for a token, is not the other's failure.
+    # A request may make another one, for a token. An exception counts for the inner request only.
     newest: weakref.ref[BaseException] | None = None
 
     def judge(raised: BaseException) -> bool | None:
@@ -68,7 +68,7 @@ def _record(connection_error: type[BaseException]) -> Any:
         @functools.wraps(request)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             name = None
-            with notices.swallowed("hook for keystoneauth1"):
+            with notices.suppress_errors("hook for keystoneauth1"):
                 url = args[1] if len(args) > 1 else kwargs.get("url")
                 name = indicator_name(url, kwargs.get("endpoint_filter"))
             if name is None:

@@ -1,4 +1,4 @@
-"""Nova: the service's own report to the database, every 10 s, is evidence for `service_report`."""
+"""Nova: the report that a service writes to the database every 10 s is evidence for `service_report`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def _record(report_state: Any) -> Any:
     @functools.wraps(report_state)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        # Not at the import: nova-api reports nothing.
+        # Created on first use: nova-api makes no reports.
         with Indicator("service_report", impact="degrading", ttl=60).begin() as operation:
             result = report_state(*args, **kwargs)
-            # It swallows every exception, and leaves this behind.
+            # `_report_state` swallows every exception and sets this flag.
             if any(getattr(argument, "model_disconnected", False) is True for argument in args):
                 operation.fail("NotReported")
         return result

@@ -1,7 +1,7 @@
-"""Nova's virt drivers: what nova-compute asks its hypervisor is evidence for `hypervisor`.
+"""Nova's virt drivers: calls of nova-compute to its hypervisor are evidence for `hypervisor`.
 
-libvirt tells by itself when a connection ends. A hang shows only as a call in flight, of the driver or of the
-refresh.
+libvirt reports a closed connection by a callback. It does not report a hang: only a call of the driver or of
+the refresh that stays in flight shows it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 import weakref
 
 from .. import Indicator, notices
-from ..refresh import offer
-from .flight import in_flight
+from ..refresh import register
+from .in_flight import in_flight
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# What nova-compute asks libvirt's driver by itself, for one instance or none, and never has to wait long for.
-ASKED = ("get_available_resource", "get_info", "get_num_instances", "list_instance_uuids")
+# Methods of the libvirt driver that nova-compute calls regularly and that return soon when all is well.
+RECORDED_METHODS = ("get_available_resource", "get_info", "get_num_instances", "list_instance_uuids")
 
-# Why a connection was closed: because this process did so.
-BY_CLIENT = 3
+# libvirt's reason for a connection that this process closed itself.
+CLOSED_BY_CLIENT = 3
 
 _hosts: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def judge(raised: BaseException) -> bool | None:
-    """Tell what an exception says of libvirt: False that it has gone, None what is about an instance."""
+    """Judge an exception: False if libvirt is unavailable, None if it concerns an instance."""
     classes = {kind.__name__ for kind in type(raised).__mro__}
     if "libvirtError" in classes:
         libvirt: Any = sys.modules["libvirt"]
@@ -40,34 +40,34 @@ def judge(raised: BaseException) -> bool | None:
     return False if "HypervisorUnavailable" in classes else None
 
 
-def _judge_other(raised: BaseException) -> bool | None:
-    # A node that was taken away meanwhile is not to blame.
+def _judge_any_driver(raised: BaseException) -> bool | None:
+    # The node may have been removed since it was listed.
     is_missing = any(kind.__name__ == "NotFound" for kind in type(raised).__mro__)
     return None if is_missing or not isinstance(raised, Exception) else False
 
 
 def _watch_driver(hypervisor: Indicator, driver: Any) -> None:
     if not type(driver).__module__.startswith("nova.virt.libvirt"):
-        # Of all drivers, every minute.
-        driver.get_available_resource = hypervisor.wrap(driver.get_available_resource, _judge_other)
+        # Nova calls this once a minute, whatever the driver.
+        driver.get_available_resource = hypervisor.wrap(driver.get_available_resource, _judge_any_driver)
         return
-    for name in ASKED:
+    for name in RECORDED_METHODS:
         if hasattr(driver, name):
-            # What libvirt has to say of itself, `get_connection` has recorded.
+            # `get_connection` records the successes.
             setattr(driver, name, in_flight(hypervisor, judge, getattr(driver, name)))
 
 
-def _refresh(hypervisor: Indicator, known: weakref.ref[Any], failing: bool) -> None:
-    host = known()
+def _refresh(hypervisor: Indicator, known_host: weakref.ref[Any], must_reconnect: bool) -> None:
+    host = known_host()
     if host is None:
         return
-    # Under eventlet both are proxies that work in native threads, as all that Nova does with libvirt.
-    connection = None if failing else host._wrapped_conn
+    # Under eventlet both connections are proxies, which work in native threads.
+    connection = None if must_reconnect else host._wrapped_conn
     with hypervisor.begin(judge):
         if connection is not None:
             connection.getLibVersion()
             return
-        # Nova would log each attempt.
+        # `_connect` rather than `get_connection`: that logs each attempt.
         connection = host._connect(host._uri, host._read_only)
         try:
             connection.getLibVersion()
@@ -79,25 +79,25 @@ def _hook_host(module: ModuleType) -> None:
     hypervisor = Indicator("hypervisor")
 
     def record(get_connection: Any) -> Any:
-        # It asks for libvirt's version each time.
+        # `get_connection` calls libvirt each time.
         checked = hypervisor.wrap(get_connection, judge)
 
         @functools.wraps(get_connection)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with notices.swallowed("refresh of hypervisor"):
+            with notices.suppress_errors("refresh of hypervisor"):
                 host = args[0]
                 if host not in _hosts:
                     _hosts.add(host)
-                    offer(hypervisor, functools.partial(_refresh, hypervisor, weakref.ref(host)))
+                    register(hypervisor, functools.partial(_refresh, hypervisor, weakref.ref(host)))
             return checked(*args, **kwargs)
 
         return wrapper
 
     def record_end(close_callback: Any) -> Any:
-        # In a native thread, which must not log, nor wait.
+        # libvirt calls it in a native thread, which must neither log nor wait.
         @functools.wraps(close_callback)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if BY_CLIENT not in args[2:3]:
+            if CLOSED_BY_CLIENT not in args[2:3]:
                 hypervisor.record_fail("ConnectionClosed")
             return close_callback(*args, **kwargs)
 
@@ -112,7 +112,7 @@ def _hook_driver(module: ModuleType) -> None:
         @functools.wraps(load)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             driver = load(*args, **kwargs)
-            with notices.swallowed("hook for nova's virt driver"):
+            with notices.suppress_errors("hook for nova's virt driver"):
                 _watch_driver(Indicator("hypervisor"), driver)
             return driver
 

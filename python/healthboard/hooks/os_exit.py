@@ -1,4 +1,4 @@
-"""Workers of oslo.service and cotyledon end by `os._exit`, which runs no exit handlers."""
+"""`os._exit`, which runs no exit handlers. Workers of oslo.service and cotyledon end with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _say_goodbye(os_exit: Any) -> Any:
     @functools.wraps(os_exit)
     def _exit(status: int) -> None:
-        # With any other status it is no end in good order, and somebody may want to know.
+        # With any other status the process did not end in good order.
         if status == 0:
             _native.goodbye()
         os_exit(status)

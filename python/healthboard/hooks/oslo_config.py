@@ -1,4 +1,4 @@
-"""Health starts as soon as the service has read its configuration."""
+"""oslo.config: health starts as soon as the service has read its configuration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def _hook(cfg: ModuleType) -> None:
         @functools.wraps(parse)
         def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
             result = parse(self, *args, **kwargs)
-            with notices.swallowed("configuration"):
-                # Not what looks at the files before the service itself does, as Nova does to choose how to be
-                # concurrent.
+            with notices.suppress_errors("configuration"):
+                # Nova reads the files once before with an object of its own, to choose between eventlet and
+                # native threads. That object has no project.
                 if self is cfg.CONF or self.project:
                     from ..oslo import opts
 

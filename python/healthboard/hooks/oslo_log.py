@@ -1,4 +1,4 @@
-"""What was said before the service configured its logging is logged right after."""
+"""oslo.log: notices from before the service configured its logging are logged right after."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _release_after(setup: Any) -> Any:
     @functools.wraps(setup)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         result = setup(*args, **kwargs)
-        with notices.swallowed("logging"):
+        with notices.suppress_errors("logging"):
             notices.release()
         return result
 
@@ -25,7 +25,7 @@ def _release_after(setup: Any) -> Any:
 
 
 def _hook(log: ModuleType) -> None:
-    notices.hold()
+    notices.defer()
     _patches.replace(log, "setup", _release_after)
 
 

@@ -1,6 +1,6 @@
-"""oslo.messaging's rabbit driver: what waits for an answer of the broker is in flight for `message_bus`.
+"""oslo.messaging's rabbit driver: calls that wait for the broker are in flight for `message_bus`.
 
-That an RPC call was not answered says nothing of the bus: whoever should have may hang.
+An RPC call without an answer is no evidence: the server that should answer may hang.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import functools
 import os
 
 from .. import Indicator, launch, notices
-from ..refresh import offer
+from ..refresh import register
 from .amqp import message_bus
-from .flight import in_flight
+from .in_flight import in_flight
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# How long the broker may take to say goodbye, in seconds.
-GOODBYE = 5.0
+# Seconds that the broker has to confirm the end of a connection.
+CLOSE_TIMEOUT = 5.0
 
 
-def _offer_after(bus: Indicator) -> Any:
+def _register_refresh_after(bus: Indicator) -> Any:
     def wrap(ensure_connection: Any) -> Any:
         @functools.wraps(ensure_connection)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             result = ensure_connection(*args, **kwargs)
-            with notices.swallowed("refresh of message_bus"):
-                offer(bus, functools.partial(_refresh, args[0].connection.clone()))
+            with notices.suppress_errors("refresh of message_bus"):
+                register(bus, functools.partial(_refresh, args[0].connection.clone()))
             return result
 
         return wrapper
@@ -37,17 +37,17 @@ def _offer_after(bus: Indicator) -> Any:
     return wrap
 
 
-def _refresh(like: Any, _failing: bool) -> None:
-    # The pool closes connections that nobody uses, and whoever waits for the next attempt does not learn that
-    # the broker is back.
+def _refresh(template: Any, _must_reconnect: bool) -> None:
+    # Always a connection of its own: the pool closes idle connections, and a driver that waits before its
+    # next attempt does not notice that the broker is back.
     name = f"{launch.service()}:{os.getpid()}:healthboard"
-    options = {**like.transport_options, "client_properties": {"connection_name": name}}
-    connection = like.clone(transport_options=options)
+    options = {**template.transport_options, "client_properties": {"connection_name": name}}
+    connection = template.clone(transport_options=options)
     try:
-        # Each broker of a cluster once.
+        # Try each broker of a cluster once.
         retries = max(len(connection.alt), 1) - 1
         connection.ensure_connection(max_retries=retries, interval_start=0, interval_step=0)
-        connection.connection.sock.settimeout(GOODBYE)
+        connection.connection.sock.settimeout(CLOSE_TIMEOUT)
     finally:
         connection.release()
 
@@ -60,9 +60,9 @@ def _hook(rabbit: ModuleType) -> None:
 
     bus = message_bus()
     for name in ("_ensure_publishing", "declare_consumer"):
-        # In an outage it neither returns nor raises. Its success comes in a frame, which amqp's hook sees.
+        # In an outage it neither returns nor raises. Its success is a frame, which amqp's hook records.
         _patches.replace(rabbit, f"Connection.{name}", functools.partial(in_flight, bus, judge))
-    _patches.replace(rabbit, "Connection.ensure_connection", _offer_after(bus))
+    _patches.replace(rabbit, "Connection.ensure_connection", _register_refresh_after(bus))
 
 
 _patches = Patches({"oslo_messaging._drivers.impl_rabbit": _hook})

@@ -1,11 +1,14 @@
-"""oslo.service: `periodic_tasks`, and processes that say they are draining before they stop."""
+"""oslo.service: runs of the periodic tasks are evidence for `periodic_tasks`.
+
+Processes drain before they stop. A master refreshes nothing.
+"""
 
 from __future__ import annotations
 
 import functools
 
 from .. import Indicator
-from .drains import drain_before, watch_before
+from .lifecycle import drain_before, watch_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -15,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def _record(run_periodic_tasks: Any) -> Any:
-    # Every 60 s. It swallows the errors of the tasks; what shows is that it does not run, or does not end.
+    # Runs every 60 s and swallows the errors of the tasks. Only its absence and its hangs are evidence.
     @functools.wraps(run_periodic_tasks)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        # Not at the import: nova-api has none.
+        # Created on first use: nova-api has no periodic tasks.
         with Indicator("periodic_tasks", impact="degrading", ttl=180, stall_after=300).begin():
             return run_periodic_tasks(*args, **kwargs)
 
@@ -36,13 +39,13 @@ def _hook_eventlet(module: ModuleType) -> None:
 
 
 def _hook_threading(module: ModuleType) -> None:
-    # Its other processes are cotyledon's, and before 4.5 all are.
+    # Workers are cotyledon's, whose own hook drains them. Before 4.5 the master is cotyledon's, too.
     if hasattr(module.ProcessLauncher, "_graceful_shutdown"):
         _patches.replace(module, "ProcessLauncher._graceful_shutdown", drain_before)
 
 
 def _hook_service(module: ModuleType) -> None:
-    # Before 4.0 the classes are here, and eventlet's.
+    # Before 4.0 eventlet's classes are defined here.
     if module.Launcher.__module__ == module.__name__:
         _hook_eventlet(module)
 
@@ -51,7 +54,7 @@ _patches = Patches(
     {
         "oslo_service.periodic_task": _hook_periodic_tasks,
         "oslo_service.backend._eventlet.service": _hook_eventlet,
-        # 4.0 and 4.1.
+        # Its name in 4.0 and 4.1.
         "oslo_service.backend.eventlet.service": _hook_eventlet,
         "oslo_service.backend._threading.service": _hook_threading,
         "oslo_service.service": _hook_service,

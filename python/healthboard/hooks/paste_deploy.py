@@ -1,4 +1,4 @@
-"""Paste Deploy, which makes the WSGI applications: the answers to requests are evidence for `requests`."""
+"""Paste Deploy, which loads WSGI applications: their responses are evidence for `requests`."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
     from .. import Operation
 
-# oslo.middleware's, which may tell what we tell it. A probe is no request of anybody's.
-PROBE = "/healthcheck"
+# The path of oslo.middleware's health check. A probe is no evidence.
+PROBE_PATH = "/healthcheck"
 
-# By which an application says that it does not know what is asked, and not that it failed.
+# The application does not support the request. It has not failed.
 NOT_IMPLEMENTED = "501"
 
 
 class Application:
-    """An application with every request recorded; in all else it is the one behind it."""
+    """Records every request to an application. All other attributes are the application's own."""
 
     def __init__(self, application: Any, requests: Indicator) -> None:
         self._application = application
         self._requests = requests
 
-    def refresh(self, _nothing_to_build_on: bool) -> None:
-        """Ask for the root if the newest request has failed: the next one may come in hours."""
-        if not self._requests.failures() or threads.are_apart():
+    def refresh(self, _must_reconnect: bool) -> None:
+        """Request the root path if the newest request failed: the next one may be hours away."""
+        if not self._requests.failures() or threads.are_native_beside_green():
             return
         from wsgiref.util import setup_testing_defaults
 
@@ -38,7 +38,7 @@ class Application:
         setup_testing_defaults(environ)
         body = self(environ, lambda *_, **__: lambda _: None)
         try:
-            # Some begin when they are asked for the first part.
+            # Some applications begin only when the first part of the body is read.
             for _ in body:
                 pass
         finally:
@@ -48,7 +48,7 @@ class Application:
         return getattr(self._application, name)
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        if environ.get("PATH_INFO") == PROBE:
+        if environ.get("PATH_INFO") == PROBE_PATH:
             return self._application(environ, start_response)
         status, has_returned = None, False
 
@@ -56,23 +56,23 @@ class Application:
             nonlocal status
             status = given
             if has_returned:
-                # With the first part of its body.
+                # The status comes with the first part of the body.
                 with self._requests.begin() as operation:
-                    _fail_by(given, operation)
+                    _fail_if_server_error(given, operation)
             return start_response(given, *args, **kwargs)
 
         with self._requests.begin() as operation:
-            # Returned as it came: a server knows some kinds of bodies by their class.
+            # The body is not wrapped: servers treat some classes specially.
             body = self._application(environ, start)
             has_returned = True
             if status is None:
                 operation.end()
             else:
-                _fail_by(status, operation)
+                _fail_if_server_error(status, operation)
         return body
 
 
-def _fail_by(status: Any, operation: Operation) -> None:
+def _fail_if_server_error(status: Any, operation: Operation) -> None:
     if status[:1] == "5" and status[:3] != NOT_IMPLEMENTED:
         operation.fail("ServerError", status[:3])
 
@@ -80,11 +80,11 @@ def _fail_by(status: Any, operation: Operation) -> None:
 def _hook(deploy: ModuleType) -> None:
     is_loading = False
 
-    def watch(load: Any) -> Any:
+    def record(load: Any) -> Any:
         @functools.wraps(load)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal is_loading
-            # An application may load others, and answers for them.
+            # An application may load others. Only the outermost one is recorded.
             is_outermost, is_loading = not is_loading, True
             try:
                 application = load(*args, **kwargs)
@@ -93,13 +93,13 @@ def _hook(deploy: ModuleType) -> None:
             if not is_outermost:
                 return application
             requests = Indicator("requests", impact="degrading", ttl=0, refresh_interval=10)
-            watched = Application(application, requests)
-            refresh.offer(requests, watched.refresh)
-            return watched
+            recorded = Application(application, requests)
+            refresh.register(requests, recorded.refresh)
+            return recorded
 
         return wrapper
 
-    _patches.replace(deploy, "loadapp", watch)
+    _patches.replace(deploy, "loadapp", record)
 
 
 _patches = Patches({"paste.deploy": _hook})

@@ -1,4 +1,4 @@
-"""What one hook has replaced, so that it can be put back."""
+"""The functions that one hook has replaced, so that they can be restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Patches:
-    """The replacements of one hook; `where` maps the modules it waits for to what is to be done with them."""
+    """The replacements of one hook. `where` maps each module it waits for to the function that patches it."""
 
     def __init__(self, where: dict[str, Callable[[ModuleType], None]]) -> None:
         self._where = where
@@ -24,23 +24,25 @@ class Patches:
 
     def uninstall(self) -> None:
         for hook in self._where.values():
-            imports.forget(hook)
+            imports.cancel(hook)
         while self._replaced:
             owner, name, original, replacement = self._replaced.pop()
-            # Not if somebody else has wrapped it since.
+            # Another library may have wrapped it since.
             if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
 
     def replace(self, module: ModuleType, path: str, wrap: Callable[[Any], Any]) -> None:
-        """Replace the function at `path` ("Class.method") in `module` by `wrap` of it."""
+        """Replace the function at `path` ("Class.method") in `module` by what `wrap` makes of it."""
         *classes, name = path.split(".")
         owner: Any = module
         for part in classes:
             owner = vars(owner).get(part) if owner is not None else None
         original = None if owner is None else vars(owner).get(name)
         if not callable(original):
-            missing = f"{module.__name__}: `{path}` is not a function of this version; it is not watched"
-            notices.say_once(missing, missing)
+            missing = (
+                f"{module.__name__}: `{path}` is not a function in this version; its calls are not recorded"
+            )
+            notices.warn_once(missing, missing)
             return
         replacement = wrap(original)
         setattr(owner, name, replacement)

@@ -1,11 +1,11 @@
-"""websockify, which Nova's console proxies are: a process for each console refreshes nothing.
+"""websockify, on which Nova's console proxies are built: the processes of consoles refresh nothing.
 
-There may be thousands, and each ends with its console.
+There is one for each open console, and there may be thousands.
 """
 
 from __future__ import annotations
 
-from .drains import leave_before
+from .lifecycle import stop_refresh_before
 from .patches import Patches
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _hook(server: ModuleType) -> None:
-    _patches.replace(server, "WebSockifyServer.top_new_client", leave_before)
+    _patches.replace(server, "WebSockifyServer.top_new_client", stop_refresh_before)
 
 
 _patches = Patches({"websockify.websockifyserver": _hook})

@@ -1,1 +1,1 @@
-"""For services that use the oslo libraries, and for the tools of these."""
+"""Integration with the oslo libraries and their tools."""

@@ -1,4 +1,4 @@
-"""The options of `[healthcheck]`, a group in which oslo.middleware has options, too; none clash."""
+"""The options of `[healthcheck]`. oslo.middleware has options in the same group; their names do not clash."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         "uri",
         default=[],
         sample_default="unix:///run/nova/{binary}.sock",
-        help="Where to answer: `tcp://ADDRESS:PORT`, `tcp://[IPV6]:PORT`, `unix:///ABSOLUTE/PATH`, or "
-        "several. `{binary}` is the name of the program and `{host}` that of the host, so that programs can "
-        "share a file. Health is off, and costs nothing, while this is empty.",
+        help="The endpoints: one or more of `tcp://ADDRESS:PORT`, `tcp://[IPV6]:PORT` and "
+        "`unix:///ABSOLUTE/PATH`. `{binary}` is replaced by the name of the program, `{host}` by the name of "
+        "the host, so that several programs can share a file. While this is empty, health is off and costs "
+        "nothing.",
     ),
     cfg.IntOpt(
         "cache_control",
         min=-1,
-        help="How long an answer may be kept by whoever asked, in seconds: -1 is `no-cache`, 0 is no such "
-        "header, and unset is `no-store`.",
+        help="The `Cache-Control` of answers: the seconds of `max-age`, 0 for no such header, -1 for "
+        "`no-cache`. Unset is `no-store`.",
     ),
     cfg.ListOpt(
         "allowed_hosts",
         default=[],
-        help="The names that a request's `Host` may be, beside IP addresses and localhost: a balancer's or a "
-        "Prometheus' name for this host. `*` is any, which lets pages in a browser ask, too.",
+        help="Names that the `Host` header of a request may have, besides IP addresses and localhost, such "
+        "as the name by which a load balancer or Prometheus reaches this host. `*` allows any name, and "
+        "thereby requests from pages in a browser.",
     ),
-    cfg.StrOpt("socket_mode", default="0660", regex="^0?[0-7]{3}$", help="The mode of unix sockets, octal."),
+    cfg.StrOpt("socket_mode", default="0660", regex="^0?[0-7]{3}$", help="The octal mode of unix sockets."),
     cfg.StrOpt(
         "runtime_dir",
-        help="Where the boards are kept, an absolute path. Unset: $RUNTIME_DIRECTORY, else /run/healthboard "
-        "if it can be used, else $XDG_RUNTIME_DIR/healthboard, else a directory of the user's own.",
+        help="The directory for the boards, an absolute path. Unset: $RUNTIME_DIRECTORY, else "
+        "/run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else a private directory of "
+        "the user.",
     ),
     cfg.IntOpt("fault_status_code", default=503, min=200, max=599, help="The HTTP status for `FAULT`."),
     cfg.IntOpt("degraded_status_code", default=200, min=200, max=599, help="The HTTP status for `DEGRADED`."),
@@ -45,70 +48,68 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         default="class",
         choices=[
             ("none", "nothing"),
-            ("class", "the class of the exception, and its code"),
-            ("message", "its text too, without what looks like a secret"),
+            ("class", "the class of the exception and its code"),
+            ("message", "also its text, without anything that looks like a secret"),
         ],
-        help="How much an answer tells of the newest failure.",
+        help="How much of the newest failure an answer shows.",
     ),
 ]
 
 POLICY_OPTIONS: list[cfg.Opt] = [
-    cfg.FloatOpt(
-        "ttl", default=300, min=0, help="For how long an outcome counts, in seconds; 0 is for ever."
-    ),
+    cfg.FloatOpt("ttl", default=300, min=0, help="For how many seconds an outcome counts. 0 means for ever."),
     cfg.IntOpt(
-        "failure_threshold", default=2, min=1, help="As many failures in a row are needed to be failing."
+        "failure_threshold", default=2, min=1, help="How many failures in a row are needed to be failing."
     ),
     cfg.FloatOpt(
         "failure_window",
         default=10,
         min=0,
-        help="From the first of these failures to the newest so many seconds must have passed to be failing.",
+        help="How many seconds must lie between the first and the newest of these failures to be failing.",
     ),
     cfg.FloatOpt(
         "stall_after",
         default=60,
         min=0,
-        help="An operation in flight for longer than so many seconds is stuck; when none has ended for so "
-        "long, the indicator is stalled; 0 is never.",
+        help="After how many seconds in flight an operation makes its indicator stuck. If no operation has "
+        "ended for that long, the indicator is stalled. 0 means never.",
     ),
     cfg.FloatOpt(
         "slow_after",
         default=10,
         min=0,
-        help="An operation that its caller gives up (a timeout, a cancellation) says nothing before so many "
-        "seconds, and is a failure from then on.",
+        help="From how many seconds on an abandoned operation (a timeout, a cancellation) is a failure. One "
+        "abandoned earlier is no evidence.",
     ),
     cfg.FloatOpt(
         "refresh_interval",
         min=0,
         default=10,
-        help="When a service has recorded nothing for so many seconds, one of its processes asks what it "
-        "can, by a small operation of its own; after a failure earlier. 0 is never.",
+        help="After how many seconds without an outcome a process of the service refreshes the indicator, by "
+        "a small operation of its own. After a failure it does so earlier. 0 means never.",
     ),
 ]
 
 IMPACT = cfg.StrOpt(
     "impact",
     choices=[
-        ("critical", "the service cannot work without it: `FAULT`"),
+        ("critical", "the service cannot work without it, `FAULT`"),
         ("degrading", "`DEGRADED` at worst"),
-        ("informational", "shown, and never part of the verdict"),
+        ("informational", "shown, but never part of the verdict"),
     ],
-    help="What it means for the service when this indicator fails.",
+    help="What a failing indicator means for the service.",
 )
 
 
 def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
-    """List the options for oslo-config-generator; any indicator can have a group as `database` has."""
+    """List the options for oslo-config-generator. `database` is an example of an indicator."""
     indicator = cfg.OptGroup(
-        f"{GROUP}:database", help="The indicator `database`; unset is as in [healthcheck]."
+        f"{GROUP}:database", help="The indicator `database`. Unset options are as in [healthcheck]."
     )
     return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), (indicator, [*POLICY_OPTIONS, IMPACT])]
 
 
 def start(conf: cfg.ConfigOpts) -> list[str]:
-    """Start health for a service that has read its configuration; answer as `healthboard.start` does."""
+    """Start health for a service that has read its configuration. Return what `healthboard.start` returns."""
     options = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
     for section in conf.list_all_sections():
         indicator = section.removeprefix(f"{GROUP}:")
@@ -124,10 +125,10 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt]) -> dict[str, str]:
-    """Read what is set in one group.
+    """Read the options that are set in one group.
 
-    The options are registered as text, whatever it is: a service that reads or logs all of its configuration
-    must not fail over a value of ours. What is wrong with it is found out, and said, when health starts.
+    They are registered as text: a service that reads or logs its whole configuration must not fail because of
+    a value of ours. `healthboard.start` checks the values.
     """
     found = {}
     for option in options:
@@ -135,7 +136,8 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
         try:
             value = conf[group][option.name]
         except cfg.Error as error:
-            # A `$name` that is none. Reading it fails for everybody, so nobody gets to.
+            # The value has a `$name` that is no option. Reading it fails, so the value is hidden from the
+            # service.
             conf.set_override(option.name, None, group=group)
             value = f"$: {error}"
         if value is not None:

@@ -1,15 +1,15 @@
-"""Runs in a program that `healthboard-run` has started, before anything of that program.
+"""Runs first in a program that `healthboard-run` has started.
 
-First it makes itself invisible, so that no helper which the program starts inherits anything. Last it gives
-way to the `sitecustomize` that it hides, if there is one.
+It removes itself from the path and the environment, so that helpers started by the program inherit nothing.
+At the end it runs the `sitecustomize` that it hides, if there is one.
 """
 
 import os
 import sys
 
 
-def _leave() -> dict[str, str]:
-    """Take all that is ours out of the environment and the path; return our variables."""
+def _clear_environment() -> dict[str, str]:
+    """Remove our entries from the environment and the path. Return our variables."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if entry != here]
     rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry != here]
@@ -24,12 +24,12 @@ def _install(environment: dict[str, str]) -> None:
     try:
         from healthboard import launch
 
-        launch.begin(environment, _leave)
+        launch.begin(environment, _clear_environment)
     except Exception as error:
         sys.stderr.write(f"healthboard-run: the program runs without health: {error}\n")
 
 
-def _give_way() -> None:
+def _run_hidden_sitecustomize() -> None:
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 
@@ -41,5 +41,5 @@ def _give_way() -> None:
 
 
 if __name__ == "sitecustomize":
-    _install(_leave())
-    _give_way()
+    _install(_clear_environment())
+    _run_hidden_sitecustomize()

@@ -1,4 +1,4 @@
-"""What hooks of operations have in common that may hang, and whose success another hook sees."""
+"""Recording operations that may hang, where another hook records their success."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:
-    """Return the function, each call of it in flight: hangs and exceptions are evidence, returns are not."""
+    """Wrap the function: hangs and exceptions of a call are evidence, its return is not."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
