@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -147,7 +146,7 @@ def test_whatever_process_serves_pets_it_for_the_one_that_is_watched(
 ) -> None:
     server = Server(tmp_path)
     try:
-        watched(server, 1_000_000)
+        with_watchdog(server, 1_000_000)
         server.wrapper = (sys.executable, "-c", NAME)
         serve(server)
         eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
