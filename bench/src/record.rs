@@ -3,8 +3,8 @@
 use crate::measure::{Rounds, calls, interleave};
 use crate::place;
 use crate::table::{Part, Unit};
-use anyhow::{Result, ensure};
-use healthboard::{Indicator, Policy, Settings};
+use anyhow::Result;
+use healthboard::{Failure, Indicator, Policy, Service};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 const ANCHOR: &str = "coarse clock and one store";
 const RECORD: &str = "`record_ok`";
+const OPERATION: &str = "`begin` and `ok`";
 const PROMETHEUS: &str = "prometheus: counter and histogram";
 
 const ROUNDS: usize = 1001;
@@ -40,6 +41,7 @@ pub fn run() -> Result<Part> {
         Unit::Times,
         rounds.ratio(RECORD, PROMETHEUS),
     );
+    part.goal("`begin` and `ok` / `record_ok`", 4.0, Unit::Times, rounds.ratio(OPERATION, RECORD));
 
     let ours = two_threads(|| black_box(indicator).record_ok());
     let shared = two_threads(|| _ = black_box(&SHARED).fetch_add(1, Relaxed));
@@ -75,10 +77,9 @@ fn disabled(indicator: Indicator) -> Rounds {
 
 /// A board, and nobody who asks.
 pub fn start(place: &tempfile::TempDir) -> Result<()> {
-    let mut settings = Settings::new("bench");
-    settings.set("runtime_dir", &place.path().display().to_string())?;
-    settings.set("uri", "unix:///nowhere")?;
-    ensure!(healthboard::start(settings, |_| {}), "no board");
+    let uri = "unix:///nowhere".parse().map_err(anyhow::Error::msg)?;
+    let builder = Service::builder("bench").runtime_dir(place.path()).uri(uri);
+    builder.start_with(|keeper| keeper.listening(Ok(Vec::new())))?;
     Ok(())
 }
 
@@ -113,9 +114,10 @@ fn enabled(indicator: Indicator) -> Rounds {
         vec![
             calls(ANCHOR, anchor),
             calls(RECORD, move || black_box(indicator).record_ok()),
-            calls("`begin` and `ok`", move || black_box(indicator).begin().ok()),
+            calls(OPERATION, move || black_box(indicator).begin().ok()),
             calls("`record_fail`", move || {
-                black_box(indicator).record_fail("TimeoutError", "110", "no answer")
+                let failure = Failure::new("TimeoutError").code("110").text("no answer");
+                black_box(indicator).record_fail(&failure)
             }),
             calls(PROMETHEUS, move || {
                 counter.inc();

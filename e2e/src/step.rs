@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Write, pipe, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -53,6 +55,38 @@ impl Step {
         }
         let status = child.wait()?;
         ensure!(status.success(), "{} failed ({status})\nnext: less {}", self.name, self.path.display());
+        Ok(())
+    }
+
+    /// Runs several commands of the step side by side, to the end of all. In the log each line begins with the name of the
+    /// command that wrote it.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be started or fails; the error names the log.
+    pub fn run_together(&mut self, commands: Vec<(&str, Command)>) -> Result<()> {
+        let (lines, newest) = mpsc::channel();
+        let mut children = Vec::new();
+        for (name, mut command) in commands {
+            let (output, writer) = pipe()?;
+            command.env("TERM", "dumb").stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+            children.push((name, command.spawn().with_context(|| format!("cannot start {name}"))?));
+            let (lines, name) = (lines.clone(), name.to_owned());
+            thread::spawn(move || {
+                for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                    let _ = lines.send(format!("{name}: {}", String::from_utf8_lossy(&line)));
+                }
+            });
+        }
+        drop(lines);
+        for line in newest {
+            writeln!(self.log, "{line}")?;
+            self.show(&line);
+        }
+        for (name, mut child) in children {
+            let status = child.wait()?;
+            ensure!(status.success(), "{name} failed ({status})\nnext: less {}", self.path.display());
+        }
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use anyhow::{Result, bail, ensure};
 type Need = (&'static str, &'static str);
 
 /// What every stage needs.
-pub(crate) const NEEDS: [Need; 6] = [
+pub(crate) const NEEDS: [Need; 7] = [
     ("command -v cc", "gcc libc6-dev"),
+    ("command -v c++", "g++"),
     ("command -v curl", "curl"),
     ("nc -h 2>&1 | grep -q -- -U", "netcat-openbsd"),
     ("command -v pgrep", "procps"),

@@ -21,6 +21,7 @@ pub(crate) struct Indicator {
 #[pymethods]
 impl Indicator {
     #[new]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments, to those who call it")]
     #[pyo3(signature = (name, *, impact=None, ttl=None, failure_threshold=None, failure_window=None, stall_after=None, slow_after=None, refresh_interval=None))]
     fn new(
         name: String,

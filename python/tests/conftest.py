@@ -31,6 +31,16 @@ def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
     return answer
 
 
+# Words of a board's header: what the process has said of itself, and what says that it has taken its leave.
+PHASE, GOODBYE = 24, 2
+
+
+def left_in_good_order(folder: Path) -> bool:
+    """Tell whether every process that has left a board has said goodbye."""
+    boards = [path.read_bytes() for path in folder.glob("run/*/*.board")]
+    return all(int.from_bytes(board[PHASE * 8 :][:8], sys.byteorder) == GOODBYE for board in boards)
+
+
 # CLOCK_MONOTONIC_COARSE, which Python has no name for.
 COARSE = 6
 

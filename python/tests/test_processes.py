@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Service, eventually
+from conftest import Service, eventually, left_in_good_order
 
 START = """
 import os, sys, time
@@ -120,9 +120,10 @@ sys.stdin.read()
     assert ".lock" not in output
 
 
-def test_an_orderly_end_leaves_no_board_behind(service: Service) -> None:
+def test_an_orderly_end_is_no_death(service: Service) -> None:
     service.run(START + "work()")
-    assert list(service.folder.glob("run/svc/*.board")) == []
+    assert len(list(service.folder.glob("run/svc/*.board"))) == 1
+    assert left_in_good_order(service.folder)
 
 
 @pytest.mark.parametrize("end", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), 15)"])

@@ -54,7 +54,7 @@ def asked(service: Service) -> list[list[str]]:
 
 
 def work(service: Service) -> Callable[[str], bool]:
-    return lambda state: service.health()["details"]["work"]["state"] == state
+    return lambda state: service.health()["details"].get("work", {}).get("state") == state
 
 
 @both

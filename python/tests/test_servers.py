@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_hosts import watching
@@ -28,13 +31,15 @@ class Server(Service):
         self.port, self.web = _free_port(), _free_port()
         self.environment["HEALTHBOARD_URI"] += f",tcp://127.0.0.1:{self.port}"
         self.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
+        # What runs the server, if anything does.
+        self.wrapper: tuple[str, ...] = ()
 
     def serve(self, program: str, *command: str) -> Server:
         """Write this source text to `app.py`, and run the command with `healthboard-run`."""
         (self.folder / "app.py").write_text(program)
         with (self.folder / "output").open("w") as output:
             self.process = subprocess.Popen(
-                [str(RUN), "--service", "svc", *command],
+                [*self.wrapper, str(RUN), "--service", "svc", *command],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.PIPE,
@@ -48,6 +53,11 @@ class Server(Service):
     def output(self) -> str:
         return (self.folder / "output").read_text()
 
+    def try_health(self) -> dict[str, Any] | None:
+        """What it answers, if somebody does."""
+        answer = self.answers()
+        return json.loads(answer) if answer else None
+
     def workers(self) -> list[int]:
         assert self.process is not None
         return _children(f"/proc/{self.process.pid}/task")
@@ -60,9 +70,21 @@ class Server(Service):
         """How many sockets listen at the path and at the port of the endpoint."""
         unix = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
         tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        assert self.process is not None
+        ours = set[str]()
+        for pid in (self.process.pid, *self.workers()):
+            # The keeper has a descriptor table of its own.
+            for descriptor in Path("/proc").glob(f"{pid}/task/*/fd/*"):
+                with contextlib.suppress(OSError):
+                    ours.add(os.readlink(descriptor))
         return (
-            # The flag of sockets that listen. Each was bound to a name of its own in the folder.
-            sum(line[3] == "00010000" and Path(line[-1]).parent == self.folder for line in unix),
+            # The flag of sockets that listen, and the temporary name that ours was bound to.
+            sum(
+                line[3] == "00010000"
+                and f"/.{self.socket.name}." in line[-1]
+                and f"socket:[{line[6]}]" in ours
+                for line in unix
+            ),
             sum(line[3] == "0A" and line[1] == f"0100007F:{self.port:04X}" for line in tcp),
         )
 
@@ -138,6 +160,12 @@ def gunicorn(server: Server) -> Server:
     return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
 
 
+def gunicorn_without_preload(server: Server) -> Server:
+    pytest.importorskip("gunicorn")
+    options = f"--workers 2 --bind 127.0.0.1:{server.web} --worker-tmp-dir . app".split()
+    return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
+
+
 def uwsgi(*options: str) -> Callable[[Server], Server]:
     program = Path(sys.executable).with_name("uwsgi")
     if not program.exists():
@@ -175,9 +203,9 @@ def test_all_workers_of_a_server_are_seen_at_one_listener(
     # No request has come yet.
     eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
     eventually(server.answers)
-    assert server.listeners() == (1, 1)
-    # uWSGI's master has nothing to say: it never runs Python again.
-    masters = 0 if serve in (PREFORK, LAZY) else 1
+    eventually(lambda: server.listeners() == (1, 1))
+    # The master of lazy workers has never seen the program, nor its configuration.
+    masters = 0 if serve is LAZY else 1
     eventually(lambda: server.health()["processes"]["alive"] == 2 + masters)
     killed = server.workers()[0]
     os.kill(killed, signal.SIGKILL)
@@ -187,7 +215,7 @@ def test_all_workers_of_a_server_are_seen_at_one_listener(
     assert health["status"] == "DEGRADED"
     assert str(killed) in health["message"]
     eventually(lambda: set(server.workers()) <= server.boards() - {killed})
-    assert server.listeners() == (1, 1)
+    eventually(lambda: server.listeners() == (1, 1))
 
 
 @pytest.mark.parametrize("serve", [gunicorn, PREFORK, LAZY], ids=["gunicorn", "uwsgi", "uwsgi_lazy"])
@@ -207,7 +235,28 @@ def test_what_else_uwsgi_forks_is_no_worker(server: Server) -> None:
     eventually(lambda: len(server.workers()) == 4 and len(server.boards()) >= 2)
     end = time.monotonic() + 2
     while time.monotonic() < end:
-        assert server.health()["processes"]["alive"] == 2
+        # The workers and their master.
+        assert server.health()["processes"]["alive"] == 3
+
+
+def test_the_master_of_uwsgi_answers_while_no_worker_can(server: Server) -> None:
+    PREFORK(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    assert server.process is not None
+    master = server.process.pid
+    # A worker serves, once it has stood by for a while.
+    eventually(lambda: server.health()["processes"]["serving"] in server.workers())
+    workers = server.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    health = eventually(lambda: (h := server.try_health()) and h["processes"].get("serving") == master and h)
+    assert health["processes"]["alive"] == 3
+    # And it says so as soon as they count as hung.
+    health = eventually(lambda: (h := server.try_health()) and h["status"] == "FAULT" and h)
+    assert "not progressing" in health["message"]
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    eventually(lambda: server.health()["status"] == "OK")
 
 
 def test_draining_is_said_from_the_signal_to_the_end(server: Server) -> None:
@@ -241,7 +290,10 @@ def test_a_uwsgi_that_is_reloaded_is_seen_and_its_workers_hand_on_nothing_of_our
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: len(server.workers()) == 2 and not before & set(server.workers()))
     eventually(lambda: set(server.workers()) <= server.boards())
-    assert server.health()["processes"]["alive"] == 2
+    masters = 0 if options else 1
+    eventually(lambda: server.health()["processes"]["alive"] == 2 + masters)
+    # The master has executed itself anew, and has not died.
+    assert f"process {server.process.pid} died" not in server.health().get("message", "")
     assert server.get("/environment") == str([])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_hosts import watching
 
-from conftest import Service, eventually
+from conftest import Service, eventually, left_in_good_order
 
 MASTER = """
 import os, sys, time, warnings
@@ -63,7 +63,7 @@ def test_a_service_that_stops_drains_and_takes_leave(
         eventually(lambda: ready.answers()[-1] == alive.answers()[-1] == "none")
     ready.was("200", "503")
     alive.was("200")
-    assert list(oslo.folder.glob("run/svc/*.board")) == []
+    assert left_in_good_order(oslo.folder)
 
 
 def test_a_worker_that_dies_is_told_and_its_successor_serves(oslo: Service) -> None:

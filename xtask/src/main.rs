@@ -5,12 +5,15 @@
 mod bench;
 mod demo;
 mod e2e;
+mod fuzz;
 mod interrupt;
 mod lint;
 mod releases;
+mod sanitize;
 mod story;
 mod terminal;
 mod test;
+mod torture;
 
 use std::env;
 use std::process::ExitCode;
@@ -28,6 +31,11 @@ usage: cargo xtask JOB
       --as-is           with what is set up already
   releases [NN…]  older releases of Nova start and report, written to docs/releases.md
       --as-is           the newest one as it is set up already
+  fuzz [TARGET…]  bytes of anybody's choice: board, http_head, settings, uri, scrub
+      --seconds N       how long each: 60
+  torture [PART…] writers and holders killed at any moment, storms of forks: writers, holders, forks
+      --full            first of all: as often as docs/reliability.md says, half an hour
+  sanitize [TOOL…] the tests under address, thread, memcheck, miri, as far as these can be had
   lint            formatting, clippy, documentation, ruff
   bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
 
@@ -52,6 +60,9 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", parts @ ..] => test::run(parts),
         ["e2e", words @ ..] => e2e::run(words),
         ["releases", numbers @ ..] => releases::run(numbers),
+        ["fuzz", words @ ..] => fuzz::run(words),
+        ["torture", words @ ..] => torture::run(words),
+        ["sanitize", tools @ ..] => sanitize::run(tools),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

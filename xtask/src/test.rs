@@ -1,22 +1,21 @@
 //! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that ran no test has failed.
 
 mod count;
+mod loom;
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
-use self::count::Count;
+pub(crate) use self::count::Count;
 use crate::terminal::{bad, duration, good, table};
 
 type Play = fn(&Setup, &mut Step) -> Result<Count>;
 
 /// The parts, in the order of what they cost.
-const PARTS: [(&str, Play); 4] = [("rust", rust), ("loom", loom), ("python", python), ("e2e", e2e)];
+const PARTS: [(&str, Play); 4] = [("rust", rust), ("loom", loom::run), ("python", python), ("e2e", e2e)];
 
 struct Row {
     name: &'static str,
@@ -83,52 +82,6 @@ fn cargo(setup: &Setup) -> Command {
 fn rust(setup: &Setup, step: &mut Step) -> Result<Count> {
     step.run(cargo(setup).args(["test", "--workspace", "--no-fail-fast"]))?;
     Ok(Count::of_cargo(&step.text()))
-}
-
-/// The models of the board's orderings, then each mutant, which counts as passed when the models fail.
-fn loom(setup: &Setup, step: &mut Step) -> Result<Count> {
-    let models = |mutant: &str| {
-        let mut cargo = cargo(setup);
-        cargo.args([
-            "test",
-            "--release",
-            "--package",
-            "healthboard",
-            "--lib",
-            "--target-dir",
-            "target/loom",
-            "models",
-        ]);
-        cargo.env("RUSTFLAGS", "--cfg loom").env("HEALTHBOARD_MUTANT", mutant);
-        cargo
-    };
-    step.run(&mut models("none"))?;
-    let mut count = Count::of_cargo(&step.text());
-    for mutant in mutants(setup)? {
-        let before = Count::of_cargo(&step.text());
-        let noticed = step.run(&mut models(&mutant)).is_err();
-        // A build that broke is no model that noticed.
-        let ran = Count::of_cargo(&step.text()).failed > before.failed;
-        ensure!(noticed && ran, "no model notices the mutant `{mutant}`");
-        count = count + Count::PASSED;
-    }
-    Ok(count)
-}
-
-/// The names of all mutants, as the sources of the board have them: none can be forgotten here.
-fn mutants(setup: &Setup) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(setup.workspace().join("crates/healthboard/src/board"))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            continue;
-        }
-        let source = fs::read_to_string(path)?;
-        let calls = source.split("mutant(\"").skip(1);
-        names.extend(calls.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()));
-    }
-    ensure!(!names.is_empty(), "the board has no mutants: the models prove nothing");
-    Ok(names)
 }
 
 fn python(setup: &Setup, step: &mut Step) -> Result<Count> {

@@ -1,6 +1,7 @@
 //! The service under test: `service RUNTIME_DIR [URI]`.
 
-use healthboard::{LazyIndicator, Policy, Settings};
+use healthboard::{LazyIndicator, Policy, Service};
+use healthboard_endpoint::Start;
 use std::time::Duration;
 
 /// With `progress` eight.
@@ -14,20 +15,18 @@ static INDICATORS: [LazyIndicator; 7] = [
     LazyIndicator::new("network", Policy::DEFAULT),
 ];
 
-fn main() -> Result<(), healthboard::SettingError> {
+fn main() -> Result<(), healthboard::StartError> {
     let mut arguments = std::env::args().skip(1);
-    let mut settings = Settings::new("bench");
-    settings.set("runtime_dir", &arguments.next().unwrap_or_default())?;
+    let builder = Service::builder("bench").runtime_dir(arguments.next().unwrap_or_default());
     match arguments.next() {
-        Some(uri) => {
-            settings.set("uri", &uri)?;
-            healthboard_endpoint::start(settings);
-        }
-        None => {
-            settings.set("uri", "unix:///nowhere")?;
-            healthboard::start(settings, |_| {});
-        }
-    }
+        Some(uri) => builder.option("uri", &uri).start()?,
+        None => builder.option("uri", "unix:///nowhere").start_with(|keeper| {
+            keeper.listening(Ok(Vec::new()));
+            while keeper.look_after() {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        })?,
+    };
     loop {
         INDICATORS.iter().for_each(LazyIndicator::record_ok);
         for notice in healthboard::tick() {

@@ -15,7 +15,7 @@ const REQUEST: &[u8] =
 const LONGEST: usize = 4 << 20;
 
 /// An answer, and the very text it was read from.
-pub(crate) struct Heard {
+pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) body: String,
 }
@@ -57,7 +57,7 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
-pub(crate) fn ask(uri: &Uri, deadline: Instant) -> Result<Heard, NoAnswer> {
+pub(crate) fn ask(uri: &Uri, deadline: Instant) -> Result<Answered, NoAnswer> {
     let mut socket = connect(uri, deadline)?;
     socket.set_write_timeout(Some(left(deadline)?))?;
     socket.write_all(REQUEST)?;
@@ -109,7 +109,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn finish(received: &[u8]) -> Result<Heard, NoAnswer> {
+fn finish(received: &[u8]) -> Result<Answered, NoAnswer> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let head = match response.parse(received) {
@@ -126,7 +126,7 @@ fn finish(received: &[u8]) -> Result<Heard, NoAnswer> {
     }
     let body = String::from_utf8_lossy(body).into_owned();
     match healthboard::format::parse(&body) {
-        Ok(answer) => Ok(Heard { answer, body }),
+        Ok(answer) => Ok(Answered { answer, body }),
         Err(why) => Err(NoAnswer::NotAReport { code, why }),
     }
 }

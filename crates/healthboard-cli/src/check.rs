@@ -1,8 +1,8 @@
 //! `healthboard check`: one line for a program, and an exit code.
 
 use crate::arguments::Style;
-use crate::ask::Heard;
-use crate::source::{Source, Unheard};
+use crate::ask::Answered;
+use crate::source::{Source, Unanswered};
 use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::Answer;
 use healthboard::{Impact, printable};
@@ -13,22 +13,22 @@ pub(crate) fn run(source: &Source, style: Style) -> u8 {
     source.ask().iter().map(|answer| say(answer, style)).max().unwrap_or(UNKNOWN)
 }
 
-fn say(answer: &Result<Heard, Unheard>, style: Style) -> u8 {
+fn say(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
     match answer {
-        Ok(heard) => {
+        Ok(answered) => {
             match style {
-                Style::Line => print(&(line(&heard.answer) + "\n")),
-                Style::Nagios => print(&nagios(&heard.answer)),
-                Style::Json => print(&(printable(heard.body.trim_end()) + "\n")),
+                Style::Line => print(&(line(&answered.answer) + "\n")),
+                Style::Nagios => print(&nagios(&answered.answer)),
+                Style::Json => print(&(printable(answered.body.trim_end()) + "\n")),
             }
-            exit_code(&heard.answer)
+            exit_code(&answered.answer)
         }
-        Err(unheard) => {
+        Err(unanswered) => {
             match style {
-                Style::Json => eprintln!("error: {unheard}"),
-                _ => print(&format!("UNKNOWN: {unheard}\n")),
+                Style::Json => eprintln!("error: {unanswered}"),
+                _ => print(&format!("UNKNOWN: {unanswered}\n")),
             }
-            if let Some(hint) = unheard.hint() {
+            if let Some(hint) = unanswered.hint() {
                 eprintln!("hint: {hint}");
             }
             UNKNOWN

@@ -1,7 +1,7 @@
 //! `healthboard show`: everything, for people.
 
-use crate::ask::Heard;
-use crate::source::{Source, Unheard};
+use crate::ask::Answered;
+use crate::source::{Source, Unanswered};
 use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::{Answer, AnswerDetail};
 use std::time::Duration;
@@ -33,15 +33,15 @@ pub(crate) fn run(source: &Source) -> u8 {
     }
     answers
         .iter()
-        .map(|a| a.as_ref().map_or(UNKNOWN, |heard| exit_code(&heard.answer)))
+        .map(|a| a.as_ref().map_or(UNKNOWN, |answered| exit_code(&answered.answer)))
         .max()
         .unwrap_or(UNKNOWN)
 }
 
-fn text(answer: &Result<Heard, Unheard>) -> String {
+fn text(answer: &Result<Answered, Unanswered>) -> String {
     match answer {
-        Ok(heard) => table(&heard.answer),
-        Err(unheard) => format!("UNKNOWN: {unheard}\n"),
+        Ok(answered) => table(&answered.answer),
+        Err(unanswered) => format!("UNKNOWN: {unanswered}\n"),
     }
 }
 
@@ -89,12 +89,7 @@ fn age(now: &str, then: &str) -> String {
     let parse = |time| humantime::parse_rfc3339(time).ok();
     let age =
         parse(now).zip(parse(then)).map(|(now, then)| now.duration_since(then).unwrap_or(Duration::ZERO));
-    match age.map(|age| age.as_secs()) {
-        Some(s @ 0..120) => format!("{s} s ago"),
-        Some(s @ 120..7200) => format!("{} min ago", s / 60),
-        Some(s) => format!("{} h ago", s / 3600),
-        None => then.to_owned(),
-    }
+    age.map_or(then.to_owned(), |age| format!("{} ago", healthboard::span(age)))
 }
 
 fn aligned(mut rows: Vec<Row>) -> String {

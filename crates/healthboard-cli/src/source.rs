@@ -1,6 +1,6 @@
 //! Where an answer comes from: the endpoints, else the boards.
 
-use crate::ask::{self, Heard, NoAnswer};
+use crate::ask::{self, Answered, NoAnswer};
 use healthboard::{Directory, Uri};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,28 +14,28 @@ pub(crate) struct Source {
 
 /// Why there is none.
 #[derive(Debug)]
-pub(crate) enum Unheard {
+pub(crate) enum Unanswered {
     Endpoint(Uri, NoAnswer),
     Boards(PathBuf, io::Error),
 }
 
 impl Source {
     /// What every endpoint says; where none of them answers, what the boards say.
-    pub(crate) fn ask(&self) -> Vec<Result<Heard, Unheard>> {
+    pub(crate) fn ask(&self) -> Vec<Result<Answered, Unanswered>> {
         let deadline = Instant::now() + self.timeout;
-        let ask = |uri: &Uri| ask::ask(uri, deadline).map_err(|why| Unheard::Endpoint(uri.clone(), why));
+        let ask = |uri: &Uri| ask::ask(uri, deadline).map_err(|why| Unanswered::Endpoint(uri.clone(), why));
         let answers: Vec<_> = self.uris.iter().map(ask).collect();
         let Some(directory) = self.boards.as_deref().filter(|_| answers.iter().all(Result::is_err)) else {
             return answers;
         };
-        for unheard in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            eprintln!("hint: {unheard}; reading the boards in {}", directory.display());
+        for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            eprintln!("hint: {unanswered}; reading the boards in {}", directory.display());
         }
-        vec![read_boards(directory).map_err(|why| Unheard::Boards(directory.to_owned(), why))]
+        vec![read_boards(directory).map_err(|why| Unanswered::Boards(directory.to_owned(), why))]
     }
 }
 
-fn read_boards(path: &Path) -> io::Result<Heard> {
+fn read_boards(path: &Path) -> io::Result<Answered> {
     let mut directory = Directory::new(path);
     let processes = directory.read()?;
     for refused in directory.refused() {
@@ -48,13 +48,13 @@ fn read_boards(path: &Path) -> io::Result<Heard> {
     let service = path.file_name().unwrap_or_default().to_string_lossy();
     let report = healthboard::judge(&service, &processes, healthboard::now_ns(), SystemTime::now());
     let body = healthboard::format::json(&report);
-    Ok(Heard { answer: healthboard::format::parse(&body)?, body })
+    Ok(Answered { answer: healthboard::format::parse(&body)?, body })
 }
 
-impl Unheard {
+impl Unanswered {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        let (Unheard::Endpoint(_, NoAnswer::Connect(why)) | Unheard::Boards(_, why)) = self else {
+        let (Unanswered::Endpoint(_, NoAnswer::Connect(why)) | Unanswered::Boards(_, why)) = self else {
             return None;
         };
         match why.kind() {
@@ -69,16 +69,18 @@ impl Unheard {
     }
 }
 
-impl fmt::Display for Unheard {
+impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The reason may quote what came over the socket.
-            Unheard::Endpoint(uri, why) => {
+            Unanswered::Endpoint(uri, why) => {
                 f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
             }
-            Unheard::Boards(path, why) => write!(f, "cannot read the boards in `{}`: {why}", path.display()),
+            Unanswered::Boards(path, why) => {
+                write!(f, "cannot read the boards in `{}`: {why}", path.display())
+            }
         }
     }
 }
 
-impl error::Error for Unheard {}
+impl error::Error for Unanswered {}

@@ -11,6 +11,7 @@ use crate::options::HttpOptions;
 use crate::peer::Peer;
 use crate::server::{ListenerId, Server};
 use crate::standby;
+use crate::tune::tune;
 use crate::watchdog::{self, Watchdog};
 use healthboard::{Keeper, PROGRESS, Status, Uri, now_ns};
 use std::io::{self, Read};
@@ -202,6 +203,7 @@ impl<'a, 'b> Holder<'a, 'b> {
 
     fn accept(&mut self, uri: &Uri, listeners: Vec<Listener>) -> io::Result<()> {
         for listener in listeners {
+            tune(&listener);
             self.accepting.push(self.server.listen(listener.as_fd())?);
             self.listening.push((uri.clone(), listener));
         }

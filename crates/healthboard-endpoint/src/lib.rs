@@ -56,6 +56,7 @@ mod standby;
 #[cfg(test)]
 mod testing;
 mod trust;
+mod tune;
 mod watchdog;
 
 pub use options::{AllowedHosts, HttpOptions};

@@ -54,7 +54,11 @@ impl Beat {
 impl Lock {
     /// Takes the lock if nobody has it.
     pub(crate) fn try_take(directory: BorrowedFd<'_>) -> io::Result<Option<Lock>> {
-        let file = open(directory, OsStr::new(FILE))?;
+        Lock::try_hold(directory, open(directory, OsStr::new(FILE))?)
+    }
+
+    /// Takes the lock on a file that had the name when it was opened.
+    fn try_hold(directory: BorrowedFd<'_>, file: OwnedFd) -> io::Result<Option<Lock>> {
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),

@@ -1,7 +1,7 @@
 //! Accepting connections, serving them in turn, and keeping no more of them than there are places for.
 //!
-//! One thread and one loop. In each turn a bounded number of connections is accepted and a bounded number of requests is
-//! answered, so neither newcomers nor those who are connected wait for all of the others. A connection that has had an answer
+//! One thread and one loop. In each turn a bounded number of connections is accepted and requests are answered for a bounded
+//! time, so neither newcomers nor those who are connected wait for all of the others. A connection that has had an answer
 //! goes to the end of the line.
 //!
 //! Whoever does its share keeps its place. When all places of a listening socket are taken, the connection whose peer has
@@ -13,7 +13,6 @@ use crate::places::{Id, Places};
 use crate::reactor::{Interest, Reactor};
 use healthboard::Report;
 use rustix::io::Errno;
-use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
@@ -34,10 +33,7 @@ const MAX_RESERVED_DESCRIPTORS: usize = 128;
 /// Connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// Steps of connections in one turn.
-const MAX_STEPS_PER_TURN: usize = 256;
-
-/// How long a turn takes at most, but for the step that it is in. Newcomers wait for one turn.
+/// How long connections have their steps in one turn. Newcomers wait for one turn.
 const MAX_TURN: Duration = Duration::from_millis(2);
 
 /// Steps between two looks at the clock.
@@ -110,9 +106,6 @@ impl Server {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
         let index = (0..self.listeners.len()).find(is_unused).unwrap_or(self.listeners.len());
-        // Connections have it from the listening socket. Otherwise the second of two pipelined answers would wait until the
-        // peer has confirmed the first. Unix sockets do not know it.
-        let _ = set_tcp_nodelay(&socket, true);
         self.reactor.add(&socket, LISTENERS | index as u64, Interest::Read)?;
         if index == self.listeners.len() {
             self.listeners.push(None);
@@ -179,7 +172,7 @@ impl Server {
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, report);
         }
-        for steps in 1..=self.ready.len().min(MAX_STEPS_PER_TURN) {
+        for steps in 1..=self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, report);
@@ -213,8 +206,8 @@ impl Server {
     /// Accepts at most so many from one listening socket; each newcomer has its first step at once, since most have said
     /// what they want when they are accepted.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, report: &mut dyn FnMut() -> Report) {
-        let mut has_made_room = false;
-        for _ in 0..at_most {
+        let (mut left, mut has_made_room) = (at_most, false);
+        while left > 0 {
             let Some(accepting) = &mut self.listeners[index] else { return };
             if !accepting.is_ready {
                 return;
@@ -226,6 +219,7 @@ impl Server {
             let Some(accepting) = &mut self.listeners[index] else { return };
             match accept_with(&accepting.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(socket) => {
+                    left -= 1;
                     has_made_room = false;
                     let id = self.places.insert(index, Connection::new(socket, now));
                     self.step(id, now, report);
@@ -240,7 +234,7 @@ impl Server {
                     accepting.is_ready = false;
                     return;
                 }
-                // No descriptors or no memory.
+                // No descriptors or no memory. What one connection sets free may be enough, and the next is not closed in vain.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     let all = 0..=self.places.listeners().saturating_sub(1);
                     match self.longest_waiting(all, now) {
@@ -267,7 +261,7 @@ impl Server {
                     | Errno::HOSTDOWN
                     | Errno::HOSTUNREACH
                     | Errno::NONET,
-                ) => {}
+                ) => left -= 1,
                 // Somebody who has the same socket may have shut it down.
                 Err(_) => {
                     self.pause(index, now);

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Far longer than anything takes: reaching it is a hang.
@@ -58,6 +60,23 @@ impl Endpoint {
     pub(crate) fn get(&self, path: &str) -> String {
         self.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
+}
+
+/// A directory that others may search, and that nobody else may write to, whatever the umask.
+pub(crate) fn own_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    set_mode(directory.path(), 0o755);
+    directory
+}
+
+/// Makes a directory with this mode, whatever the umask.
+pub(crate) fn make_directory(path: &Path, mode: u32) {
+    std::fs::create_dir(path).unwrap();
+    set_mode(path, mode);
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Runs this as uid 65534, in a thread that ends with it: to the kernel, each thread has a user of its own.

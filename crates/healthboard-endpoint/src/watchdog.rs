@@ -38,7 +38,7 @@ impl Watchdog {
     ) -> Option<Watchdog> {
         let allows = number(&variable("WATCHDOG_USEC")?).filter(|usec| ![0, u64::MAX].contains(usec))?;
         if let Some(asked) = variable("WATCHDOG_PID") {
-            let asked = u32::try_from(number(&asked)?).ok().filter(|asked| *asked > 0)?;
+            let asked = u32::try_from(number(&asked)?).ok()?;
             if asked != pid && !is_ancestor(asked) {
                 return None;
             }

@@ -441,3 +441,52 @@ fn two_services_with_one_path_or_port_do_not_steal_it_from_each_other() {
     assert_eq!(until("the second", || service.serving_tcp()), second);
     assert!(lines.any(|line| line.contains("listening on") && line.contains("now")));
 }
+
+#[test]
+fn a_holder_killed_while_its_queue_is_full_is_followed_by_another() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    let other = service.start("serves");
+    until("the sockets", || (sockets(other) >= 3).then_some(()));
+    signal(holder, libc::SIGSTOP);
+    // Both stand still, so that the queue stays full until the one is dead.
+    signal(other, libc::SIGSTOP);
+    // The queue is longer than the usual limit of descriptors.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let address = rustix::net::SocketAddrUnix::new(service.socket()).unwrap();
+    let queue: Vec<_> = std::iter::repeat_with(|| {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        connect(&client, &address).map(|()| client)
+    })
+    .map_while(Result::ok)
+    .collect();
+    assert!(!queue.is_empty());
+    service.kill(holder);
+    signal(other, libc::SIGCONT);
+    assert_eq!(until("the other one", || service.serving()), other);
+}
+
+#[test]
+fn without_lock_file_and_socket_there_is_one_listener_and_somebody_serves() {
+    let mut service = Service::new();
+    let holder = service.start("serves");
+    assert_eq!(service.until_served(), holder);
+    std::fs::remove_file(service.place.path().join("run/service/endpoint.lock")).unwrap();
+    std::fs::remove_file(service.place.path().join("run/service/endpoint.sock")).unwrap();
+    let other = service.start("serves");
+    // Whoever of the two it is: the other one has its sockets in the end.
+    until("both to have the sockets", || {
+        assert!(service.listeners() <= 1, "two listeners");
+        let both = sockets(holder) >= 3 && sockets(other) >= 3;
+        (both && service.serving().is_some() && service.serving_tcp().is_some()).then_some(())
+    });
+    let serving = service.until_served();
+    assert!([holder, other].contains(&serving));
+    service.kill(serving);
+    until("the other one", || service.serving().filter(|pid| *pid != serving));
+}

@@ -83,6 +83,7 @@ pub(crate) fn class(type_name: &str) -> String {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -21,7 +21,10 @@
 //!
 //! It is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). Linux 5.9 or later.
 
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models use a part of the board"))]
+#![cfg_attr(
+    loom,
+    allow(dead_code, unreachable_pub, unused_imports, reason = "the models use a part of the board")
+)]
 
 mod board;
 mod config;
@@ -62,6 +65,6 @@ pub use crate::{
 #[cfg(not(loom))]
 pub use healthboard_macros::healthcheck;
 
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), not(loom)))]
 #[doc(hidden)]
-pub use read::fuzz_board;
+pub use read::{fuzz_board, repair_board};

@@ -117,4 +117,5 @@ pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -76,7 +76,7 @@ POLICY_OPTIONS: list[cfg.Opt] = [
         "slow_after",
         default=10,
         min=0,
-        help="An operation that its caller gives up (a timeout, a cancellation) says nothing before this many "
+        help="An operation that its caller gives up (a timeout, a cancellation) says nothing before so many "
         "seconds, and is a failure from then on.",
     ),
     cfg.FloatOpt(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::own_directory;
 use rustix::net::getsockname;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -7,7 +8,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 fn open_temporary() -> (TempDir, fs::File) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let open = fs::File::open(directory.path()).unwrap();
     (directory, open)
 }

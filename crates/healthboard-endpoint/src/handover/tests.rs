@@ -1,6 +1,6 @@
 use super::*;
 use crate::listen::bind_tcp;
-use crate::testing::{HANG, as_nobody};
+use crate::testing::{HANG, as_nobody, own_directory, set_mode};
 use rustix::io::{FdFlags, fcntl_getfd};
 use std::fs;
 use std::io::{PipeReader, Read, Write, pipe};
@@ -17,7 +17,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = own_directory();
         let open = fs::File::open(directory.path()).unwrap();
         Place { directory, open }
     }
@@ -135,7 +135,7 @@ fn a_holder_without_sockets_is_a_holder() {
 
 #[test]
 fn any_path_and_as_many_as_fit_arrive_whole() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let name = |i: usize| format!("{i:02}{}", "\n,".repeat(60));
     let listeners: Vec<(Uri, Listener)> = (0..MAX_SOCKETS + 3)
         .map(|i| {
@@ -184,7 +184,7 @@ fn a_holder_that_says_nothing_is_waited_for_only_so_long() {
 fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
     let place = Place::new();
     let greeting = |rest: &str| [GREETING, rest.as_bytes()].concat();
-    let cases: Vec<(Vec<u8>, usize)> = vec![
+    let mut cases: Vec<(Vec<u8>, usize)> = vec![
         (b"tcp://127.0.0.1:1\n".to_vec(), 1),
         (b"x".to_vec(), 0),
         (vec![0; 9000], 1),
@@ -194,10 +194,11 @@ fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
         (greeting("\0tcp://127.0.0.1:1"), 0),
         (greeting("\0tcp://127.0.0.1:1"), 2),
         (greeting("\0tcp://127.0.0.1:1\0tcp://127.0.0.1:2"), 1),
-        (greeting(&"\0a".repeat(MAX_SOCKETS)), 250),
         (greeting(&"\0a".repeat(250)), 250),
         ([GREETING, b"\0\xff"].concat(), 1),
     ];
+    // As many names as descriptors that find room.
+    cases.extend((MAX_SOCKETS..MAX_SOCKETS + 4).map(|names| (greeting(&"\0a".repeat(names)), 250)));
     for (text, descriptors) in cases {
         let (reader, writer) = pipe().unwrap();
         let shown = format!("{:?} with {descriptors}", String::from_utf8_lossy(&text[..text.len().min(60)]));
@@ -263,12 +264,12 @@ fn a_process_of_another_user_gets_nothing() {
     let place = Place::new();
     let door = place.door();
     assert_eq!(fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
-    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    set_mode(place.directory.path(), 0o755);
     let socket = place.socket();
     let refused = as_nobody(move || UnixStream::connect(socket).unwrap_err());
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
     // Nor if somebody has opened it to all.
-    fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    set_mode(&place.socket(), 0o666);
     let socket = place.socket();
     let mut stranger = as_nobody(move || UnixStream::connect(socket).unwrap());
     let error = door.accept().unwrap_err();
@@ -282,7 +283,7 @@ fn a_process_of_another_user_gets_nothing() {
 #[test]
 fn nothing_is_taken_from_a_process_of_another_user() {
     let place = Place::new();
-    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    set_mode(place.directory.path(), 0o777);
     let socket = place.socket();
     let listener = as_nobody(move || UnixListener::bind(socket).unwrap());
     let error = place.take().unwrap_err();

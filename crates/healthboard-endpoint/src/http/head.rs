@@ -164,7 +164,8 @@ fn once<T>(known: &mut Option<T>, value: T, refusal: Refusal) -> Result<(), Refu
 }
 
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
-    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    // A number for Rust may have a sign.
+    let digits = value.iter().all(u8::is_ascii_digit);
     let number = std::str::from_utf8(value).ok().filter(|_| digits);
     number.and_then(|text| text.parse().ok()).ok_or(Refusal::LENGTH)
 }

@@ -1,14 +1,15 @@
 use super::*;
-use crate::testing::as_nobody;
+use crate::testing::{HANG, as_nobody, make_directory, own_directory, set_mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, connect, listen, socket_with};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 fn uri(path: &Path) -> Uri {
     format!("unix://{}", path.display()).parse().unwrap()
@@ -55,7 +56,7 @@ fn reaches(path: &Path, listener: &Listener) -> bool {
 
 #[test]
 fn a_stale_socket_is_replaced_and_nothing_is_left_beside_it() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     drop(UnixListener::bind(&path).unwrap());
     assert!(UnixStream::connect(&path).is_err(), "stale");
@@ -66,7 +67,7 @@ fn a_stale_socket_is_replaced_and_nothing_is_left_beside_it() {
 
 #[test]
 fn a_living_socket_is_left_alone_and_its_owner_named() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let owner = bind_one(&path, 0o660).unwrap();
     let error = error(&path);
@@ -78,7 +79,7 @@ fn a_living_socket_is_left_alone_and_its_owner_named() {
 
 #[test]
 fn a_living_socket_that_takes_no_more_connections_is_living() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let owner = UnixListener::bind(&path).unwrap();
     listen(&owner, 0).unwrap();
@@ -88,13 +89,13 @@ fn a_living_socket_that_takes_no_more_connections_is_living() {
 
 #[test]
 fn whatever_is_no_socket_is_never_removed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let file = directory.path().join("precious");
     fs::write(&file, "data").unwrap();
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let inner = directory.path().join("directory");
-    fs::create_dir(&inner).unwrap();
+    make_directory(&inner, 0o755);
     for path in [&file, &link, &inner] {
         let error = error(path);
         assert!(error.contains("exists and is no socket; move it away"), "{error}");
@@ -106,7 +107,7 @@ fn whatever_is_no_socket_is_never_removed() {
 
 #[test]
 fn the_mode_is_as_configured_from_the_first_instant_whatever_the_umask() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -142,15 +143,16 @@ fn the_mode_is_as_configured_from_the_first_instant_whatever_the_umask() {
 
 #[test]
 fn who_finds_the_socket_can_connect() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     for i in 0..500 {
         let path = directory.path().join(format!("{i}.sock"));
         std::thread::scope(|scope| {
             let client = scope.spawn(|| {
                 let (client, address) = (unix_socket(), SocketAddrUnix::new(&path).unwrap());
+                let begin = Instant::now();
                 loop {
                     match connect(&client, &address) {
-                        Err(Errno::NOENT) => (),
+                        Err(Errno::NOENT) if begin.elapsed() < HANG => (),
                         found => return found,
                     }
                 }
@@ -163,12 +165,12 @@ fn who_finds_the_socket_can_connect() {
 
 #[test]
 fn the_longest_path_is_bound_and_a_longer_one_is_a_clear_error() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     for name in [1, 5, 60] {
         let mut inner = directory.path().to_owned();
         let room = 107 - directory.path().as_os_str().len() - 2 - name;
         inner.push("d".repeat(room));
-        fs::create_dir(&inner).unwrap();
+        make_directory(&inner, 0o755);
         let path = inner.join("n".repeat(name));
         assert_eq!(path.as_os_str().len(), 107);
         let listener = bind_one(&path, 0o600).unwrap();
@@ -181,7 +183,7 @@ fn the_longest_path_is_bound_and_a_longer_one_is_a_clear_error() {
 
 #[test]
 fn a_directory_that_is_missing_read_only_or_everybodys_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let missing = error(&directory.path().join("missing/health.sock"));
     assert!(
         missing.starts_with("there is no directory `") && missing.contains("RuntimeDirectory="),
@@ -196,18 +198,18 @@ fn a_directory_that_is_missing_read_only_or_everybodys_is_refused() {
     assert!(error(&file.join("health.sock")).ends_with("` is no directory; choose a path in one"));
 
     let shared = directory.path().join("shared");
-    fs::create_dir(&shared).unwrap();
+    make_directory(&shared, 0o755);
     for (mode, refused) in
         [(0o777, "anybody"), (0o702, "anybody"), (0o775, "its group"), (0o770, "its group")]
     {
-        fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
+        set_mode(&shared, mode);
         let error = error(&shared.join("health.sock"));
         let found = format!("`{}` belongs to uid {} and has mode {mode:04o}", shared.display(), uid());
         assert!(error.starts_with(&found) && error.contains(&format!("so that {refused} could")), "{error}");
         assert!(names(&shared).is_empty(), "{mode:o}");
     }
     for mode in [0o1777, 0o1775, 0o755, 0o700] {
-        fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
+        set_mode(&shared, mode);
         bind_one(&shared.join("health.sock"), 0o600).unwrap_or_else(|e| panic!("{mode:o}: {e}"));
     }
 }
@@ -241,7 +243,7 @@ fn of_localhost_the_addresses_that_exist_are_bound() {
 
 #[test]
 fn a_removed_or_replaced_socket_is_noticed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let listener = bind_one(&path, 0o600).unwrap();
     assert!(listener.is_reachable());
@@ -253,7 +255,7 @@ fn a_removed_or_replaced_socket_is_noticed() {
 
 #[test]
 fn an_inherited_socket_is_taken_only_for_its_own_uri() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let give = |listener: &Listener| listener.as_fd().try_clone_to_owned().unwrap();
 
@@ -293,7 +295,7 @@ fn an_inherited_socket_is_taken_only_for_its_own_uri() {
 fn sockets_do_not_block_and_do_not_survive_exec() {
     use rustix::fs::{OFlags, fcntl_getfl};
     use rustix::io::{FdFlags, fcntl_getfd};
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let unix = bind_one(&directory.path().join("health.sock"), 0o600).unwrap();
     let tcp = bind_tcp(&[([127, 0, 0, 1], 0).into()]).unwrap().pop().unwrap();
     for listener in [unix, tcp] {
@@ -320,7 +322,7 @@ fn port_0_is_one_port_on_all_addresses_and_can_be_asked_for() {
     let socket = listeners[0].as_fd().try_clone_to_owned().unwrap();
     assert!(Listener::from_fd(&elsewhere, socket, 0).is_err());
 
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     assert_eq!(bind_one(&path, 0o600).unwrap().local_uri().unwrap(), uri(&path));
 }
@@ -338,7 +340,7 @@ fn a_low_port_is_refused_to_a_user_who_may_not_have_it() {
 
 #[test]
 fn a_socket_whose_queue_is_full_can_still_be_taken_over() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let listener = bind_one(&path, 0o600).unwrap();
     listen(&listener, 0).unwrap();
@@ -353,7 +355,7 @@ fn a_socket_whose_queue_is_full_can_still_be_taken_over() {
 
 #[test]
 fn a_socket_that_is_taken_over_gets_the_mode_of_who_takes_it() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path().join("health.sock");
     let listener = bind_one(&path, 0o666).unwrap();
     let socket = listener.as_fd().try_clone_to_owned().unwrap();
@@ -364,12 +366,12 @@ fn a_socket_that_is_taken_over_gets_the_mode_of_who_takes_it() {
 
 #[test]
 fn a_directory_of_another_user_is_refused_and_named() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let directory = own_directory();
     let theirs = directory.path().join("theirs");
     let (inner, ours) = (theirs.join("inner"), directory.path().join("ours"));
-    fs::create_dir_all(&inner).unwrap();
-    fs::create_dir(&ours).unwrap();
+    make_directory(&theirs, 0o755);
+    make_directory(&inner, 0o755);
+    make_directory(&ours, 0o755);
     let nobody = as_nobody(uid);
     std::os::unix::fs::chown(&theirs, Some(nobody), None).expect("this test has to be run by root");
     for path in [theirs.join("health.sock"), inner.join("health.sock")] {
@@ -389,11 +391,11 @@ fn a_directory_of_another_user_is_refused_and_named() {
 
 #[test]
 fn a_link_of_another_user_in_a_shared_directory_is_refused_and_one_of_ours_is_followed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let (shared, real) = (directory.path().join("shared"), directory.path().join("real"));
-    fs::create_dir(&shared).unwrap();
-    fs::create_dir(&real).unwrap();
-    fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
+    make_directory(&shared, 0o755);
+    make_directory(&real, 0o755);
+    set_mode(&shared, 0o1777);
     let link = shared.join("link");
     std::os::unix::fs::symlink("../real", &link).unwrap();
     let listener = bind_one(&link.join("health.sock"), 0o600).unwrap();
@@ -409,15 +411,15 @@ fn a_link_of_another_user_in_a_shared_directory_is_refused_and_one_of_ours_is_fo
 
 #[test]
 fn a_socket_whose_directory_was_replaced_is_not_reachable() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let (place, away) = (directory.path().join("place"), directory.path().join("away"));
-    fs::create_dir(&place).unwrap();
+    make_directory(&place, 0o755);
     let path = place.join("health.sock");
     let listener = bind_one(&path, 0o600).unwrap();
     assert!(listener.is_reachable());
     fs::rename(&place, &away).unwrap();
     assert!(!listener.is_reachable());
-    fs::create_dir(&place).unwrap();
+    make_directory(&place, 0o755);
     assert!(!listener.is_reachable());
     let next = bind_one(&path, 0o600).unwrap();
     assert!(reaches(&path, &next) && next.is_reachable());
@@ -426,10 +428,9 @@ fn a_socket_whose_directory_was_replaced_is_not_reachable() {
 #[test]
 fn a_user_without_rights_binds_in_a_directory_of_its_own_whatever_its_process_has_been() {
     // A process that gave up root is not dumpable, so that `/proc` is not all its own any more.
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let directory = own_directory();
     let own = directory.path().join("own");
-    fs::create_dir(&own).unwrap();
+    make_directory(&own, 0o755);
     std::os::unix::fs::chown(&own, Some(65534), None).expect("this test has to be run by root");
     let path = own.join("health.sock");
     as_nobody(move || {
@@ -485,8 +486,7 @@ fn localhost_is_whatever_addresses_of_it_the_host_has() {
         up();
         // `0.0.0.0` takes the address away.
         loopback(libc::SIOCSIFADDR, |interface| {
-            // SAFETY: a socket address is plain data.
-            unsafe { interface.ifr_ifru.ifru_addr.sa_family = libc::AF_INET as libc::sa_family_t };
+            interface.ifr_ifru.ifru_addr.sa_family = libc::AF_INET as libc::sa_family_t;
         });
         hosts(bind(&localhost, 0).unwrap())
     });
@@ -498,6 +498,4 @@ fn localhost_is_whatever_addresses_of_it_the_host_has() {
         hosts(bind(&localhost, 0).unwrap())
     });
     assert_eq!(bound, ["127.0.0.1"]);
-    let error = on_a_bare_host(|| bind(&localhost, 0).unwrap_err().to_string());
-    assert!(error.ends_with(" is no address of this host"), "{error}");
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::frozen::{FROZEN_AFTER, HolderWatch};
+use crate::testing::own_directory;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = own_directory();
         let open = fs::File::open(directory.path()).unwrap();
         Place { directory, open }
     }
@@ -63,6 +64,19 @@ fn a_lock_file_that_somebody_removed_is_put_back() {
     fs::rename(place.directory.path().join("other"), place.file()).unwrap();
     assert!(first.is_held(place.dir()).unwrap());
     assert!(place.try_take().is_none());
+}
+
+#[test]
+fn a_file_that_lost_the_name_before_it_was_locked_makes_no_holder() {
+    let place = Place::new();
+    let open = || open(place.dir(), OsStr::new(FILE)).unwrap();
+    let file = open();
+    fs::remove_file(place.file()).unwrap();
+    assert!(Lock::try_hold(place.dir(), file).unwrap().is_none(), "removed");
+    let file = open();
+    fs::remove_file(place.file()).unwrap();
+    let _next = place.try_take().unwrap();
+    assert!(Lock::try_hold(place.dir(), file).unwrap().is_none(), "replaced");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
+use crate::testing::{make_directory, own_directory, set_mode};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 
 #[test]
 fn who_could_replace_what_is_in_a_directory_decides_whether_it_is_used() {
@@ -34,25 +35,27 @@ fn who_could_replace_what_is_in_a_directory_decides_whether_it_is_used() {
 
 #[test]
 fn a_directory_above_that_others_may_write_to_is_found_and_named() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let (open, inner) = (directory.path().join("open"), directory.path().join("open/inner"));
-    fs::create_dir_all(&inner).unwrap();
+    make_directory(&open, 0o755);
+    make_directory(&inner, 0o755);
     open_directory(&inner).unwrap();
-    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    set_mode(&open, 0o777);
     let error = open_directory(&inner).unwrap_err().to_string();
     assert!(error.starts_with(&format!("`{}` belongs to uid ", open.display())), "{error}");
     // A way through it is no better than a way into it.
     let link = directory.path().join("link");
-    fs::create_dir(directory.path().join("closed")).unwrap();
+    make_directory(&directory.path().join("closed"), 0o755);
     symlink("open/../closed", &link).unwrap();
     assert!(open_directory(&link).is_err());
 }
 
 #[test]
 fn what_is_opened_is_what_the_path_leads_to() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let path = directory.path();
-    fs::create_dir_all(path.join("a/b")).unwrap();
+    make_directory(&path.join("a"), 0o755);
+    make_directory(&path.join("a/b"), 0o755);
     symlink("a", path.join("relative")).unwrap();
     symlink(path.join("a/b"), path.join("absolute")).unwrap();
     symlink("../relative", path.join("a/chain")).unwrap();
@@ -86,9 +89,9 @@ fn what_is_opened_is_what_the_path_leads_to() {
 }
 
 #[test]
-fn descriptors_are_closed_on_exec_and_none_is_left() {
+fn the_descriptor_is_closed_on_exec() {
     use rustix::io::{FdFlags, fcntl_getfd};
-    let directory = tempfile::tempdir().unwrap();
+    let directory = own_directory();
     let opened = open_directory(directory.path()).unwrap();
     assert!(fcntl_getfd(&opened).unwrap().contains(FdFlags::CLOEXEC));
 }

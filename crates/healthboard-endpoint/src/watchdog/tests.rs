@@ -154,10 +154,7 @@ fn ancestors_are_found_and_others_are_not() {
     assert!(is_ancestor(parent));
     assert!(!is_ancestor(id()), "nobody is its own ancestor");
     assert!(!is_ancestor(0));
-    let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    assert!(!is_ancestor(child.id()));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(!is_ancestor(u32::MAX));
     // The parent's parent, as long as this process sees one.
     let above = super::parent(parent).unwrap();
     assert_eq!(is_ancestor(above), above > 0);

@@ -5,12 +5,15 @@ use crate::config::{Impact, Policy};
 use std::time::Duration;
 
 /// Bytes of an indicator's name.
+#[cfg(not(loom))]
 pub(crate) const NAME: usize = 64;
+#[cfg(loom)]
+pub(crate) const NAME: usize = 8;
 
 const NAME_WORDS: usize = NAME / 8;
 
 /// Name, ttl, window, stall, slow, threshold and impact, refresh, one unused, checksum.
-pub(crate) const WORDS: usize = 16;
+pub(crate) const WORDS: usize = NAME_WORDS + 8;
 
 /// The words of a descriptor.
 pub(crate) fn encode(name: &str, policy: &Policy) -> [u64; WORDS] {

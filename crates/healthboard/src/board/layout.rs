@@ -4,7 +4,10 @@ use super::slot::Slot;
 use super::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Indicators a board has room for; the first is `progress`.
+#[cfg(not(loom))]
 pub(crate) const SLOTS: usize = 32;
+#[cfg(loom)]
+pub(crate) const SLOTS: usize = 2;
 
 /// Bytes of a header, and of a slot.
 pub(crate) const BLOCK: usize = 1024;
@@ -36,9 +39,11 @@ pub(crate) mod word {
     pub(crate) const ID: usize = 9;
     /// The id of the board of the process that forked this one, if health ran there; else 0.
     pub(crate) const PARENT_ID: usize = 10;
-    pub(crate) const SERVICE: usize = 11;
+    /// When the pid came into being, in clock ticks since the boot: a process that executes itself anew keeps both.
+    pub(crate) const PID_SINCE: usize = 11;
+    pub(crate) const SERVICE: usize = 12;
     /// Over all words before it.
-    pub(crate) const CHECKSUM: usize = 19;
+    pub(crate) const CHECKSUM: usize = 20;
     // From here on written while the board is in use.
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
@@ -77,6 +82,7 @@ pub(crate) struct Fixed {
     pub(crate) service: String,
     pub(crate) boot_id: [u64; 2],
     pub(crate) pid: u32,
+    pub(crate) pid_since: u64,
     pub(crate) started_ns: u64,
     pub(crate) ttl_ns: u64,
     pub(crate) id: u64,
@@ -93,6 +99,7 @@ impl Fixed {
         words[word::SIZE] = SIZE as u64;
         words[word::BOOT_ID..word::BOOT_ID + 2].copy_from_slice(&self.boot_id);
         words[word::PID] = u64::from(self.pid);
+        words[word::PID_SINCE] = self.pid_since;
         words[word::STARTED_NS] = self.started_ns;
         words[word::TTL_NS] = self.ttl_ns;
         words[word::ID] = self.id;

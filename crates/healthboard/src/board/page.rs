@@ -11,7 +11,7 @@
 //! - The other changes carry nothing but themselves, so they are `Relaxed`.
 
 use super::layout::{Board, SLOTS};
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, unless};
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, mutant, unless};
 use Ordering::{Acquire, Relaxed, Release};
 
 /// Nobody has made a board yet.
@@ -45,10 +45,9 @@ pub(crate) enum Claim {
 impl<P> Page<P> {
     #[cfg(loom)]
     pub(crate) fn new() -> Page<P> {
-        let null = || AtomicPtr::new(std::ptr::null_mut());
         Page {
-            board: null_board(),
-            process: null(),
+            board: AtomicPtr::new(std::ptr::null_mut()),
+            process: AtomicPtr::new(std::ptr::null_mut()),
             id: AtomicU64::new(0),
             locks: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -82,6 +81,10 @@ impl<P> Page<P> {
     /// Who is to make the board that is not there.
     pub(crate) fn claim(&self) -> Claim {
         let (none, making) = (NONE as *mut Board, MAKING as *mut Board);
+        if mutant("claim-in-two-steps") && self.board.load(Relaxed) == none {
+            self.board.store(making, Relaxed);
+            return Claim::Yours;
+        }
         match self.board.compare_exchange(none, making, Relaxed, Relaxed) {
             Ok(_) => Claim::Yours,
             Err(state) if state as usize == WITHOUT => Claim::Without,
@@ -92,6 +95,9 @@ impl<P> Page<P> {
     /// From now on nobody waits for the board. One that is published all the same is used.
     pub(crate) fn go_without(&self) {
         let (making, without) = (MAKING as *mut Board, WITHOUT as *mut Board);
+        if mutant("go-without-in-two-steps") && self.board.load(Relaxed) == making {
+            return self.board.store(without, Relaxed);
+        }
         let _ = self.board.compare_exchange(making, without, Relaxed, Relaxed);
     }
 
@@ -100,13 +106,14 @@ impl<P> Page<P> {
         self.id.store(id, Relaxed);
         self.process.store(std::ptr::from_ref(process).cast_mut(), Relaxed);
         // Release pairs with the Acquire in `board`.
-        self.board.store(std::ptr::from_ref(board).cast_mut(), unless("board-without-release", Release));
+        let release = unless("board-without-release", Release);
+        let board = std::ptr::from_ref(board).cast_mut();
+        #[cfg(not(loom))]
+        self.board.store(board, release);
+        // Loom forgets the order of a plain store and the exchange in `go_without`: see `Slot::ok_at`.
+        #[cfg(loom)]
+        self.board.swap(board, release);
     }
-}
-
-#[cfg(loom)]
-fn null_board() -> AtomicPtr<Board> {
-    AtomicPtr::new(std::ptr::null_mut())
 }
 
 #[cfg(not(loom))]

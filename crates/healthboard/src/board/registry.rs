@@ -16,7 +16,10 @@ use crate::config::Policy;
 use Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 /// Names that found no room on the board and are remembered all the same, to be told.
+#[cfg(not(loom))]
 const REFUSED: usize = 8;
+#[cfg(loom)]
+const REFUSED: usize = 1;
 
 /// Places in the table.
 const ENTRIES: usize = SLOTS + REFUSED;
@@ -29,6 +32,24 @@ pub(crate) struct Registry {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) policy: Policy,
+    /// Stands for the rest of the entry, which loom does not see: written once when the entry is made.
+    #[cfg(loom)]
+    pub(crate) contents: loom::cell::UnsafeCell<u64>,
+}
+
+impl Entry {
+    #[cfg(not(loom))]
+    fn new(name: &str, policy: Policy) -> Entry {
+        Entry { name: name.to_owned(), policy }
+    }
+
+    #[cfg(loom)]
+    fn new(name: &str, policy: Policy) -> Entry {
+        let contents = loom::cell::UnsafeCell::new(0);
+        // SAFETY: nobody else has the entry yet.
+        contents.with_mut(|contents| unsafe { *contents = 1 });
+        Entry { name: name.to_owned(), policy, contents }
+    }
 }
 
 impl Registry {
@@ -59,10 +80,14 @@ impl Registry {
                 None => {}
             }
             if made.is_null() {
-                made = Box::into_raw(Box::new(Entry { name: name.to_owned(), policy }));
+                made = Box::into_raw(Box::new(Entry::new(name, policy)));
             }
             // Release pairs with the Acquire in `entry`. Where another thread was faster, its entry is looked at next.
             let release = unless("register-without-release", Release);
+            if mutant("register-by-store") {
+                self.entries[index].store(made, Release);
+                return (index, true);
+            }
             is_new =
                 self.entries[index].compare_exchange(std::ptr::null_mut(), made, release, Relaxed).is_ok();
         }
@@ -120,7 +145,11 @@ impl Registry {
             used += 1;
         }
         // Not for ordering: a descriptor that is not whole in a reader's copy fails its checksum.
-        board.header[word::USED].fetch_max(used, Relaxed);
+        if mutant("used-by-store") {
+            board.header[word::USED].store(used, Relaxed);
+        } else {
+            board.header[word::USED].fetch_max(used, Relaxed);
+        }
         if let Some(name) = self.refused().next() {
             let mut words = [0; descriptor::NAME / 8 + 1];
             let last = words.len() - 1;

@@ -104,13 +104,20 @@ pub(crate) const fn stamp(now_ns: u64) -> u64 {
 }
 
 /// The part of the newest successes that a streak carries in its low bits.
-pub(crate) const fn tag(outcome: u64, refreshed: u64) -> u64 {
+pub(crate) fn tag(outcome: u64, refreshed: u64) -> u64 {
+    let outcome = if mutant("tag-without-success") { 0 } else { outcome };
+    let refreshed = if mutant("tag-without-refresh") { 0 } else { refreshed };
     (outcome >> 22).wrapping_add((refreshed >> 22).wrapping_mul(0x9e37_79b1)) & COUNT
 }
 
 /// Whether a refresh has cleared the failures that `outcome` counts.
-pub(crate) const fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
-    refreshed >= stamp(last_failure) && refreshed > stamp(outcome) && !needs_work(outcome, work_failure)
+///
+/// Not where the refresh is older than the newest failure; nor where it is not newer than the newest success of the work, since
+/// the failures are newer than that; nor where work alone clears one of them.
+pub(crate) fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
+    (refreshed >= stamp(last_failure) || mutant("refresh-clears-newer"))
+        && refreshed > stamp(outcome)
+        && (!needs_work(outcome, work_failure) || mutant("refresh-clears-work-failure"))
 }
 
 /// Whether a failure stands that work alone clears.
@@ -132,10 +139,13 @@ impl Slot {
     pub(crate) fn ok_at(&self, now_ns: u64) {
         let stamp = stamp(now_ns);
         // With a failure recorded since, the word differs from any stamp: the store is never skipped then.
-        if self.outcome.load(Relaxed) != stamp {
+        let outcome = self.outcome.load(Relaxed);
+        let outcome = if mutant("success-compared-by-stamp") { outcome & !COUNT } else { outcome };
+        if outcome != stamp {
             #[cfg(not(loom))]
             self.outcome.store(stamp, Relaxed);
-            // Loom lets a failure's exchange and a plain store each come last; the language gives one order to both.
+            // A store and a failure's exchange have one order, in which the exchange follows what it has read. Loom forgets that
+            // of plain stores, not of exchanges.
             #[cfg(loom)]
             self.outcome.swap(stamp, Relaxed);
         }
@@ -158,6 +168,9 @@ impl Slot {
         let last_failure = self.last_failure.load(Relaxed);
         let work_failure = self.work_failure.load(Relaxed);
         self.last_failure.store(now_ns, Relaxed);
+        if ended == Ended::Abandoned && mutant("abandoned-is-an-end") {
+            self.last_end.store(now_ns, Relaxed);
+        }
         if let Ended::Work { by_work } = ended {
             self.last_end.store(now_ns, Relaxed);
             if by_work {
@@ -174,19 +187,18 @@ impl Slot {
             let cleared = is_cleared(outcome, last_failure, refreshed, work_failure);
             // A refresh that succeeded while a failure was being recorded leaves a streak that no tag fits. Without a new one no
             // later failure of the row would count as failing.
-            let orphaned = before & COUNT != tag(outcome, refreshed);
+            let orphaned = before & COUNT != tag(outcome, refreshed) && !mutant("orphaned-streak-stays");
             let begins = outcome & COUNT == 0 || cleared || orphaned;
             // Before the count shows it: a reader that mixes up the two is caught by the tag.
             if begins || mutant("streak-restarts") {
-                let tag = if mutant("streak-without-tag") { 0 } else { tag(outcome, refreshed) };
-                self.streak.store(stamp(now_ns) | tag, Relaxed);
+                self.streak.store(stamp(now_ns) | tag(outcome, refreshed), Relaxed);
             }
             let next = match outcome & COUNT {
                 _ if begins => stamp(outcome) | 1,
                 COUNT => outcome,
                 _ => outcome + 1,
             };
-            if mutant("blind-failure-store") {
+            if mutant("failure-by-store") {
                 self.outcome.store(next, Relaxed);
                 return;
             }
@@ -215,13 +227,14 @@ impl Slot {
         let last_end = self.last_end.load(Relaxed).max(stamp(self.outcome.load(Relaxed)));
         let since = self.abandoned_since.load(Relaxed);
         let until = self.abandoned_until.load(Relaxed);
+        let is_over = since < last_end && !mutant("abandoned-run-outlives-an-end");
         // Whoever was in flight soon after the last one was given up goes on waiting, also while others come and go.
         let next = self.begun.iter().map(|begun| begun.load(Relaxed)).filter(|begun| *begun != 0);
         let next = next.fold(begun_ns, u64::min);
-        let is_apart = next > until.saturating_add(slow_after_ns);
+        let is_apart = next > until.saturating_add(slow_after_ns) && !mutant("abandoned-run-spans-a-gap");
         // An operation that began before the newest end has been waiting, as the run sees it, since that end.
-        let waits_from = begun_ns.max(last_end);
-        if since == 0 || since < last_end || is_apart || waits_from < since {
+        let waits_from = if mutant("abandoned-since-its-begin") { begun_ns } else { begun_ns.max(last_end) };
+        if since == 0 || is_over || is_apart || waits_from < since {
             self.abandoned_since.store(waits_from, Relaxed);
         }
         self.abandoned_until.store(now_ns, Relaxed);
@@ -274,6 +287,9 @@ impl Slot {
     pub(crate) fn end(&self, cell: Cell) {
         match self.begun.get(cell as usize) {
             Some(begun) => begun.store(0, Relaxed),
+            None if mutant("end-beyond-in-two-steps") => {
+                self.beyond.store(self.beyond.load(Relaxed) - 1, Relaxed);
+            }
             None => _ = self.beyond.fetch_sub(1, Relaxed),
         }
     }
@@ -285,9 +301,13 @@ impl Slot {
 
     /// The refresh has succeeded: what it asks works.
     pub(crate) fn refreshed_at(&self, now_ns: u64) {
-        let ineffective = needs_work(self.outcome.load(Relaxed), self.work_failure.load(Relaxed));
+        let ineffective = needs_work(self.outcome.load(Relaxed), self.work_failure.load(Relaxed))
+            && !mutant("ineffective-refresh-changes-the-tag");
         let word = if ineffective { &self.ineffective_refresh } else { &self.refreshed };
         word.store(stamp(now_ns), Relaxed);
+        if mutant("refresh-is-an-end") {
+            self.last_end.store(now_ns, Relaxed);
+        }
     }
 
     /// The refresh is not in flight any more.
@@ -302,7 +322,9 @@ struct Held<'a>(&'a AtomicU32);
 impl<'a> Held<'a> {
     fn take(lock: &'a AtomicU32) -> Held<'a> {
         // Acquire pairs with the Release in `drop`: what the last holder wrote to the slot is seen.
-        while lock.compare_exchange_weak(0, 1, unless("lock-without-acquire", Acquire), Relaxed).is_err() {
+        while lock.compare_exchange_weak(0, 1, unless("lock-without-acquire", Acquire), Relaxed).is_err()
+            && !mutant("lock-without-exclusion")
+        {
             #[cfg(loom)]
             loom::thread::yield_now();
             #[cfg(not(loom))]
@@ -317,3 +339,7 @@ impl Drop for Held<'_> {
         self.0.store(0, unless("lock-without-release", Release));
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

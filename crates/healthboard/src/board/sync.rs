@@ -6,10 +6,12 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fe
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
-/// Whether a named mutation of the algorithm is switched on: each must make a loom model fail. Never in a normal build.
+/// Whether a named mutation of the algorithm is switched on: each makes one loom model fail. Never in a normal build.
 #[cfg(loom)]
 pub(crate) fn mutant(name: &str) -> bool {
-    std::env::var("HEALTHBOARD_MUTANT").is_ok_and(|active| active == name)
+    use std::sync::LazyLock;
+    static ACTIVE: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("HEALTHBOARD_MUTANT").ok());
+    ACTIVE.as_deref() == Some(name)
 }
 
 #[cfg(not(loom))]

@@ -1,6 +1,6 @@
 //! The text of a failure on the board: written in words, believed only with its checksum.
 
-use super::sync::{AtomicU64, Ordering::Relaxed};
+use super::sync::{AtomicU64, Ordering::Relaxed, mutant};
 use crate::failure::Failure;
 
 /// Bytes of each part; what is longer was cut before, on a character boundary.
@@ -90,7 +90,8 @@ pub(crate) fn newest(copies: [&[u64]; 2]) -> (Option<Failure>, bool) {
         if copy.iter().all(|word| *word == 0) {
             continue;
         }
-        if data.iter().fold(super::mix(super::SEED, head), |sum, word| super::mix(sum, *word)) != copy[1] {
+        let sum = data.iter().fold(super::mix(super::SEED, head), |sum, word| super::mix(sum, *word));
+        if sum != copy[1] && !mutant("text-without-checksum") {
             torn = true;
             continue;
         }

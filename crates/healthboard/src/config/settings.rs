@@ -308,5 +308,6 @@ fn host_name() -> String {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[path = "settings_tests.rs"]
 mod tests;

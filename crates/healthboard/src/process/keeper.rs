@@ -84,6 +84,7 @@ impl Keeper {
             service: started.settings.service().to_owned(),
             boot_id: boot_id(),
             pid: std::process::id(),
+            pid_since: stat().1,
             started_ns: clock::now_ns(),
             ttl_ns: death_counts_for(&started.settings),
             id,
@@ -192,10 +193,14 @@ impl Keeper {
         end_with_the_host();
         self.record_unanswered();
         self.tell_of_refused();
-        if self.board.header[word::PHASE].load(Relaxed) != phase::GOODBYE {
+        if !self.has_said_goodbye() {
             self.see_to_board();
         }
         self.moved.borrow().is_none()
+    }
+
+    fn has_said_goodbye(&self) -> bool {
+        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
     }
 
     fn see_to_board(&self) {
@@ -205,6 +210,10 @@ impl Keeper {
         if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
             && board.is_intact(place, &self.fixed, now_ns)
         {
+            return;
+        }
+        // Who says goodbye removes the board, and says it first: that one is not lost.
+        if self.has_said_goodbye() {
             return;
         }
         let lost = published.as_ref().map(|board| board.name().to_owned());
@@ -306,11 +315,18 @@ fn end_with_the_host() {
     if threads > 2 {
         return;
     }
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in parentheses, may hold anything; after it comes the state.
-    if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+    if stat().0 == 'Z' {
         std::process::exit(0);
     }
+}
+
+/// The state of this process, and when it began in clock ticks since the boot: proc_pid_stat(5), fields 3 and 22.
+fn stat() -> (char, u64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let state = fields.next().and_then(|state| state.chars().next()).unwrap_or('?');
+    (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
 }
 
 /// A directory for the boards, with a line for each that could not be used.

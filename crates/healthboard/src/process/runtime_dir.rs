@@ -90,6 +90,3 @@ fn variable(name: &str) -> Option<PathBuf> {
     // SAFETY: a prefix of an OsString, cut at an ASCII byte.
     Some(PathBuf::from(unsafe { OsString::from_encoded_bytes_unchecked(first) }))
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,6 +45,9 @@ impl Started {
     }
 }
 
+/// Never started: what is recorded for it goes nowhere.
+static NOWHERE: Service = Service::new();
+
 /// Every service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
@@ -203,6 +206,7 @@ impl Builder {
                 service: self.settings.service().to_owned(),
                 boot_id: create::boot_id(),
                 pid: std::process::id(),
+                pid_since: 0,
                 started_ns: service.anchor.now_ns(),
                 ttl_ns: u64::try_from(Policy::DEFAULT.ttl.as_nanos()).unwrap_or(u64::MAX),
                 id,
@@ -265,7 +269,7 @@ impl StartError {
     /// What was started all the same. Where nothing was, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
-            StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&DEFAULT),
+            StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&NOWHERE),
             StartError::AlreadyStarted(handle)
             | StartError::NoDirectory(handle, _)
             | StartError::NoEndpoint(handle, _) => *handle,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub(super) const WORDS: usize = BLOCK / 8;
 const HEAD: usize = 16;
 pub(super) const DESCRIPTOR: usize = HEAD + BEGUN;
-const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
-const TEXT_WORDS: usize = 2 + text::DATA;
+pub(super) const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
+pub(super) const TEXT_WORDS: usize = 2 + text::DATA;
 
 /// Why a file is not taken for a board of this service. Each names what was found and what was expected.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl Header {
         let whole = checksum(name) == words[word::REFUSED_NAME + name.len()];
         Process {
             pid: words[word::PID] as u32,
+            pid_since: words[word::PID_SINCE],
             id: words[word::ID],
             parent_id: words[word::PARENT_ID],
             watches: words[word::WATCHES] != 0,
@@ -148,6 +149,7 @@ pub(super) fn process(header: &Header, bytes: &[u8], alive: bool, descriptors: &
 }
 
 /// What a board in this process's own memory says.
+#[cfg(not(loom))]
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
     Some(process(&Header::of(&bytes).ok()?, &bytes, true, &mut Descriptors::default()))
@@ -215,14 +217,7 @@ fn words(bytes: &[u8]) -> [u64; WORDS] {
     words
 }
 
-/// For fuzzing: reads these bytes as a board.
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
-    let header = Header::of(bytes).ok()?;
-    Some(process(&header, bytes, bytes.len().is_multiple_of(2), &mut Descriptors::default()))
-}
-
 #[cfg(test)]
+#[cfg(not(loom))]
 #[path = "board_tests.rs"]
 mod tests;

@@ -15,6 +15,7 @@ fn board() -> &'static Board {
         service: "nova-compute".to_owned(),
         boot_id: [1, 2],
         pid: 42,
+        pid_since: 1,
         started_ns: 5,
         ttl_ns: 300,
         id: 77,
@@ -357,7 +358,7 @@ proptest! {
             copy[at] = value;
         }
         copy.truncate(length);
-        if let Some(process) = fuzz_board(&copy) {
+        if let Some(process) = crate::fuzz_board(&copy) {
             let report = crate::judge("s", std::slice::from_ref(&process), SECOND, std::time::SystemTime::UNIX_EPOCH);
             prop_assert!(!report.message.chars().any(char::is_control));
             prop_assert!(!process.refused_name.unwrap_or_default().chars().any(char::is_control));

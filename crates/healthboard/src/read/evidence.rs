@@ -95,6 +95,8 @@ impl Life {
 pub struct Process {
     /// The pid, as the process itself sees it. Not unique where processes in different pid namespaces share a directory.
     pub pid: u32,
+    /// When the pid came into being, in clock ticks since the boot: a process that executes itself anew keeps both.
+    pub pid_since: u64,
     /// A number that no other process has.
     pub id: u64,
     /// The id of the process of this service that has forked it; 0 if none has.

@@ -1,15 +1,22 @@
 //! Reading boards: on copies, with every byte under suspicion. Reading changes nothing.
 
 mod board;
+#[cfg(not(loom))]
 mod directory;
 mod evidence;
+#[cfg(any(test, fuzzing))]
+#[cfg(not(loom))]
+mod fuzz;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
-#[cfg(any(test, fuzzing))]
-pub use board::fuzz_board;
+#[cfg(not(loom))]
 pub(crate) use board::{own_evidence, own_process};
+#[cfg(not(loom))]
 pub use directory::Directory;
 pub use evidence::{Abandoned, Evidence, Life, Observed, Process};
+#[cfg(any(test, fuzzing))]
+#[cfg(not(loom))]
+pub use fuzz::{fuzz_board, repair_board};
 
 #[cfg(loom)]
 pub(crate) use board::evidence_of;

@@ -123,10 +123,9 @@ impl Indicator {
     /// The future with its outcome recorded. Dropped before its end it is an abandoned operation.
     ///
     /// ```
-    /// # use healthboard::{Indicator, Policy};
-    /// # let files = Indicator::register("files", Policy::DEFAULT);
+    /// # use healthboard::Indicator;
     /// # async fn fetch() -> std::io::Result<u8> { Ok(1) }
-    /// # async fn example() -> std::io::Result<u8> {
+    /// # async fn example(files: Indicator) -> std::io::Result<u8> {
     /// files.observe(fetch()).await
     /// # }
     /// ```

@@ -38,7 +38,12 @@ impl<'a> Census<'a> {
                 hung: hung_for(process, at),
             })
             .collect();
-        let gone = processes.iter().filter(|process| process.life == Life::Dead);
+        // A process that executes itself anew leaves a board behind without having died.
+        let lives_on = |dead: &Process| {
+            let same = |living: &Process| (living.pid, living.pid_since) == (dead.pid, dead.pid_since);
+            living.iter().any(|living| same(living.process))
+        };
+        let gone = processes.iter().filter(|p| p.life == Life::Dead && !lives_on(p));
         let mut dead: Vec<_> = gone.map(|process| (at.age(process.newest_ns()), process)).collect();
         dead.sort_unstable_by_key(|(ago, process)| (*ago, process.pid, process.id));
         let goodbye = processes

@@ -9,9 +9,13 @@ use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
 use crate::faults::{Scenario, Scene};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
-/// What a database that is gone amounts to: at once where there is a refresh, with the next report elsewhere.
+/// A refresh is due after 10 s, give or take a fifth; and what it finds takes a moment to be seen.
+const REFRESHED: u64 = 13;
+
+/// What a database that is gone amounts to: with the next refresh, or with the next report elsewhere.
 fn without_database(scenario: Scenario) -> Scenario {
-    scenario.goal(&DATABASE, Some(5), Some(11)).goal(&THROUGH_CONDUCTOR, Some(11), Some(11)).least(30)
+    let (refreshed, reported) = (Some(REFRESHED), Some(REFRESHED));
+    scenario.goal(&DATABASE, refreshed, refreshed).goal(&THROUGH_CONDUCTOR, reported, reported).least(30)
 }
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {

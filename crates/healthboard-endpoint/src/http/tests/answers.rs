@@ -2,7 +2,7 @@
 
 use crate::http::{After, Answer, Answers, Outcome};
 use crate::options::HttpOptions;
-use crate::testing::{body, report};
+use crate::testing::{HANG, body, report};
 use healthboard::{Report, Status};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ fn a_report_is_not_used_for_more_than_a_second_however_long_it_took() {
     answer(&mut answers, &get("/health"), &mut slow);
     let (begin, mut fresh) = (Instant::now(), false);
     while !fresh {
-        assert!(begin.elapsed() < Duration::from_secs(2), "it is still in use");
+        assert!(begin.elapsed() < Duration::from_millis(2500), "it is still in use");
         std::thread::sleep(Duration::from_millis(5));
         answer(&mut answers, &get("/health"), &mut || {
             fresh = true;
@@ -67,17 +67,22 @@ fn a_report_is_not_used_for_more_than_a_second_however_long_it_took() {
 }
 
 #[test]
-fn a_newer_report_is_answered_at_the_next_tick() {
+fn a_newer_report_is_answered_soon_in_status_and_body() {
     let mut answers = Answers::new(HttpOptions::default());
     for path in ["/health", "/readyz"] {
         for status in [Status::Ok, Status::Fault, Status::Degraded, Status::Ok] {
-            let tick = healthboard::now_ns();
-            while healthboard::now_ns() == tick {
+            let expected = if status == Status::Fault { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " };
+            let said = format!(r#"{{"status":"{}""#, status.name());
+            let begin = Instant::now();
+            loop {
+                let answer = text(&answer(&mut answers, &get(path), &mut || report(status)));
+                if answer.starts_with(expected) && (path != "/health" || answer.contains(&said)) {
+                    break;
+                }
+                // Usually it is the next tick, and a second where making the report took long.
+                assert!(begin.elapsed() < HANG, "{path} {status:?}: {answer}");
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let expected = if status == Status::Fault { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " };
-            let answer = answer(&mut answers, &get(path), &mut || report(status));
-            assert!(text(&answer).starts_with(expected), "{path} {status:?}: {}", text(&answer));
         }
     }
 }

@@ -214,6 +214,10 @@ fn no_cut_makes_a_difference() {
     for Row { bytes, .. } in rows() {
         fuzz_head(&bytes);
     }
+    for length in [8000, 8191, 8192, 8193, 16_000, 40_000] {
+        let start = "GET /health HTTP/1.0\r\nX-Long: ";
+        fuzz_head(format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4)).as_bytes());
+    }
     // And none in what a machine makes up of the same pieces.
     let rows = rows();
     let mut seed = 11_u64;

@@ -35,6 +35,7 @@ impl Replay {
         let process = Process {
             // The same for all: nothing may depend on it.
             pid: 1,
+            pid_since: id(self.boards.len()),
             id: id(self.boards.len()),
             parent_id: parent.map_or(0, id),
             watches: false,

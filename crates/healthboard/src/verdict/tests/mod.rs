@@ -63,6 +63,7 @@ pub(super) fn beat(seconds: u64) -> Observed {
 pub(super) fn process(pid: u32, indicators: Vec<Observed>) -> Process {
     Process {
         pid,
+        pid_since: 1,
         id: u64::from(pid) << 32 | 7,
         parent_id: 0,
         watches: false,

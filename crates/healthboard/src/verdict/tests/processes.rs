@@ -216,3 +216,14 @@ fn after_a_pause_of_the_host_nobody_hangs_for_the_time_of_it() {
     assert_eq!(report(10).status, Status::Ok);
     assert_eq!((report(11).status, &*report(11).message), (Status::Fault, "not progressing for 11 s"));
 }
+
+#[test]
+fn a_process_that_executes_itself_anew_has_not_died() {
+    let before = Process { id: 1, pid_since: 5, ..dead(7, 2, vec![]) };
+    let after = |pid_since| Process { id: 2, pid_since, ..process(7, vec![beat(0)]) };
+    let report = judged(&[before.clone(), after(5)]);
+    assert_eq!((report.status, report.processes.dead), (Status::Ok, 0));
+    // Another process with the same pid is no answer to that.
+    let report = judged(&[before, after(6)]);
+    assert_eq!((report.status, report.processes.dead), (Status::Degraded, 1));
+}
