@@ -49,6 +49,11 @@ fn a_message_says_in_how_many_processes() {
     let silent = process(9, vec![]);
     let said = |processes: &[Process]| judged(processes).message;
     assert!(said(&[bad.clone(), good(2), good(3), silent.clone()]).ends_with("(in 1 of 3 processes)"));
+    let idle = process(4, vec![observed("database", passing(50))]);
+    assert!(
+        said(&[bad.clone(), idle]).ends_with("last success 50 s ago"),
+        "one without a say is not counted"
+    );
     assert!(said(&[bad, silent]).ends_with("no success yet"), "all who know");
     let once = |pid| process(pid, vec![observed("database", failing(1, 5, 5))]);
     assert!(said(&[once(1), once(2)]).ends_with("no success yet"), "all of them");
