@@ -28,7 +28,7 @@ const CORE: Rules = Rules {
         ("read", &["board", "config", "failure"]),
         ("verdict", &["read", "config", "failure", "status"]),
         ("format", &["verdict", "config", "scrub"]),
-        ("refresh", &["record", "read", "board"]),
+        ("refresh", &["record", "read", "board", "config"]),
         ("handle", &["record", "process", "verdict", "read", "board"]),
     ],
     // The scrubber looks for URLs in the texts of errors.

@@ -49,7 +49,14 @@ fn a_message_says_in_how_many_processes() {
     let silent = process(9, vec![]);
     let said = |processes: &[Process]| judged(processes).message;
     assert!(said(&[bad.clone(), good(2), good(3), silent.clone()]).ends_with("(in 1 of 3 processes)"));
+    let idle = process(4, vec![observed("database", passing(50))]);
+    assert!(
+        said(&[bad.clone(), idle]).ends_with("last success 50 s ago"),
+        "one without a say is not counted"
+    );
     assert!(said(&[bad, silent]).ends_with("no success yet"), "all who know");
+    let once = |pid| process(pid, vec![observed("database", failing(1, 5, 5))]);
+    assert!(said(&[once(1), once(2)]).ends_with("no success yet"), "all of them");
 }
 
 #[test]
@@ -81,4 +88,21 @@ fn spans_are_whole_units_rounded_down() {
         assert_eq!(span(Duration::from_secs(seconds)), expected);
     }
     assert_eq!(span(Duration::from_millis(1999)), "1 s");
+}
+
+#[test]
+fn states_are_named_alike_in_reports_and_on_the_wire() {
+    use State::*;
+    for (state, name) in [
+        (Unknown, "unknown"),
+        (Passing, "passing"),
+        (Transient, "transient"),
+        (Failing, "failing"),
+        (Stuck, "stuck"),
+        (Stalled, "stalled"),
+        (Stale, "stale"),
+    ] {
+        assert_eq!(state.name(), name);
+        assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{name}\""));
+    }
 }

@@ -235,7 +235,9 @@ proptest! {
                 .all(|at| at <= Some(NOW))
         });
         // A service that has stopped is judged again when somebody lives.
-        prop_assume!(past && !at(&processes, NOW.into()).stopped);
+        if !past || at(&processes, NOW.into()).stopped {
+            return Ok(());
+        }
         let with = [&processes[..], &[healthy]].concat();
         let (before, after) = (at(&processes, NOW.into()), at(&with, NOW.into()));
         // Those that hang have a say only while nobody works.
@@ -276,7 +278,7 @@ proptest! {
     fn more_time_between_the_failures_and_more_of_them_is_never_better(evidence in any_evidence(), now in moments()) {
         let policy = Policy::DEFAULT;
         let status_of = |evidence: &Evidence| status(state(evidence, &policy, now), Impact::Critical, evidence.capacity > 0);
-        prop_assume!(evidence.failures > 0);
+        let evidence = Evidence { failures: evidence.failures + 1, ..evidence };
         let more = Evidence { failures: evidence.failures + 1, ..evidence.clone() };
         prop_assert!(status_of(&more) >= status_of(&evidence));
         let longer = Evidence { failing_since_ns: evidence.failing_since_ns.map(|at| at.saturating_sub(SECOND)), ..evidence.clone() };

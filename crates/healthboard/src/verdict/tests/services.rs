@@ -131,6 +131,45 @@ fn where_processes_disagree_on_the_impact_the_greatest_is_shown() {
     }
 }
 
+#[test]
+fn a_detail_shows_the_policy_of_whoever_depends_on_it_most() {
+    let with = |pid, impact, ttl| {
+        let policy = Policy { impact, ttl: Duration::from_secs(ttl), ..Policy::DEFAULT };
+        process(pid, vec![Observed { policy, ..observed("x", passing(1)) }])
+    };
+    let shown = |processes: &[Process]| {
+        let detail = &judged(processes).details["x"];
+        (detail.impact, detail.ttl.as_secs())
+    };
+    let soft = with(1, Impact::Informational, 60);
+    assert_eq!(shown(std::slice::from_ref(&soft)), (Impact::Informational, 60));
+    assert_eq!(shown(&[soft.clone(), with(2, Impact::Degrading, 70)]), (Impact::Degrading, 70));
+    assert_eq!(shown(&[with(2, Impact::Degrading, 70), soft]), (Impact::Degrading, 70));
+    // Of equal ones the first.
+    assert_eq!(shown(&[with(1, Impact::Degrading, 60), with(2, Impact::Degrading, 70)]).1, 60);
+}
+
+#[test]
+fn of_states_with_the_same_status_the_one_that_says_most_is_shown() {
+    let order = [
+        (State::Transient, failing(1, 1, 1)),
+        (State::Stuck, in_flight(2, 70, 2, 1)),
+        (State::Stalled, hanging(70)),
+        (State::Failing, failing(2, 20, 1)),
+    ];
+    for (i, (_, milder)) in order.iter().enumerate() {
+        for (state, worse) in &order[i..] {
+            let soft = |pid, evidence: &Evidence| {
+                process(pid, vec![with_impact(Impact::Degrading, observed("x", evidence.clone()))])
+            };
+            for processes in [[soft(1, milder), soft(2, worse)], [soft(1, worse), soft(2, milder)]] {
+                let detail = &judged(&processes).details["x"];
+                assert_eq!((detail.state, detail.status), (*state, Status::Degraded));
+            }
+        }
+    }
+}
+
 /// Case 4.32.
 #[test]
 fn the_report_names_an_indicator_that_found_no_room() {
