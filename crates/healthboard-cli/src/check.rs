@@ -2,8 +2,8 @@
 
 use crate::arguments::Style;
 use crate::ask::Answered;
+use crate::output::{UNKNOWN, exit_code, print};
 use crate::source::{Source, Unanswered};
-use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::Answer;
 use healthboard::{Impact, printable};
 

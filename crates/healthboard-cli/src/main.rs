@@ -8,20 +8,13 @@
 mod arguments;
 mod ask;
 mod check;
+mod output;
 mod show;
 mod source;
 
 use arguments::Command;
-use healthboard::Status;
-use healthboard::format::Answer;
-use std::io::Write;
+use output::{DEGRADED, UNKNOWN, print};
 use std::process::ExitCode;
-
-/// No answer, or not used as it should be.
-const UNKNOWN: u8 = 3;
-
-/// It works, with something amiss.
-const DEGRADED: u8 = 1;
 
 fn main() -> ExitCode {
     // Before anything can go wrong: docker takes any other code than 0 and 1 for a mistake of its own.
@@ -41,20 +34,4 @@ fn main() -> ExitCode {
     };
     let unhealthy = code > DEGRADED;
     ExitCode::from(if docker { unhealthy.into() } else { code })
-}
-
-/// The convention of Nagios, which others follow. A service that was stopped in good order is neither well nor ill.
-fn exit_code(answer: &Answer) -> u8 {
-    match answer.status {
-        _ if answer.stopped => UNKNOWN,
-        Status::Ok => 0,
-        Status::Degraded => DEGRADED,
-        Status::Fault => 2,
-    }
-}
-
-/// Nobody left to read it is no reason to fail: the exit code is the answer.
-fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

@@ -1,8 +1,8 @@
 //! `healthboard show`: everything, for people.
 
 use crate::ask::Answered;
+use crate::output::{UNKNOWN, exit_code, print};
 use crate::source::{Source, Unanswered};
-use crate::{UNKNOWN, exit_code, print};
 use healthboard::format::{Answer, AnswerDetail};
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ pub(crate) struct Rules {
     pub(crate) confined: &'static [(&'static str, &'static [&'static str])],
 }
 
-pub(crate) const CRATES: &[Rules] = &[CORE];
+pub(crate) const CRATES: &[Rules] = &[CORE, ENDPOINT, COMMAND];
 
 /// Recording, process and board know nothing of who reads; reading knows nothing of who judges; nobody knows HTTP.
 const CORE: Rules = Rules {
@@ -43,4 +43,65 @@ const CORE: Rules = Rules {
         ("SeqCst", &["board/"]),
         ("fence", &["board/"]),
     ],
+};
+
+/// HTTP knows no sockets, sockets know no HTTP; only the holder knows both, and only `boards` how boards are read.
+const ENDPOINT: Rules = Rules {
+    root: "../healthboard-endpoint/src/lib.rs",
+    arrows: &[
+        ("changes", &[]),
+        ("entry", &[]),
+        ("options", &[]),
+        ("pauses", &[]),
+        ("peer", &[]),
+        ("reactor", &[]),
+        ("trust", &[]),
+        ("tune", &[]),
+        ("watchdog", &[]),
+        ("boards", &["options", "pauses"]),
+        ("http", &["options"]),
+        ("connection", &["http", "reactor"]),
+        ("places", &["connection"]),
+        ("server", &["connection", "http", "places", "reactor"]),
+        ("lock", &["entry"]),
+        ("frozen", &["lock"]),
+        ("listen", &["entry", "peer", "trust"]),
+        ("handover", &["entry", "listen", "peer"]),
+        ("standby", &["boards", "frozen", "handover", "listen", "lock"]),
+        (
+            "holder",
+            &[
+                "boards",
+                "changes",
+                "connection",
+                "handover",
+                "http",
+                "listen",
+                "lock",
+                "options",
+                "peer",
+                "server",
+                "standby",
+                "tune",
+                "watchdog",
+            ],
+        ),
+    ],
+    foreign: &[("python", &[])],
+    confined: &[("healthboard::Directory", &["boards.rs"])],
+};
+
+/// Who asks knows nothing of how it is shown.
+const COMMAND: Rules = Rules {
+    root: "../healthboard-cli/src/main.rs",
+    arrows: &[
+        ("ask", &[]),
+        ("output", &[]),
+        ("source", &["ask"]),
+        ("arguments", &["source"]),
+        ("check", &["arguments", "ask", "output", "source"]),
+        ("show", &["ask", "output", "source"]),
+    ],
+    foreign: &[("Service", &[])],
+    confined: &[("healthboard::Directory", &["source.rs"])],
 };
