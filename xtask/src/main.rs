@@ -8,9 +8,9 @@ mod e2e;
 mod interrupt;
 mod lint;
 mod releases;
-mod story;
 mod terminal;
 mod test;
+mod transcript;
 
 use std::env;
 use std::process::ExitCode;
@@ -20,16 +20,16 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask JOB
 
-  demo [--keep]   real Nova daemons tell their health while faults are put on them
-  test [PART…]    all tests, or some parts: rust, loom, python, e2e
-  e2e [FAULT…]    real faults on all of Nova and its servers, written to docs/faults.md
-      --mode MODE       only threading, or only eventlet
-      --quiet MINUTES   how long everything is left alone: 5
-      --as-is           with what is set up already
-  releases [NN…]  older releases of Nova start and report, written to docs/releases.md
-      --as-is           the newest one as it is set up already
-  lint            formatting, clippy, documentation, ruff
-  bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
+  demo [--keep]   show real Nova daemons during faults; --keep leaves them running
+  test [PART…]    run all tests, or some parts: rust, loom, python, e2e
+  e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
+      --mode MODE       threading or eventlet; the default is both
+      --quiet MINUTES   the length of the period without faults; the default is 5
+      --as-is           use the existing setup
+  releases [NN…]  try older releases of Nova; write docs/releases.md
+      --as-is           use the existing setup of the newest release
+  lint            check formatting, clippy, documentation, ruff
+  bench [PART…]   measure costs: record, python, probe, check, footprint, reading, nova
 
 Each job sets up what it needs, in target/healthboard.";
 

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that ran no test has failed.
+//! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that runs no test fails.
 
 mod count;
 
@@ -15,7 +15,7 @@ use crate::terminal::{bad, duration, good, table};
 
 type Play = fn(&Setup, &mut Step) -> Result<Count>;
 
-/// The parts, in the order of what they cost.
+/// The parts, from cheap to expensive.
 const PARTS: [(&str, Play); 4] = [("rust", rust), ("loom", loom), ("python", python), ("e2e", e2e)];
 
 struct Row {
@@ -25,14 +25,14 @@ struct Row {
     passed: bool,
 }
 
-/// Runs the parts of these names; none named means all.
+/// Runs the named parts, or all if none is named.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
     for name in names {
         let known = PARTS.map(|(part, _)| part);
         ensure!(known.contains(name), "no such part: `{name}`, expected some of {}", known.join(", "));
     }
     let chosen = |part: &str| names.is_empty() || names.contains(&part);
-    // The tools alone are enough for what needs no Nova.
+    // The other parts need only the tools.
     let setup =
         if chosen("python") || chosen("e2e") { Setup::prepare_cluster()? } else { Setup::prepare_tools()? };
     let mut rows = Vec::new();
@@ -68,7 +68,7 @@ fn conclude(rows: &[Row]) -> Result<()> {
     });
     println!("\n{}\n", table(["part", "passed", "failed", "time", "result"], lines));
     let passed: usize = rows.iter().map(|row| row.count.passed).sum();
-    // A part that broke before it could count is a failure like any other.
+    // A part that broke before it could count its tests is one failure.
     let failed: usize = rows.iter().map(|row| row.count.failed.max(usize::from(!row.passed))).sum();
     println!("{passed} passed, {failed} failed");
     if failed > 0 { bail!("not all tests passed") } else { Ok(()) }
@@ -85,7 +85,7 @@ fn rust(setup: &Setup, step: &mut Step) -> Result<Count> {
     Ok(Count::of_cargo(&step.text()))
 }
 
-/// The models of the board's orderings, then each mutant, which counts as passed when the models fail.
+/// Runs the models of the board's orderings, then each mutant. A mutant passes if the models fail.
 fn loom(setup: &Setup, step: &mut Step) -> Result<Count> {
     let models = |mutant: &str| {
         let mut cargo = cargo(setup);
@@ -106,16 +106,16 @@ fn loom(setup: &Setup, step: &mut Step) -> Result<Count> {
     let mut count = Count::of_cargo(&step.text());
     for mutant in mutants(setup)? {
         let before = Count::of_cargo(&step.text());
-        let noticed = step.run(&mut models(&mutant)).is_err();
-        // A build that broke is no model that noticed.
+        let failed = step.run(&mut models(&mutant)).is_err();
+        // A broken build does not count: a model must have failed.
         let ran = Count::of_cargo(&step.text()).failed > before.failed;
-        ensure!(noticed && ran, "no model notices the mutant `{mutant}`");
+        ensure!(failed && ran, "no model kills the mutant `{mutant}`");
         count = count + Count::PASSED;
     }
     Ok(count)
 }
 
-/// The names of all mutants, as the sources of the board have them: none can be forgotten here.
+/// The names of all mutants, read from the sources of the board so that the list is complete.
 fn mutants(setup: &Setup) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(setup.workspace().join("crates/healthboard/src/board"))? {
@@ -127,7 +127,7 @@ fn mutants(setup: &Setup) -> Result<BTreeSet<String>> {
         let calls = source.split("mutant(\"").skip(1);
         names.extend(calls.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()));
     }
-    ensure!(!names.is_empty(), "the board has no mutants: the models prove nothing");
+    ensure!(!names.is_empty(), "the board has no mutants, so the models prove nothing");
     Ok(names)
 }
 
@@ -144,7 +144,7 @@ fn python(setup: &Setup, step: &mut Step) -> Result<Count> {
     Ok(count + Count::PASSED)
 }
 
-/// Only what is marked as needing the stage: the rest has run with the part `rust`.
+/// Runs only the tests that need the stage. The part `rust` runs the others.
 fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
     let line = [
         "test",
@@ -154,7 +154,7 @@ fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
         "--tests",
         "--",
         "--ignored",
-        // Each has servers and services of its own, which two cores have to start.
+        // Each test starts its own servers and services. Two cores manage three at a time.
         "--test-threads=3",
     ];
     step.run(cargo(setup).args(line).env("RUST_LIB_BACKTRACE", "0"))?;
