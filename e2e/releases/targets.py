@@ -1,6 +1,6 @@
-"""Prints as JSON what the hooks find in this environment: versions, and functions that are there (true) or not.
+"""Prints as JSON what the hooks find in this environment: versions, and whether each hooked function exists.
 
-A function of a module that this environment has not got is null.
+The value is null for a module that does not exist.
 """
 
 import importlib
@@ -17,14 +17,14 @@ found: dict[str, bool | None] = {}
 replace = patches.Patches.replace
 
 
-def look(self, module, path, wrap):
+def record(self, module, path, wrap):
     before = len(self._replaced)
     replace(self, module, path, wrap)
     found[f"{module.__name__}:{path}"] = len(self._replaced) > before
 
 
 logging.disable()
-patches.Patches.replace = look
+patches.Patches.replace = record
 hooks.install()
 for name in hooks.NAMES:
     for module in importlib.import_module(f"{hooks.__name__}.{name}")._patches._where:

@@ -15,27 +15,27 @@ pub(crate) use self::config::TEMPLATES;
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
-pub(crate) use self::template::{PARTS, make as make_template};
+pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template};
 use crate::daemon::Daemon;
 use crate::servers::{MariaDb, RabbitMq, Server};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
-/// How the services run many things at a time.
+/// The kind of threads that the services use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concurrency {
-    /// As Nova ships them: all but the proxies in native threads.
+    /// Nova's default: native threads in all services except the proxies.
     Threading,
-    /// In eventlet's green threads.
+    /// Eventlet's green threads.
     Eventlet,
 }
 
-/// All services of Nova, on real servers: a [`Stage`] with `MariaDB`, `RabbitMQ`, placement and libvirtd, private to it.
+/// All services of Nova, on real servers: a [`Stage`] with a private `MariaDB`, `RabbitMQ`, placement and libvirtd.
 ///
-/// Its one nova.conf makes every service listen at [`Stage::uri`]. Services and servers are stopped when it goes, even if
+/// Its nova.conf makes every service listen at [`Stage::uri`]. Services and servers are stopped when it is dropped, even if
 /// this process is killed: see [`Daemon`].
 pub struct Cluster {
-    // Dropped in this order: a server writes into the folder to the end.
+    // Dropped in this order: servers write into the folder until they end.
     servers: Servers,
     stage: Stage,
     concurrency: Concurrency,
@@ -43,31 +43,31 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes the folder and starts the servers. It returns when all of them answer.
+    /// Creates the folder, starts the servers, and returns when all of them answer.
     ///
     /// # Errors
     ///
-    /// When a server cannot be started; the error names its log.
+    /// If a server cannot be started; the error names its log.
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
         let mut stage = Stage::empty(setup)?;
         let servers = Servers::start(setup, &stage).inspect_err(|_| stage.keep_folder())?;
         Ok(Self { servers, stage, concurrency, bare: Vec::new() })
     }
 
-    /// Starts one of [`ALL`] services under `healthboard-run`. Whether it is at work shows in [`Cluster::ready`].
+    /// Starts one of the services in [`ALL`] under `healthboard-run`. [`Cluster::ready`] waits for it.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(&mut self, service: &str) -> Result<&Daemon> {
         self.start_with(service, &[], &[])
     }
 
-    /// Starts a service under `healthboard-run`, with more arguments and a different environment: `--lazy-apps`, for one.
+    /// Starts a service under `healthboard-run`, with more arguments, such as `--lazy-apps`, and more variables.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start_with(
         &mut self,
         service: &str,
@@ -83,11 +83,11 @@ impl Cluster {
         self.spawn(service, command, more, environment)
     }
 
-    /// Starts a service just as Nova ships it, with more arguments.
+    /// Starts a service without `healthboard-run`, with more arguments.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start_bare(&mut self, service: &str, more: &[&str]) -> Result<&Daemon> {
         let command = self.stage.command(program(service));
         self.bare.push(service.to_owned());
@@ -129,20 +129,20 @@ impl Cluster {
         &mut self.servers.libvirtd
     }
 
-    /// The service placement.
+    /// The placement service.
     pub fn placement(&mut self) -> &mut Server {
         &mut self.servers.placement
     }
 
-    /// Where a service listens for its users, as `tcp://…`; `None` if it does not.
+    /// The address at which a service listens for its users, as `tcp://…`; `None` if it does not listen.
     ///
-    /// The API believes the headers `X-User-Id`, `X-Project-Id` and `X-Roles`; with the metadata API it has oslo.middleware's
+    /// The API trusts the headers `X-User-Id`, `X-Project-Id` and `X-Roles`. It and the metadata API have oslo.middleware's
     /// `/healthcheck`.
     pub fn listens_at(&self, service: &str) -> Option<String> {
         self.servers.addresses.of(service).map(|address| format!("tcp://{address}"))
     }
 
-    /// Where the API listens, as `tcp://…`.
+    /// The address of the API, as `tcp://…`.
     pub fn api_url(&self) -> String {
         self.listens_at(API).unwrap_or_default()
     }

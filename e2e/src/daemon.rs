@@ -1,4 +1,4 @@
-//! One service as an operator starts it, and its certain end.
+//! One service as an operator starts it. It never outlives its owner.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::processes::children;
 
-/// Waits until its standard input ends, however that comes about, then ends the process group `$1`: politely, frozen members
-/// too, and after ten seconds by force. A line on standard input releases it instead.
+/// Waits for the end of its standard input, then ends the process group `$1`: with SIGTERM, also for frozen members, and with
+/// SIGKILL after ten seconds. A line on standard input releases the group instead.
 const GUARD: &str = r#"
 read -r word && exit
 kill -s TERM -- "-$1"
@@ -24,8 +24,8 @@ kill -s KILL -- "-$1"
 
 /// One service as an operator starts it: a process group of its own, whose leader is the master.
 ///
-/// It ends with this value. The ending is the work of a guard, a small shell that holds the other end of a pipe of ours: the
-/// pipe closes when the value is dropped, and just as well when this process panics, is interrupted, or is killed with -9.
+/// It ends when this value is dropped. A guard ends it, a small shell that reads from a pipe of ours: the pipe closes when the
+/// value is dropped, and also when this process panics, is interrupted, or is killed with -9.
 #[derive(Debug)]
 pub struct Daemon {
     binary: String,
@@ -57,25 +57,25 @@ impl Daemon {
         self.child.id()
     }
 
-    /// The pids of the workers that the master has now.
+    /// The pids of the master's current workers.
     pub fn workers(&self) -> Vec<u32> {
         children(self.pid())
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has ended.
     ///
     /// # Errors
     ///
-    /// When the kernel does not know this child.
+    /// If the kernel does not know this child.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot look after {}", self.binary))
+        self.child.try_wait().with_context(|| format!("cannot wait for {}", self.binary))
     }
 
-    /// Lets it run on after this value, and after this process.
+    /// Lets it run after this value is dropped, and after this process ends.
     ///
     /// # Errors
     ///
-    /// When the guard has gone already.
+    /// If the guard has ended already.
     pub fn release(&mut self) -> Result<()> {
         let mut word = self.guard.stdin.take().context("the guard was released before")?;
         writeln!(word, "release").context("cannot release the guard")?;
@@ -83,13 +83,13 @@ impl Daemon {
         Ok(())
     }
 
-    /// Sends `signal` to all its processes that are still in its group.
+    /// Sends `signal` to all processes in its group.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process_group(Pid::from_child(&self.child), signal)
             .with_context(|| format!("cannot send {signal:?} to {}", self.binary))
     }
 
-    /// Begins the end without waiting for it, so that several daemons can end at the same time.
+    /// Starts stopping it without waiting, so that several daemons can stop in parallel.
     pub(crate) fn begin_stop(&mut self) {
         drop(self.guard.stdin.take());
     }
@@ -98,11 +98,11 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.begin_stop();
-        // A released daemon has no guard left: the wait below would last for ever.
+        // A released daemon has no guard: the wait below would never return.
         if matches!(self.guard.try_wait(), Ok(Some(_))) {
             return;
         }
-        // The guard sees an empty group only after we have collected its leader.
+        // The guard sees an empty group only after we have reaped its leader.
         let _ = self.child.wait();
         let _ = self.guard.wait();
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::processes::{Signal, is_alive, send};
 
-    /// A master that ignores nothing, with one worker.
+    /// A master that ignores no signal, with one worker.
     fn pair() -> Daemon {
         let daemon = Daemon::spawn("pair", Command::new("sh").args(["-c", "sleep 600 & wait"])).unwrap();
         eventually(|| !daemon.workers().is_empty());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_daemon_lives_on() {
+    fn a_released_daemon_keeps_running() {
         let mut daemon = pair();
         let (master, workers) = (daemon.pid(), daemon.workers());
         daemon.release().unwrap();
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Runs itself once more as the process that starts a daemon and is killed.
+    /// Runs this test again in a child, which starts a daemon and is killed.
     #[test]
     fn a_daemon_ends_when_its_starter_is_killed() {
         const NAME: &str = "daemon::tests::a_daemon_ends_when_its_starter_is_killed";
@@ -175,7 +175,7 @@ mod tests {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Both the daemon and its guard are there: two children.
+        // Two children: the daemon and its guard.
         eventually(|| children(starter.id()).len() == 2);
         let master = children(starter.id())[0];
         eventually(|| !children(master).is_empty());

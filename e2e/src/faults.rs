@@ -1,7 +1,7 @@
 //! Real faults on a cluster, each watched from before it begins until the services have recovered.
 //!
-//! A [`Scenario`] says what is done and what is to be reached; [`play`] does it and answers with an [`Outcome`]; a [`page`] of
-//! outcomes is `docs/faults.md`.
+//! A [`Scenario`] defines a fault and its goals. [`play`] plays it and returns an [`Outcome`]. [`page`] turns outcomes into
+//! `docs/faults.md`.
 
 mod block;
 mod draining;
@@ -19,65 +19,65 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use self::draining::{Drained, drain};
-pub use self::finding::{Finding, Said, Times};
+pub use self::finding::{CheckResult, Finding, Times};
 pub use self::goal::{Check, Wanted};
 pub use self::page::page;
-pub use self::play::{Outcome, Patience, play};
+pub use self::play::{Outcome, Pacing, play};
 pub use self::quiet::{Quiet, quiet};
 pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
 use crate::cluster::Concurrency;
 
-/// What is done to a cluster. The pids are of the processes that a fault is about, from its beginning to its end.
+/// An action on a cluster. The pids are those of the processes that the fault affects, from its beginning to its repair.
 pub type Act = fn(&mut Scene, &mut Vec<u32>) -> Result<()>;
 
-/// One fault: what is done, and what is to be reached.
+/// One fault and its goals.
 #[derive(Clone)]
 pub struct Scenario {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What happens, for people.
+    /// Its title in reports.
     pub title: &'static str,
-    /// The mode it is about, if only about one.
+    /// The only mode in which it is played; none means both.
     pub only: Option<Concurrency>,
     /// Begins the fault.
     pub inject: Act,
-    /// Ends it, and returns when the server answers again.
-    pub mend: Act,
-    /// What must be put right before the next fault, after the watch.
+    /// Repairs it, and returns when the server answers again.
+    pub repair: Act,
+    /// Cleans up after the watch, before the next fault.
     pub tidy: Act,
-    /// How long the fault lasts at least.
-    pub least: Duration,
-    /// How often each endpoint is asked.
+    /// The minimum duration of the fault.
+    pub min_duration: Duration,
+    /// How often each endpoint is probed.
     pub interval: Duration,
-    /// What is to be reached.
+    /// The goals.
     pub goals: Vec<Goal>,
-    /// The services that may notice it. All others stay OK.
+    /// The services that the fault may affect. All others must stay OK.
     pub concerns: Vec<&'static str>,
-    /// Whether all is OK again without being put right.
+    /// Whether all services are OK again without `tidy`.
     pub recovers: bool,
 }
 
-/// What is to be reached by some services.
+/// A goal for some services.
 #[derive(Debug, Clone, Default)]
 pub struct Goal {
-    /// Which.
-    pub of: Vec<&'static str>,
-    /// DEGRADED or worse, so long after the fault at most.
+    /// The services.
+    pub services: Vec<&'static str>,
+    /// The maximum time from the fault to DEGRADED or worse.
     pub alarm: Option<Duration>,
-    /// FAULT, so long after the fault at most.
+    /// The maximum time from the fault to FAULT.
     pub fault: Option<Duration>,
-    /// OK again, so long after the mend at most.
+    /// The maximum time from the repair to OK.
     pub ok: Option<Duration>,
-    /// An answer to each probe, whatever it says, within this.
+    /// The maximum time that a probe waits for any answer.
     pub answer: Option<Duration>,
 }
 
 impl Scenario {
-    /// How long the fault lasts at most: longer than any goal allows, so that a miss is measured, too.
-    fn most(&self) -> Duration {
+    /// The maximum duration of the fault. It is longer than any goal allows, so that a miss is measured, too.
+    fn max_duration(&self) -> Duration {
         let limits = self.goals.iter().flat_map(|goal| [goal.alarm, goal.fault]);
         let longest = limits.flatten().max().unwrap_or_default();
-        self.least.max(longest * 3 / 2 + Duration::from_secs(5))
+        self.min_duration.max(longest * 3 / 2 + Duration::from_secs(5))
     }
 }

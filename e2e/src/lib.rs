@@ -1,8 +1,8 @@
-//! Real, unpatched Nova daemons on a private stage, and the faults they are put through.
+//! Real, unpatched Nova daemons on a private stage, and the faults they are tested with.
 //!
-//! A [`Stage`] needs nothing but Python and loopback: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` tells
-//! its story here, and the tests of this crate assert what it shows. A [`Cluster`] is a stage with all services of Nova and the real
-//! servers, which needs root.
+//! A [`Stage`] needs only Python and loopback: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` runs on it,
+//! and the tests of this crate assert what the demo shows. A [`Cluster`] is a stage with all services of Nova and real servers.
+//! It needs root.
 //!
 //! ```no_run
 //! use healthboard_e2e::{Setup, Stage};
@@ -14,8 +14,9 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! [`Setup`] is what lasts (virtual environment, databases to copy), [`Stage`] is one run, a [`Daemon`] is one service of it.
-//! Whatever a stage starts is stopped when it goes, even if this process is killed: see [`Daemon`].
+//! A [`Setup`] lasts from run to run (virtual environment, databases to copy), a [`Stage`] is one run, a [`Daemon`] is one
+//! service in it. Everything that a stage starts is stopped when the stage is dropped, even if this process is killed: see
+//! [`Daemon`].
 
 #![allow(clippy::print_stderr, reason = "a setup shows its progress")]
 
@@ -40,6 +41,6 @@ pub use probe::{Answer, ask, get, get_with};
 pub use processes::{Signal, children, is_alive, send, threads};
 pub use servers::{MariaDb, RabbitMq, Server};
 pub use setup::Setup;
-pub use stage::{CONDUCTOR, SCHEDULER, Said, Stage};
+pub use stage::{CONDUCTOR, Output, SCHEDULER, Stage};
 pub use step::Step;
 pub use watch::{Change, Pace, Ports, Seen, Status, Timeline, Watch, Watched, p99};

@@ -1,4 +1,4 @@
-//! Processes by their pid: who belongs to whom, and signals.
+//! Processes by pid: children, threads, signals.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-/// The children of `pid`, in ascending order; none if it has gone.
+/// The children of `pid`, in ascending order; none if it has ended.
 pub fn children(pid: u32) -> Vec<u32> {
     let mut found: Vec<u32> = task_ids(pid)
         .filter_map(|task| fs::read_to_string(format!("/proc/{pid}/task/{task}/children")).ok())
@@ -16,14 +16,14 @@ pub fn children(pid: u32) -> Vec<u32> {
     found
 }
 
-/// How many threads `pid` has; 0 if it has gone.
+/// The number of threads of `pid`; 0 if it has ended.
 pub fn threads(pid: u32) -> usize {
     task_ids(pid).count()
 }
 
-/// Whether `pid` exists and is not merely waiting to be collected by its parent.
+/// Whether `pid` exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
-    // The state follows the command name, which is in parentheses and may itself contain any character.
+    // The state follows the command name, which is in parentheses and may contain any character.
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
         .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| !rest.starts_with(['Z', 'X'])))
@@ -34,9 +34,10 @@ pub fn is_alive(pid: u32) -> bool {
 ///
 /// # Errors
 ///
-/// When the process has gone or belongs to somebody else.
+/// If the process has ended or belongs to another user.
 pub fn send(pid: u32, signal: Signal) -> Result<()> {
-    let target = i32::try_from(pid).ok().and_then(Pid::from_raw).context("pid 0 is no process")?;
+    let target =
+        i32::try_from(pid).ok().and_then(Pid::from_raw).with_context(|| format!("{pid} is not a pid"))?;
     kill_process(target, signal).with_context(|| format!("cannot send {signal:?} to process {pid}"))
 }
 

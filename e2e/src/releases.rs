@@ -9,19 +9,19 @@ use serde::Deserialize;
 use crate::setup::Setup;
 use crate::stage::{CONDUCTOR, SCHEDULER, Stage};
 
-/// Says in the log what a hook did not find.
-const MISSING: &str = "its calls are not recorded";
+/// The words by which a hook logs that it did not find a function.
+const MISSING_TARGET: &str = "its calls are not recorded";
 
-/// What came out for one release.
+/// The result for one release.
 #[derive(Debug, Clone, Default)]
 pub struct Release {
-    /// The versions of Nova and of the libraries that are hooked, by name.
+    /// The versions of Nova and of the hooked libraries, by name.
     pub versions: BTreeMap<String, String>,
-    /// For each hooked function, as `module:function`, whether it is there; `None` where its module is not.
+    /// Whether each hooked function, `module:function`, exists; `None` if its module does not.
     pub targets: BTreeMap<String, Option<bool>>,
-    /// How many processes each service has.
+    /// The number of processes of each service.
     pub services: BTreeMap<&'static str, u64>,
-    /// The lines in the logs of the services by which a hook says what it did not find.
+    /// The log lines of hooks that did not find a function.
     pub missing: Vec<String>,
 }
 
@@ -32,12 +32,12 @@ struct Found {
 }
 
 impl Release {
-    /// Tries the release that was set up: starts its conductor and its scheduler, and waits until both are OK, with their
-    /// database and their reports to it as evidence.
+    /// Tries the release that was set up: starts its conductor and its scheduler, and waits until both are OK and their
+    /// indicators `database` and `service_report` are passing.
     ///
     /// # Errors
     ///
-    /// When they do not get there within a minute each; the error says where to look.
+    /// If one of them takes longer than a minute; the error says where to look.
     pub fn try_out(setup: &Setup) -> Result<Self> {
         let Found { versions, targets } = look_for_targets(setup)?;
         let mut stage = Stage::new(setup)?;
@@ -45,15 +45,16 @@ impl Release {
         let mut release = Self { versions, targets, ..Self::default() };
         for binary in [CONDUCTOR, SCHEDULER] {
             stage.start(binary, &[])?;
-            let answer = stage.until(binary, "OK, with its database and its reports", |answer| {
-                let is_passing = |name| answer.state(name) == "passing";
-                answer.status() == "OK" && is_passing("database") && is_passing("service_report")
-            })?;
+            let answer =
+                stage.until(binary, "OK, with `database` and `service_report` passing", |answer| {
+                    let is_passing = |name| answer.state(name) == "passing";
+                    answer.status() == "OK" && is_passing("database") && is_passing("service_report")
+                })?;
             release.services.insert(binary, answer.processes("alive"));
         }
         for binary in [CONDUCTOR, SCHEDULER] {
             let log = stage.log(binary);
-            let lines = log.lines().filter(|line| line.contains(MISSING));
+            let lines = log.lines().filter(|line| line.contains(MISSING_TARGET));
             release.missing.extend(lines.filter_map(|line| Some(line.split_once("] ")?.1.to_owned())));
         }
         release.missing.sort();
@@ -65,12 +66,12 @@ impl Release {
 fn look_for_targets(setup: &Setup) -> Result<Found> {
     let script = setup.workspace().join("e2e/releases/targets.py");
     let output = Command::new(setup.program("python")).arg(script).output().context("cannot start Python")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot look for what is hooked: {said}");
-    serde_json::from_slice(&output.stdout).context("what targets.py says cannot be read")
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot look for the hooked functions: {stderr}");
+    serde_json::from_slice(&output.stdout).context("cannot parse the output of targets.py")
 }
 
-/// What docs/releases.md says below its heading.
+/// The content of docs/releases.md below its introduction.
 pub fn page(releases: &BTreeMap<u32, Release>) -> String {
     let all: Vec<&Release> = releases.values().collect();
     let mut head = vec![String::new()];
@@ -89,14 +90,14 @@ pub fn page(releases: &BTreeMap<u32, Release>) -> String {
             processes.map_or_else(String::new, |count| format!("OK, processes: {count}"))
         }));
     }
-    daemons.push(row("missing, by their logs", &all, |release| match &release.missing[..] {
-        [] => "nothing".to_owned(),
+    daemons.push(row("missing functions in their logs", &all, |release| match &release.missing[..] {
+        [] => "none".to_owned(),
         lines => lines.join("; "),
     }));
 
     let functions: BTreeSet<&String> = all.iter().flat_map(|release| release.targets.keys()).collect();
     let mut hooks = vec![head];
-    // A module that is not there has no functions.
+    // A name that ends with `:` stands for a missing module.
     hooks.extend(functions.into_iter().filter(|name| !name.ends_with(':')).map(|name| {
         row(&format!("`{name}`"), &all, |release| match release.targets.get(name) {
             Some(Some(true)) => "yes".to_owned(),
@@ -105,8 +106,8 @@ pub fn page(releases: &BTreeMap<u32, Release>) -> String {
         })
     }));
     format!(
-        "## Daemons\n\n{}\n## Hooks\n\nWhether the function that is hooked is there; – where the release has another one in its place, \
-         or not the module.\n\n{}",
+        "## Daemons\n\n{}\n## Hooks\n\nWhether the hooked function exists. – means that the release has another function in its place, or \
+         does not have the module.\n\n{}",
         table(&daemons),
         table(&hooks)
     )

@@ -1,4 +1,4 @@
-//! The servers that Nova needs, each private to one cluster, and what can happen to them.
+//! The servers that Nova needs, each private to one cluster, and their faults.
 
 mod libvirtd;
 mod mariadb;
@@ -21,22 +21,22 @@ pub use rabbitmq::RabbitMq;
 pub use server::Server;
 
 const FIRST_PORT: u16 = 16_384;
-const PORTS: u16 = 16_000;
+const PORT_COUNT: u16 = 16_000;
 
-/// A port on loopback that nobody uses, and that nobody gets while its server is stopped.
+/// A free port on loopback that stays free while its server is stopped.
 ///
-/// The kernel gives clients ports from 32768 on. One of them might be the port that it tries to reach, and the client would then
-/// be connected with itself.
+/// It is below 32768, where the kernel's ports for clients begin. A client that tries to reach its own port would be connected to
+/// itself.
 pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    for _ in 0..PORTS {
-        // Relaxed: only that no two callers get the same number matters.
+    for _ in 0..PORT_COUNT {
+        // Relaxed: it only matters that no two callers get the same number.
         let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        // Two processes that do this at the same time should not begin with the same port.
-        let port = FIRST_PORT + ((process::id() * 16 + number) % u32::from(PORTS)) as u16;
+        // Concurrent processes should begin at different ports.
+        let port = FIRST_PORT + ((process::id() * 16 + number) % u32::from(PORT_COUNT)) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
-    bail!("no port from {FIRST_PORT} on is free")
+    bail!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORT_COUNT - 1)
 }

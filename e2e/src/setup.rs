@@ -1,6 +1,6 @@
-//! What lasts from run to run: a virtual environment with Nova and our package, databases to copy, the built command.
+//! The setup, which lasts from run to run: a virtual environment with Nova and our package, databases to copy, the built command.
 //!
-//! Each step leaves a stamp, the hash of all it was made from; it is done again when that has changed.
+//! Each step leaves a stamp, the hash of its sources, and is repeated when these have changed.
 
 mod releases;
 mod servers;
@@ -22,7 +22,7 @@ const NOVA_CONF: &str = include_str!("../nova.conf");
 const NOVA: [&str; 2] = [include_str!("../requirements.txt"), include_str!("../constraints.txt")];
 const TOOLS: &str = include_str!("../requirements-tools.txt");
 
-/// The steps that make the databases, each an invocation of nova-manage.
+/// The invocations of nova-manage that create the databases.
 const DATABASES: [&[&str]; 4] = [
     &["api_db", "sync"],
     &["cell_v2", "map_cell0", "--database_connection", "sqlite:///db/cell0.sqlite"],
@@ -30,7 +30,7 @@ const DATABASES: [&[&str]; 4] = [
     &["cell_v2", "create_cell", "--name", "cell1"],
 ];
 
-/// Where the sources of our Python package are, in the workspace.
+/// The sources of our Python package, in the workspace.
 const SOURCES: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -40,7 +40,7 @@ const SOURCES: [&str; 6] = [
     "python",
 ];
 
-/// What lasts from run to run, in `target/healthboard`: remove that folder to begin anew.
+/// What lasts from run to run, in `target/healthboard`. Remove that folder to start over.
 #[derive(Debug)]
 pub struct Setup {
     workspace: PathBuf,
@@ -49,22 +49,22 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Takes what an earlier [`Setup::prepare`] has made, and makes nothing.
+    /// Uses the result of an earlier [`Setup::prepare`].
     ///
     /// # Errors
     ///
-    /// When there is nothing yet.
+    /// If there is none.
     pub fn open() -> Result<Self> {
         let setup = Self::locate()?;
         ensure!(setup.stamp("databases").exists(), "nothing is set up\nnext: cargo xtask test e2e");
         Ok(setup)
     }
 
-    /// Makes all that a stage needs, as far as it is missing or out of date. It shows what it does.
+    /// Sets up whatever a stage needs and is missing or out of date, and shows its progress.
     ///
     /// # Errors
     ///
-    /// When a step fails; the error names its log.
+    /// If a step fails; the error names its log.
     pub fn prepare() -> Result<Self> {
         let setup = Self::locate()?;
         let _alone = setup.lock()?;
@@ -78,11 +78,11 @@ impl Setup {
         Ok(setup)
     }
 
-    /// Makes the virtual environment with the tools that check the Python package, and nothing else.
+    /// Sets up only the virtual environment with the tools that check the Python package.
     ///
     /// # Errors
     ///
-    /// When a step fails; the error names its log.
+    /// If a step fails; the error names its log.
     pub fn prepare_tools() -> Result<Self> {
         let setup = Self::locate()?;
         let _alone = setup.lock()?;
@@ -119,7 +119,7 @@ impl Setup {
     }
 
     /// Puts databases and nova.conf into an empty folder.
-    pub(crate) fn furnish(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn populate(&self, folder: &Path) -> Result<()> {
         fs::create_dir(folder.join("db"))?;
         for entry in fs::read_dir(self.template().join("db"))? {
             let entry = entry?;
@@ -133,11 +133,11 @@ impl Setup {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
         let target = workspace.join(target);
         let setup = Self { home: target.join("healthboard"), target, workspace };
-        fs::create_dir_all(setup.logs()).context("cannot make the folder of the setup")?;
+        fs::create_dir_all(setup.logs()).context("cannot create the folder of the setup")?;
         Ok(setup)
     }
 
-    /// Waits for another setup of this workspace to end.
+    /// Waits until no other setup of this workspace runs.
     fn lock(&self) -> Result<File> {
         let file = File::create(self.home().join("lock"))?;
         file.lock().context("cannot lock the setup")?;
@@ -176,7 +176,7 @@ impl Setup {
         })
     }
 
-    /// Builds the command `healthboard`; cargo knows whether it is out of date.
+    /// Builds the command `healthboard`, if it is out of date.
     fn command(&self) -> Result<()> {
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--package", "healthboard-cli"])
@@ -184,7 +184,7 @@ impl Setup {
             .status()?;
         ensure!(
             status.success(),
-            "the command `healthboard` cannot be built\nnext: cargo build -p healthboard-cli"
+            "cannot build the command `healthboard`\nnext: cargo build -p healthboard-cli"
         );
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Setup {
         pip
     }
 
-    /// Does a step unless its stamp says that it was done from the same `sources`; answers the hash of these.
+    /// Does a step, unless its stamp says that it was done with the same `sources`. Returns their hash.
     fn step(
         &self,
         name: &str,
@@ -209,7 +209,7 @@ impl Setup {
         if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted.to_string()) {
             return Ok(wanted);
         }
-        // A step that is broken off must be done again.
+        // An interrupted step must be repeated.
         let _ = fs::remove_file(&stamp);
         let mut step = Step::begin(&format!("setup {name}"), &self.logs())?;
         work(&mut step)?;
@@ -231,7 +231,7 @@ impl Setup {
     }
 }
 
-/// Hashes the names and contents of all files below `path`, in a stable order, without tests and what builds leave behind.
+/// Hashes the names and contents of all files below `path`, in a stable order, except tests and the output of builds.
 fn hash_tree(path: &Path, hasher: &mut impl Hasher) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.starts_with('.') || ["target", "tests", "__pycache__"].contains(&&*name) || name.ends_with(".so")

@@ -1,4 +1,4 @@
-//! One run: a private folder, a nova.conf, the daemons in it.
+//! One run: a private folder with a nova.conf, and its daemons.
 
 mod stagger;
 mod waiting;
@@ -22,9 +22,9 @@ pub const CONDUCTOR: &str = "nova-conductor";
 /// The service with one worker.
 pub const SCHEDULER: &str = "nova-scheduler";
 
-/// One run of Nova in a private folder, where every daemon and every command is started.
+/// One run of Nova in a private folder, which is the working directory of every daemon and command.
 ///
-/// The daemons are stopped and the folder is removed when it goes; the folder stays after a panic, for its logs.
+/// Dropping it stops the daemons and removes the folder. After a panic the folder is kept, for its logs.
 #[derive(Debug)]
 pub struct Stage {
     daemons: Vec<Daemon>,
@@ -33,9 +33,9 @@ pub struct Stage {
     tick: fn(Duration) -> Result<()>,
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct Output {
     /// Its standard output and standard error.
     pub text: String,
     /// Its exit status; `None` if a signal ended it.
@@ -43,43 +43,43 @@ pub struct Said {
 }
 
 impl Stage {
-    /// Makes the folder, with databases and a nova.conf that says nothing of health yet.
+    /// Creates the folder, with databases and a nova.conf without `[healthcheck]`.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made or filled.
+    /// If the folder cannot be created or filled.
     pub fn new(setup: &Setup) -> Result<Self> {
         let stage = Self::empty(setup)?;
-        setup.furnish(stage.folder())?;
+        setup.populate(stage.folder())?;
         Ok(stage)
     }
 
-    /// Makes the folder and puts nothing into it.
+    /// Creates the folder and leaves it empty.
     pub(crate) fn empty(setup: &Setup) -> Result<Self> {
         let folder = private_folder()?;
         Ok(Self { daemons: Vec::new(), folder, path: search_path(setup)?, tick: |_| Ok(()) })
     }
 
-    /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits; its error ends the waiting.
+    /// Calls `tick` with the time waited so far, many times a second, whenever this stage waits. An error ends the wait.
     pub fn on_wait(&mut self, tick: fn(Duration) -> Result<()>) {
         self.tick = tick;
     }
 
-    /// The folder, which is also the working directory of all that is started.
+    /// The folder, which is also the working directory of everything that is started.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The endpoint of a service that listens as [`Stage::listen`] makes it.
+    /// The endpoint of a service after [`Stage::listen`].
     pub fn uri(&self, binary: &str) -> String {
         format!("unix://{}/{binary}.sock", self.folder().display())
     }
 
-    /// Adds to nova.conf the one line that makes every service listen on a unix socket of its own.
+    /// Configures an endpoint for every service, on a unix socket of its own.
     ///
     /// # Errors
     ///
-    /// When nova.conf cannot be written.
+    /// If nova.conf cannot be written.
     pub fn listen(&self) -> Result<()> {
         self.configure(&format!("uri = {}", self.uri("{binary}")))
     }
@@ -88,26 +88,26 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When nova.conf cannot be written.
+    /// If nova.conf cannot be written.
     pub fn configure(&self, lines: &str) -> Result<()> {
         let mut file = OpenOptions::new().append(true).open(self.folder().join("nova.conf"))?;
         writeln!(file, "\n[healthcheck]\n{lines}").context("cannot write nova.conf")
     }
 
-    /// Starts a service under `healthboard-run`, with `environment` added to what it inherits.
+    /// Starts a service under `healthboard-run`, with the additional variables in `environment`.
     ///
     /// # Errors
     ///
-    /// When it cannot be started. Whether it stays up shows in [`Stage::until`].
+    /// If it cannot be started. [`Stage::until`] notices if it ends later.
     pub fn start(&mut self, binary: &str, environment: &[(&str, &str)]) -> Result<&Daemon> {
         self.spawn(binary, &["healthboard-run", binary], environment)
     }
 
-    /// Starts a service just as Nova ships it.
+    /// Starts a service without `healthboard-run`.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start_bare(&mut self, binary: &str) -> Result<&Daemon> {
         self.spawn(binary, &[binary], &[])
     }
@@ -130,12 +130,12 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When it was not started here.
+    /// If it was not started here.
     pub fn daemon(&self, binary: &str) -> Result<&Daemon> {
         self.daemons
             .iter()
             .find(|daemon| daemon.binary() == binary)
-            .with_context(|| format!("{binary} is not on the stage"))
+            .with_context(|| format!("{binary} was not started"))
     }
 
     /// The names of all services that were started.
@@ -143,7 +143,7 @@ impl Stage {
         self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect()
     }
 
-    /// Stops a service and waits until all its processes have gone.
+    /// Stops a service and waits until all its processes have ended.
     pub fn stop(&mut self, binary: &str) {
         self.daemons.retain(|daemon| daemon.binary() != binary);
     }
@@ -152,8 +152,8 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When there is no shell; a line that fails is no error.
-    pub fn shell(&self, line: &str) -> Result<Said> {
+    /// If there is no shell. A line that fails is not an error.
+    pub fn shell(&self, line: &str) -> Result<Output> {
         let output = self
             .command("timeout")
             .args(["20", "sh", "-c", line])
@@ -162,34 +162,34 @@ impl Stage {
             .with_context(|| format!("cannot run `{line}`"))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
-        Ok(Said { text, code: output.status.code() })
+        Ok(Output { text, code: output.status.code() })
     }
 
-    /// Takes all databases away; every use fails at once from now on.
+    /// Moves all databases away. From now on every use fails at once.
     ///
     /// # Errors
     ///
-    /// When they are away already.
+    /// If they are away already.
     pub fn take_database_away(&self) -> Result<()> {
         self.must("mv db db.away")
     }
 
-    /// Brings the databases back.
+    /// Moves the databases back.
     ///
     /// # Errors
     ///
-    /// When they are not away.
+    /// If they are not away.
     pub fn bring_database_back(&self) -> Result<()> {
         self.must("mv db.away db")
     }
 
     fn must(&self, line: &str) -> Result<()> {
-        let said = self.shell(line)?;
-        ensure!(said.code == Some(0), "`{line}` failed: {}", said.text.trim());
+        let output = self.shell(line)?;
+        ensure!(output.code == Some(0), "`{line}` failed: {}", output.text.trim());
         Ok(())
     }
 
-    /// All that a service has written: its log, then its standard output and standard error.
+    /// Everything that a service has written: its log, then its standard output and standard error.
     pub fn log(&self, binary: &str) -> String {
         ["log", "out"]
             .map(|kind| fs::read(self.folder().join(format!("{binary}.{kind}"))).unwrap_or_default())
@@ -197,22 +197,22 @@ impl Stage {
             .concat()
     }
 
-    /// Leaves the folder where it is when this value goes, for its logs.
+    /// Keeps the folder when this value is dropped, for its logs.
     pub fn keep_folder(&mut self) {
         self.folder.disable_cleanup(true);
     }
 
-    /// Lets everything run on after this value, and leaves the folder.
+    /// Lets everything run after this value is dropped, and keeps the folder.
     ///
     /// # Errors
     ///
-    /// When a guard has gone.
+    /// If a guard has ended.
     pub fn release(&mut self) -> Result<()> {
         self.keep_folder();
         self.daemons.iter_mut().try_for_each(Daemon::release)
     }
 
-    /// A command as one would type it in the folder, with the tools of the setup at hand and none of the caller's settings.
+    /// A command in the folder, with the setup's programs in its path and without the caller's settings.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
@@ -228,7 +228,7 @@ impl Stage {
         command
     }
 
-    /// Stops all services, at the same time, and waits until they have gone.
+    /// Stops all services in parallel, and waits until they have ended.
     pub(crate) fn clear(&mut self) {
         self.daemons.iter_mut().for_each(Daemon::begin_stop);
         self.daemons.clear();
@@ -244,16 +244,16 @@ impl Drop for Stage {
     }
 }
 
-/// A new folder that goes with the value.
+/// A new folder that is removed when the value is dropped.
 pub(crate) fn private_folder() -> Result<TempDir> {
     // Not $TMPDIR: the path of a unix socket has 107 bytes at most.
     tempfile::Builder::new()
         .prefix("healthboard.")
         .tempdir_in("/tmp")
-        .context("cannot make a private folder in /tmp")
+        .context("cannot create a private folder in /tmp")
 }
 
-/// Programs of the setup come first, then the caller's.
+/// The programs of the setup first, then the caller's.
 fn search_path(setup: &Setup) -> Result<OsString> {
     let mut path = setup.search_path()?;
     path.push(":");

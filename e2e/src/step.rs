@@ -1,4 +1,4 @@
-//! One step of a job: its commands write into a log, and the newest line of it is shown.
+//! One step of a job: its commands write to a log, and the terminal shows the newest line.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Write, pipe, stderr};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-/// One step of a job: its commands write into a log, and the newest line of it is shown.
+/// One step of a job: its commands write to a log, and the terminal shows the newest line.
 #[derive(Debug)]
 pub struct Step {
     name: String,
@@ -21,11 +21,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// Announces the step and begins its log, a file in the folder `logs`.
+    /// Prints the name of the step and creates its log in the folder `logs`.
     ///
     /// # Errors
     ///
-    /// When the log cannot be written.
+    /// If the log cannot be written.
     pub fn begin(name: &str, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{}.log", name.replace(' ', "-")));
         let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -38,14 +38,14 @@ impl Step {
     ///
     /// # Errors
     ///
-    /// When it cannot be started or fails; the error names the log.
+    /// If it cannot be started or fails; the error names the log.
     pub fn run(&mut self, command: &mut Command) -> Result<()> {
         let program = command.get_program().display().to_string();
         let (output, writer) = pipe()?;
-        // What goes into a log has no colours.
+        // No colours in a log.
         command.env("TERM", "dumb").stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-        // The command holds ends of the pipe for writing; what we read ends only after these are closed.
+        // The command still holds writing ends of the pipe. The output ends only when these are closed.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         for line in BufReader::new(output).split(b'\n') {
             let line = line?;
@@ -90,7 +90,7 @@ impl Step {
         Ok(())
     }
 
-    /// Ends the step, saying how long it took.
+    /// Ends the step and prints how long it took.
     pub fn end(self) -> Duration {
         let elapsed = self.start.elapsed();
         let clear = if stderr().is_terminal() { "\r\x1b[K" } else { "" };
@@ -103,12 +103,12 @@ impl Step {
         self.start.elapsed()
     }
 
-    /// What its commands have written so far.
+    /// The output of its commands so far.
     pub fn text(&self) -> String {
         fs::read(&self.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// On a terminal each line replaces the one before; elsewhere one line in ten seconds is enough.
+    /// On a terminal each line replaces the previous one. Elsewhere one line in ten seconds is printed.
     fn show(&mut self, line: &str) {
         let elapsed = self.start.elapsed().as_secs();
         if stderr().is_terminal() {

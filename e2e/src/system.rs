@@ -1,10 +1,10 @@
-//! The few packages of the distribution that the stage needs, installed only where they are missing.
+//! The packages of the distribution that the stage needs, installed only if they are missing.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 
-/// What to try, and the Debian packages that make it succeed.
+/// A shell command, and the Debian packages that make it succeed.
 type Need = (&'static str, &'static str);
 
 /// What every stage needs.
@@ -18,7 +18,7 @@ pub(crate) const NEEDS: [Need; 7] = [
     ("command -v socat", "socat"),
 ];
 
-/// What a cluster needs on top.
+/// What a cluster needs in addition.
 pub(crate) const SERVERS: [Need; 7] = [
     ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
     ("test -x /usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
@@ -32,7 +32,7 @@ pub(crate) const SERVERS: [Need; 7] = [
     ("command -v ip && command -v iptables", "iproute2 iptables"),
 ];
 
-/// Installs the missing packages, or says what to type.
+/// Installs the missing packages, or fails with the command to type.
 pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     ensure!(
         succeeds("python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'"),

@@ -1,6 +1,6 @@
-//! Who says what of a service, asked all the time from threads of our own: its endpoint, and what deployments use today.
+//! Watches services from background threads: their endpoints, and the checks that deployments use today.
 
-mod census;
+mod snapshot;
 mod timeline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,41 +10,41 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use self::census::Census;
+use self::snapshot::Snapshot;
 pub use self::timeline::{Change, Pace, Status, Timeline, p99};
 use crate::probe::{ask, get};
 
-/// How often everything but our own endpoint is asked: as often as deployments do at best.
-const SECOND: Duration = Duration::from_secs(1);
+/// How often the checks of today run: as often as in the most eager deployments.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a check of `/healthcheck` waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a probe of `/healthcheck` waits.
+const OSLO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One service to be watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// What it is called.
+    /// The name of the service.
     pub service: String,
     /// Its endpoint.
     pub uri: String,
-    /// The process group that it was started as.
+    /// Its process group.
     pub group: u32,
-    /// Where it serves oslo.middleware's `/healthcheck`, if it does.
+    /// The address of oslo.middleware's `/healthcheck`, if it has one.
     pub oslo: Option<String>,
 }
 
-/// What was seen of one service.
+/// The observations of one service.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// What it is called.
+    /// The name of the service.
     pub service: String,
-    /// What its endpoint said.
+    /// The statuses of its endpoint.
     pub ours: Timeline,
-    /// How quickly.
+    /// The response times of its endpoint.
     pub pace: Pace,
-    /// What oslo.middleware's `/healthcheck` said.
+    /// The answers of oslo.middleware's `/healthcheck`.
     pub oslo: Timeline,
-    /// Whether a process of it was there.
+    /// Whether it had a process.
     pub pgrep: Timeline,
     /// Whether it had a connection to the broker.
     pub broker: Timeline,
@@ -52,7 +52,7 @@ pub struct Seen {
     pub database: Timeline,
 }
 
-/// Asks until it is ended or dropped.
+/// A running watch. It ends when it is dropped, at the latest.
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -67,7 +67,7 @@ struct Shared {
     groups: Mutex<Vec<u32>>,
 }
 
-/// The ports of the servers, as the services connect to them.
+/// The ports that the services connect to.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     /// Of RabbitMQ.
@@ -77,7 +77,7 @@ pub struct Ports {
 }
 
 impl Watch {
-    /// Begins to ask, each endpoint once in `interval`.
+    /// Begins the watch, and probes each endpoint once per `interval`.
     pub fn begin(services: &[Watched], ports: Ports, interval: Duration) -> Self {
         let seen =
             services.iter().map(|watched| Seen { service: watched.service.clone(), ..Seen::default() });
@@ -92,24 +92,24 @@ impl Watch {
             let uri = watched.uri.clone();
             watch.repeat(interval, move |shared| shared.ask_ours(index, &uri));
             if let Some(uri) = watched.oslo.clone() {
-                watch.repeat(SECOND, move |shared| shared.ask_oslo(index, &uri));
+                watch.repeat(CHECK_INTERVAL, move |shared| shared.ask_oslo(index, &uri));
             }
         }
-        watch.repeat(SECOND, move |shared| shared.look_at_processes(ports));
+        watch.repeat(CHECK_INTERVAL, move |shared| shared.look_at_processes(ports));
         watch
     }
 
-    /// How long it has been watching: the clock of all timelines.
+    /// The time since the watch began: the clock of all timelines.
     pub fn now(&self) -> Duration {
         self.shared.start.elapsed()
     }
 
-    /// What was seen so far.
+    /// Passes the observations so far to `look`.
     pub fn so_far<T>(&self, look: impl FnOnce(&[Seen]) -> T) -> T {
         look(&self.shared.seen())
     }
 
-    /// From now on `service` is the process group `group`: it was started anew.
+    /// Sets the new process group of a restarted service.
     pub fn follow(&self, service: &str, group: u32) {
         let index = self.so_far(|seen| seen.iter().position(|seen| seen.service == service));
         if let Some(index) = index {
@@ -117,7 +117,7 @@ impl Watch {
         }
     }
 
-    /// Asks no more.
+    /// Ends the watch and returns the observations.
     pub fn end(mut self) -> Vec<Seen> {
         self.stop();
         std::mem::take(&mut *self.shared.seen())
@@ -130,7 +130,7 @@ impl Watch {
             // Relaxed: the flag carries no other data with it.
             while !shared.stop.load(Ordering::Relaxed) {
                 act(&shared);
-                // Whoever is late asks again at once, and does not make up for what was missed.
+                // After a delay, continue at once and skip the missed times.
                 next = (next + interval).max(Instant::now());
                 thread::sleep(next - Instant::now().min(next));
             }
@@ -170,7 +170,7 @@ impl Shared {
     }
 
     fn ask_oslo(&self, index: usize, uri: &str) {
-        let answer = get(uri, "/healthcheck", PATIENCE);
+        let answer = get(uri, "/healthcheck", OSLO_TIMEOUT);
         let at = self.start.elapsed();
         let (status, note) = match answer {
             Ok((200, _)) => (Status::Ok, String::from("200")),
@@ -182,22 +182,22 @@ impl Shared {
 
     fn look_at_processes(&self, ports: Ports) {
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let census = Census::take(&[ports.broker, ports.database]);
+        let snapshot = Snapshot::take(&[ports.broker, ports.database]);
         let at = self.start.elapsed();
         for (index, group) in groups.into_iter().enumerate() {
-            let there = census.is_there(group);
+            let exists = snapshot.has_process(group);
             let (broker, database) =
-                (census.is_connected(group, ports.broker), census.is_connected(group, ports.database));
+                (snapshot.is_connected(group, ports.broker), snapshot.is_connected(group, ports.database));
             let seen = &mut self.seen()[index];
-            seen.pgrep.record(at, well_if(there), "");
-            seen.broker.record(at, well_if(broker), "");
-            seen.database.record(at, well_if(database), "");
+            seen.pgrep.record(at, ok_if(exists), "");
+            seen.broker.record(at, ok_if(broker), "");
+            seen.database.record(at, ok_if(database), "");
         }
     }
 }
 
-fn well_if(well: bool) -> Status {
-    if well { Status::Ok } else { Status::Fault }
+fn ok_if(ok: bool) -> Status {
+    if ok { Status::Ok } else { Status::Fault }
 }
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers the first question with DEGRADED, and none after that.
+    /// Answers the first probe with DEGRADED, and no other.
     fn answer_once() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let uri = format!("tcp://{}", listener.local_addr().unwrap());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_goes_away_is_first_heard_and_then_silent() {
+    fn an_endpoint_that_goes_away_is_silent() {
         let own = rustix::process::getpgrp().as_raw_nonzero().get().unsigned_abs();
         let watched = Watched { service: String::from("one"), uri: answer_once(), group: own, oslo: None };
         let ports = Ports { broker: 1, database: 1 };
@@ -231,8 +231,8 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         let seen = watch.end().remove(0);
-        let said: Vec<_> = seen.ours.changes().iter().map(|change| change.status).collect();
-        assert_eq!(said, [Status::Degraded, Status::Silent]);
+        let statuses: Vec<_> = seen.ours.changes().iter().map(|change| change.status).collect();
+        assert_eq!(statuses, [Status::Degraded, Status::Silent]);
         assert_eq!(seen.ours.changes()[0].note, "database: gone");
         assert_eq!(seen.pgrep.at(Duration::MAX), Some(Status::Ok));
         assert_eq!(seen.broker.at(Duration::MAX), Some(Status::Fault));

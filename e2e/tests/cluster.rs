@@ -1,4 +1,4 @@
-//! The cluster itself: what it promises to those who put it through faults.
+//! The cluster itself: what the tests of faults rely on.
 //!
 //! `cargo xtask test e2e` sets up what it needs and runs it.
 
@@ -13,8 +13,8 @@ use std::{env, fs};
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children};
 
-/// Far shorter than anything waits for a server that is cut off, far longer than a server takes to answer.
-const MOMENT: Duration = Duration::from_secs(2);
+/// Much longer than a server takes to answer, and much shorter than any client waits for a server that is cut off.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn all_services_are_ok(concurrency: Concurrency) -> Result<()> {
     let mut cluster = Cluster::new(&Setup::open()?, concurrency)?;
@@ -30,9 +30,9 @@ fn all_services_are_ok(concurrency: Concurrency) -> Result<()> {
     assert_eq!(ask(&cluster.uri(COMPUTE_LIBVIRT))?.state("hypervisor"), "passing");
     let headers = "-H 'X-User-Id: u' -H 'X-Project-Id: p' -H 'X-Roles: admin'";
     let api = cluster.api_url().replace("tcp://", "http://");
-    let said = cluster.shell(&format!("curl -s {headers} {api}/v2.1/os-services"))?.text;
+    let output = cluster.shell(&format!("curl -s {headers} {api}/v2.1/os-services"))?.text;
     // Conductor, scheduler and two computes: this needs both databases, the bus and the API without Keystone.
-    assert_eq!(said.matches(r#""state": "up""#).count(), 4, "{said}");
+    assert_eq!(output.matches(r#""state": "up""#).count(), 4, "{output}");
     Ok(())
 }
 
@@ -58,16 +58,16 @@ fn a_broker_that_is_cut_off_neither_refuses_nor_resets() -> Result<()> {
     assert_eq!(greet(address).map_err(|error| error.kind()).err(), Some(ErrorKind::TimedOut));
     open.write_all(&[0])?;
     let kind = open.read(&mut [0; 512]).map_err(|error| error.kind());
-    assert_eq!(kind, Err(ErrorKind::WouldBlock), "what is open stays open and silent");
+    assert_eq!(kind, Err(ErrorKind::WouldBlock), "an open connection stays open and silent");
     cluster.rabbitmq().restore()?;
     greet(address)?;
     Ok(())
 }
 
-/// Says which protocol we speak, and reads the frame that answers.
+/// Sends the protocol header, and reads the frame that answers.
 fn greet(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, MOMENT)?;
-    stream.set_read_timeout(Some(MOMENT))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"AMQP\x00\x00\x09\x01")?;
     let mut head = [0; 7];
     stream.read_exact(&mut head)?;
@@ -79,28 +79,28 @@ fn greet(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
-fn a_database_refuses_what_it_is_told_to_refuse() -> Result<()> {
+fn the_faults_of_the_database_have_the_right_error_codes() -> Result<()> {
     let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
     assert_eq!(query(&mut cluster)?, "");
     cluster.mariadb().exhaust_connections()?;
-    let said = query(&mut cluster)?;
-    assert!(said.contains("1040"), "{said}");
+    let output = query(&mut cluster)?;
+    assert!(output.contains("1040"), "{output}");
     cluster.mariadb().release_connections()?;
     assert_eq!(query(&mut cluster)?, "");
     cluster.mariadb().change_password()?;
-    let said = query(&mut cluster)?;
-    assert!(said.contains("1045"), "{said}");
+    let output = query(&mut cluster)?;
+    assert!(output.contains("1045"), "{output}");
     cluster.mariadb().restore_password()?;
     assert_eq!(query(&mut cluster)?, "");
     cluster.mariadb().stop();
-    let said = query(&mut cluster)?;
-    assert!(said.contains("2002"), "{said}");
+    let output = query(&mut cluster)?;
+    assert!(output.contains("2002"), "{output}");
     cluster.mariadb().start()?;
     assert_eq!(query(&mut cluster)?, "");
     Ok(())
 }
 
-/// What a client with Nova's account is told; nothing, if all is well.
+/// The error message for a client with Nova's account; empty if there is none.
 fn query(cluster: &mut Cluster) -> Result<String> {
     let (port, password) = (cluster.mariadb().address().port(), cluster.mariadb().password());
     let who = format!("--user=nova --password={password} --host=127.0.0.1 --port={port}");
@@ -121,27 +121,28 @@ fn a_server_that_was_killed_starts_again() -> Result<()> {
     cluster.placement().start()
 }
 
-/// Runs itself once more as the process that makes a cluster and is killed.
+/// Runs this test again in a child, which creates a cluster and is killed.
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn nothing_of_a_cluster_is_left_when_its_starter_is_killed() -> Result<()> {
     const NAME: &str = "nothing_of_a_cluster_is_left_when_its_starter_is_killed";
-    const TOLD: &str = "HEALTHBOARD_E2E_TELLS";
-    if let Some(path) = env::var_os(TOLD) {
+    const FOLDER_FILE_VARIABLE: &str = "HEALTHBOARD_E2E_FOLDER_FILE";
+    if let Some(path) = env::var_os(FOLDER_FILE_VARIABLE) {
         let cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
         fs::write(path, cluster.folder().display().to_string())?;
         sleep(Duration::from_secs(600));
     }
-    let told = tempfile::NamedTempFile::new()?;
+    let folder_file = tempfile::NamedTempFile::new()?;
     let mut starter = Command::new(env::current_exe()?)
         .args(["--exact", NAME, "--ignored"])
-        .env(TOLD, told.path())
+        .env(FOLDER_FILE_VARIABLE, folder_file.path())
         .stdout(Stdio::null())
         .spawn()?;
-    let folder = eventually(|| fs::read_to_string(&told).ok().filter(|text| !text.is_empty()))?;
+    let folder = eventually(|| fs::read_to_string(&folder_file).ok().filter(|text| !text.is_empty()))?;
     let servers = processes_in(Path::new(&folder));
-    ensure!(servers.len() >= 5, "the servers are not where they are looked for: {servers:?}");
-    let network = servers.iter().find_map(|pid| private_network(*pid)).context("no network of its own")?;
+    ensure!(servers.len() >= 5, "expected at least five servers in the folder, found {servers:?}");
+    let network =
+        servers.iter().find_map(|pid| private_network(*pid)).context("no server has a private network")?;
     ensure!(children(starter.id()).len() >= servers.len(), "each has a guard");
     starter.kill()?;
     starter.wait()?;
@@ -152,7 +153,7 @@ fn nothing_of_a_cluster_is_left_when_its_starter_is_killed() -> Result<()> {
     Ok(())
 }
 
-/// The processes that work in this folder, or below.
+/// The processes whose working directory is this folder, or below it.
 fn processes_in(folder: &Path) -> Vec<u32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -162,7 +163,7 @@ fn processes_in(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// The network of a process, if it is another one than ours.
+/// The network namespace of a process, if it is not ours.
 fn private_network(pid: u32) -> Option<std::path::PathBuf> {
     let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
     network(&pid.to_string()).filter(|theirs| Some(theirs) != network("self").as_ref())
@@ -181,7 +182,7 @@ fn eventually<T>(look: impl Fn() -> Option<T>) -> Result<T> {
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
-fn apis_that_each_worker_loads_for_itself_are_ok() -> Result<()> {
+fn lazy_apis_are_ok() -> Result<()> {
     let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
     for service in [API, METADATA] {
         cluster.start_with(service, &["--lazy-apps"], &[])?;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what healthboard costs, measured beside what people know.
+//! `cargo xtask bench`: what healthboard costs, compared with well-known programs.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
-/// A run of all parts puts its results here, between these two lines.
+/// A run of all parts writes its results into this page, between these two lines.
 const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- begin: written by `cargo xtask bench` -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Runs the parts of these names; none named means all.
+/// Runs the named parts, or all if none is named.
 pub(crate) fn run(parts: &[&str]) -> Result<()> {
     let setup = Setup::prepare_tools()?;
     let root = setup.workspace();
@@ -50,13 +50,13 @@ fn write(page: &Path, results: &str) -> Result<()> {
     let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
     let between = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
     let (head, tail) =
-        between.with_context(|| format!("{PAGE} has lost the lines that enclose the results"))?;
+        between.with_context(|| format!("{PAGE} does not have the lines that enclose the results"))?;
     fs::write(page, format!("{head}{BEGIN}\n{results}{END}{tail}"))?;
     eprintln!("written to {PAGE}");
     Ok(())
 }
 
-/// What probes are compared with, and what counts instructions; neither is started.
+/// Installs nginx, for comparison, and valgrind, which counts instructions. Neither is started here.
 fn install_missing() -> Result<()> {
     let missing = [("nginx", "-v", "nginx-light"), ("valgrind", "--version", "valgrind")]
         .into_iter()

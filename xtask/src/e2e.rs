@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: real faults on real servers and all services of Nova, measured against what is to be reached.
+//! `cargo xtask e2e`: real faults on real servers and all services of Nova, measured against the goals.
 
 mod results;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::faults::{
-    Outcome, Patience, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
+    Outcome, Pacing, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
 };
 use healthboard_e2e::{ALL, Concurrency, Setup};
 
@@ -15,18 +15,18 @@ use self::results::Results;
 use crate::interrupt;
 use crate::terminal::{bad, clear_wait, duration, good, show_wait, strong, table};
 
-/// How long an operation may take before it counts as hung: Nova's services are left as they come.
+/// The `stall_after` of the services, which is its default.
 const STALL_AFTER: Duration = Duration::from_secs(60);
-/// How long services are watched after they have recovered.
-const CALM: Duration = Duration::from_secs(15);
-/// Where the page is, in the workspace.
+/// How long services are watched after their recovery.
+const WATCH_AFTER_RECOVERY: Duration = Duration::from_secs(15);
+/// The path of the page in the workspace.
 const PAGE: &str = "docs/faults.md";
-/// What is no fault, but a part like one.
+/// Parts that can be named like faults.
 const PARTS: [&str; 3] = ["draining", "quiet", "hold"];
 
-const PATIENCE: Patience = Patience { brief: false, calm: CALM, tick };
+const PACING: Pacing = Pacing { ends_early: false, watch_after: WATCH_AFTER_RECOVERY, tick };
 
-/// What is to be done.
+/// The command line.
 struct Plan {
     modes: Vec<Concurrency>,
     minutes: u64,
@@ -34,7 +34,7 @@ struct Plan {
     prepare: bool,
 }
 
-/// Plays the faults of these names; none named means all, and writes the page anew.
+/// Plays the named faults, or all if none is named, and writes the page.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let known = scenarios(STALL_AFTER);
     let plan = Plan::read(words, &known)?;
@@ -54,13 +54,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     std::fs::write(setup.workspace().join(PAGE), text).with_context(|| format!("cannot write {PAGE}"))?;
     let missed = rows.iter().filter(|row| !row.met).count();
     let lines = rows.iter().map(|row| {
-        let result = if row.met { good("as wanted") } else { bad("MISSED") };
-        [row.name.clone(), row.mode.clone(), duration(row.elapsed), result, row.said.clone()]
+        let result = if row.met { good("met") } else { bad("MISSED") };
+        [row.name.clone(), row.mode.clone(), duration(row.elapsed), result, row.misses.clone()]
     });
-    println!("\n{}\n", table(["fault", "mode", "time", "result", "missed"], lines));
-    println!("{} as wanted, {missed} missed, in {}", rows.len() - missed, duration(begin.elapsed()));
+    println!("\n{}\n", table(["fault", "mode", "time", "goals", "missed"], lines));
+    println!("{} met, {missed} missed, in {}", rows.len() - missed, duration(begin.elapsed()));
     println!("written to {PAGE}");
-    ensure!(missed == 0, "not all goals are reached");
+    ensure!(missed == 0, "not all goals were met");
     Ok(())
 }
 
@@ -69,7 +69,7 @@ struct Row {
     mode: String,
     elapsed: Duration,
     met: bool,
-    said: String,
+    misses: String,
 }
 
 impl Plan {
@@ -125,28 +125,28 @@ fn play_all(
     for scenario in chosen {
         let begin = Instant::now();
         println!("{}", strong(&format!("{} · {mode:?}", scenario.title)));
-        let on = up(setup, mode, &mut scene)?;
-        let outcome = play(on, scenario, PATIENCE);
+        let on = ensure_scene(setup, mode, &mut scene)?;
+        let outcome = play(on, scenario, PACING);
         clear_wait();
         interrupt::check()?;
-        let said = match &outcome {
-            Ok(outcome) => misses(scenario, outcome),
+        let misses = match &outcome {
+            Ok(outcome) => missed_goals(scenario, outcome),
             Err(error) => vec![format!("{error:#}")],
         };
-        if !said.is_empty() {
-            println!("  {}\n  logs: {}", bad(&said.join("\n  ")), on.folder().display());
+        if !misses.is_empty() {
+            println!("  {}\n  logs: {}", bad(&misses.join("\n  ")), on.folder().display());
             on.keep_folder();
         }
         match outcome {
             Ok(outcome) => results.keep(&outcome.scenario, &outcome.mode, &outcome)?,
-            // What is not well is not made better by the next fault.
+            // Start over with a new cluster: this one is broken.
             Err(_) => scene = None,
         }
-        rows.push(row(scenario.name, mode, begin, said));
+        rows.push(row(scenario.name, mode, begin, misses));
     }
     if plan.names.iter().any(|name| name == "hold") {
-        let scene = up(setup, mode, &mut scene)?;
-        println!("everything runs in {}, until Ctrl-C", scene.folder().display());
+        let scene = ensure_scene(setup, mode, &mut scene)?;
+        println!("everything runs in {} until Ctrl-C", scene.folder().display());
         let begin = Instant::now();
         loop {
             tick(begin.elapsed())?;
@@ -156,36 +156,36 @@ fn play_all(
     if plan.has("draining") {
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
-        let scene = up(setup, mode, &mut scene)?;
+        let scene = ensure_scene(setup, mode, &mut scene)?;
         let drained =
-            ALL.into_iter().map(|service| drain(scene, service, PATIENCE)).collect::<Result<Vec<_>>>()?;
-        let said = drained.iter().filter(|drained| !drained.is_as_wanted());
-        let said: Vec<String> = said.map(|drained| format!("{drained:?}")).collect();
+            ALL.into_iter().map(|service| drain(scene, service, PACING)).collect::<Result<Vec<_>>>()?;
+        let misses = drained.iter().filter(|drained| !drained.meets_goals());
+        let misses: Vec<String> = misses.map(|drained| format!("{drained:?}")).collect();
         results.keep("draining", &format!("{mode:?}"), &drained)?;
-        rows.push(row("draining", mode, begin, said));
+        rows.push(row("draining", mode, begin, misses));
     }
     drop(scene);
     if plan.has("quiet") && plan.minutes > 0 {
         let begin = Instant::now();
         println!("{}", strong(&format!("{} quiet minutes · {mode:?}", plan.minutes)));
-        let heard = quiet(setup, mode, Duration::from_secs(plan.minutes * 60), PATIENCE)?;
+        let observed = quiet(setup, mode, Duration::from_secs(plan.minutes * 60), PACING)?;
         clear_wait();
-        let alarms = heard.alarms.iter().map(|(service, change)| format!("{service}: {change:?}"));
-        let said = alarms.chain(heard.new_lines.iter().cloned()).collect();
-        results.keep("quiet", &format!("{mode:?}"), &heard)?;
-        rows.push(row("quiet", mode, begin, said));
+        let alarms = observed.alarms.iter().map(|(service, change)| format!("{service}: {change:?}"));
+        let misses = alarms.chain(observed.new_lines.iter().cloned()).collect();
+        results.keep("quiet", &format!("{mode:?}"), &observed)?;
+        rows.push(row("quiet", mode, begin, misses));
     }
     Ok(())
 }
 
-fn row(name: &str, mode: Concurrency, begin: Instant, said: Vec<String>) -> Row {
-    let (elapsed, met) = (begin.elapsed(), said.is_empty());
-    println!("  {} after {}", if met { good("as wanted") } else { bad("missed") }, duration(elapsed));
-    Row { name: name.to_owned(), mode: format!("{mode:?}"), elapsed, met, said: said.join("\n") }
+fn row(name: &str, mode: Concurrency, begin: Instant, misses: Vec<String>) -> Row {
+    let (elapsed, met) = (begin.elapsed(), misses.is_empty());
+    println!("  {} after {}", if met { good("met") } else { bad("missed") }, duration(elapsed));
+    Row { name: name.to_owned(), mode: format!("{mode:?}"), elapsed, met, misses: misses.join("\n") }
 }
 
-/// The scene, made when there is none.
-fn up<'a>(setup: &Setup, mode: Concurrency, scene: &'a mut Option<Scene>) -> Result<&'a mut Scene> {
+/// Returns the scene, creating it if there is none.
+fn ensure_scene<'a>(setup: &Setup, mode: Concurrency, scene: &'a mut Option<Scene>) -> Result<&'a mut Scene> {
     if scene.is_none() {
         let begin = Instant::now();
         *scene = Some(Scene::new(setup, mode, "", tick)?);
@@ -200,7 +200,7 @@ fn tick(elapsed: Duration) -> Result<()> {
     interrupt::check()
 }
 
-fn misses(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+fn missed_goals(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     if let Some(why) = &outcome.impossible {
         return vec![format!("not possible: {why}")];
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a job that waits is told, and cleans up as after any error. A second one ends it at once.
+//! Ctrl-C and SIGTERM: the first one makes a waiting job fail, so that it cleans up as after any error. The second one ends it.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use signal_hook::flag;
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on [`check`] notices what would have ended this process.
+/// From now on the first signal only makes [`check`] fail.
 pub(crate) fn watch() -> Result<()> {
     let interrupted = INTERRUPTED.get_or_init(Arc::default);
     for signal in TERM_SIGNALS {
@@ -21,13 +21,13 @@ pub(crate) fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody wants this job to end.
+/// Whether a signal has come.
 pub(crate) fn happened() -> bool {
     // Relaxed: the flag carries no other data with it.
     INTERRUPTED.get().is_some_and(|interrupted| interrupted.load(Ordering::Relaxed))
 }
 
-/// An error once somebody wants this job to end.
+/// Fails once a signal has come.
 pub(crate) fn check() -> Result<()> {
     ensure!(!happened(), "interrupted");
     Ok(())

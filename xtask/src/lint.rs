@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: what a reviewer should not have to say.
+//! `cargo xtask lint`: the checks that need no reviewer.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use healthboard_e2e::{Setup, Step};
 
 use crate::terminal::bad;
 
-/// A check as one would type it, and what repairs what it finds.
+/// A check as one would type it, and the command that repairs its findings.
 struct Check {
     line: &'static [&'static str],
     repair: &'static str,
@@ -24,7 +24,7 @@ const CHECKS: [Check; 5] = [
     Check { line: &["ruff", "format", "--check", "python"], repair: "ruff format python" },
 ];
 
-/// Makes all checks; fails if one does.
+/// Runs all checks. Fails if one fails.
 pub(crate) fn run() -> Result<()> {
     let setup = Setup::prepare_tools()?;
     install_components()?;
@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
         command.args(&line[1..]).current_dir(setup.workspace()).env("RUSTDOCFLAGS", "-D warnings");
         let mut step = Step::begin(&format!("lint {name}"), &setup.logs())?;
         if step.run(&mut command).is_err() {
-            eprintln!("\n{}\n{} {name} is not content\nnext: {repair}", step.text(), bad("error:"));
+            eprintln!("\n{}\n{} {name} failed\nnext: {repair}", step.text(), bad("error:"));
             failed.push(name);
         } else {
             step.end();
@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// A toolchain of rustup's minimal profile has neither rustfmt nor clippy.
+/// Installs rustfmt and clippy, which rustup's minimal profile does not have.
 fn install_components() -> Result<()> {
     let has = |tool: &str| {
         Command::new(env!("CARGO"))

@@ -10,10 +10,10 @@ mod interrupt;
 mod lint;
 mod releases;
 mod sanitize;
-mod story;
 mod terminal;
 mod test;
 mod torture;
+mod transcript;
 
 use std::env;
 use std::process::ExitCode;
@@ -23,21 +23,21 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask JOB
 
-  demo [--keep]   real Nova daemons tell their health while faults are put on them
-  test [PART…]    all tests, or some parts: rust, loom, python, e2e
-  e2e [FAULT…]    real faults on all of Nova and its servers, written to docs/faults.md
-      --mode MODE       only threading, or only eventlet
-      --quiet MINUTES   how long everything is left alone: 5
-      --as-is           with what is set up already
-  releases [NN…]  older releases of Nova start and report, written to docs/releases.md
-      --as-is           the newest one as it is set up already
-  fuzz [TARGET…]  bytes of anybody's choice: board, http_head, settings, uri, scrub
-      --seconds N       how long each: 60
-  torture [PART…] writers and holders killed at any moment, storms of forks: writers, holders, forks
-      --full            first of all: as often as docs/reliability.md says, half an hour
-  sanitize [TOOL…] the tests under address, thread, memcheck, miri, as far as these can be had
-  lint            formatting, clippy, documentation, ruff
-  bench [PART…]   what it costs: record, python, probe, check, footprint, reading, nova
+  demo [--keep]   show real Nova daemons during faults; --keep leaves them running
+  test [PART…]    run all tests, or some parts: rust, loom, python, e2e
+  e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
+      --mode MODE       threading or eventlet; the default is both
+      --quiet MINUTES   the length of the period without faults; the default is 5
+      --as-is           use the existing setup
+  releases [NN…]  try older releases of Nova; write docs/releases.md
+      --as-is           use the existing setup of the newest release
+  fuzz [TARGET…]  feed random input to: board, http_head, settings, uri, scrub
+      --seconds N       how long each target runs; the default is 60
+  torture [PART…] kill writers and holders at any moment, fork in storms; parts: writers, holders, forks
+      --full            as often as docs/reliability.md says; must come first
+  sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
+  lint            check formatting, clippy, documentation, ruff
+  bench [PART…]   measure costs: record, python, probe, check, footprint, reading, nova
 
 Each job sets up what it needs, in target/healthboard.";
 

@@ -1,4 +1,4 @@
-//! `cargo xtask releases`: older releases of Nova start and report, and what the hooks find in them.
+//! `cargo xtask releases`: whether older releases of Nova start and report, and which functions the hooks find in them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,26 +7,28 @@ use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
 use healthboard_e2e::releases::{Release, page};
 
-/// A run of all releases puts its results here.
+/// A run of all releases writes its results to this page.
 const PAGE: &str = "docs/releases.md";
 
 const HEAD: &str = "\
 # Releases of Nova
 
-Written by `cargo xtask releases`. Each release comes from PyPI, with the other packages that its release of OpenStack has; the
-newest one with those of the demo. nova-conductor and nova-scheduler run under `healthboard-run` on SQLite, and are OK when their
-database and their reports to it are passing.
+Written by `cargo xtask releases`. Each release comes from PyPI, together with the other packages of its OpenStack release. The
+newest one has the packages of the demo. nova-conductor and nova-scheduler run under `healthboard-run` on SQLite. They are OK when
+`database` and `service_report` are passing.
 
 ";
 
-/// Tries the releases of these numbers; none named means all, and the newest one, with `--as-is` as it is set up already.
+/// Tries the named releases, or all and the newest one if none is named. `--as-is` uses the existing setup of the newest one.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (names, newest): (_, fn() -> Result<Setup>) = match words {
         ["--as-is"] => (&[][..], Setup::open),
         names => (names, Setup::prepare),
     };
-    let numbers: Result<Vec<u32>> =
-        names.iter().map(|name| name.parse().with_context(|| format!("no number: `{name}`"))).collect();
+    let numbers: Result<Vec<u32>> = names
+        .iter()
+        .map(|name| name.parse().with_context(|| format!("expected the number of a release, found `{name}`")))
+        .collect();
     let numbers = numbers?;
     let mut tried = BTreeMap::new();
     let mut failed = Vec::new();

@@ -1,4 +1,4 @@
-//! What people see. Colour only decorates words that say the same, and only on a terminal.
+//! Output for the terminal. Colour only repeats what the words say, and is used only on a terminal.
 
 use std::env;
 use std::io::{IsTerminal, stderr, stdout};
@@ -11,12 +11,12 @@ pub(crate) fn strong(text: &str) -> String {
     paint(text, "1")
 }
 
-/// Something that went as told.
+/// A success.
 pub(crate) fn good(text: &str) -> String {
     paint(text, "32")
 }
 
-/// Something that did not.
+/// A failure.
 pub(crate) fn bad(text: &str) -> String {
     paint(text, "1;31")
 }
@@ -29,21 +29,21 @@ fn paint(text: &str, code: &str) -> String {
     }
 }
 
-/// Shows how long we have been waiting, in one place of a terminal.
+/// Shows the time waited so far, always on the same line of a terminal.
 pub(crate) fn show_wait(elapsed: Duration) {
     if stderr().is_terminal() {
         eprint!("\r  … {} s", elapsed.as_secs());
     }
 }
 
-/// Clears what [`show_wait`] has shown.
+/// Clears the line of [`show_wait`].
 pub(crate) fn clear_wait() {
     if stderr().is_terminal() {
         eprint!("\r\x1b[K");
     }
 }
 
-/// A table in the manner of the rest of the output: lines of text, no frames.
+/// A plain table without frames.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header(head);

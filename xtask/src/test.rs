@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that ran no test has failed.
+//! `cargo xtask test`: all tests, in parts, each with its count and its time. A part that runs no test fails.
 
 mod count;
 mod loom;
@@ -14,7 +14,7 @@ use crate::terminal::{bad, duration, good, table};
 
 type Play = fn(&Setup, &mut Step) -> Result<Count>;
 
-/// The parts, in the order of what they cost.
+/// The parts, from cheap to expensive.
 const PARTS: [(&str, Play); 4] = [("rust", rust), ("loom", loom::run), ("python", python), ("e2e", e2e)];
 
 struct Row {
@@ -24,14 +24,14 @@ struct Row {
     passed: bool,
 }
 
-/// Runs the parts of these names; none named means all.
+/// Runs the named parts, or all if none is named.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
     for name in names {
         let known = PARTS.map(|(part, _)| part);
         ensure!(known.contains(name), "no such part: `{name}`, expected some of {}", known.join(", "));
     }
     let chosen = |part: &str| names.is_empty() || names.contains(&part);
-    // The tools alone are enough for what needs no Nova.
+    // The other parts need only the tools.
     let setup =
         if chosen("python") || chosen("e2e") { Setup::prepare_cluster()? } else { Setup::prepare_tools()? };
     let mut rows = Vec::new();
@@ -67,7 +67,7 @@ fn conclude(rows: &[Row]) -> Result<()> {
     });
     println!("\n{}\n", table(["part", "passed", "failed", "time", "result"], lines));
     let passed: usize = rows.iter().map(|row| row.count.passed).sum();
-    // A part that broke before it could count is a failure like any other.
+    // A part that broke before it could count its tests is one failure.
     let failed: usize = rows.iter().map(|row| row.count.failed.max(usize::from(!row.passed))).sum();
     println!("{passed} passed, {failed} failed");
     if failed > 0 { bail!("not all tests passed") } else { Ok(()) }
@@ -97,7 +97,7 @@ fn python(setup: &Setup, step: &mut Step) -> Result<Count> {
     Ok(count + Count::PASSED)
 }
 
-/// Only what is marked as needing the stage: the rest has run with the part `rust`.
+/// Runs only the tests that need the stage. The part `rust` runs the others.
 fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
     let line = [
         "test",
@@ -107,7 +107,7 @@ fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
         "--tests",
         "--",
         "--ignored",
-        // Each has servers and services of its own, which two cores have to start.
+        // Each test starts its own servers and services. Two cores manage three at a time.
         "--test-threads=3",
     ];
     step.run(cargo(setup).args(line).env("RUST_LIB_BACKTRACE", "0"))?;

@@ -10,21 +10,21 @@ use anyhow::{Context, Result, ensure};
 use super::services::{API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use crate::servers::{PASSWORD, free_port};
 
-/// What has an address in the configuration, besides the servers with their own.
+/// What gets an address here. The other servers choose their own.
 const LISTENERS: [&str; 6] = ["placement", API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY];
 
-/// The configuration as it is before it knows its addresses.
+/// The configuration files, with placeholders for the addresses.
 pub(crate) const TEMPLATES: [(&str, &str); 3] = [
     ("nova.conf", include_str!("../../cluster/nova.conf")),
     ("nova-compute-libvirt.conf", include_str!("../../cluster/nova-compute-libvirt.conf")),
     ("placement/placement.conf", include_str!("../../cluster/placement.conf")),
 ];
 
-/// Where everything of one cluster listens.
+/// The addresses of one cluster.
 pub(crate) struct Addresses(BTreeMap<&'static str, SocketAddr>);
 
 impl Addresses {
-    /// Finds a free port on loopback for everything but the two servers.
+    /// Finds a free port on loopback for each of [`LISTENERS`].
     pub(crate) fn find(mariadb: SocketAddr, rabbitmq: SocketAddr) -> Result<Self> {
         let mut addresses = BTreeMap::from([("mariadb", mariadb), ("rabbitmq", rabbitmq)]);
         for name in LISTENERS {
@@ -33,7 +33,7 @@ impl Addresses {
         Ok(Self(addresses))
     }
 
-    /// Where `name` listens; `None` if it has no port.
+    /// The address of `name`; `None` if it has none.
     pub(crate) fn of(&self, name: &str) -> Option<SocketAddr> {
         self.0.get(name).copied()
     }
@@ -46,17 +46,17 @@ pub(crate) fn write(folder: &Path, addresses: &Addresses, api_paste: &Path) -> R
     }
     for (name, template) in TEMPLATES {
         let text = fill(template, folder, addresses);
-        ensure!(!text.contains('<'), "a placeholder is left in {name}");
+        ensure!(!text.contains('<'), "an unknown placeholder is left in {name}");
         fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
     }
-    // Both run as `uwsgi`, which would be the name of their log.
+    // Both run as `uwsgi`. Without this, that would be the name of their log.
     for service in [API, METADATA] {
         let text = format!("[DEFAULT]\nlog_file = {service}.log\n");
         fs::write(folder.join(format!("{service}.conf")), text)?;
     }
     let shipped =
         fs::read_to_string(api_paste).with_context(|| format!("cannot read {}", api_paste.display()))?;
-    fs::write(folder.join("api-paste.ini"), open(&shipped)).context("cannot write api-paste.ini")
+    fs::write(folder.join("api-paste.ini"), without_keystone(&shipped)).context("cannot write api-paste.ini")
 }
 
 fn fill(template: &str, folder: &Path, addresses: &Addresses) -> String {
@@ -70,8 +70,8 @@ fn fill(template: &str, folder: &Path, addresses: &Addresses) -> String {
     text
 }
 
-/// Nova's api-paste.ini without Keystone, which believes what the headers say, and with oslo.middleware's `/healthcheck`.
-fn open(shipped: &str) -> String {
+/// Nova's api-paste.ini without Keystone, so that it trusts the headers, and with oslo.middleware's `/healthcheck`.
+fn without_keystone(shipped: &str) -> String {
     let mut text = shipped
         .replace(" authtoken keystonecontext", " keystonecontext")
         .replace("/: oscomputeversions\n", "/: oscomputeversions\n/healthcheck: healthcheck\n");

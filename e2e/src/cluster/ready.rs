@@ -1,4 +1,4 @@
-//! When a cluster is ready.
+//! Waiting until a cluster is ready.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::Cluster;
 use super::services::{Kind, kind};
 use crate::probe::get;
 
-/// Two cores start nine services in less than a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a service may take to start. Two cores start nine services in less than a minute.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Cluster {
-    /// Waits until all services that were started are at work, and those that listen say that they are OK.
+    /// Waits until all started services are up, and those under `healthboard-run` are OK.
     ///
     /// # Errors
     ///
-    /// When one is not within two minutes, or ends. The error says where to look, and the folder stays.
+    /// If one is not up within two minutes, or ends. The error says where to look, and the folder is kept.
     pub fn ready(&mut self) -> Result<()> {
         for service in self.stage.services() {
             match kind(&service) {
@@ -30,10 +30,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Nova's own words tell it, so that it works without us, too.
+    /// Looks for Nova's own log lines, so that it works without health, too.
     fn until_it_reports(&mut self, service: &str, processes: usize) -> Result<()> {
         let path = self.folder().join(format!("{service}.log"));
-        let up = self.stage.wait_for(PATIENCE, || {
+        let up = self.stage.wait_for(START_TIMEOUT, || {
             let log = std::fs::read_to_string(&path).ok()?;
             let started =
                 log.lines().filter(|line| line.contains(" Starting ") && line.contains(" node ")).count();
@@ -47,8 +47,9 @@ impl Cluster {
     }
 
     fn until_it_listens(&mut self, service: &str) -> Result<()> {
-        let uri = self.listens_at(service).with_context(|| format!("{service} is not known"))?;
-        let up = self.stage.wait_for(PATIENCE, || get(&uri, "/", Duration::from_secs(2)).ok().map(drop))?;
+        let uri = self.listens_at(service).with_context(|| format!("{service} has no address"))?;
+        let up =
+            self.stage.wait_for(START_TIMEOUT, || get(&uri, "/", Duration::from_secs(2)).ok().map(drop))?;
         self.explain(up, service)
     }
 

@@ -1,4 +1,4 @@
-//! The servers of one cluster, started side by side.
+//! The servers of one cluster, started in parallel.
 
 use anyhow::{Context, Result};
 
@@ -7,7 +7,7 @@ use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
-/// The servers of one cluster, and where all of it listens.
+/// The servers of one cluster, and all its addresses.
 pub(super) struct Servers {
     pub(super) placement: Server,
     pub(super) libvirtd: Server,
@@ -20,7 +20,7 @@ impl Servers {
     /// Fills the folder of `stage`, starts the servers there, and returns when all of them answer.
     pub(super) fn start(setup: &Setup, stage: &Stage) -> Result<Self> {
         let folder = stage.folder();
-        setup.furnish_cluster(folder)?;
+        setup.populate_cluster(folder)?;
         let mut mariadb = MariaDb::new(folder)?;
         mariadb.begin_start()?;
         let mut rabbitmq = RabbitMq::new(folder)?;
@@ -31,7 +31,7 @@ impl Servers {
         config::write(folder, &addresses, &setup.api_paste())?;
         let address = addresses.of("placement").context("placement has no address")?;
         let mut placement = placement(folder, stage.command("uwsgi"), address)?;
-        // It looks into its database before it answers anybody.
+        // placement connects to its database before it answers.
         mariadb.until_it_answers()?;
         placement.start()?;
         rabbitmq.until_it_answers()?;
@@ -42,7 +42,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // All at once; the fields then wait for each.
+        // Stop all at once. Dropping the fields then waits for each.
         self.placement.begin_stop();
         self.libvirtd.begin_stop();
         self.rabbitmq.begin_stop();

@@ -1,4 +1,4 @@
-//! The services of a cluster: what each is called, and the command that starts it.
+//! The services of a cluster: their names and their commands.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ pub const API: &str = "nova-api";
 pub const METADATA: &str = "nova-metadata";
 /// A compute with Nova's fake driver.
 pub const COMPUTE: &str = "nova-compute";
-/// A compute with libvirt, on a host of its own.
+/// A compute with libvirt, under a host name of its own.
 pub const COMPUTE_LIBVIRT: &str = "nova-compute-libvirt";
 /// The proxy for VNC.
 pub const NOVNCPROXY: &str = "nova-novncproxy";
@@ -23,16 +23,16 @@ pub const SPICEPROXY: &str = "nova-spicehtml5proxy";
 pub const ALL: [&str; 9] =
     [CONDUCTOR, SCHEDULER, API, METADATA, COMPUTE, COMPUTE_LIBVIRT, NOVNCPROXY, SERIALPROXY, SPICEPROXY];
 
-/// What tells that a service is at work.
+/// How to tell that a service is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It reports its state; so many processes of it do.
+    /// It reports its state, from this many processes.
     Reporting(usize),
     /// It answers at its port.
     Listening,
 }
 
-/// What tells that `service` is at work.
+/// How to tell that `service` is up.
 pub(super) fn kind(service: &str) -> Kind {
     match service {
         CONDUCTOR => Kind::Reporting(2),
@@ -41,7 +41,7 @@ pub(super) fn kind(service: &str) -> Kind {
     }
 }
 
-/// The program of a service. Where it has another name, the service must be told its own.
+/// The program of a service. If its name differs, the service needs `--service`.
 pub(super) fn program(service: &str) -> &str {
     match service {
         API | METADATA => "uwsgi",

@@ -1,4 +1,4 @@
-//! What the servers of every cluster begin with, made once.
+//! The initial data of the servers, created once for all clusters.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::servers::{MariaDb, RabbitMq, libvirtd};
 use crate::setup::Setup;
 use crate::step::Step;
 
-/// Cells that find their servers where nova.conf says, in whatever run.
-const CELL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
+/// The URL of a cell, with placeholders that Nova fills in from the nova.conf of each run.
+const CELL_URL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
 
-/// What is copied from there.
-pub(crate) const PARTS: [&str; 3] = ["mariadb", "rabbitmq", "libvirt"];
+/// The folders of the template that are copied into each cluster.
+pub(crate) const TEMPLATE_FOLDERS: [&str; 3] = ["mariadb", "rabbitmq", "libvirt"];
 
-/// Fills the empty `folder` with what the servers would otherwise make at their first start: all databases of Nova and
-/// placement, the tables of `RabbitMQ`, what libvirt finds out about qemu.
+/// Fills the empty `folder` with what the servers would otherwise create at their first start: the databases of Nova and
+/// placement, the tables of `RabbitMQ`, and libvirt's knowledge of qemu.
 pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> {
     let mut rabbitmq = RabbitMq::new(folder)?;
     rabbitmq.begin_start()?;
@@ -37,7 +37,8 @@ fn make_databases(setup: &Setup, folder: &Path, mariadb: &MariaDb, step: &mut St
     let nowhere = ([127, 0, 0, 1], 9).into();
     let addresses = Addresses::find(mariadb.address(), nowhere)?;
     config::write(folder, &addresses, &setup.api_paste())?;
-    let (cell0, cell1, bus) = (format!("{CELL}nova_cell0"), format!("{CELL}nova"), format!("{CELL}/"));
+    let (cell0, cell1, bus) =
+        (format!("{CELL_URL}nova_cell0"), format!("{CELL_URL}nova"), format!("{CELL_URL}/"));
     let steps: [(&str, &[&str]); 5] = [
         ("nova-manage", &["api_db", "sync"]),
         ("nova-manage", &["cell_v2", "map_cell0", "--database_connection", &cell0]),

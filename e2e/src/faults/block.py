@@ -1,6 +1,6 @@
-"""A `sitecustomize` by which a test blocks the main thread of a service: with the GIL held, or released.
+"""A `sitecustomize` with which a test blocks the main thread of a service, with the GIL held or released.
 
-The thread waits in the C library for whoever opens the other end of a FIFO, named after its process.
+The thread waits in the C library until the other end of a FIFO is opened. The FIFO is named after the process.
 """
 
 import os

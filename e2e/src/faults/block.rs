@@ -1,6 +1,6 @@
 //! Blocking the main thread of a Python process, and with it eventlet's hub, from outside.
 //!
-//! Nova itself is not touched: a `sitecustomize` of the test, beside our own, waits for a signal that nobody else uses.
+//! Nova is not changed: a `sitecustomize` of the test, beside our own, handles signals that nothing else uses.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,16 +11,16 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 
 const SITECUSTOMIZE: &str = include_str!("block.py");
 
-/// What the blocked thread does with the interpreter meanwhile.
+/// Whether the blocked thread holds the interpreter's lock.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lock {
-    /// It keeps the GIL: no other thread runs.
+    /// It holds the GIL: no other thread runs.
     Held,
     /// Other threads run.
     Released,
 }
 
-/// Puts what it takes into `folder`; answers the `PYTHONPATH` of services that can be blocked.
+/// Writes the `sitecustomize` into `folder`. Returns the `PYTHONPATH` for services that can be blocked.
 pub(super) fn prepare(folder: &Path) -> Result<String> {
     let folder = folder.join("block");
     fs::create_dir_all(&folder)?;
@@ -34,7 +34,7 @@ pub(super) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
     let fifo = fifo(folder, pid);
     let _ = fs::remove_file(&fifo);
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR)?;
-    // SIGRTMIN of the C library, and what block.py adds to it.
+    // SIGRTMIN of the C library is 34; block.py adds 4 or 5.
     let signal = match lock {
         Lock::Held => "-38",
         Lock::Released => "-39",
@@ -44,9 +44,9 @@ pub(super) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
     Ok(())
 }
 
-/// Lets it go on; an error if it was not blocked at all.
+/// Lets the main thread continue; an error if it was not blocked.
 pub(super) fn unblock(folder: &Path, pid: u32) -> Result<()> {
-    // Without waiting: it fails when nobody waits at the other end.
+    // A non-blocking open fails if nobody waits at the other end.
     open(fifo(folder, pid), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())
         .with_context(|| format!("process {pid} was not blocked"))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! A service that is told to end says so for as long as it takes.
+//! Whether a service that gets SIGTERM drains until its end.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,78 +7,80 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::play::{name, settle};
-use super::{Patience, Scene};
+use super::{Pacing, Scene};
 use crate::probe::get;
 use crate::processes::{Signal, is_alive, send};
 
-/// How often both paths are asked.
-const GLANCE: Duration = Duration::from_millis(10);
-/// Nova takes 1 to 15 s; the guard of a daemon would kill it after this.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How often both paths are probed.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Nova takes 1 to 15 s to end.
+const MAX_SHUTDOWN_TIME: Duration = Duration::from_secs(60);
 
-/// Far sooner than any balancer looks.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Much less than the interval at which load balancers probe.
+const MAX_DRAIN_DELAY: Duration = Duration::from_secs(1);
 
-/// What a service said from SIGTERM to its end.
+/// The answers of a service from SIGTERM to its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Drained {
     /// `threading` or `eventlet`.
     pub mode: String,
-    /// What it is called.
+    /// The name of the service.
     pub service: String,
     /// From the signal until `/readyz` said 503.
-    pub said: Option<Duration>,
-    /// From the signal until nobody answered any more.
-    pub silent: Duration,
-    /// From the signal until its master had gone; none if it had to be killed.
-    pub gone: Option<Duration>,
-    /// Whether `/readyz` said 503 to the end once it had begun.
-    pub steady: bool,
-    /// Whether `/livez` said 200 to the end.
-    pub alive: bool,
+    pub draining_after: Option<Duration>,
+    /// From the signal until the last answer.
+    pub last_answer_after: Duration,
+    /// From the signal until the master had ended; none if it had to be killed.
+    pub ended_after: Option<Duration>,
+    /// Whether `/readyz` kept saying 503 until the end.
+    pub stayed_draining: bool,
+    /// Whether `/livez` said 200 until the end.
+    pub stayed_alive: bool,
 }
 
 impl Drained {
-    /// Whether draining was said at once and to the end. Who ends within that time need not say it.
-    pub fn is_as_wanted(&self) -> bool {
-        self.said.unwrap_or(self.silent) <= AT_ONCE && self.steady && self.alive
+    /// Whether the service drained soon enough and until its end. It need not if it ends within that time.
+    pub fn meets_goals(&self) -> bool {
+        self.draining_after.unwrap_or(self.last_answer_after) <= MAX_DRAIN_DELAY
+            && self.stayed_draining
+            && self.stayed_alive
     }
 }
 
-/// Ends a service as an operator does and listens to it meanwhile. Then it is started again.
+/// Sends SIGTERM to a service, probes it until its end, and starts it again.
 ///
 /// # Errors
 ///
-/// When it is not well before, or cannot be started again.
-pub fn drain(scene: &mut Scene, service: &'static str, patience: Patience) -> Result<Drained> {
-    settle(scene, patience)?;
+/// If the service is not OK before, or cannot be started again.
+pub fn drain(scene: &mut Scene, service: &'static str, pacing: Pacing) -> Result<Drained> {
+    settle(scene, pacing)?;
     let (uri, master) = (scene.uri(service), scene.daemon(service)?.pid());
     let start = Instant::now();
     send(master, Signal::TERM)?;
     let mut drained = Drained {
         mode: name(scene.mode()).to_owned(),
         service: service.to_owned(),
-        said: None,
-        silent: Duration::ZERO,
-        gone: None,
-        steady: true,
-        alive: true,
+        draining_after: None,
+        last_answer_after: Duration::ZERO,
+        ended_after: None,
+        stayed_draining: true,
+        stayed_alive: true,
     };
-    while drained.gone.is_none() && start.elapsed() < LIMIT {
+    while drained.ended_after.is_none() && start.elapsed() < MAX_SHUTDOWN_TIME {
         let code = |path| get(&uri, path, Duration::from_secs(1)).map(|(code, _)| code).ok();
         let (ready, alive) = (code("/readyz"), code("/livez"));
         let now = start.elapsed();
         match ready {
-            Some(503) => drained.said = drained.said.or(Some(now)),
-            Some(_) if drained.said.is_some() => drained.steady = false,
+            Some(503) => drained.draining_after = drained.draining_after.or(Some(now)),
+            Some(_) if drained.draining_after.is_some() => drained.stayed_draining = false,
             _ => {}
         }
-        drained.alive &= alive.is_none_or(|code| code == 200);
+        drained.stayed_alive &= alive.is_none_or(|code| code == 200);
         if ready.is_some() || alive.is_some() {
-            drained.silent = now;
+            drained.last_answer_after = now;
         }
-        drained.gone = (!is_alive(master)).then_some(now);
-        sleep(GLANCE);
+        drained.ended_after = (!is_alive(master)).then_some(now);
+        sleep(POLL_INTERVAL);
     }
     scene.renew(service)?;
     Ok(drained)

@@ -1,27 +1,27 @@
-//! What is to be reached, and whether it was.
+//! The goals of a fault, and whether they were met.
 
 use std::time::Duration;
 
 use crate::faults::{Finding, Scenario};
 use crate::watch::Status;
 
-/// One thing that is wanted of a service during a fault.
+/// What a goal requires of a service during a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// DEGRADED or FAULT, counted from the fault.
     Alarm,
     /// FAULT, counted from the fault.
     Fault,
-    /// OK again, counted from the mend.
+    /// OK again, counted from the repair.
     Ok,
-    /// No probe waits longer for an answer.
+    /// Each probe gets an answer in time.
     Answer,
-    /// Nothing but OK from a service that has nothing to do with it, nor before the fault, nor after the recovery.
+    /// OK before the fault and after the recovery; for a service that the fault does not concern, OK throughout.
     NoFalseAlarm,
 }
 
 impl Wanted {
-    /// For people.
+    /// The text for reports.
     pub fn text(self) -> &'static str {
         match self {
             Self::Alarm => "DEGRADED or worse within",
@@ -33,23 +33,23 @@ impl Wanted {
     }
 }
 
-/// One goal held against what was found.
+/// One goal, compared with the finding.
 #[derive(Debug, Clone)]
 pub struct Check {
-    /// Of which service.
+    /// The name of the service.
     pub service: String,
-    /// What was wanted.
+    /// The requirement.
     pub wanted: Wanted,
-    /// Within which time; zero for what has none.
+    /// The time limit; zero if there is none.
     pub limit: Duration,
-    /// What was found; nothing if it never came.
+    /// The measured time; none if it never happened.
     pub found: Option<Duration>,
-    /// Whether that is as wanted.
+    /// Whether the goal was met.
     pub met: bool,
 }
 
 impl Scenario {
-    /// Holds every goal of this scenario against the findings.
+    /// Compares the findings with the goals of this scenario.
     pub fn checks(&self, findings: &[Finding]) -> Vec<Check> {
         findings.iter().flat_map(|finding| self.checks_of(finding)).collect()
     }
@@ -63,14 +63,14 @@ impl Scenario {
                 checks.push(Check { service: service.to_owned(), wanted, limit, found, met });
             }
         };
-        for goal in self.goals.iter().filter(|goal| goal.of.contains(&service)) {
+        for goal in self.goals.iter().filter(|goal| goal.services.contains(&service)) {
             check(Wanted::Alarm, goal.alarm, finding.alarm);
             check(Wanted::Fault, goal.fault, finding.fault);
             check(Wanted::Ok, goal.ok, finding.ok);
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
         }
         let concerned = self.concerns.contains(&service);
-        // What does not recover by itself, such as a death that is told for a while, goes on after the mend.
+        // Some effects last beyond the repair, such as a death that is reported for a while.
         let goes_on = concerned && !self.recovers;
         let after = !finding.after.is_empty() && !goes_on;
         let false_alarm = !finding.before.is_empty() || after || (finding.noticed && !concerned);

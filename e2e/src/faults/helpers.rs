@@ -1,4 +1,4 @@
-//! Programs that a service starts for a moment know nothing of us.
+//! Whether short-lived programs that a service starts inherit anything from us.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use crate::daemon::Daemon;
 use crate::processes::children;
 
-/// Helpers of a service that are there now, each with its command line, and whether there is anything of ours in it.
+/// The helpers of a service that run now: the command line of each, and whether it inherited anything from us.
 pub(super) fn look(daemon: &Daemon) -> BTreeSet<(String, bool)> {
     let own = executable(daemon.pid());
     let mut found = BTreeSet::new();
@@ -16,7 +16,7 @@ pub(super) fn look(daemon: &Daemon) -> BTreeSet<(String, bool)> {
             parents.push(pid);
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            // Workers are the service itself: they run the same program and carry its name.
+            // Workers are no helpers: they run the same program and have its name.
             let named = [daemon.binary(), "nova-compute", "uwsgi"].iter().any(|name| line.contains(name));
             let worker = executable(pid) == own && named && !line.contains("privsep");
             if !worker && !line.is_empty() {
@@ -31,7 +31,7 @@ fn executable(pid: u32) -> Option<std::path::PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
-/// Our variables, our module, or our thread.
+/// Whether a process has our variables, our module, or our thread.
 fn has_ours(pid: u32) -> bool {
     let has = |file: &str, words: &[&str]| {
         let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `docs/faults.md`, from what was measured.
+//! Writes `docs/faults.md` from the measurements.
 
 mod details;
 mod goals;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use self::details::details;
 use super::{Drained, Outcome, Quiet, Scenario};
 
-/// No probe may take longer, of 99 in 100.
-const PROBE: Duration = Duration::from_millis(50);
+/// The limit for 99 of 100 probes.
+const MAX_PROBE_TIME: Duration = Duration::from_millis(50);
 
-/// The whole page. `head` says how it was made, and on what machine.
+/// The whole page. `head` says how and where it was measured.
 pub fn page(
     head: &str,
     scenarios: &[Scenario],
@@ -56,9 +56,9 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// A worker is frozen at 5 s, which nova-conductor says after `alarm`, and thawed at 35 s.
+    /// A worker is frozen at 5 s and thawed at 35 s. nova-conductor is DEGRADED `alarm` seconds after the freeze.
     fn outcome(alarm: u64) -> Outcome {
-        let times = Times { fault: s(5), mend: s(35), end: s(50) };
+        let times = Times { fault: s(5), repair: s(35), end: s(50) };
         let mut seen = Seen { service: String::from("nova-conductor"), ..Seen::default() };
         for (at, status) in [(0, Status::Ok), (5 + alarm, Status::Degraded), (36, Status::Ok)] {
             seen.ours.record(s(at), status, "process 7 not progressing for 10 s");
@@ -76,7 +76,7 @@ mod tests {
     fn row(alarm: u64) -> String {
         let page = page("head", &scenarios(s(60)), &[outcome(alarm)], &[], &[]);
         let row = page.lines().find(|line| line.contains("worker frozen | DEGRADED"));
-        row.unwrap_or_else(|| panic!("there is no such goal in\n{page}")).to_owned()
+        row.unwrap_or_else(|| panic!("the goal is not in\n{page}")).to_owned()
     }
 
     #[test]
@@ -87,9 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn what_todays_checks_said_is_beside_what_we_said() {
+    fn the_results_of_other_checks_are_beside_ours() {
         let page = page("head", &scenarios(s(60)), &[outcome(9)], &[], &[]);
-        let row = "| nova-conductor | 9.0 s | – | 1.0 s | – | all well | – | 0 ms |";
+        let row = "| nova-conductor | 9.0 s | – | 1.0 s | – | ok | – | 0 ms |";
         assert!(page.contains(row), "{page}");
     }
 }

@@ -1,4 +1,4 @@
-//! Nothing is done to anybody: there are no alarms, and nothing in the logs that is not there without us.
+//! A quiet period without faults: there must be no alarms, and no additional lines in the logs.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -8,48 +8,48 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::play::name;
-use super::scene::{USES_METADATA, use_apis};
-use super::{Patience, Scene, helpers};
+use super::scene::{METADATA_PROXY_SECTION, use_apis};
+use super::{Pacing, Scene, helpers};
 use crate::cluster::{ALL, Cluster, Concurrency};
 use crate::setup::Setup;
 use crate::watch::{Change, Watch, Watched};
 
-/// What was heard while nothing was done to anybody.
+/// The result of a quiet period.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Quiet {
     /// `threading` or `eventlet`.
     pub mode: String,
-    /// For how long.
+    /// How long the period was.
     pub lasted: Duration,
-    /// Whatever was not OK, and who said it.
+    /// Changes to a status other than OK, with the service.
     pub alarms: Vec<(String, Change)>,
-    /// Lines of warnings and errors that were not in Nova's logs without us.
+    /// Warnings and errors that Nova does not log without us.
     pub new_lines: Vec<String>,
-    /// The helper programs that were seen, and whether there was anything of ours in them.
+    /// The helper programs that were seen, and whether they inherited anything from us.
     pub helpers: Vec<(String, bool)>,
     /// How long each probe took.
     pub micros: Vec<u32>,
 }
 
-/// How often helper programs are looked for: some live no longer.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often helper programs are looked for. Some live only this long.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Listens to idle services for a while, beside the same services as Nova ships them.
+/// Watches idle services for a while, beside the same services as Nova ships them.
 ///
 /// # Errors
 ///
-/// When something cannot be started or does not get ready.
-pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, patience: Patience) -> Result<Quiet> {
+/// If something cannot be started or does not become ready.
+pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, pacing: Pacing) -> Result<Quiet> {
     let mut bare = Cluster::new(setup, mode)?;
-    bare.on_wait(patience.tick);
-    bare.configure(USES_METADATA)?;
+    bare.on_wait(pacing.tick);
+    bare.configure(METADATA_PROXY_SECTION)?;
     for service in ALL {
         bare.start_bare(service, &[])?;
     }
     bare.ready()?;
     use_apis(&bare)?;
-    let scene = Scene::new(setup, mode, "", patience.tick)?;
-    // Whoever asks for `/healthcheck` keeps the API busy.
+    let scene = Scene::new(setup, mode, "", pacing.tick)?;
+    // Probes of `/healthcheck` would keep the API busy.
     let idle: Vec<Watched> =
         scene.watched().into_iter().map(|watched| Watched { oslo: None, ..watched }).collect();
     let watch = Watch::begin(&idle, scene.ports(), Duration::from_millis(100));
@@ -59,8 +59,8 @@ pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, patience: Patien
         for service in ALL {
             found.extend(helpers::look(scene.daemon(service)?));
         }
-        (patience.tick)(start.elapsed())?;
-        sleep(GLANCE);
+        (pacing.tick)(start.elapsed())?;
+        sleep(POLL_INTERVAL);
     }
     let seen = watch.end();
     let alarms = seen.iter().flat_map(|seen| {
@@ -85,7 +85,7 @@ fn complaints_of(cluster: &Cluster, service: &str) -> BTreeSet<String> {
     complaints(&cluster.log(service).replace(&cluster.folder().display().to_string(), ""))
 }
 
-/// Warnings and errors of a log, without all that differs from run to run.
+/// The warnings and errors of a log, without anything that differs from run to run.
 fn complaints(log: &str) -> BTreeSet<String> {
     log.lines()
         .filter_map(|line| {
@@ -96,7 +96,7 @@ fn complaints(log: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each word with a digit in it, such as a time or an id, becomes `#`.
+/// Replaces each word with a digit, such as a time or an id, by `#`.
 fn without_numbers(line: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     line.split_inclusive(|c| !is_word(c))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_complaint_of_two_runs_is_one() {
+    fn equal_complaints_of_two_runs_are_one() {
         let log = "\
 2026-11-22 15:00:01.123 4711 INFO nova.service [-] Starting conductor node (version 34.0.0)
 2026-11-22 15:00:02.456 4711 WARNING nova.conf [None req-1a2b-3c - - - - -] took 12.5 s on port 39113

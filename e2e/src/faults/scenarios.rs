@@ -1,4 +1,4 @@
-//! All faults, and what is to be reached during each.
+//! All faults and their goals.
 
 mod hosts;
 mod processes;
@@ -10,17 +10,17 @@ use super::{Goal, Scenario};
 use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
-/// What waits for messages.
-const CONSUMERS: [&str; 4] = [CONDUCTOR, SCHEDULER, COMPUTE, COMPUTE_LIBVIRT];
-/// What has the databases for itself.
-const DATABASE: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
-/// What has them through nova-conductor.
+/// The services that wait for messages.
+const RPC_SERVICES: [&str; 4] = [CONDUCTOR, SCHEDULER, COMPUTE, COMPUTE_LIBVIRT];
+/// The services that connect to the databases.
+const DATABASE_SERVICES: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
+/// The services that reach the databases through nova-conductor.
 const THROUGH_CONDUCTOR: [&str; 2] = [COMPUTE, COMPUTE_LIBVIRT];
 
-/// As often as monitoring asks at best.
-const TENTH: Duration = Duration::from_millis(100);
+/// More often than any monitoring probes.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All faults, in an order in which one does little to the next; `stall_after` is what the cluster's nova.conf says.
+/// All faults, in an order in which one has little effect on the next. `stall_after` is the value in the cluster's nova.conf.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     let mut all = servers::scenarios(stall_after);
     all.extend(processes::scenarios());
@@ -32,17 +32,17 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A fault that all may notice, that all recover from, and that has no goals yet.
-fn fault(name: &'static str, title: &'static str, inject: super::Act, mend: super::Act) -> Scenario {
+/// A fault without goals that may concern all services, all of which recover.
+fn fault(name: &'static str, title: &'static str, inject: super::Act, repair: super::Act) -> Scenario {
     Scenario {
         name,
         title,
         only: None,
         inject,
-        mend,
+        repair,
         tidy: |_, _| Ok(()),
-        least: s(20),
-        interval: TENTH,
+        min_duration: s(20),
+        interval: PROBE_INTERVAL,
         goals: Vec::new(),
         concerns: ALL.to_vec(),
         recovers: true,
@@ -50,22 +50,27 @@ fn fault(name: &'static str, title: &'static str, inject: super::Act, mend: supe
 }
 
 impl Scenario {
-    /// Alarm within `alarm`, and OK within `ok` of the mend.
-    fn goal(mut self, of: &[&'static str], alarm: Option<u64>, ok: Option<u64>) -> Self {
+    /// An alarm within `alarm` seconds, and OK within `ok` seconds of the repair.
+    fn alarm_goal(mut self, services: &[&'static str], alarm: Option<u64>, ok: Option<u64>) -> Self {
         let (alarm, ok) = (alarm.map(s), ok.map(s));
-        self.goals.push(Goal { of: of.to_vec(), alarm, ok, ..Goal::default() });
+        self.goals.push(Goal { services: services.to_vec(), alarm, ok, ..Goal::default() });
         self
     }
 
-    /// FAULT within `fault`, and OK within `ok` of the mend.
-    fn hang(mut self, of: &[&'static str], fault: Duration, ok: u64) -> Self {
-        self.goals.push(Goal { of: of.to_vec(), fault: Some(fault), ok: Some(s(ok)), ..Goal::default() });
+    /// FAULT within `fault`, and OK within `ok` seconds of the repair.
+    fn fault_goal(mut self, services: &[&'static str], fault: Duration, ok: u64) -> Self {
+        self.goals.push(Goal {
+            services: services.to_vec(),
+            fault: Some(fault),
+            ok: Some(s(ok)),
+            ..Goal::default()
+        });
         self
     }
 
     /// An answer to each probe within `limit`.
-    fn answers(mut self, of: &[&'static str], limit: Duration) -> Self {
-        self.goals.push(Goal { of: of.to_vec(), answer: Some(limit), ..Goal::default() });
+    fn answer_goal(mut self, services: &[&'static str], limit: Duration) -> Self {
+        self.goals.push(Goal { services: services.to_vec(), answer: Some(limit), ..Goal::default() });
         self
     }
 
@@ -73,12 +78,12 @@ impl Scenario {
         Self { concerns: concerns.to_vec(), ..self }
     }
 
-    fn least(self, seconds: u64) -> Self {
-        Self { least: s(seconds), ..self }
+    fn min_duration(self, seconds: u64) -> Self {
+        Self { min_duration: s(seconds), ..self }
     }
 
-    /// What it leaves behind has to be put right by `tidy`.
-    fn tidied(self, tidy: super::Act) -> Self {
+    /// Services do not recover by themselves: `tidy` makes them OK again.
+    fn with_tidy(self, tidy: super::Act) -> Self {
         Self { tidy, recovers: false, ..self }
     }
 }

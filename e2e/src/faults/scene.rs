@@ -1,4 +1,4 @@
-//! A cluster with everything started, and what the faults need besides.
+//! A cluster with all services running, and what the faults need in addition.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,31 +18,32 @@ use crate::probe::get_with;
 use crate::setup::Setup;
 use crate::watch::{Ports, Watched};
 
-/// A request that Nova's API answers from its databases: the path, headers, the status.
+/// A request that Nova's API answers from its databases: the path, the headers, the expected status.
 const LIST_SERVICES: (&str, &str, u16) = (
     "/v2.1/os-services",
     "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n",
     200,
 );
-/// One that the metadata API does, as Neutron's agent sends it for an instance that there is not.
-const ASK_FOR_METADATA: (&str, &str, u16) = (
+/// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
+const GET_METADATA: (&str, &str, u16) = (
     "/latest/meta-data/",
     "X-Instance-ID: 00000000-0000-0000-0000-000000000000\r\nX-Tenant-ID: stage\r\n\
      X-Instance-ID-Signature: 3a6c452ef9a374179001cbf6a0e2c90f541f669e56a4e1702735ac2e24ba1ac4\r\n",
     404,
 );
-/// What it takes, after the section `[healthcheck]` of nova.conf.
-pub(super) const USES_METADATA: &str = "\n\n[neutron]\nservice_metadata_proxy = true";
-/// So many at a time occupy both processes.
-const REQUESTS: usize = 16;
+/// Configures the metadata API for such requests. It follows the section `[healthcheck]` in nova.conf.
+pub(super) const METADATA_PROXY_SECTION: &str = "\n\n[neutron]\nservice_metadata_proxy = true";
+/// This many concurrent requests occupy both processes.
+const CONCURRENT_REQUESTS: usize = 16;
 
-/// A disk that is small, and seen by nobody who does not know its keeper: it goes when that ends, however it ends.
-const DISK: &str = "mount -t tmpfs -o size=4m healthboard disk && touch disk/mounted && exec sleep infinity";
+/// Mounts a small disk in a mount namespace of its own. The disk disappears when this process ends.
+const DISK_SCRIPT: &str =
+    "mount -t tmpfs -o size=4m healthboard disk && touch disk/mounted && exec sleep infinity";
 
 /// A cluster with all services started under `healthboard-run`, the runtime folder on a small disk of its own, and a way to
 /// block each service's main thread.
 pub struct Scene {
-    // Dropped in this order: boards are written to the end.
+    // Dropped in this order: services write their boards until they end.
     cluster: Cluster,
     disk: Daemon,
     environment: BTreeMap<&'static str, String>,
@@ -56,7 +57,7 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// When something cannot be started or does not get ready.
+    /// If something cannot be started or does not become ready.
     pub fn new(
         setup: &Setup,
         mode: Concurrency,
@@ -65,7 +66,7 @@ impl Scene {
     ) -> Result<Self> {
         let mut cluster = Cluster::new(setup, mode)?;
         cluster.on_wait(tick);
-        cluster.configure(&format!("{lines}{USES_METADATA}"))?;
+        cluster.configure(&format!("{lines}{METADATA_PROXY_SECTION}"))?;
         let disk = make_disk(&cluster)?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
@@ -82,7 +83,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Starts a service that is not started.
+    /// Starts a service that is not running.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Stops a service and starts it anew.
+    /// Stops a service and starts it again.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Scene {
         self.start(service)
     }
 
-    /// Stops a service and starts it anew, with nothing left of those who were killed.
+    /// Stops a service, removes the boards of its processes, and starts it again.
     ///
     /// # Errors
     ///
@@ -121,11 +122,11 @@ impl Scene {
         self.start(service)
     }
 
-    /// What all services are to be watched by.
+    /// What a watch needs to know of each service.
     pub fn watched(&self) -> Vec<Watched> {
         let of = |service: &&'static str| {
             let oslo = [API, METADATA].contains(service).then(|| self.cluster.listens_at(service)).flatten();
-            // A service that does not run has no processes to be looked at; no group has this number.
+            // A service that does not run has no process group. No group has this number.
             let group = self.cluster.daemon(service).map_or(u32::MAX, Daemon::pid);
             Watched { service: (*service).to_owned(), uri: self.cluster.uri(service), group, oslo }
         };
@@ -137,25 +138,25 @@ impl Scene {
         self.ports
     }
 
-    /// How the services are concurrent.
+    /// The concurrency of the services.
     pub fn mode(&self) -> Concurrency {
         self.mode
     }
 
-    /// Leaves no room under the runtime folder.
+    /// Fills the disk of the runtime folder.
     pub(super) fn fill_disk(&self) -> Result<()> {
-        let mut file = File::create(self.filling())?;
+        let mut file = File::create(self.filler())?;
         while file.write_all(&[0; 4096]).is_ok() {}
         Ok(())
     }
 
-    /// Gives it back.
+    /// Frees the space again.
     pub(super) fn empty_disk(&self) -> Result<()> {
-        fs::remove_file(self.filling()).context("the disk was not filled")
+        fs::remove_file(self.filler()).context("the disk was not filled")
     }
 
-    fn filling(&self) -> PathBuf {
-        self.runtime_dir().with_file_name("filling")
+    fn filler(&self) -> PathBuf {
+        self.runtime_dir().with_file_name("filler")
     }
 
     fn runtime_dir(&self) -> PathBuf {
@@ -177,16 +178,16 @@ impl DerefMut for Scene {
     }
 }
 
-/// Has each process of both APIs serve a request that needs the databases: before that it may know of none.
+/// Makes each process of both APIs serve a request that needs the databases: before that it may have no such indicator.
 pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
-    for (service, (path, headers, wanted)) in [(API, LIST_SERVICES), (METADATA, ASK_FOR_METADATA)] {
-        let uri = cluster.listens_at(service).context("it does not listen")?;
-        // One request at a time may always reach the same process.
+    for (service, (path, headers, wanted)) in [(API, LIST_SERVICES), (METADATA, GET_METADATA)] {
+        let uri = cluster.listens_at(service).with_context(|| format!("{service} does not listen"))?;
+        // Sequential requests might all reach the same process.
         let ask = || get_with(&uri, path, headers, Duration::from_secs(30)).map(|(code, _)| code);
         thread::scope(|scope| {
-            let users: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
+            let users: Vec<_> = (0..CONCURRENT_REQUESTS).map(|_| scope.spawn(ask)).collect();
             users.into_iter().try_for_each(|user| {
-                let code = user.join().ok().context("a request was broken off")??;
+                let code = user.join().ok().context("a request panicked")??;
                 ensure!(code == wanted, "{service} answered with {code}, expected {wanted}");
                 Ok(())
             })
@@ -198,19 +199,22 @@ pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
 fn make_disk(cluster: &Cluster) -> Result<Daemon> {
     fs::create_dir(cluster.folder().join("disk"))?;
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", DISK]).current_dir(cluster.folder()).stdin(Stdio::null());
+    command.args(["--mount", "sh", "-c", DISK_SCRIPT]).current_dir(cluster.folder()).stdin(Stdio::null());
     let mut disk = Daemon::spawn("disk", &mut command)?;
     let mounted = runtime_dir(cluster, &disk).with_file_name("mounted");
     let start = Instant::now();
     while !mounted.exists() {
-        ensure!(disk.try_wait()?.is_none(), "no small disk can be made here\nnext: run it as root");
-        ensure!(start.elapsed() < Duration::from_secs(10), "the small disk was not there after ten seconds");
+        ensure!(disk.try_wait()?.is_none(), "cannot mount a small disk\nnext: run it as root");
+        ensure!(
+            start.elapsed() < Duration::from_secs(10),
+            "the small disk was not mounted within ten seconds"
+        );
         sleep(Duration::from_millis(5));
     }
     Ok(disk)
 }
 
-/// On the disk, by way of its keeper, who alone has it mounted.
+/// The runtime folder on the disk, reached through the only process that has the disk mounted.
 fn runtime_dir(cluster: &Cluster, disk: &Daemon) -> PathBuf {
     let mut path = PathBuf::from(format!("/proc/{}/root", disk.pid()));
     path.extend(cluster.folder().components().skip(1));

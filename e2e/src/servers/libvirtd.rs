@@ -1,4 +1,4 @@
-//! libvirtd, with the folders of the machine replaced by its own.
+//! libvirtd, with private folders in place of the machine's.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Server;
 
-/// What libvirtd uses when it is root, and what replaces it in a mount namespace that ends with it.
+/// The folders that libvirtd uses as root, and their replacements in a mount namespace of its own.
 const FOLDERS: [(&str, &str); 5] = [
     ("/etc/libvirt", "etc"),
     ("/var/lib/libvirt", "lib"),
@@ -17,17 +17,18 @@ const FOLDERS: [(&str, &str); 5] = [
     ("/run/libvirt", "run"),
 ];
 
-/// It ends at once where this user and group, which a package would have made, are missing, even if it runs as root.
+/// libvirtd needs this user and group even as root. Another package usually creates them.
 const USERS: [(&str, &str); 2] = [
     ("/etc/passwd", "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin"),
     ("/etc/group", "libvirt-qemu:x:64055:"),
 ];
-/// What it knows of qemu with KVM holds for one processor core, and it would find it out again for seconds at almost each start.
-const NO_KVM: &str =
+/// With KVM, libvirtd's knowledge of qemu is valid for one processor core only. It would spend seconds on it at almost each
+/// start.
+const HIDE_KVM: &str =
     "if test -e /dev/kvm; then mount --bind kvm /dev/kvm && mount -o remount,bind,ro /dev/kvm; fi && ";
-const QEMU: &str = "user = \"root\"\ngroup = \"root\"\nsecurity_driver = \"none\"\n";
+const QEMU_CONF: &str = "user = \"root\"\ngroup = \"root\"\nsecurity_driver = \"none\"\n";
 
-/// libvirtd with its driver for qemu; Nova finds it at `folder/libvirt/run/libvirt-sock`.
+/// libvirtd with its driver for qemu. Its socket is `folder/libvirt/run/libvirt-sock`.
 pub(crate) fn libvirtd(folder: &Path) -> Result<Server> {
     let home = folder.join("libvirt");
     let mut line = String::new();
@@ -41,9 +42,9 @@ pub(crate) fn libvirtd(folder: &Path) -> Result<Server> {
         fs::write(&own, format!("{}\n{entry}\n", fs::read_to_string(path)?.trim_end()))?;
         line += &format!("mount --bind {} {path} && ", own.display());
     }
-    fs::write(home.join("etc/qemu.conf"), QEMU)?;
+    fs::write(home.join("etc/qemu.conf"), QEMU_CONF)?;
     fs::write(home.join("kvm"), "")?;
-    line += NO_KVM;
+    line += HIDE_KVM;
     line += "exec libvirtd --pid-file libvirtd.pid";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &line]).current_dir(&home).env("LIBVIRT_LOG_OUTPUTS", "3:stderr");
@@ -51,7 +52,7 @@ pub(crate) fn libvirtd(folder: &Path) -> Result<Server> {
     Server::new("libvirtd", command, folder, move || answers(&uri))
 }
 
-/// A connection alone proves nothing: a frozen server has them, too.
+/// Asks for the version: a frozen server accepts connections, too.
 fn answers(uri: &str) -> bool {
     Command::new("timeout")
         .args(["5", "virsh", "--quiet", "--connect", uri, "version"])

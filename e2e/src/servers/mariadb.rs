@@ -14,19 +14,19 @@ use crate::step::Step;
 const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
 /// The password in nova.conf.
 pub(crate) const PASSWORD: &str = "stage";
-/// The fewest connections that `MariaDB` can be limited to.
-const FEWEST: usize = 10;
+/// The lowest connection limit that `MariaDB` accepts.
+const MIN_CONNECTION_LIMIT: usize = 10;
 
-/// `MariaDB`. Nova is its user `nova`; we come in through a port of our own, whatever is done to the other.
+/// `MariaDB`. Nova connects as the user `nova`. We use the administrative port, which the faults do not affect.
 pub struct MariaDb {
     server: Server,
     port: u16,
-    door: u16,
-    hogs: Vec<TcpStream>,
+    admin_port: u16,
+    held_connections: Vec<TcpStream>,
 }
 
 impl MariaDb {
-    /// Fills `folder/mariadb` with empty databases and the user `nova`. It runs then.
+    /// Creates `folder/mariadb` with empty databases and the user `nova`. Returns the running server.
     pub(crate) fn install(folder: &Path, step: &mut Step) -> Result<Self> {
         let mut install = Command::new("mariadb-install-db");
         install
@@ -39,13 +39,13 @@ impl MariaDb {
         for database in DATABASES {
             lines += &format!("CREATE DATABASE {database}; GRANT ALL ON {database}.* TO nova@'%';");
         }
-        new.say(&lines)?;
+        new.execute(&lines)?;
         Ok(new)
     }
 
     /// A server on the data directory `folder/mariadb`, not started yet.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let (port, door) = (free_port()?, free_port()?);
+        let (port, admin_port) = (free_port()?, free_port()?);
         let mut command = Command::new("mariadbd");
         command
             .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"])
@@ -60,12 +60,12 @@ impl MariaDb {
         {
             command.arg(format!("--{option}={}", folder.join(name).display()));
         }
-        command.args([format!("--port={port}"), format!("--extra-port={door}")]);
-        let server = Server::new("mariadb", command, folder, move || say(port, "DO 1").is_ok())?;
-        Ok(Self { server, port, door, hogs: Vec::new() })
+        command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]);
+        let server = Server::new("mariadb", command, folder, move || execute(port, "DO 1").is_ok())?;
+        Ok(Self { server, port, admin_port, held_connections: Vec::new() })
     }
 
-    /// Where Nova finds it.
+    /// The address for Nova.
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
@@ -75,54 +75,55 @@ impl MariaDb {
         PASSWORD
     }
 
-    /// Ends all of Nova's connections and takes all that can be had, so that each new one is refused with error 1040.
+    /// Ends all of Nova's connections and occupies all that are left, so that each new one is refused with error 1040.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn exhaust_connections(&mut self) -> Result<()> {
-        // A connection that has not said who it is counts, too; ours never will.
-        self.say(&format!("SET GLOBAL connect_timeout = 3600, GLOBAL max_connections = {FEWEST}"))?;
-        self.say("KILL USER nova")?;
-        // One more than are free, for what has just been killed may not have gone yet; and the last one of all is
-        // for those who may administer.
-        self.hogs = (0..3 * FEWEST)
-            .map(|_| TcpStream::connect(self.address()).context("cannot take a connection"))
+        // Unauthenticated connections count, too. Ours never authenticate.
+        self.execute(&format!(
+            "SET GLOBAL connect_timeout = 3600, GLOBAL max_connections = {MIN_CONNECTION_LIMIT}"
+        ))?;
+        self.execute("KILL USER nova")?;
+        // More than the limit: the killed connections may not be gone yet, and one more is reserved for administrators.
+        self.held_connections = (0..3 * MIN_CONNECTION_LIMIT)
+            .map(|_| TcpStream::connect(self.address()).context("cannot occupy a connection"))
             .collect::<Result<_>>()?;
         Ok(())
     }
 
-    /// Gives back what [`MariaDb::exhaust_connections`] took.
+    /// Releases the connections of [`MariaDb::exhaust_connections`].
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn release_connections(&mut self) -> Result<()> {
-        self.hogs.clear();
-        self.say("SET GLOBAL connect_timeout = DEFAULT, GLOBAL max_connections = DEFAULT")?;
+        self.held_connections.clear();
+        self.execute("SET GLOBAL connect_timeout = DEFAULT, GLOBAL max_connections = DEFAULT")?;
         self.server.until_it_answers()
     }
 
-    /// Gives Nova's user another password than the one in nova.conf, and ends its connections.
+    /// Gives Nova's user a password other than the one in nova.conf, and ends its connections.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn change_password(&mut self) -> Result<()> {
-        self.say("ALTER USER nova@'%' IDENTIFIED BY 'changed'; KILL USER nova")
+        self.execute("ALTER USER nova@'%' IDENTIFIED BY 'changed'; KILL USER nova")
     }
 
     /// Gives Nova's user the password in nova.conf again.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn restore_password(&mut self) -> Result<()> {
-        self.say(&format!("ALTER USER nova@'%' IDENTIFIED BY '{PASSWORD}'"))
+        self.execute(&format!("ALTER USER nova@'%' IDENTIFIED BY '{PASSWORD}'"))
     }
 
-    fn say(&self, lines: &str) -> Result<()> {
-        say(self.door, lines)
+    fn execute(&self, lines: &str) -> Result<()> {
+        execute(self.admin_port, lines)
     }
 }
 
@@ -141,14 +142,14 @@ impl DerefMut for MariaDb {
 }
 
 /// Runs `lines` as root, through `port`.
-fn say(port: u16, lines: &str) -> Result<()> {
+fn execute(port: u16, lines: &str) -> Result<()> {
     let output = Command::new("timeout")
         .args(["10", "mariadb", "--no-defaults", "--protocol=TCP", "--host=127.0.0.1", "--user=root"])
         .args([&format!("--port={port}"), "--execute", lines])
         .stdin(Stdio::null())
         .output()
-        .context("cannot run the client of MariaDB")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "MariaDB refused `{lines}`: {}", said.trim());
+        .context("cannot run the client `mariadb`")?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "MariaDB refused `{lines}`: {}", stderr.trim());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A network of its own for one server, which can be cut without anybody being told.
+//! A private network for one server, which can be cut without closing or resetting connections.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -11,53 +11,53 @@ use anyhow::{Context, Result, ensure};
 
 use crate::daemon::Daemon;
 
-/// Erlang's port mapper is what keeps the network there: whoever uses it needs one that is private, too.
-const KEEP: &str = "ip link set lo up && exec epmd";
-/// How many networks there can be at the same time.
-const NETWORKS: u8 = 64;
-/// Far longer than it takes to make one.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Erlang's port mapper keeps the network alive. RabbitMQ needs a private one anyway.
+const KEEPER_SCRIPT: &str = "ip link set lo up && exec epmd";
+/// The maximum number of networks at the same time.
+const MAX_NETWORKS: u8 = 64;
+/// Much longer than the creation of a network takes.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A network namespace, connected with ours by a pair of virtual interfaces.
 ///
-/// It has no name and is in no file: it goes with its last process, and both interfaces with it.
+/// It has no name and no file: it disappears with its last process, together with both interfaces.
 pub(crate) struct Network {
     keeper: Daemon,
     number: u8,
 }
 
 impl Network {
-    /// Makes the network, with a port mapper of Erlang in it.
+    /// Creates the network, with a port mapper of Erlang in it.
     ///
     /// # Errors
     ///
-    /// When this is not permitted.
+    /// If this is not permitted.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", KEEP]).current_dir(folder);
+        command.args(["--net", "sh", "-c", KEEPER_SCRIPT]).current_dir(folder);
         let mut keeper = Daemon::spawn("epmd", &mut command)?;
         let start = Instant::now();
-        // Until it has left our network, a look into its network would be a look into ours.
-        while !has_left(keeper.pid()) || !succeeds(&mut inside(keeper.pid(), "epmd", &["-names"])) {
+        // Until `unshare` has created the network, the process is still in ours.
+        while !has_own_network(keeper.pid()) || !succeeds(&mut inside(keeper.pid(), "epmd", &["-names"])) {
             if let Some(status) = keeper.try_wait()? {
                 anyhow::bail!(
-                    "no network namespace can be made here ({status})\nnext: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+                    "cannot create a network namespace ({status})\nnext: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN"
                 );
             }
             ensure!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < START_TIMEOUT,
                 "the port mapper of Erlang does not answer\nnext: run `epmd`"
             );
             sleep(Duration::from_millis(10));
         }
-        // Whose number is free shows in who gets the name.
-        let number = (0..NETWORKS)
+        // Creating an interface fails if its number is taken.
+        let number = (0..MAX_NETWORKS)
             .find(|number| {
                 let (name, pid) = (interface(*number), keeper.pid().to_string());
                 let pair = ["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid];
                 succeeds(Command::new("ip").args(pair))
             })
-            .context("no pair of interfaces can be made here\nnext: ip link show type veth")?;
+            .context("cannot create a pair of interfaces\nnext: ip link show type veth")?;
         let network = Self { keeper, number };
         let (ours, theirs) = (format!("{}/30", network.host(1)), format!("{}/30", network.host(2)));
         let name = interface(number);
@@ -68,7 +68,7 @@ impl Network {
         Ok(network)
     }
 
-    /// The address of what runs inside.
+    /// The address of the server inside.
     pub(crate) fn address(&self) -> Ipv4Addr {
         self.host(2)
     }
@@ -78,14 +78,14 @@ impl Network {
         inside(self.keeper.pid(), program, arguments)
     }
 
-    /// Drops each packet that comes or goes, or does so no more.
+    /// Starts or stops dropping all packets.
     pub(crate) fn drop_packets(&self, dropped: bool) -> Result<()> {
         let how = if dropped { "--append" } else { "--delete" };
         run(&mut self.inside("iptables", &[how, "INPUT", "--in-interface", "eth0", "--jump", "DROP"]))?;
         run(&mut self.inside("iptables", &[how, "OUTPUT", "--out-interface", "eth0", "--jump", "DROP"]))
     }
 
-    /// These addresses are for measurements between networks; nobody is reached by them.
+    /// An address from a range reserved for benchmarks, which is not routed.
     fn host(&self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(198, 18, 77, self.number * 4 + host)
     }
@@ -95,7 +95,7 @@ fn interface(number: u8) -> String {
     format!("healthboard{number}")
 }
 
-fn has_left(pid: u32) -> bool {
+fn has_own_network(pid: u32) -> bool {
     let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
     network(&pid.to_string()).is_some_and(|theirs| Some(theirs) != network("self"))
 }
@@ -112,7 +112,7 @@ fn succeeds(command: &mut Command) -> bool {
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed: {}", said.trim());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed: {}", stderr.trim());
     Ok(())
 }

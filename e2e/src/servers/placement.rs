@@ -1,4 +1,4 @@
-//! placement, the service that Nova's scheduler and computes ask.
+//! placement, which Nova's scheduler and computes use.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn placement(folder: &Path, mut uwsgi: Command, address: SocketAddr) 
         .args(["--http-socket", &address.to_string(), "--module", "placement.wsgi.api:application"])
         .args(["--master", "--processes", "1", "--threads", "4", "--enable-threads"])
         .args(["--die-on-term", "--need-app"])
-        // It closes after each answer, and says so: a client that kept the connection would be reset now and then.
+        // uWSGI closes the connection after each answer. Clients must know, or they would sometimes reuse a closed one.
         .args(["--add-header", "Connection: close"])
         .env("OS_PLACEMENT_CONFIG_DIR", folder.join("placement"));
     let uri = format!("tcp://{address}");

@@ -12,10 +12,10 @@ use anyhow::{Context, Result};
 use super::Server;
 use super::network::Network;
 
-/// The script itself: what is on `PATH` wants to be another user.
+/// The server's script. The wrapper on `PATH` requires another user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const PORT: u16 = 5672;
-/// Nobody reaches this network from outside, so that `guest` may come from ours.
+/// `guest` may connect from our network. No other one reaches the server.
 const CONFIG: &str = "loopback_users = none\nlog.file.level = warning\n";
 
 /// `RabbitMQ`, in a network of its own that can be cut.
@@ -53,32 +53,32 @@ impl RabbitMq {
             .env("RABBITMQ_NODENAME", "rabbit@localhost")
             .env("RABBITMQ_NODE_PORT", PORT.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
-            // The script then becomes the server, instead of watching over it.
+            // The script then executes the server instead of supervising it.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         let address = SocketAddr::from((network.address(), PORT));
         let server = Server::new("rabbitmq", command, folder, move || greets(address).is_ok())?;
         Ok(Self { server, network })
     }
 
-    /// Where Nova finds it.
+    /// The address for Nova.
     pub fn address(&self) -> SocketAddr {
         (self.network.address(), PORT).into()
     }
 
-    /// Drops each packet that comes or goes: connections are neither closed nor refused.
+    /// Drops all packets: connections are neither closed nor refused.
     ///
     /// # Errors
     ///
-    /// When packets cannot be dropped here.
+    /// If packets cannot be dropped.
     pub fn blackhole(&mut self) -> Result<()> {
-        self.network.drop_packets(true).context("RabbitMQ cannot be cut off")
+        self.network.drop_packets(true).context("cannot cut off RabbitMQ")
     }
 
-    /// Ends [`RabbitMq::blackhole`], and returns when it answers.
+    /// Ends [`RabbitMq::blackhole`], and returns when the server answers.
     ///
     /// # Errors
     ///
-    /// When it does not answer.
+    /// If it does not answer.
     pub fn restore(&mut self) -> Result<()> {
         self.network.drop_packets(false)?;
         self.server.until_it_answers()
@@ -99,7 +99,7 @@ impl DerefMut for RabbitMq {
     }
 }
 
-/// The first exchange of AMQP 0-9-1: we say the protocol, the server answers with a method frame.
+/// The first exchange of AMQP 0-9-1: we send the protocol header, the server answers with a method frame.
 fn greets(address: SocketAddr) -> io::Result<()> {
     let limit = Duration::from_millis(500);
     let mut stream = TcpStream::connect_timeout(&address, limit)?;

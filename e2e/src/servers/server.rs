@@ -1,4 +1,4 @@
-//! What all servers have in common: one command, started again and again.
+//! One server: a command that can be started repeatedly.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use anyhow::{Context, Result, bail};
 use crate::daemon::Daemon;
 use crate::processes::Signal;
 
-/// How often a server is asked whether it answers.
-const GLANCE: Duration = Duration::from_millis(20);
-/// `RabbitMQ` takes 16 s after a `kill -9` on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a server is probed while it starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a server may take to start. `RabbitMQ` takes 16 s after a `kill -9` on an idle machine.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One server: a command that can be started again and again, and a question that tells whether it answers.
+/// One server: a command that can be started repeatedly, and a probe that tells whether it answers.
 ///
-/// It is stopped when it goes, like a [`Daemon`].
+/// It is stopped when it is dropped, like a [`Daemon`].
 pub struct Server {
     name: &'static str,
     command: Command,
@@ -28,7 +28,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not started yet; what it says without a log of its own goes to `folder/NAME.out`.
+    /// A server that has not been started. Its output goes to `folder/NAME.out`.
     pub(crate) fn new(
         name: &'static str,
         mut command: Command,
@@ -50,13 +50,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it runs already, ends, or does not answer; the error names its log.
+    /// If it runs already, ends, or does not answer; the error names its log.
     pub fn start(&mut self) -> Result<()> {
         self.begin_start()?;
         self.until_it_answers()
     }
 
-    /// Starts it without waiting, so that several servers can start side by side.
+    /// Starts it without waiting, so that several servers can start in parallel.
     pub(crate) fn begin_start(&mut self) -> Result<()> {
         if self.daemon.is_some() {
             bail!("{} runs already", self.name);
@@ -74,16 +74,16 @@ impl Server {
                 self.daemon = None;
                 bail!("{} has ended ({status})\nnext: less {}", self.name, self.log.display());
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > START_TIMEOUT {
                 let (name, log) = (self.name, self.log.display());
-                bail!("{name} has not answered for {} s\nnext: less {log}", PATIENCE.as_secs());
+                bail!("{name} has not answered for {} s\nnext: less {log}", START_TIMEOUT.as_secs());
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
         Ok(())
     }
 
-    /// Asks it to end, and returns when it has.
+    /// Stops it, and returns when it has ended.
     pub fn stop(&mut self) {
         self.daemon = None;
     }
@@ -92,27 +92,27 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.stop();
         Ok(())
     }
 
-    /// Stops all its processes in the middle of what they do; its connections stay open.
+    /// Freezes all its processes with SIGSTOP. Its connections stay open.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn freeze(&mut self) -> Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`Server::freeze`], and returns when it answers.
+    /// Ends [`Server::freeze`], and returns when the server answers.
     ///
     /// # Errors
     ///
-    /// When it does not run or does not answer.
+    /// If it does not run or does not answer.
     pub fn thaw(&mut self) -> Result<()> {
         self.signal(Signal::CONT)?;
         self.until_it_answers()
@@ -123,7 +123,7 @@ impl Server {
         daemon.signal(signal)
     }
 
-    /// Begins the end without waiting for it.
+    /// Starts stopping it without waiting.
     pub(crate) fn begin_stop(&mut self) {
         if let Some(daemon) = &mut self.daemon {
             daemon.begin_stop();

@@ -1,4 +1,4 @@
-//! Older releases of Nova: each has a home of its own, `releases/NN` in that of the newest one.
+//! Setups of older releases of Nova, each in `releases/NN` of the newest one's folder.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 use super::{NOVA_CONF, Setup};
 
 impl Setup {
-    /// The older releases that can be set up: those with a list of all their packages, `e2e/releases/NN.txt`.
+    /// The older releases that can be set up: those with a list of packages, `e2e/releases/NN.txt`.
     ///
     /// # Errors
     ///
-    /// When the workspace cannot be read.
+    /// If the workspace cannot be read.
     pub fn releases() -> Result<Vec<u32>> {
         let lists = fs::read_dir(Self::locate()?.workspace.join("e2e/releases"))?;
         let mut releases: Vec<u32> = lists
@@ -21,17 +21,17 @@ impl Setup {
         Ok(releases)
     }
 
-    /// Makes what [`Setup::prepare`] makes, for an older release of Nova such as 29.
+    /// Does what [`Setup::prepare`] does, for an older release of Nova such as 29.
     ///
     /// # Errors
     ///
-    /// When there is no such release, or a step fails; the error names its log.
+    /// If there is no such release, or a step fails; the error names its log.
     pub fn prepare_release(release: u32) -> Result<Self> {
         let known = Self::releases()?;
         ensure!(known.contains(&release), "no such release: {release}, expected some of {known:?}");
         let mut setup = Self::locate()?;
         setup.home.push(format!("releases/{release}"));
-        fs::create_dir_all(setup.logs()).context("cannot make the folder of the release")?;
+        fs::create_dir_all(setup.logs()).context("cannot create the folder of the release")?;
         let _alone = setup.lock()?;
         let environment = setup.environment()?;
         let list = format!("e2e/releases/{release}.txt");

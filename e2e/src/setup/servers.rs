@@ -1,4 +1,4 @@
-//! What a cluster needs on top: the servers, their drivers, and what they begin with.
+//! What a cluster needs in addition: the servers, their drivers, and their initial data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{NOVA, Setup};
-use crate::cluster::{PARTS, TEMPLATES, make_template};
+use crate::cluster::{TEMPLATE_FOLDERS, TEMPLATES, make_template};
 use crate::stage::private_folder;
 use crate::step::Step;
 use crate::system::{self, SERVERS};
@@ -15,22 +15,22 @@ use crate::system::{self, SERVERS};
 const DRIVERS: &str = include_str!("../../requirements-cluster.txt");
 
 impl Setup {
-    /// Makes all that a cluster needs, as far as it is missing or out of date: what [`Setup::prepare`] makes, and the servers.
+    /// Sets up whatever a cluster needs and is missing or out of date: what [`Setup::prepare`] sets up, and the servers.
     ///
     /// # Errors
     ///
-    /// When a step fails; the error names its log.
+    /// If a step fails; the error names its log.
     pub fn prepare_cluster() -> Result<Self> {
         let setup = Self::prepare()?;
         setup.prepare_servers()?;
         Ok(setup)
     }
 
-    /// Makes what [`Setup::prepare_cluster`] makes on top of [`Setup::prepare`].
+    /// Sets up the part of [`Setup::prepare_cluster`] that [`Setup::prepare`] does not.
     ///
     /// # Errors
     ///
-    /// When a step fails; the error names its log.
+    /// If a step fails; the error names its log.
     pub fn prepare_servers(&self) -> Result<()> {
         let _alone = self.lock()?;
         system::install_missing(&SERVERS)?;
@@ -41,7 +41,7 @@ impl Setup {
         Ok(())
     }
 
-    /// Makes the template elsewhere, because the path of a unix socket has 107 bytes at most.
+    /// Creates the template in /tmp first: the path of a unix socket has 107 bytes at most.
     fn make_cluster(&self, step: &mut Step) -> Result<()> {
         let folder = private_folder()?;
         make_template(self, folder.path(), step)?;
@@ -53,9 +53,9 @@ impl Setup {
         copy(folder.path(), &template)
     }
 
-    /// Puts what the servers of a cluster begin with into an empty folder.
-    pub(crate) fn furnish_cluster(&self, folder: &Path) -> Result<()> {
-        ensure!(self.stamp("cluster").exists(), "no servers are set up\nnext: cargo xtask test e2e");
+    /// Copies the initial data of the servers into an empty folder.
+    pub(crate) fn populate_cluster(&self, folder: &Path) -> Result<()> {
+        ensure!(self.stamp("cluster").exists(), "the servers are not set up\nnext: cargo xtask test e2e");
         copy(&self.cluster(), folder)
     }
 
@@ -70,13 +70,13 @@ impl Setup {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    // Data files have holes, which shall stay holes.
+    // Data files are sparse.
     let status = Command::new("cp")
         .args(["--archive", "--reflink=auto", "--sparse=always"])
-        .args(PARTS.map(|part| from.join(part)))
+        .args(TEMPLATE_FOLDERS.map(|part| from.join(part)))
         .arg(to)
         .status()
         .context("cannot run cp")?;
-    ensure!(status.success(), "{} cannot be copied ({status})", from.display());
+    ensure!(status.success(), "cannot copy {} ({status})", from.display());
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Workers that begin one after the other.
+//! Starting workers one after the other.
 //!
-//! Every ten seconds, counted from its start, a worker reads its row and then updates it, in one transaction. SQLite lets no
-//! two transactions do so at once: it tells the second that the database is locked, without waiting. Workers that were
-//! started within the same few milliseconds would meet like that for ever, and be right to say that they are not well.
+//! Every ten seconds from its start, a worker reads and then updates its row, in one transaction. SQLite does not allow two such
+//! transactions at once: the second one fails without waiting, because the database is locked. Workers that start within the same
+//! few milliseconds would collide again and again, and would rightly not be OK.
 
 use std::fs;
 use std::thread::sleep;
@@ -13,38 +13,38 @@ use anyhow::{Context, Result};
 use super::{CONDUCTOR, Stage};
 use crate::processes::{Signal, children, send};
 
-/// Far longer than such a transaction.
-const APART: Duration = Duration::from_millis(300);
+/// Much longer than such a transaction.
+const START_DELAY: Duration = Duration::from_millis(300);
 
 impl Stage {
-    /// Holds each worker as soon as it is there, then lets them begin one after the other.
+    /// Stops each worker as soon as it exists, then lets them continue one after the other.
     pub(super) fn stagger(&mut self) -> Result<()> {
         let masters: Vec<u32> = self.daemons.iter().map(|daemon| daemon.pid()).collect();
         let expected: usize = self.daemons.iter().map(|daemon| workers_of(daemon.binary())).sum();
-        let mut held = Vec::new();
+        let mut stopped = Vec::new();
         let all = self.wait_for(Duration::from_secs(60), || {
             for worker in masters.iter().flat_map(|master| children(*master)) {
-                if !held.contains(&worker) && is_worker(worker) && send(worker, Signal::STOP).is_ok() {
-                    held.push(worker);
+                if !stopped.contains(&worker) && is_worker(worker) && send(worker, Signal::STOP).is_ok() {
+                    stopped.push(worker);
                 }
             }
-            (held.len() == expected).then_some(())
+            (stopped.len() == expected).then_some(())
         })?;
-        all.context("not all workers were there within a minute")?;
-        for worker in held {
+        all.context("not all workers started within a minute")?;
+        for worker in stopped {
             send(worker, Signal::CONT)?;
-            sleep(APART);
+            sleep(START_DELAY);
         }
         Ok(())
     }
 }
 
-/// How many workers nova.conf gives a service.
+/// The number of workers of a service, according to nova.conf.
 pub(super) fn workers_of(binary: &str) -> usize {
     if binary == CONDUCTOR { 2 } else { 1 }
 }
 
-/// Whether it is a worker by its title, and no short-lived child of another kind.
+/// Whether the title of the process is that of a worker. A service has short-lived children, too.
 fn is_worker(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.contains(" worker("))
 }

@@ -1,4 +1,4 @@
-//! Waiting for what is to happen on a stage: for a condition, never for a time.
+//! Waiting on a stage: for a condition, never for a time.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use super::stagger::workers_of;
 use crate::probe::{Answer, ask};
 use crate::processes::children;
 
-/// How often a condition is looked at.
-const GLANCE: Duration = Duration::from_millis(5);
+/// How often a condition is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 impl Stage {
-    /// Waits until the services that were started are well, have reported so to Nova, and a worker of each serves its endpoint.
+    /// Waits until all started services are OK, have reported to Nova, and are served by a worker.
     ///
-    /// A worker that has not reported yet may still be starting: it would not survive what is put on it.
+    /// A worker that has not reported yet may still be starting, and would not survive a fault.
     ///
     /// # Errors
     ///
-    /// As of [`Stage::until`].
+    /// As for [`Stage::until`].
     pub fn ready(&mut self) -> Result<()> {
         self.stagger()?;
         let services: Vec<String> = self.daemons.iter().map(|daemon| daemon.binary().to_owned()).collect();
         for binary in services {
             let master = self.daemon(&binary)?.pid();
-            self.until(&binary, "OK, with its workers at work", |answer| {
+            self.until(&binary, "OK, with all workers", |answer| {
                 let workers = children(master);
                 let by_a_worker = answer.serving().is_some_and(|pid| workers.contains(&pid));
                 let reported = answer.state("service_report") == "passing";
@@ -36,12 +36,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Asks a service again and again until its answer is as `wanted`, for a minute.
+    /// Probes a service until its answer is as `wanted`, for at most a minute.
     ///
     /// # Errors
     ///
-    /// When the minute is over, or when a daemon of the stage has ended. The error says what came last and
-    /// where to look, and the folder stays.
+    /// After a minute, or if a daemon of the stage has ended. The error has the last answer and says where to look. The
+    /// folder is kept.
     pub fn until(
         &mut self,
         binary: &str,
@@ -49,7 +49,7 @@ impl Stage {
         is_wanted: impl Fn(&Answer) -> bool,
     ) -> Result<Answer> {
         let uri = self.uri(binary);
-        let mut last = String::from("nothing yet");
+        let mut last = String::from("none");
         let found = self.wait_for(Duration::from_secs(60), || match ask(&uri) {
             Ok(answer) if is_wanted(&answer) => Some(answer),
             Ok(answer) => {
@@ -67,17 +67,17 @@ impl Stage {
         found.with_context(|| {
             let log = self.folder().join(format!("{binary}.log"));
             format!(
-                "{binary} was not seen within a minute: {wanted}\nlast answer: {last}\nnext: less {}",
+                "{binary}: expected within a minute: {wanted}\nlast answer: {last}\nnext: less {}",
                 log.display()
             )
         })
     }
 
-    /// Looks for something until it is there; `None` when `limit` is over.
+    /// Calls `look` until it finds something; `None` after `limit`.
     ///
     /// # Errors
     ///
-    /// When a daemon of the stage has ended meanwhile, or as [`Stage::on_wait`] says.
+    /// If a daemon of the stage has ended, or the function of [`Stage::on_wait`] fails.
     pub fn wait_for<T>(&mut self, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<Option<T>> {
         let start = Instant::now();
         loop {
@@ -89,7 +89,7 @@ impl Stage {
             }
             self.check_alive().inspect_err(|_| self.keep_folder())?;
             (self.tick)(start.elapsed())?;
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
     }
 

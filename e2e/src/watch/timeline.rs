@@ -1,24 +1,24 @@
-//! What one source said over time, and how long it took to say it.
+//! The statuses from one source over time, and its response times.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a source says of a service. `/livez`, process checks and the like know only `Ok` and `Fault`.
+/// The status of a service according to one source. Process checks and the like know only `Ok` and `Fault`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// All is well.
+    /// As in a report.
     Ok,
-    /// Something is not well.
+    /// As in a report.
     Degraded,
-    /// The service does not do what it is for.
+    /// As in a report, or a failed check.
     Fault,
-    /// Nobody answered.
+    /// No answer.
     Silent,
 }
 
 impl Status {
-    /// As a report spells it; what is no status is `Silent`.
+    /// Parses the status of a report. An unknown word is `Silent`.
     pub fn parse(word: &str) -> Self {
         match word {
             "OK" => Self::Ok,
@@ -28,29 +28,29 @@ impl Status {
         }
     }
 
-    /// Whether this is said, and is not well.
+    /// Whether it is an answer other than `Ok`.
     pub fn is_alarm(self) -> bool {
         matches!(self, Self::Degraded | Self::Fault)
     }
 }
 
-/// From `at` on, counted from the beginning of the watch, a source said `status`; `note` is the first it said with it.
+/// A change of the status at `at`, measured from the start of the watch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// When.
+    /// When it happened.
     pub at: Duration,
-    /// What.
+    /// The new status.
     pub status: Status,
-    /// The message, or whatever else explains it.
+    /// The first message or explanation with this status.
     pub note: String,
 }
 
-/// What one source said over time: only changes are kept.
+/// The statuses from one source over time. Only changes are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline(Vec<Change>);
 
 impl Timeline {
-    /// Adds what was said at `at`, which is not before what was added last.
+    /// Adds the status at `at`, which must not be earlier than the previous one.
     pub fn record(&mut self, at: Duration, status: Status, note: &str) {
         if self.0.last().is_none_or(|last| last.status != status) {
             self.0.push(Change { at, status, note: note.to_owned() });
@@ -62,17 +62,17 @@ impl Timeline {
         &self.0
     }
 
-    /// What is said now.
+    /// The newest change.
     pub fn last(&self) -> Option<&Change> {
         self.0.last()
     }
 
-    /// What was said at `at`; nothing before the first change.
+    /// The status at `at`; none before the first change.
     pub fn at(&self, at: Duration) -> Option<Status> {
         self.0.iter().rfind(|change| change.at <= at).map(|change| change.status)
     }
 
-    /// How long after `from` it first said something `wanted`; zero if it did already.
+    /// The time from `from` until the status was first `wanted`; zero if it was already.
     pub fn first(&self, from: Duration, wanted: impl Fn(Status) -> bool) -> Option<Duration> {
         if self.at(from).is_some_and(&wanted) {
             return Some(Duration::ZERO);
@@ -80,22 +80,22 @@ impl Timeline {
         self.0.iter().find(|change| change.at >= from && wanted(change.status)).map(|change| change.at - from)
     }
 
-    /// How long after `from` it first was `Ok` for at least `lasting`, or to the end.
-    pub fn well_again(&self, from: Duration, lasting: Duration) -> Option<Duration> {
+    /// The time from `from` until the status was `Ok` and stayed so for `lasting`, or to the end.
+    pub fn recovered_after(&self, from: Duration, lasting: Duration) -> Option<Duration> {
         let ends = self.0.iter().skip(1).map(|next| next.at).chain([Duration::MAX]);
-        let well = self.0.iter().zip(ends).filter(|(change, _)| change.status == Status::Ok);
-        // What began before is counted from then on.
-        let mut spells = well.map(|(change, end)| (change.at.max(from), end));
-        spells.find(|(begin, end)| end > begin && *end - *begin >= lasting).map(|(begin, _)| begin - from)
+        let ok = self.0.iter().zip(ends).filter(|(change, _)| change.status == Status::Ok);
+        // A period that began before `from` counts from there.
+        let mut periods = ok.map(|(change, end)| (change.at.max(from), end));
+        periods.find(|(begin, end)| end > begin && *end - *begin >= lasting).map(|(begin, _)| begin - from)
     }
 
-    /// All it said from `from` until before `to` that was not `Ok`, and began in that time.
+    /// The changes to a status other than `Ok` from `from` until before `to`.
     pub fn not_ok(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Change> {
         self.0.iter().filter(move |change| change.status != Status::Ok && (from..to).contains(&change.at))
     }
 }
 
-/// How long answers took, and how long there was none.
+/// The response times of an endpoint, and the longest time without an answer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Pace {
     micros: Vec<u32>,
@@ -104,7 +104,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Adds one probe, from `begin` to `end`, which got an answer or did not.
+    /// Adds one probe, from `begin` to `end`.
     pub fn record(&mut self, begin: Duration, end: Duration, answered: bool) {
         self.micros.push(u32::try_from((end - begin).as_micros()).unwrap_or(u32::MAX));
         let since = *self.waiting_since.get_or_insert(begin);
@@ -114,18 +114,18 @@ impl Pace {
         }
     }
 
-    /// How long somebody had to wait for an answer at most, who asks again at once when there is none.
+    /// The longest wait for an answer, by a client that retries at once.
     pub fn longest_wait(&self) -> Duration {
         self.longest_wait
     }
 
-    /// How long each probe took, in microseconds, whether it was answered or not.
+    /// How long each probe took, in microseconds, answered or not.
     pub fn micros(&self) -> &[u32] {
         &self.micros
     }
 }
 
-/// The value that 99 of 100 `micros` do not exceed; zero if there are none.
+/// The 99th percentile of `micros`; zero if there are none.
 pub fn p99(micros: impl IntoIterator<Item = u32>) -> Duration {
     let mut sorted: Vec<u32> = micros.into_iter().collect();
     sorted.sort_unstable();
@@ -171,27 +171,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_already_takes_no_time() {
+    fn a_status_that_is_reached_already_takes_no_time() {
         assert_eq!(outage().first(s(13), Status::is_alarm), Some(s(0)));
         assert_eq!(outage().first(s(12), Status::is_alarm), Some(s(0)));
     }
 
     #[test]
-    fn to_be_well_for_a_moment_is_not_to_be_well_again() {
+    fn a_short_ok_is_no_recovery() {
         let mut timeline = outage();
         timeline.record(s(33), Status::Degraded, "");
         timeline.record(s(34), Status::Ok, "");
         timeline.record(s(39), Status::Fault, "");
-        assert_eq!(timeline.well_again(s(30), s(2)), Some(s(1)));
-        assert_eq!(timeline.well_again(s(30), s(3)), Some(s(4)));
-        assert_eq!(timeline.well_again(s(36), s(3)), Some(s(0)));
-        assert_eq!(timeline.well_again(s(37), s(3)), None);
-        assert_eq!(timeline.well_again(s(40), s(0)), None);
-        assert_eq!(outage().well_again(s(30), s(100)), Some(s(1)));
+        assert_eq!(timeline.recovered_after(s(30), s(2)), Some(s(1)));
+        assert_eq!(timeline.recovered_after(s(30), s(3)), Some(s(4)));
+        assert_eq!(timeline.recovered_after(s(36), s(3)), Some(s(0)));
+        assert_eq!(timeline.recovered_after(s(37), s(3)), None);
+        assert_eq!(timeline.recovered_after(s(40), s(0)), None);
+        assert_eq!(outage().recovered_after(s(30), s(100)), Some(s(1)));
     }
 
     #[test]
-    fn what_is_never_said_takes_for_ever() {
+    fn a_status_that_is_never_reached_has_no_time() {
         assert_eq!(outage().first(s(0), |status| status == Status::Silent), None);
         assert_eq!(Timeline::default().first(s(0), Status::is_alarm), None);
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_lasts_from_the_first_question_to_the_next_answer() {
+    fn a_wait_lasts_from_the_first_probe_to_the_next_answer() {
         let mut pace = Pace::default();
         for (begin, end, answered) in
             [(0, 1, true), (10, 11, false), (20, 22, false), (30, 31, true), (40, 41, true)]
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_without_end_counts_as_far_as_it_was_seen() {
+    fn a_wait_without_an_answer_lasts_to_the_last_probe() {
         let mut pace = Pace::default();
         pace.record(s(0), s(1), false);
         pace.record(s(8), s(9), false);

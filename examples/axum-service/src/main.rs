@@ -1,4 +1,4 @@
-//! A web service on axum that keeps notes in an embedded SQLite, and tells its health.
+//! A web service on axum that keeps notes in an embedded SQLite and reports its health.
 //!
 //! ```text
 //! cargo run -p axum-service -- --uri tcp://127.0.0.1:8099 --listen 127.0.0.1:8080 /tmp/notes.db
@@ -9,7 +9,7 @@
 //! mv /tmp/away.db /tmp/notes.db            # OK after the next request
 //! ```
 //!
-//! SIGTERM and Ctrl-C end it in good order: `/readyz` is 503 at once, and requests in flight are still answered.
+//! SIGTERM and Ctrl-C shut it down gracefully: `/readyz` is 503 at once, and requests in flight are still answered.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the log of a service in the foreground")]
 
@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_args()?;
     let notes = Notes::create(options.file)?;
-    // Either order is fine: healthboard's thread and tokio's share nothing.
+    // Either order works: healthboard's thread and tokio's share nothing.
     match options.order {
         Order::HealthFirst => {
             start_health(options.health);
@@ -41,12 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             run(&options.listen, notes).await
         })?,
     }
-    // An end in good order is no fault.
+    // Without a goodbye, the end would be reported as a death.
     healthboard::goodbye();
     Ok(())
 }
 
-/// The service starts in any case: what is wrong with its health is said, and what could be started goes on.
+/// Starts health. Errors are logged and do not stop the service. The parts of health that could be started keep running.
 fn start_health(health: Builder) {
     if let Err(error) = health.start() {
         eprintln!("{error}");
@@ -65,14 +65,14 @@ async fn run(listen: &str, notes: Notes) -> Result<(), Box<dyn Error>> {
             _ = terminate.recv() => (),
             _ = interrupt.recv() => (),
         }
-        // Said before axum stops to accept: a balancer that asks `/readyz` sends nobody to a closed port.
+        // Before axum stops accepting, so that a load balancer that probes `/readyz` sends no requests to a closed port.
         healthboard::drain();
     };
     axum::serve(listener, routes::of(notes)).with_graceful_shutdown(stop).await?;
     Ok(())
 }
 
-/// Runs in the runtime that serves requests. If that hangs, nobody says that it progresses, and `/livez` is 503.
+/// Stamps `progress` from the runtime that serves requests. If the runtime hangs, `/livez` is 503.
 async fn progress() {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {

@@ -1,4 +1,4 @@
-//! The notes and their database. All that health needs of this file are the attributes and what an error is worth.
+//! The notes and their database. For health, this file has the attributes, the classification of errors, and the refresh.
 
 use healthboard::{Failure, Indicator, Outcome, Policy, healthcheck};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Result};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a writer waits for another one.
+/// How long a writer waits for another writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
@@ -29,14 +29,14 @@ impl Notes {
         Ok(Notes { file: file.into() })
     }
 
-    #[healthcheck("database", classify = worth)]
+    #[healthcheck("database", classify = classify)]
     pub(crate) fn list(&self) -> Result<Vec<Note>> {
         let db = self.open()?;
         let mut query = db.prepare("SELECT id, text FROM notes ORDER BY id")?;
         query.query_map((), |row| Ok(Note { id: row.get(0)?, text: row.get(1)? }))?.collect()
     }
 
-    #[healthcheck("database", classify = worth)]
+    #[healthcheck("database", classify = classify)]
     pub(crate) fn add(&self, text: &str) -> Result<Note> {
         let db = self.open()?;
         db.query_row("INSERT INTO notes (text) VALUES (?) RETURNING id, text", [text], |row| {
@@ -44,13 +44,13 @@ impl Notes {
         })
     }
 
-    /// Asks what the work needs: that the table answers, and that it could be written to.
+    /// Checks what the work needs: the table can be read, and the database can be written to.
     fn probe(&self) -> Result<()> {
         let db = self.open()?;
         db.execute_batch("BEGIN IMMEDIATE; SELECT count(*) FROM notes; ROLLBACK")
     }
 
-    /// Anew for each operation: an open connection would not see that its file has been replaced.
+    /// Opens a new connection for each operation: an open one would not notice that the file was replaced.
     fn open(&self) -> Result<Connection> {
         let db = Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
@@ -59,24 +59,24 @@ impl Notes {
 }
 
 /// What an error says about the database.
-fn worth(error: &Error) -> Outcome {
+fn classify(error: &Error) -> Outcome {
     match error.sqlite_error_code() {
-        // It has looked at the note and refused it, so it works.
+        // The database has checked the note and refused it, so it works.
         Some(ErrorCode::ConstraintViolation) => Outcome::Success,
         _ => Outcome::Failure(Failure::of(error)),
     }
 }
 
-/// Asks the database when no request does: an idle service is neither stale nor blind.
+/// Queries the database when no request does, so that an idle service still has fresh evidence.
 pub(crate) async fn refresh(notes: Notes) {
     let database = Indicator::register("database", Policy::DEFAULT);
     loop {
         match database.refresh_due() {
             Some(Duration::ZERO) => {
                 let (notes, refresh) = (notes.clone(), database.begin_refresh());
-                // In a thread: SQLite may have to wait. A refresh that has no answer in 5 s is a failure meanwhile.
+                // In a thread, because SQLite may block. A refresh without an answer in 5 s is recorded as a failure.
                 let asked =
-                    tokio::task::spawn_blocking(move || refresh.end(&Outcome::by(&notes.probe(), worth)));
+                    tokio::task::spawn_blocking(move || refresh.end(&Outcome::by(&notes.probe(), classify)));
                 drop(asked.await);
             }
             due => tokio::time::sleep(due.unwrap_or(Duration::from_secs(1))).await,

@@ -1,4 +1,4 @@
-//! The command line, and the environment variables of health (`HEALTHBOARD_URI`, …).
+//! The command line, and health's environment variables (`HEALTHBOARD_URI`, …).
 
 use healthboard::{Builder, Service};
 use std::error::Error;
@@ -14,7 +14,7 @@ pub(crate) struct Options {
     pub(crate) file: PathBuf,
 }
 
-/// What is started first. Only there to show that it does not matter.
+/// Whether health or the runtime starts first. It does not matter; the option exists to show that.
 pub(crate) enum Order {
     RuntimeFirst,
     HealthFirst,

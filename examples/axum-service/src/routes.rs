@@ -21,7 +21,7 @@ async fn add(State(notes): State<Notes>, text: String) -> Answer<(StatusCode, Js
     blocking(move || notes.add(&text)).await.map(|note| (StatusCode::CREATED, Json(note)))
 }
 
-/// SQLite blocks, so it runs in a thread of its own. A client that goes away does not cut it short: the outcome is recorded.
+/// Runs in a thread, because SQLite blocks. The work continues if the client disconnects, so its outcome is recorded.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
 ) -> Answer<T> {

@@ -1,5 +1,5 @@
-//! The service is started for real, whichever comes first, tokio or health, and with whatever descriptors the host has open:
-//! both answer, health follows the database, an idle service costs nothing, and SIGTERM ends it in good order.
+//! The whole life of the service, with tokio or health started first, and with other open descriptors: both answer, health
+//! follows the database, an idle service costs nothing, and SIGTERM shuts it down gracefully.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
@@ -12,11 +12,11 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// After so long a condition is taken for one that never comes true.
-const HANG: Duration = Duration::from_secs(30);
+/// How long to wait for a condition.
+const HANG_LIMIT: Duration = Duration::from_secs(30);
 
-/// Of one core, while the service is idle.
-const IDLE_CPU: f64 = 0.05;
+/// The limit for an idle service, as a share of one core.
+const MAX_IDLE_CPU: f64 = 0.05;
 
 #[test]
 fn runtime_first() {
@@ -46,7 +46,7 @@ fn the_whole_life_of_a_service(order: &str, open_descriptors: usize) {
     service.wait_for_health("/health", &["200 OK", "\r\n\r\nOK\n"]);
     assert_part(&service.notes("POST", ""), "422 ");
 
-    // The only worker of the runtime is free to work.
+    // Nothing blocks the only worker of the runtime.
     std::thread::scope(|scope| {
         let requests: Vec<_> = (0..50).map(|_| scope.spawn(|| service.notes("GET", ""))).collect();
         for request in requests {
@@ -58,7 +58,7 @@ fn the_whole_life_of_a_service(order: &str, open_descriptors: usize) {
     let health = service.health("/health?verbose");
     assert!(health.contains("last_success") && !health.contains("last_failure"), "{health}");
 
-    // Broken and mended. Nobody asks the service meanwhile, but for its health.
+    // The database is broken and repaired. Meanwhile the service gets no requests, only probes.
     let (begun, cpu) = (Instant::now(), service.cpu());
     std::fs::rename(service.path("notes.db"), service.path("away.db")).unwrap();
     service.wait_for_health("/health", &["200 OK", "\r\n\r\nDEGRADED: database: rusqlite::Error, "]);
@@ -67,7 +67,7 @@ fn the_whole_life_of_a_service(order: &str, open_descriptors: usize) {
     std::fs::rename(service.path("away.db"), service.path("notes.db")).unwrap();
     service.wait_for_health("/health", &["200 OK", "\r\n\r\nOK\n"]);
     let share = (service.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
-    assert!(share < IDLE_CPU, "an idle service takes {share:.3} of a core");
+    assert!(share < MAX_IDLE_CPU, "an idle service takes {share:.3} of a core");
 
     // SIGTERM while a request waits for a lock on the database.
     let lock = rusqlite::Connection::open(service.path("notes.db")).unwrap();
@@ -85,7 +85,7 @@ fn the_whole_life_of_a_service(order: &str, open_descriptors: usize) {
 struct Service {
     process: Child,
     directory: tempfile::TempDir,
-    /// Of its own port.
+    /// The address of the service's own API.
     address: String,
 }
 
@@ -107,7 +107,7 @@ impl Service {
             .env("HEALTHBOARD_RUNTIME_DIR", directory.path())
             .env("HEALTHBOARD_FAILURE_WINDOW", "2")
             .env("HEALTHBOARD_REFRESH_INTERVAL", "1")
-            // If it blocks, no request is answered.
+            // If that worker blocks, no request is answered.
             .env("TOKIO_WORKER_THREADS", "1")
             .stdout(Stdio::piped());
         // SAFETY: calls nothing but `open`, which is safe between fork and exec.
@@ -131,24 +131,24 @@ impl Service {
         self.directory.path().join(name)
     }
 
-    /// Asks the service's own port.
+    /// Makes a request to the service's own API.
     fn notes(&self, method: &str, body: &str) -> String {
         answer(self.send(method, body))
     }
 
     fn send(&self, method: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.set_read_timeout(Some(HANG_LIMIT)).unwrap();
         let length = body.len();
         write!(stream, "{method} /notes HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
             .unwrap();
         stream
     }
 
-    /// Asks for health until the answer has all of these parts.
+    /// Probes until the answer has all of these parts.
     #[track_caller]
     fn wait_for_health(&self, path: &str, parts: &[&str]) {
-        let deadline = Instant::now() + HANG;
+        let deadline = Instant::now() + HANG_LIMIT;
         loop {
             let found = self.health(path);
             if parts.iter().all(|part| found.contains(part)) {
@@ -159,22 +159,22 @@ impl Service {
         }
     }
 
-    /// In JSON with a query, else as text. Empty where nobody answers.
+    /// The answer to a probe, in JSON for `/health?…`, else as text. Empty if there is none.
     fn health(&self, path: &str) -> String {
         let accept = if path.starts_with("/health?") { "application/json" } else { "text/plain" };
         let Ok(mut stream) = UnixStream::connect(self.path("health.sock")) else { return String::new() };
-        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.set_read_timeout(Some(HANG_LIMIT)).unwrap();
         let _ = write!(stream, "GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n");
         answer(stream)
     }
 
-    /// What all of its threads have taken so far.
+    /// The CPU time of all its threads so far.
     fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
-        // After the name, which may have blanks: `utime` and `stime` are the 14th and 15th field.
+        // `utime` and `stime` are the fields 14 and 15. The second field, the name, may have blanks.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
-        // SAFETY: asks for a number.
+        // SAFETY: takes and returns a number.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
         Duration::from_secs(ticks) / u32::try_from(per_second).unwrap()
     }
@@ -187,7 +187,7 @@ impl Service {
 
     #[track_caller]
     fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + HANG;
+        let deadline = Instant::now() + HANG_LIMIT;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
@@ -198,7 +198,7 @@ impl Service {
     }
 }
 
-/// Of what a service says, even if it hangs before it says anything.
+/// The first line of the output; empty if the service hangs before it prints one.
 fn first_line(log: ChildStdout) -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -206,10 +206,10 @@ fn first_line(log: ChildStdout) -> String {
         let mut line = String::new();
         let _ = log.read_line(&mut line);
         let _ = sender.send(line);
-        // Nobody writes to a closed pipe.
+        // Keep reading: the service must not write to a closed pipe.
         let _ = std::io::copy(&mut log, &mut std::io::sink());
     });
-    receiver.recv_timeout(HANG).unwrap_or_default()
+    receiver.recv_timeout(HANG_LIMIT).unwrap_or_default()
 }
 
 fn answer(mut stream: impl Read) -> String {

@@ -1,4 +1,4 @@
-//! A service that writes to an embedded SQLite once a second, and tells its health.
+//! A service that writes to an embedded SQLite once a second and reports its health.
 //!
 //! ```text
 //! cargo run -p sqlite-service -- --uri tcp://127.0.0.1:8099 /tmp/visits.db
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
 use std::time::Duration;
 
-/// What the service does anyway. The attribute is all that its health needs of it.
+/// The work of the service. Health needs only the attribute.
 #[healthcheck("database")]
 fn visit(file: &Path) -> Result<u64> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -33,7 +33,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let (uris, file) = arguments()?;
     create(&file)?;
 
-    // From here on calls are recorded, and every endpoint answers; without one both do nothing.
+    // From here on calls are recorded, and every endpoint answers. Without an endpoint, health is off.
     let builder = Service::builder("sqlite-service").option("uri", &uris).from_env();
     let health = builder.start().unwrap_or_else(|error| {
         eprintln!("{error}");
@@ -48,7 +48,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     while !stop.load(Relaxed) {
-        // This loop is what makes progress, so this loop says so. If it hangs, `/livez` is 503.
+        // This loop does the work, so it stamps `progress`. If it hangs, `/livez` is 503.
         for notice in health.tick() {
             eprintln!("{}", notice.text);
         }
@@ -58,7 +58,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
-    // An end in good order is no fault.
+    // Without a goodbye, the end would be reported as a death.
     health.goodbye();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The example as its first comment tells it: the file is moved away and back.
+//! The example, as in its first comment: the file is moved away and back.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 

@@ -1,4 +1,4 @@
-//! What was measured, kept from run to run: a run of one fault renews what the page says of it.
+//! The measurements, kept from run to run: a run of one fault replaces only its own results in the page.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use healthboard_e2e::faults::{Drained, Outcome, Quiet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A folder of files, one for each fault and mode.
+/// A folder with one file for each fault and mode.
 pub(crate) struct Results {
     folder: PathBuf,
     setup: PathBuf,
@@ -22,17 +22,17 @@ impl Results {
         let folder = setup.logs().with_file_name("faults");
         fs::create_dir_all(&folder)?;
         let packages = "nova oslo.messaging oslo.db eventlet";
-        let versions = said(&format!(
+        let versions = output_of(&format!(
             "{} -c 'import importlib.metadata as m; print(\", \".join(n + \" \" + m.version(n) for n in \"{packages}\".split()))'",
             setup.program("python").display()
         ));
         Ok(Self { folder, setup: setup.workspace().to_owned(), versions })
     }
 
-    /// Forgets everything.
+    /// Removes all results.
     pub(crate) fn clear(&self) -> Result<()> {
         fs::remove_dir_all(&self.folder)?;
-        fs::create_dir_all(&self.folder).context("cannot make the folder of the results")
+        fs::create_dir_all(&self.folder).context("cannot create the folder of the results")
     }
 
     pub(crate) fn keep(&self, name: &str, mode: &str, what: &impl Serialize) -> Result<()> {
@@ -54,7 +54,7 @@ impl Results {
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// Threading comes first, as Nova has it.
+    /// Threading comes first, because it is Nova's default.
     fn read<T: DeserializeOwned>(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<T>> {
         let mut names: Vec<String> = fs::read_dir(&self.folder)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -69,30 +69,31 @@ impl Results {
         names.into_iter().map(read).collect()
     }
 
-    /// How the page was made, and on what.
+    /// How and where the page was measured.
     pub(crate) fn head(&self) -> String {
-        let commit = said(&format!("git -C {} rev-parse --short HEAD", self.setup.display()));
-        let date = said("date -u +%F");
-        let cpu = said("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1");
-        let (cores, memory) = (said("nproc"), said("sed -n 's/MemTotal: *//p' /proc/meminfo"));
-        let system = said(". /etc/os-release; echo \"$PRETTY_NAME, Linux $(uname -r)\"");
-        let servers = said("mariadbd --version | sed 's/.*Ver \\([^ ]*\\).*/MariaDB \\1/'");
-        let broker = said("dpkg-query -W -f '${Package} ${Version}' rabbitmq-server");
-        let libvirt = said("libvirtd --version | sed 's/.*) /libvirt /'");
+        let commit = output_of(&format!("git -C {} rev-parse --short HEAD", self.setup.display()));
+        let date = output_of("date -u +%F");
+        let cpu = output_of("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1");
+        let (cores, memory) = (output_of("nproc"), output_of("sed -n 's/MemTotal: *//p' /proc/meminfo"));
+        let system = output_of(". /etc/os-release; echo \"$PRETTY_NAME, Linux $(uname -r)\"");
+        let servers = output_of("mariadbd --version | sed 's/.*Ver \\([^ ]*\\).*/MariaDB \\1/'");
+        let broker = output_of("dpkg-query -W -f '${Package} ${Version}' rabbitmq-server");
+        let libvirt = output_of("libvirtd --version | sed 's/.*) /libvirt /'");
         format!(
-            "What real faults do to real, unpatched Nova, and who notices. Written by `cargo xtask e2e`; a fault that was run \
-             again by its name has replaced what was said of it before, so the results may be of different commits.\n\n\
+            "What real faults do to real, unpatched Nova, and which checks notice them. Written by `cargo xtask e2e`. Running a single \
+             fault by its name replaces only its results, so the results may come from different commits.\n\n\
              Newest run: {date}, commit {commit}, on {system}, {cpu}, {cores} cores, {memory}.\n\
              {}, {servers}, {broker}, {libvirt}.\n\n\
-             Each endpoint was asked ten times a second, everything else once. \"OK again\" is OK that lasts for five seconds. Times count from the beginning of the fault, or, \
-             for \"OK again\", from when the server answered again. `stall_after` is 60 s, its default. \"oslo\" is \
-             oslo.middleware's `/healthcheck`, \"pgrep\" finds a process, \"ss\" a connection to the broker or the database.",
+             Each endpoint was probed ten times a second, the other checks ran once a second. Times are measured from the beginning of \
+             the fault. \"OK again\" is measured from the moment when the server answered again, to an OK that lasted for five seconds. \
+             `stall_after` is 60 s, its default. \"oslo\" is oslo.middleware's `/healthcheck`. \"pgrep\" looks for a process, \"ss\" for \
+             a connection to the broker or the database.",
             self.versions
         )
     }
 }
 
-fn said(line: &str) -> String {
+fn output_of(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! How many tests ran, from what cargo and pytest say at the end.
+//! The number of tests, from the summaries of cargo and pytest.
 
 use std::ops::Add;
 
@@ -19,7 +19,7 @@ impl Count {
         lines.map(Self::of_line).fold(Self::default(), Self::add)
     }
 
-    /// What pytest says in its last line of the kind `2 failed, 3 passed, 1 error in 0.12s`.
+    /// The numbers in pytest's summary, such as `2 failed, 3 passed, 1 error in 0.12s`.
     pub(crate) fn of_pytest(text: &str) -> Self {
         let is_summary = |line: &&str| line.contains(" in ") && !line.starts_with("test result: ");
         text.lines()
@@ -30,7 +30,7 @@ impl Count {
             .unwrap_or_default()
     }
 
-    /// The numbers before the words; an error of a fixture is a failure.
+    /// The numbers before the words. An error of a fixture counts as a failure.
     fn of_line(line: &str) -> Self {
         let words: Vec<&str> =
             line.split([' ', ',', ';', '.', '=']).filter(|word| !word.is_empty()).collect();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_runs_one_program_after_the_other() {
+    fn the_summaries_of_all_test_programs_are_added() {
         let text = "\
 test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s
 noise: 7 passed
@@ -82,7 +82,7 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn silence_counts_nothing() {
+    fn output_without_a_summary_counts_nothing() {
         assert_eq!(Count::of_cargo("running 0 tests"), Count::default());
         assert_eq!(Count::of_pytest("no tests ran in 0.01s"), Count::default());
     }

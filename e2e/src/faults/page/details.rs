@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::seconds;
-use crate::faults::{Finding, Outcome, Said};
+use crate::faults::{CheckResult, Finding, Outcome};
 
 pub(super) fn details(outcome: &Outcome) -> String {
     let mut text = format!("\n**{}**, for {}\n", outcome.mode, seconds(outcome.lasted));
@@ -14,9 +14,9 @@ pub(super) fn details(outcome: &Outcome) -> String {
     }
     text += "\n| service | DEGRADED or worse | FAULT | OK again | oslo | pgrep | ss | longest wait |\n";
     text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-    let (told, silent): (Vec<&Finding>, Vec<&Finding>) =
-        outcome.findings.iter().partition(|found| is_told(found));
-    for found in &told {
+    let (noteworthy, ok): (Vec<&Finding>, Vec<&Finding>) =
+        outcome.findings.iter().partition(|found| is_noteworthy(found));
+    for found in &noteworthy {
         let time = |time: Option<Duration>| time.map_or_else(|| String::from("–"), seconds);
         let _ = writeln!(
             text,
@@ -25,13 +25,13 @@ pub(super) fn details(outcome: &Outcome) -> String {
             time(found.alarm),
             time(found.fault),
             time(found.ok),
-            said(found.oslo),
-            said(found.pgrep),
+            result(found.oslo),
+            result(found.pgrep),
             connections(found),
             seconds(found.longest_wait)
         );
     }
-    for found in &told {
+    for found in &noteworthy {
         if !found.message.is_empty() {
             let _ = writeln!(text, "\n`{}`: {}", found.service, found.message);
         }
@@ -44,34 +44,36 @@ pub(super) fn details(outcome: &Outcome) -> String {
             );
         }
     }
-    if !silent.is_empty() {
-        let names: Vec<&str> = silent.iter().map(|found| found.service.as_str()).collect();
-        let _ = writeln!(text, "\nOK all the time, by all checks: {}.", names.join(", "));
+    if !ok.is_empty() {
+        let names: Vec<&str> = ok.iter().map(|found| found.service.as_str()).collect();
+        let _ = writeln!(text, "\nOK throughout, according to all checks: {}.", names.join(", "));
     }
     text
 }
 
-/// Whether there is anything to tell.
-fn is_told(found: &Finding) -> bool {
+/// Whether the endpoint or a check was ever not OK.
+fn is_noteworthy(found: &Finding) -> bool {
     let checks = [found.oslo, found.pgrep, found.broker, found.database];
     found.noticed
         || !found.before.is_empty()
         || !found.after.is_empty()
-        || checks.iter().any(|said| matches!(said, Said::Noticed(_)))
+        || checks.iter().any(|result| matches!(result, CheckResult::Noticed(_)))
 }
 
-fn said(said: Said) -> String {
-    match said {
-        Said::Nothing => String::from("–"),
-        Said::Well => String::from("all well"),
-        Said::Noticed(after) => format!("noticed after {}", seconds(after)),
+fn result(result: CheckResult) -> String {
+    match result {
+        CheckResult::NotApplicable => String::from("–"),
+        CheckResult::Ok => String::from("ok"),
+        CheckResult::Noticed(after) => format!("noticed after {}", seconds(after)),
     }
 }
 
 fn connections(found: &Finding) -> String {
     match (found.broker, found.database) {
-        (Said::Nothing, one) | (one, Said::Nothing) => said(one),
-        (Said::Well, Said::Well) => String::from("all well"),
-        (Said::Noticed(after), _) | (_, Said::Noticed(after)) => said(Said::Noticed(after)),
+        (CheckResult::NotApplicable, one) | (one, CheckResult::NotApplicable) => result(one),
+        (CheckResult::Ok, CheckResult::Ok) => String::from("ok"),
+        (CheckResult::Noticed(after), _) | (_, CheckResult::Noticed(after)) => {
+            result(CheckResult::Noticed(after))
+        }
     }
 }

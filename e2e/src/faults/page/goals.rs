@@ -1,18 +1,18 @@
-//! What was to be reached, and what was.
+//! The goals, and whether they were met.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{PROBE, seconds, yes};
+use super::{MAX_PROBE_TIME, seconds, yes};
 use crate::faults::{Drained, Goal, Outcome, Quiet, Scenario, Wanted};
 use crate::watch::p99;
 
-/// The modes, as outcomes spell them.
+/// The names of the modes in outcomes.
 const MODES: [&str; 2] = ["threading", "eventlet"];
 
-/// The goals of single faults: one line for each, with what took longest in each mode.
+/// The goals of single faults: a line for each, with the worst time in each mode.
 pub(super) fn of_faults(scenarios: &[Scenario], outcomes: &[Outcome]) -> String {
-    let mut text = String::from("\n## Goals\n\n| fault | wanted | limit | threading | eventlet | met |\n");
+    let mut text = String::from("\n## Goals\n\n| fault | goal | limit | threading | eventlet | met |\n");
     text += "| --- | --- | --- | --- | --- | --- |\n";
     for scenario in scenarios {
         for goal in &scenario.goals {
@@ -43,7 +43,7 @@ pub(super) fn of_faults(scenarios: &[Scenario], outcomes: &[Outcome]) -> String 
     text
 }
 
-/// What took longest under one goal, in one mode, and whether all of it was in time; nothing if it was not measured.
+/// The worst time for one goal in one mode, and whether all services met it; none if it was not measured.
 fn worst(
     scenario: &Scenario,
     goal: &Goal,
@@ -57,17 +57,18 @@ fn worst(
         return Some((String::from("not possible"), false));
     }
     let checks = scenario.checks(&outcome.findings);
-    let checks =
-        checks.iter().filter(|check| check.wanted == wanted && goal.of.contains(&check.service.as_str()));
-    // Never is later than anything.
+    let checks = checks
+        .iter()
+        .filter(|check| check.wanted == wanted && goal.services.contains(&check.service.as_str()));
+    // `None` means never, which is worse than any time.
     let worst = checks.clone().max_by_key(|check| check.found.unwrap_or(Duration::MAX))?;
     let found = worst.found.map_or_else(|| String::from("never"), seconds);
     Some((format!("{found} ({})", worst.service), checks.clone().all(|check| check.met)))
 }
 
-/// The goals that hold at all times.
+/// The goals that apply at all times.
 pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Quiet]) -> String {
-    let mut text = String::from("\n| at all times | found | met |\n| --- | --- | --- |\n");
+    let mut text = String::from("\n| at all times | measured | met |\n| --- | --- | --- |\n");
     let faults = outcomes.iter().flat_map(|outcome| &outcome.findings).flat_map(|found| &found.micros);
     let micros: Vec<u32> = faults.chain(quiets.iter().flat_map(|quiet| &quiet.micros)).copied().collect();
     let slow = p99(micros.iter().copied());
@@ -75,7 +76,7 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Qui
         let _ = writeln!(text, "| {what} | {found} | {} |", yes(met));
     };
     let probes = format!("{:.1} ms, p99 of {}", slow.as_secs_f64() * 1e3, micros.len());
-    line(&format!("a probe takes {} at most", seconds(PROBE)), &probes, slow <= PROBE);
+    line(&format!("a probe takes at most {}", seconds(MAX_PROBE_TIME)), &probes, slow <= MAX_PROBE_TIME);
     let mut false_alarms = Vec::new();
     for outcome in outcomes {
         let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == outcome.scenario) else {
@@ -85,11 +86,11 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Qui
         let missed = checks.iter().filter(|check| check.wanted == Wanted::NoFalseAlarm && !check.met);
         for check in missed {
             let found = outcome.findings.iter().find(|found| found.service == check.service);
-            let said = found.and_then(|found| found.before.iter().chain(&found.after).next());
-            let said = said.map(|change| change.note.clone());
-            let said = said.or_else(|| found.map(|found| found.message.clone())).unwrap_or_default();
+            let message = found.and_then(|found| found.before.iter().chain(&found.after).next());
+            let message = message.map(|change| change.note.clone());
+            let message = message.or_else(|| found.map(|found| found.message.clone())).unwrap_or_default();
             let (title, mode, service) = (scenario.title, &outcome.mode, &check.service);
-            false_alarms.push(format!("{title}, {mode}, {service}: {said}"));
+            false_alarms.push(format!("{title}, {mode}, {service}: {message}"));
         }
     }
     line("no false alarm before, during or after a fault", &list(&false_alarms), false_alarms.is_empty());
@@ -105,26 +106,26 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Qui
         let lines: Vec<String> =
             quiet.new_lines.iter().map(|line| format!("`{line}`").replace('|', "\\|")).collect();
         line(
-            &format!("nothing in Nova's logs that is not there without us, {mode}"),
+            &format!("no additional warnings or errors in Nova's logs, {mode}"),
             &list(&lines),
             lines.is_empty(),
         );
         let strange = quiet.helpers.iter().filter(|(_, ours)| *ours).map(|(line, _)| format!("`{line}`"));
         let strange: Vec<String> = strange.collect();
-        let what = format!("nothing of ours in helper programs ({} seen), {mode}", quiet.helpers.len());
+        let what = format!("helper programs inherit nothing from us ({} seen), {mode}", quiet.helpers.len());
         line(&what, &list(&strange), strange.is_empty());
     }
     text
 }
 
-/// What services say that are told to end.
+/// The answers of services that get SIGTERM.
 pub(super) fn of_ends(drained: &[Drained]) -> String {
     if drained.is_empty() {
         return String::new();
     }
     let mut text = String::from(
-        "\n## SIGTERM\n\nTo be said within a second and to the end: `/readyz` 503, `/livez` 200. Who gives no answer any more after that second need not say it.\n\n\
-         | service | mode | draining said after | last answer after | gone after | met |\n\
+        "\n## SIGTERM\n\nA service must drain within a second and until its end: `/readyz` says 503, `/livez` says 200. A service that ends within that second need not.\n\n\
+         | service | mode | draining after | last answer after | ended after | met |\n\
          | --- | --- | --- | --- | --- | --- |\n",
     );
     for end in drained {
@@ -134,10 +135,10 @@ pub(super) fn of_ends(drained: &[Drained]) -> String {
             "| {} | {} | {} | {} | {} | {} |",
             end.service,
             end.mode,
-            time(end.said),
-            seconds(end.silent),
-            time(end.gone),
-            yes(end.is_as_wanted())
+            time(end.draining_after),
+            seconds(end.last_answer_after),
+            time(end.ended_after),
+            yes(end.meets_goals())
         );
     }
     text

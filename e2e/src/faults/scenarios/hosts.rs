@@ -1,4 +1,4 @@
-//! What happens to the host.
+//! Faults of the host.
 
 use anyhow::{Context, Result};
 
@@ -14,11 +14,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             scene.empty_disk()
         })
         .concerns(&[CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT])
-        .tidied(|scene, _| scene.renew(CONDUCTOR)),
+        .with_tidy(|scene, _| scene.renew(CONDUCTOR)),
     ]
 }
 
-/// The worker that takes the place of the dead one needs a new board.
+/// The worker that replaces the killed one needs a new board.
 fn disk_full(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     scene.fill_disk()?;
     let workers = scene.daemon(CONDUCTOR)?.workers();

@@ -1,10 +1,10 @@
-//! What happens to Nova's own processes.
+//! Faults of Nova's own processes.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{CONSUMERS, fault};
+use super::{RPC_SERVICES, fault};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT, Concurrency, METADATA};
 use crate::faults::block::{Lock, block, unblock};
 use crate::faults::{Act, Scenario, Scene};
@@ -12,14 +12,14 @@ use crate::probe::ask;
 use crate::processes::{Signal, send};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
-/// Ten seconds without progress are allowed, and five until it must be said.
-const HUNG: u64 = 15;
-/// What has a process that can serve when another one dies.
-const SEVERAL: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
-/// Whose main thread is blocked.
-const BLOCKED: [&str; 3] = [CONDUCTOR, SCHEDULER, COMPUTE];
-/// Who may notice that nova-conductor is not what it was.
-const AROUND_CONDUCTOR: [&str; 3] = [CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT];
+/// The ttl of `progress` is ten seconds. Five more may pass until the alarm.
+const MAX_HUNG_ALARM_DELAY: u64 = 15;
+/// The services with a second process that can serve when the holder dies.
+const MULTI_PROCESS_SERVICES: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
+/// The services whose main thread is blocked.
+const BLOCKED_SERVICES: [&str; 3] = [CONDUCTOR, SCHEDULER, COMPUTE];
+/// nova-conductor, and the services that depend on it.
+const CONDUCTOR_AND_CLIENTS: [&str; 3] = [CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -32,38 +32,40 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         blocked("gil-held", "main thread blocked, GIL held", |scene, pids| {
             block_each(scene, pids, Lock::Held)
         }),
-        fault("reload", "SIGHUP", hang_up, nothing).concerns(&[]),
+        fault("reload", "SIGHUP", send_sighup, nothing).concerns(&[]),
         killed("worker-killed", "one conductor worker killed", |scene, _| kill(scene, 1)),
         killed("workers-killed", "all conductor workers killed", |scene, _| kill(scene, 2)),
         fault("master-killed", "conductor's master killed", kill_master, |scene, _| scene.restart(CONDUCTOR))
-            .concerns(&AROUND_CONDUCTOR)
-            .tidied(|scene, _| scene.renew(CONDUCTOR)),
+            .concerns(&CONDUCTOR_AND_CLIENTS)
+            .with_tidy(|scene, _| scene.renew(CONDUCTOR)),
         Scenario {
             interval: Duration::from_millis(10),
             ..fault("holder-killed", "holder of the endpoint killed", kill_holders, nothing)
-                .answers(&SEVERAL, Duration::from_millis(200))
-                .tidied(|scene, _| SEVERAL.into_iter().try_for_each(|service| scene.renew(service)))
+                .answer_goal(&MULTI_PROCESS_SERVICES, Duration::from_millis(200))
+                .with_tidy(|scene, _| {
+                    MULTI_PROCESS_SERVICES.into_iter().try_for_each(|service| scene.renew(service))
+                })
         },
     ]
 }
 
 fn frozen(name: &'static str, title: &'static str, inject: Act) -> Scenario {
     fault(name, title, inject, |_, pids| pids.iter().try_for_each(|pid| send(*pid, Signal::CONT)))
-        .goal(&[CONDUCTOR], Some(HUNG), Some(3))
-        .concerns(&AROUND_CONDUCTOR)
+        .alarm_goal(&[CONDUCTOR], Some(MAX_HUNG_ALARM_DELAY), Some(3))
+        .concerns(&CONDUCTOR_AND_CLIENTS)
 }
 
 fn killed(name: &'static str, title: &'static str, inject: Act) -> Scenario {
     fault(name, title, inject, nothing)
-        .answers(&[CONDUCTOR], Duration::from_millis(200))
-        .concerns(&AROUND_CONDUCTOR)
-        .tidied(|scene, _| scene.renew(CONDUCTOR))
+        .answer_goal(&[CONDUCTOR], Duration::from_millis(200))
+        .concerns(&CONDUCTOR_AND_CLIENTS)
+        .with_tidy(|scene, _| scene.renew(CONDUCTOR))
 }
 
 fn blocked(name: &'static str, title: &'static str, inject: Act) -> Scenario {
     fault(name, title, inject, |scene, pids| pids.iter().try_for_each(|pid| unblock(scene.folder(), *pid)))
-        .goal(&BLOCKED, Some(HUNG), Some(3))
-        .concerns(&CONSUMERS)
+        .alarm_goal(&BLOCKED_SERVICES, Some(MAX_HUNG_ALARM_DELAY), Some(3))
+        .concerns(&RPC_SERVICES)
 }
 
 impl Scenario {
@@ -90,8 +92,8 @@ fn kill_master(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
 }
 
 fn kill_holders(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
-    for service in SEVERAL {
-        // Under eventlet the scheduler is one process alone: with it goes the service.
+    for service in MULTI_PROCESS_SERVICES {
+        // Under eventlet the scheduler is a single process. No other one can serve.
         if scene.daemon(service)?.workers().is_empty() {
             continue;
         }
@@ -101,13 +103,13 @@ fn kill_holders(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     Ok(())
 }
 
-fn hang_up(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
-    CONSUMERS.into_iter().try_for_each(|service| send(scene.daemon(service)?.pid(), Signal::HUP))
+fn send_sighup(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
+    RPC_SERVICES.into_iter().try_for_each(|service| send(scene.daemon(service)?.pid(), Signal::HUP))
 }
 
-/// One process of each: a worker where there are workers.
+/// Blocks one process of each service: a worker, if there are workers.
 fn block_each(scene: &mut Scene, pids: &mut Vec<u32>, lock: Lock) -> Result<()> {
-    for service in BLOCKED {
+    for service in BLOCKED_SERVICES {
         let daemon = scene.daemon(service)?;
         let pid = daemon.workers().first().copied().unwrap_or(daemon.pid());
         block(scene.folder(), pid, lock)?;

@@ -1,21 +1,23 @@
-//! What happens to the servers that Nova needs.
+//! Faults of the servers that Nova needs.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{CONSUMERS, DATABASE, THROUGH_CONDUCTOR, fault, s};
+use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
 use crate::faults::{Scenario, Scene};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
-/// A refresh is due after 10 s, give or take a fifth; and what it finds takes a moment to be seen.
+/// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
 const REFRESHED: u64 = 13;
 
-/// What a database that is gone amounts to: with the next refresh, or with the next report elsewhere.
+/// The goals for a lost database. Services notice it at their next refresh or report.
 fn without_database(scenario: Scenario) -> Scenario {
-    let (refreshed, reported) = (Some(REFRESHED), Some(REFRESHED));
-    scenario.goal(&DATABASE, refreshed, refreshed).goal(&THROUGH_CONDUCTOR, reported, reported).least(30)
+    scenario
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
+        .alarm_goal(&THROUGH_CONDUCTOR, Some(REFRESHED), Some(REFRESHED))
+        .min_duration(30)
 }
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
@@ -34,7 +36,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.mariadb().freeze(),
             |scene, _| scene.mariadb().thaw(),
         )
-        .hang(&DATABASE, stalled, 5),
+        .fault_goal(&DATABASE_SERVICES, stalled, 5),
         without_database(fault(
             "mariadb-exhausted",
             "MariaDB out of connections",
@@ -60,7 +62,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.libvirtd().freeze(),
             |scene, _| scene.libvirtd().thaw(),
         )
-        .hang(&[COMPUTE_LIBVIRT], stalled, 5)
+        .fault_goal(&[COMPUTE_LIBVIRT], stalled, 5)
         .concerns(&[COMPUTE_LIBVIRT]),
         fault(
             "placement-gone",
@@ -69,9 +71,9 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.placement().start(),
         )
         .concerns(&[])
-        .least(65),
+        .min_duration(65),
         Scenario {
-            // Who had to be killed is told for longer than the next fault can wait.
+            // A killed process is reported for longer than the next fault can wait.
             tidy: |scene, _| scene.renew(API),
             ..fault("mariadb-away-at-start", "MariaDB away at start", mariadb_away_at_start, |scene, _| {
                 scene.mariadb().start()
@@ -89,31 +91,31 @@ fn broker() -> Vec<Scenario> {
             |scene, _| scene.rabbitmq().kill(),
             |scene, _| scene.rabbitmq().start(),
         )
-        .goal(&CONSUMERS, Some(2), Some(6))
-        .least(30),
+        .alarm_goal(&RPC_SERVICES, Some(2), Some(6))
+        .min_duration(30),
         fault(
             "rabbitmq-stopped",
             "RabbitMQ stopped",
             |scene, _| stop(|| scene.rabbitmq().stop()),
             |scene, _| scene.rabbitmq().start(),
         )
-        .goal(&CONSUMERS, None, Some(6)),
+        .alarm_goal(&RPC_SERVICES, None, Some(6)),
         fault(
             "rabbitmq-frozen",
             "RabbitMQ frozen",
             |scene, _| scene.rabbitmq().freeze(),
             |scene, _| scene.rabbitmq().thaw(),
         )
-        .goal(&CONSUMERS, Some(60), Some(15))
-        .least(70),
+        .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
+        .min_duration(70),
         fault(
             "rabbitmq-blackholed",
             "RabbitMQ blackholed",
             |scene, _| scene.rabbitmq().blackhole(),
             |scene, _| scene.rabbitmq().restore(),
         )
-        .goal(&CONSUMERS, Some(60), Some(15))
-        .least(70),
+        .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
+        .min_duration(70),
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
         }),
@@ -130,7 +132,7 @@ fn mariadb_away_at_start(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     [API, CONDUCTOR, SCHEDULER].into_iter().try_for_each(|service| scene.restart(service))
 }
 
-/// Stopping never fails; as an act it may.
+/// Makes an act of stopping, which cannot fail.
 fn stop(act: impl FnOnce()) -> Result<()> {
     act();
     Ok(())

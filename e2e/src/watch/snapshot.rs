@@ -1,19 +1,19 @@
-//! What process and port checks see: who is there, and whom they are connected to.
+//! What process and port checks see: the processes and their connections.
 //!
-//! Like `pgrep` and `ss -tnp`, from the same files of the kernel, but without starting a program each second.
+//! It reads the same files as `pgrep` and `ss -tnp`, without starting a program each second.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-/// The processes of this host by their process group, which is the service that started them.
+/// The processes of this host by process group, and their connections. Each service is a process group.
 #[derive(Debug)]
-pub(crate) struct Census {
+pub(crate) struct Snapshot {
     members: HashMap<u32, Vec<u32>>,
     established: HashMap<u16, HashSet<u64>>,
 }
 
-impl Census {
-    /// Looks at all processes and at all connections to one of `ports`.
+impl Snapshot {
+    /// Reads all processes, and all connections to one of `ports`.
     pub(crate) fn take(ports: &[u16]) -> Self {
         let mut members: HashMap<u32, Vec<u32>> = HashMap::new();
         let entries = fs::read_dir("/proc").into_iter().flatten();
@@ -35,7 +35,7 @@ impl Census {
     }
 
     /// Whether `pgrep` finds a process of the group.
-    pub(crate) fn is_there(&self, group: u32) -> bool {
+    pub(crate) fn has_process(&self, group: u32) -> bool {
         self.members.contains_key(&group)
     }
 
@@ -52,10 +52,10 @@ impl Census {
     }
 }
 
-/// The process group of `pid`, if it has not gone or ended.
+/// The process group of `pid`, unless it has ended.
 fn group_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name before this may itself contain any character.
+    // The command name before this may contain any character.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     let group = fields.nth(1)?.parse().ok()?;
@@ -82,20 +82,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_seen_for_as_long_as_it_is_there() {
+    fn a_connection_is_seen_while_it_exists() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let group = group_of(process::id()).unwrap();
-        assert!(Census::take(&[port]).is_there(group));
-        assert!(!Census::take(&[port]).is_connected(group, port));
+        assert!(Snapshot::take(&[port]).has_process(group));
+        assert!(!Snapshot::take(&[port]).is_connected(group, port));
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(Census::take(&[port]).is_connected(group, port));
+        assert!(Snapshot::take(&[port]).is_connected(group, port));
         drop(stream);
-        assert!(!Census::take(&[port]).is_connected(group, port));
+        assert!(!Snapshot::take(&[port]).is_connected(group, port));
     }
 
     #[test]
-    fn nobody_is_in_a_group_that_is_not_there() {
-        assert!(!Census::take(&[]).is_there(u32::MAX));
+    fn a_missing_group_has_no_process() {
+        assert!(!Snapshot::take(&[]).has_process(u32::MAX));
     }
 }
