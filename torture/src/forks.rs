@@ -3,7 +3,7 @@
 use crate::evidence::failure;
 use crate::listeners::Endpoints;
 use crate::probes::{Probes, until};
-use crate::roles::{self, SERVICE, Way};
+use crate::roles::{self, Fork, SERVICE};
 use anyhow::{Context, Result, bail, ensure};
 use healthboard::{Directory, Handle, Indicator, Policy};
 use std::io::Read;
@@ -22,7 +22,7 @@ const DONE: &str = "done";
 const RECORDING: usize = 3;
 
 /// Has a process fork so often; says what was seen.
-pub(crate) fn run(kind: Way, times: u64) -> Result<String> {
+pub(crate) fn run(kind: Fork, times: u64) -> Result<String> {
     let folder = tempfile::tempdir()?;
     let endpoints = Endpoints::new(folder.path())?;
     let runtime = folder.path().join("run");
@@ -68,10 +68,10 @@ pub(crate) fn run(kind: Way, times: u64) -> Result<String> {
 }
 
 /// The role: forks so often, while other threads record where that can be.
-pub(crate) fn storm(runtime: &Path, health: Handle, kind: Way, times: u64) -> Result<()> {
+pub(crate) fn storm(runtime: &Path, health: Handle, kind: Fork, times: u64) -> Result<()> {
     let own = health.indicator("own", Policy::DEFAULT);
     // A process without handlers for forks must not be forked while a thread holds a lock of the C library.
-    if !matches!(kind, Way::Clone) {
+    if !matches!(kind, Fork::Clone) {
         for thread in 0..RECORDING {
             std::thread::spawn(move || record(&health, thread));
         }
@@ -79,8 +79,8 @@ pub(crate) fn storm(runtime: &Path, health: Handle, kind: Way, times: u64) -> Re
     for number in 1..=times {
         own.record_fail(&failure(number));
         match kind {
-            Way::Spawn => ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed"),
-            Way::Fork | Way::Clone => fork_once(&health, own, kind, number)?,
+            Fork::Spawn => ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed"),
+            Fork::Threads | Fork::Clone => fork_once(&health, own, kind, number)?,
         }
         ensure!(
             u64::from(own.failures()) == number,
@@ -109,11 +109,11 @@ fn record(health: &Handle, thread: usize) {
     }
 }
 
-fn fork_once(health: &Handle, own: Indicator, kind: Way, number: u64) -> Result<()> {
+fn fork_once(health: &Handle, own: Indicator, kind: Fork, number: u64) -> Result<()> {
     // SAFETY: the child records, which is what this is about, and ends without any handler. Its parent waits for it.
     let pid = unsafe {
         match kind {
-            Way::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32,
+            Fork::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32,
             _ => libc::fork(),
         }
     };

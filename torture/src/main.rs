@@ -62,7 +62,7 @@ fn torture(names: &[&str], times: &Times) -> Result<()> {
         let seen = holders::run(times.holders).context("holders")?;
         println!("result: holders | {} x kill -9 | {seen}", times.holders);
     }
-    for kind in roles::Way::ALL.into_iter().filter(|_| chosen("forks")) {
+    for kind in roles::Fork::ALL.into_iter().filter(|_| chosen("forks")) {
         let name = kind.name();
         let seen = forks::run(kind, times.forks).with_context(|| name.to_owned())?;
         println!("result: {name} | {} x | {seen}", times.forks);

@@ -18,23 +18,23 @@ pub(crate) const THREADS: u32 = 3;
 
 /// A way to make a process.
 #[derive(Clone, Copy)]
-pub(crate) enum Way {
+pub(crate) enum Fork {
     /// `fork` while other threads record.
-    Fork,
+    Threads,
     /// `vfork` and `exec`, as `posix_spawn` does it.
     Spawn,
     /// The system call, without any handler.
     Clone,
 }
 
-impl Way {
-    pub(crate) const ALL: [Way; 3] = [Way::Fork, Way::Spawn, Way::Clone];
+impl Fork {
+    pub(crate) const ALL: [Fork; 3] = [Fork::Threads, Fork::Spawn, Fork::Clone];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Way::Fork => "fork with threads",
-            Way::Spawn => "vfork and exec",
-            Way::Clone => "raw clone",
+            Fork::Threads => "fork with threads",
+            Fork::Spawn => "vfork and exec",
+            Fork::Clone => "raw clone",
         }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
         ("nursery", [runtime, times]) => writers::nurse(Path::new(runtime), times.parse()?),
         ("serves", [runtime, uri]) => serve(&started(runtime, uri)?),
         ("forks", [runtime, uri, kind, times]) => {
-            let kind = Way::ALL.into_iter().find(|fork| fork.name() == *kind).context("no such fork")?;
+            let kind = Fork::ALL.into_iter().find(|fork| fork.name() == *kind).context("no such fork")?;
             forks::storm(Path::new(runtime), started(runtime, uri)?, kind, times.parse()?)
         }
         _ => bail!("no such role: {role} {words:?}"),

@@ -102,16 +102,11 @@ fn memcheck() -> Command {
 fn miri() -> Command {
     let mut miri = Command::new("cargo");
     miri.args(["+nightly", "miri", "test", "--target-dir", "target/sanitize/miri"]);
-    miri.args([
-        "--package",
-        "healthboard",
-        "--lib",
-        "--",
-        "verdict::",
-        "read::board",
-        "format::",
-        "failure::",
-    ]);
+    miri.args(["--package", "healthboard", "--lib", "--", "failure::", "config::uri", "format::"]);
+    miri.args(
+        ["states", "messages", "processes", "services"].map(|tables| format!("verdict::tests::{tables}")),
+    );
+    miri.env("MIRIFLAGS", "-Zmiri-disable-isolation");
     miri
 }
 

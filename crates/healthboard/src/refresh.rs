@@ -1,6 +1,7 @@
 //! When a service should ask by itself, so that an idle one is neither called sick nor blind.
 
 use crate::board::clock;
+use crate::config::Policy;
 use crate::read::{Directory, Evidence};
 use crate::record::Indicator;
 use std::time::Duration;
@@ -20,7 +21,8 @@ impl Indicator {
     /// How soon this process should [refresh](Indicator::begin_refresh) the indicator: zero when it is due.
     ///
     /// It is due when no process of the service has recorded an outcome for the policy's `refresh_interval`, and no other one is
-    /// refreshing it; when this process's newest outcome is a failure, 2, 5, 10 and from then on 30 s after it; when an operation
+    /// refreshing it; when this process's newest outcome is a failure, 2, 5, 10 and from then on 30 s after it, or earlier where one
+    /// more failure would make it failing; when an operation
     /// of this process has been in flight for 5 s. Never while a refresh of this process is in flight. The times vary by 20 %, so that processes do
     /// not ask at once.
     ///
@@ -30,7 +32,7 @@ impl Indicator {
         let policy = self.policy()?;
         let evidence = self.evidence()?;
         let now_ns = clock::now_ns();
-        let due = due_in(&evidence, policy.refresh_interval, now_ns, jitter(now_ns))?;
+        let due = due_in(&evidence, &policy, now_ns, jitter(now_ns))?;
         if !due.is_zero() || evidence.failures > 0 || is_in_doubt(&evidence, now_ns) {
             return Some(due);
         }
@@ -57,7 +59,8 @@ impl Indicator {
 }
 
 /// By the evidence of this process alone. `jitter` is from -1 to 1.
-fn due_in(evidence: &Evidence, interval: Duration, now_ns: u64, jitter: f64) -> Option<Duration> {
+fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Option<Duration> {
+    let interval = policy.refresh_interval;
     if interval.is_zero() {
         return None;
     }
@@ -65,13 +68,27 @@ fn due_in(evidence: &Evidence, interval: Duration, now_ns: u64, jitter: f64) -> 
     if evidence.refresh_ns.is_some() {
         return Some(interval);
     }
-    let after = match evidence.failures {
-        0 => interval,
-        n => AFTER_FAILURE[(n as usize - 1).min(AFTER_FAILURE.len() - 1)].min(interval.max(AFTER_FAILURE[0])),
+    let left = |since_ns: u64, after: Duration| {
+        after.saturating_sub(Duration::from_nanos(now_ns.saturating_sub(since_ns)))
     };
-    let after = after.mul_f64(1.0 + 0.2 * jitter);
-    let after = if is_in_doubt(evidence, now_ns) { after.min(IN_DOUBT_AFTER) } else { after };
-    Some(after.saturating_sub(Duration::from_nanos(now_ns.saturating_sub(newest_ns))))
+    let spread = 1.0 + 0.2 * jitter;
+    let mut due = match evidence.failures {
+        0 => left(newest_ns, interval.mul_f64(spread)),
+        n => {
+            let after = AFTER_FAILURE[(n as usize - 1).min(AFTER_FAILURE.len() - 1)];
+            left(newest_ns, after.min(interval.max(AFTER_FAILURE[0])).mul_f64(spread))
+        }
+    };
+    if let Some(since_ns) = evidence.failing_since_ns
+        && Duration::from_nanos(newest_ns.saturating_sub(since_ns)) < policy.failure_window
+    {
+        // Whether it lasts is known no earlier, and should be known no later.
+        due = due.min(left(since_ns, policy.failure_window));
+    }
+    if is_in_doubt(evidence, now_ns) {
+        due = due.min(left(newest_ns, IN_DOUBT_AFTER));
+    }
+    Some(due)
 }
 
 fn is_in_doubt(evidence: &Evidence, now_ns: u64) -> bool {
@@ -84,4 +101,68 @@ fn jitter(now_ns: u64) -> f64 {
     let seed = (now_ns >> 33) ^ (u64::from(std::process::id()) << 20);
     let mixed = crate::board::mix(crate::board::SEED, seed);
     (mixed >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const NOW: u64 = 1000 * SECOND;
+
+    fn ago(seconds: u64) -> Option<u64> {
+        Some(NOW - seconds * SECOND)
+    }
+
+    fn due(evidence: &Evidence) -> Option<u64> {
+        due_in(evidence, &Policy::DEFAULT, NOW, 0.0).map(|due| due.as_secs())
+    }
+
+    fn passing(seconds: u64) -> Evidence {
+        Evidence { last_success_ns: ago(seconds), ..Evidence::default() }
+    }
+
+    fn failing(failures: u32, since: u64, newest: u64) -> Evidence {
+        let (failing_since_ns, last_failure_ns) = (ago(since), ago(newest));
+        Evidence { failures, failing_since_ns, last_failure_ns, ..Evidence::default() }
+    }
+
+    #[test]
+    fn an_idle_indicator_is_due_after_the_interval_and_a_failing_one_earlier() {
+        for (evidence, expected) in [
+            (Evidence::default(), None),
+            (passing(0), Some(10)),
+            (passing(9), Some(1)),
+            (passing(10), Some(0)),
+            (failing(1, 0, 0), Some(2)),
+            (failing(2, 2, 0), Some(5)),
+            // Failing after 10 s, if it fails once more then.
+            (failing(3, 7, 0), Some(3)),
+            (failing(3, 10, 0), Some(10)),
+            (failing(9, 60, 0), Some(10)),
+            (failing(9, 60, 4), Some(6)),
+        ] {
+            assert_eq!(due(&evidence), expected, "{evidence:?}");
+        }
+        let never = Policy { refresh_interval: Duration::ZERO, ..Policy::DEFAULT };
+        assert_eq!(due_in(&passing(99), &never, NOW, 0.0), None);
+        // What is failing is looked at often, however long the interval.
+        let rare = Policy { refresh_interval: Duration::from_secs(300), ..Policy::DEFAULT };
+        assert_eq!(due_in(&failing(9, 60, 0), &rare, NOW, 0.0), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn an_operation_in_flight_puts_it_in_doubt_and_a_refresh_in_flight_is_enough() {
+        let busy = |seconds| Evidence { in_flight: 1, oldest_ns: ago(seconds), ..passing(1) };
+        assert_eq!((due(&busy(4)), due(&busy(5))), (Some(9), Some(4)));
+        let asked = Evidence { refresh_ns: ago(3), oldest_ns: ago(3), ..passing(99) };
+        assert_eq!(due(&asked), Some(10));
+    }
+
+    #[test]
+    fn processes_do_not_ask_at_once() {
+        let at = |jitter| due_in(&passing(0), &Policy::DEFAULT, NOW, jitter);
+        assert_eq!((at(-1.0), at(1.0)), (Some(Duration::from_secs(8)), Some(Duration::from_secs(12))));
+        assert!((0..1000).map(|i| jitter(i << 33)).all(|jitter| (-1.0..=1.0).contains(&jitter)));
+    }
 }
