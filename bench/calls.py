@@ -49,6 +49,7 @@ def span(function):
 decorators = {
     "bare": lambda function: function,
     "healthboard": checked,
+    "functools.partial": functools.partial,
     "functools.wraps": wraps,
     "wrapt": transparent,
     "prometheus_client": counted,

@@ -1,6 +1,8 @@
 //! What healthboard costs, beside what people know. Run it as `cargo xtask bench`: that builds and installs what it needs.
 
+mod attack;
 mod check;
+mod cores;
 mod footprint;
 mod load;
 mod measure;
@@ -20,10 +22,11 @@ use table::{Goals, Part};
 
 type Play = fn() -> Result<Part>;
 
-const PARTS: [(&str, Play); 7] = [
+const PARTS: [(&str, Play); 8] = [
     ("record", record::run),
     ("python", python::run),
     ("probe", probe::run),
+    ("attack", attack::run),
     ("check", check::run),
     ("footprint", footprint::run),
     ("reading", reading::run),

@@ -34,6 +34,7 @@ pub enum Unit {
     Kilobytes,
     Percent,
     Threads,
+    Count,
     Instructions,
 }
 
@@ -100,7 +101,7 @@ impl Unit {
             Unit::Kibibytes => "KiB",
             Unit::Kilobytes => "KB",
             Unit::Percent => "%",
-            Unit::Threads | Unit::Instructions => "",
+            Unit::Threads | Unit::Count | Unit::Instructions => "",
         }
     }
 
@@ -108,7 +109,7 @@ impl Unit {
         match self {
             Unit::Times | Unit::Milliseconds => 2,
             Unit::Nanoseconds | Unit::Microseconds | Unit::Percent => 1,
-            Unit::Kibibytes | Unit::Kilobytes | Unit::Threads | Unit::Instructions => 0,
+            Unit::Kibibytes | Unit::Kilobytes | Unit::Threads | Unit::Count | Unit::Instructions => 0,
         }
     }
 
