@@ -21,7 +21,8 @@ fn without_database(scenario: Scenario) -> Scenario {
 }
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
-    let stalled = stall_after + s(2);
+    // An idle service meets the hang with its next refresh.
+    let stalled = stall_after + s(REFRESHED);
     let mut all = broker();
     all.extend([
         without_database(fault(
