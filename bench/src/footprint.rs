@@ -1,10 +1,12 @@
 //! What the package adds to a Python process.
 
+use crate::load::Target;
 use crate::measure::Spread;
 use crate::process::{Running, until};
 use crate::table::{Part, Unit};
 use crate::{output, place, python};
 use anyhow::{Result, ensure};
+use std::path::Path;
 
 const RUNS: usize = 21;
 const COLUMNS: [(&str, Unit); 7] = [
@@ -22,10 +24,12 @@ pub fn run() -> Result<Part> {
         "Footprint in a Python process",
         "A fresh interpreter imports the package, starts health with a unix endpoint and records once: the median of 21 \
          interpreters, in parentheses the quartiles. The furnished one has imported `functools`, `inspect`, `logging` and \
-         `threading` before, as every service has. Another process has loaded the library too, as another worker of the \
-         service would: private (`smaps_rollup`) is what this process has for itself, and most of it is written to.",
+         `threading` before, as every service has. Another process has health too, as another worker of the service \
+         would: private (`smaps_rollup`) is what this process has for itself alone. The pages of the library that both use are \
+         resident and not private.",
     );
-    let _other = other()?;
+    let elsewhere = place()?;
+    let _other = other(elsewhere.path())?;
     let (bare, furnished) = (look(&[])?, look(&["furnished"])?);
     for (i, (what, unit)) in COLUMNS.into_iter().enumerate() {
         part.row(what, bare[i], unit, "bare interpreter");
@@ -53,12 +57,17 @@ fn look(how: &[&str]) -> Result<Vec<Spread>> {
     Ok(columns.into_iter().map(Spread::of).collect())
 }
 
-/// Another process that has loaded the library.
-fn other() -> Result<Running> {
-    let other = Running::start(python().args(["-c", "import time, healthboard; time.sleep(600)"]))?;
-    until("another process has the library", || {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", other.pid())).unwrap_or_default();
-        maps.contains("_native")
-    })?;
+/// Another process with health, which has the pages of the library in common with those that are looked at.
+fn other(place: &Path) -> Result<Running> {
+    let socket = place.join("health.sock");
+    let code = format!(
+        "import time, healthboard; \
+         healthboard.start('other', {{'uri': 'unix://{}', 'runtime_dir': '{}'}}); \
+         healthboard.record_ok('database'); time.sleep(600)",
+        socket.display(),
+        place.display()
+    );
+    let other = Running::start(python().args(["-c", &code]))?;
+    until("the other process answers", || Target::Unix(socket.clone()).probe(1, false).is_ok())?;
     Ok(other)
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 const KEEP: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CLOSE: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const CLOSE_JSON: &[u8] =
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
 
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -22,6 +24,15 @@ impl<S: Read + Write> Stream for S {}
 impl Target {
     /// Sends so many probes over one connection, or each over one of its own. Returns how long the newest body was.
     pub fn probe(&self, times: u32, keep: bool) -> Result<usize> {
+        self.send(times, if keep { KEEP } else { CLOSE }, keep)
+    }
+
+    /// Each over a connection of its own, and asking for JSON.
+    pub fn probe_for_json(&self, times: u32) -> Result<usize> {
+        self.send(times, CLOSE_JSON, false)
+    }
+
+    fn send(&self, times: u32, request: &[u8], keep: bool) -> Result<usize> {
         let mut stream = self.connect()?;
         let mut answer = [0; 8192];
         let mut body = 0;
@@ -29,7 +40,7 @@ impl Target {
             if !keep && time > 0 {
                 stream = self.connect()?;
             }
-            stream.write_all(if keep { KEEP } else { CLOSE })?;
+            stream.write_all(request)?;
             body = read_answer(&mut *stream, &mut answer)?;
             ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
             ensure!(keep || stream.read(&mut answer)? == 0, "the connection was kept");

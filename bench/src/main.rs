@@ -51,6 +51,11 @@ fn main() -> Result<()> {
         }
     }
     println!("{}\n", machine()?);
+    let ran = |part: &&str| names.is_empty() || names.iter().any(|name| name == part);
+    let left_out: Vec<&str> = PARTS.map(|(part, _)| part).into_iter().filter(|part| !ran(part)).collect();
+    if !left_out.is_empty() {
+        println!("Left out of this run: {}.\n", left_out.join(", "));
+    }
     print!("{}", Goals(&parts));
     parts.iter().for_each(|part| print!("{part}"));
     parts.iter().flat_map(Part::missed).for_each(|goal| eprintln!("missed: {goal}"));

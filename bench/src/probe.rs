@@ -2,10 +2,10 @@
 
 use crate::cores::Cores;
 use crate::load::Target;
-use crate::measure::{Rounds, Subject, interleave_times};
-use crate::place;
+use crate::measure::{Rounds, Spread, Subject, interleave_times};
 use crate::process::{Running, boards, service, until};
 use crate::table::{Part, Unit};
+use crate::{output, place, python};
 use anyhow::{Context, Result};
 use std::fs;
 use std::net::TcpListener;
@@ -24,7 +24,8 @@ pub fn run() -> Result<Part> {
          turn, one after the other: the median of 15 turns, in parentheses the quartiles; compared with nginx, turn by turn. \
          All are on one core, so that no answer has to wake another. \
          Our endpoint reads three boards of eight indicators each, once in each tick of the coarse clock (4 ms here), and \
-         answers in JSON; nginx is one process that returns a constant of the same length, without a log.",
+         answers in JSON; nginx is one process that returns a constant of the same length, without a log. What is compared below those is with \
+         nginx over new TCP connections.",
     );
     // Otherwise the answer now and then wakes another core, which in a virtual machine costs whoever answers more than the
     // answer, at the whim of the scheduler.
@@ -45,10 +46,14 @@ pub fn run() -> Result<Part> {
         ("unix, keep-alive", false, true, 1.0),
         ("unix, a new connection each", false, false, 1.2),
     ];
+    let mut nginx_ns = f64::NAN;
     for (way, is_tcp, keep, limit) in ways {
         let target = |tcp, unix| if is_tcp { Target::Tcp(tcp) } else { Target::Unix(at(unix)) };
         let rounds =
             compare((&ours, target(tcp, "ours.sock")), (&nginx, target(nginx_tcp, "nginx.sock")), keep);
+        if is_tcp && !keep {
+            nginx_ns = rounds.time("nginx").median;
+        }
         for name in ["healthboard", "nginx"] {
             let ratio = rounds.ratio(name, "nginx").median;
             let time = rounds.time(name).map(|ns| ns / 1e3);
@@ -61,18 +66,82 @@ pub fn run() -> Result<Part> {
             rounds.ratio("healthboard", "nginx"),
         );
     }
+    others(&mut part, place.path(), nginx_ns)?;
     let unix = Target::Unix(at("ours.sock"));
+    let http = free()?;
+    let http_server =
+        Running::start(python().args(["anchors.py", "http.server"]).arg(http.port().to_string()))?;
+    until("Python's http.server answers", || Target::Tcp(http).probe(1, false).is_ok())?;
+    let servers = [
+        ("healthboard", &ours, unix),
+        ("nginx", &nginx, Target::Unix(at("nginx.sock"))),
+        ("Python's http.server, TCP", &http_server, Target::Tcp(http)),
+    ];
     let pace = |pause| {
-        let subject: Subject<'_> = ("paced", Box::new(|times| paced(&ours, &unix, times, pause)));
-        interleave_times(ROUNDS, 100, vec![subject]).time("paced")
+        let mut subjects: Vec<Subject<'_>> = Vec::new();
+        for (name, server, target) in servers.clone() {
+            subjects.push((name, Box::new(move |times| paced(server, &target, times, pause))));
+        }
+        interleave_times(ROUNDS, 100, subjects)
     };
-    let whole = pace(Duration::from_millis(12)).map(|ns| ns / 1e3);
+    let whole = pace(Duration::from_millis(12)).time("healthboard").map(|ns| ns / 1e3);
     part.row("unix, a probe now and then, each with a report of its own", whole, Unit::Microseconds, "");
     let busy = pace(Duration::from_millis(1));
-    let percent = busy.map(|ns| ns / 1e6 * 100.0);
-    part.row("1000 probes in a second, unix, each its own connection", percent, Unit::Percent, "of one core");
+    let percent = |name: &str| busy.time(name).map(|ns| ns / 1e6 * 100.0);
+    for (name, ..) in &servers {
+        let what = format!("1000 probes in a second, unix, each its own connection, {name}");
+        part.row(what, percent(name), Unit::Percent, "of one core");
+    }
+    let percent = percent("healthboard");
     part.goal("1000 probes in a second, of one core", 2.0, Unit::Percent, percent);
     Ok(part)
+}
+
+/// What other ways to ask a service cost.
+fn others(part: &mut Part, place: &Path, nginx_ns: f64) -> Result<()> {
+    let mut row = |what: &str, spread: Spread| {
+        let ratio = format!("{:.0}", spread.median / nginx_ns);
+        part.row(what, spread.map(|ns| ns / 1e3), Unit::Microseconds, ratio);
+    };
+    let address = free()?;
+    let target = Target::Tcp(address);
+    let mut uwsgi = Command::new(Path::new(python().get_program()).with_file_name("uwsgi"));
+    uwsgi.current_dir(env!("CARGO_MANIFEST_DIR")).args(["--need-app", "--disable-logging"]);
+    uwsgi.args(["--die-on-term", "--wsgi-file", "anchors.py", "--http-socket", &address.to_string()]);
+    let uwsgi = Running::start(uwsgi.arg("--logto").arg(place.join("uwsgi.log")))?;
+    until("uWSGI answers", || target.probe(1, false).is_ok())?;
+    let subjects: Vec<Subject<'_>> = vec![
+        ("default", Box::new(|times| spent(&uwsgi, || target.probe(times, false)))),
+        ("JSON", Box::new(|times| spent(&uwsgi, || target.probe_for_json(times)))),
+    ];
+    let rounds = interleave_times(5, 100, subjects);
+    row("TCP, a new connection each, oslo.middleware under uWSGI", rounds.time("default"));
+    row("TCP, a new connection each, oslo.middleware under uWSGI, JSON", rounds.time("JSON"));
+    let fresh: Subject<'_> = (
+        "fresh",
+        Box::new(|times| {
+            let before = cpu_of_children();
+            for _ in 0..times {
+                let urlopen = format!("import urllib.request as u; u.urlopen('http://{address}/').read()");
+                output(python().args(["-c", &urlopen])).expect("an answer");
+            }
+            cpu_of_children() - before
+        }),
+    );
+    row("a fresh Python process for each probe", interleave_times(5, 2, vec![fresh]).time("fresh"));
+    Ok(())
+}
+
+/// CPU time of all processes that this one has started and seen the end of.
+fn cpu_of_children() -> Duration {
+    // SAFETY: plain memory for which zeroes are valid, and a valid address to write to.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 fn compare(ours: (&Running, Target), nginx: (&Running, Target), keep: bool) -> Rounds {

@@ -23,10 +23,6 @@ impl Running {
         started.map(Running).with_context(|| format!("cannot start {}", command.get_program().display()))
     }
 
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
     /// CPU time of all its threads so far.
     pub fn cpu(&self) -> Result<Duration> {
         // What it still does after its last answer is part of it.

@@ -37,18 +37,23 @@ pub fn run() -> Result<Part> {
         let indicators = many.iter().flat_map(|process| &process.indicators);
         indicators.map(|i| status(state(&i.evidence, &i.policy, now_ns), i.policy.impact, false)).max()
     };
+    let mut again = Vec::new();
     let subjects = vec![
         calls("`judge`, 3 processes", || report(black_box(three))),
         calls("`judge`, 10,000 indicators of 1250 processes", || report(black_box(&many))),
         calls("`state` and `status` alone, 10,000 indicators", states),
-        calls("200 boards read", || directory.read().map(|all| all.len())),
+        calls("200 boards read", || directory.read_into(&mut again).map(|()| again.len())),
     ];
     let rounds = interleave(501, Duration::from_millis(1), subjects);
     part.rows(&rounds, "`judge`, 3 processes", Unit::Microseconds);
+    // Whoever reads again and again, as an endpoint does.
+    let mut again = Vec::new();
     let both = interleave(
         501,
         Duration::from_millis(1),
-        vec![calls("200 boards read and judged", || directory.read().map(|all| report(&all)))],
+        vec![calls("200 boards read and judged", || {
+            directory.read_into(&mut again).map(|()| report(&again))
+        })],
     );
     let whole = both.time("200 boards read and judged").map(|ns| ns / 1e3);
     part.row("200 boards read and judged", whole, Unit::Microseconds, "");

@@ -12,10 +12,22 @@ const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- begin: written by `cargo xtask bench` -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Runs the named parts, or all if none is named.
-pub(crate) fn run(parts: &[&str]) -> Result<()> {
+/// Runs the named parts, or all if none is named. A run of all parts writes the page. `--write` writes it for the named parts;
+/// the page then says which parts were left out.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (writes, parts) = match words {
+        ["--write", parts @ ..] => (true, parts),
+        parts => (parts.is_empty(), parts),
+    };
     let setup = Setup::prepare_tools()?;
     let root = setup.workspace();
+    let read =
+        |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"));
+    ensure!(
+        shipped(&read("Cargo.toml")?) == shipped(&read("bench/Cargo.toml")?),
+        "found other settings for release in bench/Cargo.toml than in Cargo.toml, expected the same: what is measured is \
+         what is shipped"
+    );
     install_missing()?;
     let mut step = Step::begin("bench setup", &setup.logs())?;
     for package in [["--manifest-path", "bench/Cargo.toml"], ["--package", "healthboard-cli"]] {
@@ -43,7 +55,21 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
     ensure!(output.status.success(), "the benchmarks failed ({})", output.status);
     let results = String::from_utf8(output.stdout)?;
     println!("\n{results}");
-    if parts.is_empty() { write(&root.join(PAGE), &results) } else { Ok(()) }
+    if writes { write(&root.join(PAGE), &results) } else { Ok(()) }
+}
+
+/// The settings that a package is built with for release.
+fn shipped(manifest: &str) -> Vec<&str> {
+    let mut is_release = false;
+    let lines = manifest.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .filter(|line| {
+            if line.starts_with('[') {
+                is_release = line.starts_with("[profile.release");
+            }
+            is_release
+        })
+        .collect()
 }
 
 fn write(page: &Path, results: &str) -> Result<()> {
@@ -82,4 +108,16 @@ fn install_missing() -> Result<()> {
         bail!("missing: {packages}\nnext: sudo sh -c '{line}'");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shipped;
+
+    #[test]
+    fn benchmarks_are_built_as_the_package_is_shipped() {
+        let (package, bench) = (include_str!("../../Cargo.toml"), include_str!("../../bench/Cargo.toml"));
+        assert!(shipped(package).contains(&"[profile.release]"));
+        assert_eq!(shipped(package), shipped(bench));
+    }
 }

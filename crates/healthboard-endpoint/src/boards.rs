@@ -4,7 +4,7 @@
 
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
-use healthboard::{Directory, Keeper, Place, Report, Status, Transition, Uri, judge, now_ns};
+use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
 use std::time::SystemTime;
 
 /// Every so many ticks the directory is swept.
@@ -15,6 +15,8 @@ pub(crate) struct Boards<'a> {
     keeper: &'a Keeper,
     options: &'a HttpOptions,
     directory: Option<Directory>,
+    /// What the newest report was made of.
+    processes: Vec<Process>,
     pauses: Pauses,
     refused: Vec<String>,
     ticks: u32,
@@ -28,6 +30,7 @@ impl<'a> Boards<'a> {
             keeper,
             options,
             directory,
+            processes: Vec::new(),
             pauses: Pauses::default(),
             refused: Vec::new(),
             ticks: 0,
@@ -78,17 +81,20 @@ impl<'a> Boards<'a> {
 
     /// How the service is now.
     pub(crate) fn report(&mut self) -> Report {
-        let own = self.keeper.process();
         // An unreadable directory is no fault of the service, whose own board is at hand anyway.
-        let mut processes = self.directory.as_mut().and_then(|d| d.read().ok()).unwrap_or_default();
-        if !processes.iter().any(|p| own.as_ref().is_some_and(|own| own.id == p.id)) {
-            processes.extend(own);
+        let processes = &mut self.processes;
+        if !self.directory.as_mut().is_some_and(|directory| directory.read_into(processes).is_ok()) {
+            processes.clear();
+        }
+        let own_id = self.keeper.process_id();
+        if !processes.iter().any(|process| process.id == own_id) {
+            processes.extend(self.keeper.process());
         }
         let at = self.pauses.at(now_ns());
-        let mut report = judge(self.service(), &processes, at, SystemTime::now());
+        let mut report = judge(self.service(), &self.processes, at, SystemTime::now());
         report.processes.serving = Some(std::process::id());
         // This process has said goodbye, and nobody is left to serve.
-        report.draining |= !processes.iter().any(|p| p.life.is_alive());
+        report.draining |= !self.processes.iter().any(|p| p.life.is_alive());
         report
     }
 

@@ -1,6 +1,8 @@
 //! What a process can ask of itself: the report of its service, the evidence of its indicators.
 
+use crate::board::layout::word;
 use crate::board::page::Page;
+use crate::board::sync::Ordering::Relaxed;
 use crate::process::{Handle, Keeper};
 use crate::read::{Directory, Evidence, Process, own_evidence, own_process};
 use crate::record::Indicator;
@@ -21,6 +23,11 @@ impl Handle {
 }
 
 impl Keeper {
+    /// The number that no other process has: [`Process::id`].
+    pub fn process_id(&self) -> u64 {
+        self.board.header[word::ID].load(Relaxed)
+    }
+
     /// What this process says, read from its own memory.
     pub fn process(&self) -> Option<Process> {
         own_process(self.board)

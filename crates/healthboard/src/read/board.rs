@@ -7,11 +7,13 @@ use crate::board::slot::{BEGUN, COUNT, Slot, is_cleared, tag};
 use crate::board::sync::Ordering::Relaxed;
 use crate::board::{checksum, text};
 use crate::config::Policy;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 /// Words of a slot, and where its parts begin.
 pub(super) const WORDS: usize = BLOCK / 8;
+const HEADER_WORDS: usize = word::REFUSED_NAME + descriptor::NAME / 8 + 1;
 const HEAD: usize = 16;
 pub(super) const DESCRIPTOR: usize = HEAD + BEGUN;
 pub(super) const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
@@ -47,9 +49,9 @@ impl fmt::Display for Refused {
     }
 }
 
-/// A checked header.
+/// A checked header, as far as it is in use.
 pub(super) struct Header {
-    words: [u64; WORDS],
+    words: [u64; HEADER_WORDS],
 }
 
 impl Header {
@@ -88,8 +90,9 @@ impl Header {
         usize::try_from(self.words[word::USED]).map_or(SLOTS, |used| used.min(SLOTS))
     }
 
-    /// The process without its indicators. `alive` is what its lock said.
-    pub(super) fn process(&self, alive: bool) -> Process {
+    /// The process without its indicators, which are to take the place of those in `room`. `alive` is what its lock said.
+    pub(super) fn process(&self, alive: bool, mut room: Vec<Observed>) -> Process {
+        room.clear();
         let words = &self.words;
         let life = match (alive, words[word::PHASE]) {
             (_, phase::GOODBYE) => Life::Stopped,
@@ -112,8 +115,29 @@ impl Header {
             ttl_ns: words[word::TTL_NS],
             refused: u32::try_from(words[word::REFUSED]).unwrap_or(u32::MAX),
             refused_name: whole.then(|| unpack(name)).filter(|name| !name.is_empty()),
-            indicators: Vec::with_capacity(self.used()),
+            indicators: room,
         }
+    }
+}
+
+/// The most names that are kept for boards to have in common.
+const MAX_NAMES: usize = 1024;
+
+/// Names of indicators, each kept once for all boards: a verdict over many processes then finds them in the cache.
+#[derive(Default)]
+pub(super) struct Names(BTreeSet<Arc<str>>);
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(name) = self.0.get(name) {
+            return name.clone();
+        }
+        if self.0.len() >= MAX_NAMES {
+            self.0.clear();
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(name.clone());
+        name
     }
 }
 
@@ -122,10 +146,16 @@ impl Header {
 pub(super) struct Descriptors(Vec<Option<(u64, Arc<str>, Policy)>>);
 
 impl Descriptors {
+    /// How many slots have had one.
+    pub(super) fn slots(&self) -> usize {
+        self.0.len()
+    }
+
     /// What this slot of a copy says; `None` where it has no whole descriptor (yet).
-    pub(super) fn observe(&mut self, index: usize, bytes: &[u8]) -> Option<Observed> {
-        let words = words(bytes);
-        let descriptor = &words[DESCRIPTOR..TEXTS];
+    pub(super) fn observe(&mut self, index: usize, bytes: &[u8], names: &mut Names) -> Option<Observed> {
+        // Texts are half of a slot, and mean something only after a failure.
+        let head: [u64; TEXTS] = words(bytes);
+        let descriptor = &head[DESCRIPTOR..];
         let sum = descriptor[descriptor::WORDS - 1];
         if self.0.len() <= index {
             self.0.resize(index + 1, None);
@@ -133,18 +163,30 @@ impl Descriptors {
         let known = &mut self.0[index];
         if known.as_ref().is_none_or(|(known, ..)| *known != sum) {
             let (name, policy) = descriptor::decode(descriptor)?;
-            *known = Some((sum, name.into(), policy));
+            *known = Some((sum, names.get(&name), policy));
         }
         let (_, name, policy) = known.as_ref()?;
-        Some(Observed { name: name.clone(), policy: *policy, evidence: evidence_of(&words) })
+        let mut evidence = evidence_of(&head);
+        if evidence.failures > 0 {
+            evidence = evidence_of(&words::<WORDS>(bytes));
+        }
+        Some(Observed { name: name.clone(), policy: *policy, evidence })
     }
 }
 
 /// Everything that a copy says. `alive` is what the board's lock said.
-pub(super) fn process(header: &Header, bytes: &[u8], alive: bool, descriptors: &mut Descriptors) -> Process {
-    let mut process = header.process(alive);
+pub(super) fn process(
+    header: &Header,
+    bytes: &[u8],
+    alive: bool,
+    descriptors: &mut Descriptors,
+    names: &mut Names,
+    room: Vec<Observed>,
+) -> Process {
+    let mut process = header.process(alive, room);
+    process.indicators.reserve(header.used());
     let slots = bytes[BLOCK..].chunks_exact(BLOCK).take(header.used()).enumerate();
-    process.indicators.extend(slots.filter_map(|(index, slot)| descriptors.observe(index, slot)));
+    process.indicators.extend(slots.filter_map(|(index, slot)| descriptors.observe(index, slot, names)));
     process
 }
 
@@ -152,7 +194,14 @@ pub(super) fn process(header: &Header, bytes: &[u8], alive: bool, descriptors: &
 #[cfg(not(loom))]
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
-    Some(process(&Header::of(&bytes).ok()?, &bytes, true, &mut Descriptors::default()))
+    Some(process(
+        &Header::of(&bytes).ok()?,
+        &bytes,
+        true,
+        &mut Descriptors::default(),
+        &mut Names::default(),
+        Vec::new(),
+    ))
 }
 
 /// The evidence in a slot of this process, without the text of its failure.
@@ -209,8 +258,8 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     }
 }
 
-fn words(bytes: &[u8]) -> [u64; WORDS] {
-    let mut words = [0; WORDS];
+fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+    let mut words = [0; N];
     for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *word = u64::from_ne_bytes(chunk.try_into().unwrap_or_default());
     }

@@ -48,7 +48,14 @@ fn abandon(board: &Board, seconds: u64, begun: u64, cell: u32) {
 }
 
 fn read_process(bytes: &[u8], alive: bool) -> Process {
-    process(&Header::of(bytes).unwrap(), bytes, alive, &mut Descriptors::default())
+    process(
+        &Header::of(bytes).unwrap(),
+        bytes,
+        alive,
+        &mut Descriptors::default(),
+        &mut Names::default(),
+        Vec::new(),
+    )
 }
 
 fn read(bytes: &[u8]) -> Evidence {

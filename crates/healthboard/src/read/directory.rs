@@ -1,7 +1,7 @@
 //! All the boards of one service, read again and again at little cost.
 
-use super::board::{self, Descriptors, Header, Refused};
-use super::{Life, Process};
+use super::board::{self, Descriptors, Header, Names, Refused};
+use super::{Life, Observed, Process};
 use crate::board::create::boot_id;
 use crate::board::layout::{BLOCK, SLOTS};
 use crate::board::lock;
@@ -18,7 +18,8 @@ use std::time::{Duration, SystemTime};
 /// A file system stamps changes with a tick of up to 10 ms: a listing made so soon after a change may have missed another.
 const RACY: Duration = Duration::from_millis(50);
 
-/// Slots that are read at once; services with more indicators cost a second `pread`.
+/// Slots of a new board that are read at once. From then on as many are read as it had; a second `pread` fetches those that are
+/// new.
 const USUAL_SLOTS: usize = 10;
 
 /// The boards in one service's directory. Reading changes nothing there, and takes no lock.
@@ -35,6 +36,7 @@ pub struct Directory {
     listed: Option<SystemTime>,
     files: BTreeMap<String, Found>,
     buffer: Vec<u8>,
+    names: Names,
 }
 
 /// What a file in the directory has turned out to be.
@@ -60,6 +62,7 @@ impl Directory {
             listed: None,
             files: BTreeMap::new(),
             buffer: vec![0; BLOCK * (1 + SLOTS)],
+            names: Names::default(),
         }
     }
 
@@ -82,9 +85,22 @@ impl Directory {
     ///
     /// Where the directory cannot be listed; one that does not exist has no processes.
     pub fn read(&mut self) -> io::Result<Vec<Process>> {
+        let mut processes = Vec::new();
+        self.read_into(&mut processes)?;
+        Ok(processes)
+    }
+
+    /// The same, in the place of what is there. Who reads again and again hands in what it got the last time: then its memory
+    /// is used again, instead of being given back to the kernel and fetched anew, which costs as much as reading.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Directory::read); nothing is left then.
+    pub fn read_into(&mut self, processes: &mut Vec<Process>) -> io::Result<()> {
+        let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
-        let Some(place) = &self.place else { return Ok(Vec::new()) };
-        let mut processes = Vec::with_capacity(self.files.len());
+        let Some(place) = &self.place else { return Ok(()) };
+        processes.reserve(self.files.len());
         for (name, found) in &mut self.files {
             if let Found::New = found {
                 match open(place, name, OFlags::RDONLY) {
@@ -95,7 +111,8 @@ impl Directory {
                 }
             }
             if let Found::Living(file, descriptors) = found {
-                match read_board(file, &mut self.buffer, self.boot_id, descriptors) {
+                let room = old.next().unwrap_or_default();
+                match read_board(file, &mut self.buffer, self.boot_id, descriptors, &mut self.names, room) {
                     Ok(Some(process)) if process.life.is_alive() => processes.push(process),
                     Ok(ended) => *found = Found::Ended(ended),
                     Err(Refused::Io(_)) => {}
@@ -106,7 +123,7 @@ impl Directory {
                 processes.push(process.clone());
             }
         }
-        Ok(processes)
+        Ok(())
     }
 
     /// The files that were not taken for boards, each with what was found and what was expected.
@@ -152,7 +169,14 @@ impl Directory {
         if lock::is_taken(file).unwrap_or(true) {
             return false;
         }
-        match read_board(file, &mut self.buffer, self.boot_id, &mut Descriptors::default()) {
+        match read_board(
+            file,
+            &mut self.buffer,
+            self.boot_id,
+            &mut Descriptors::default(),
+            &mut self.names,
+            Vec::new(),
+        ) {
             Ok(None) => true,
             Ok(Some(p)) => {
                 p.life == Life::Stopped
@@ -237,20 +261,24 @@ fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     Ok(file.into())
 }
 
-/// Copies the board and judges the copy; `None` for a board from before a reboot.
+/// Copies the board and judges the copy; `None` for a board from before a reboot. The indicators take the place of those in
+/// `room`.
 fn read_board(
     file: &File,
     buffer: &mut [u8],
     running: [u64; 2],
     descriptors: &mut Descriptors,
+    names: &mut Names,
+    room: Vec<Observed>,
 ) -> Result<Option<Process>, Refused> {
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
     // Before the copy: a process that dies in between is taken for alive with its last evidence, never the other way round.
     // Not knowing is not death.
     let alive = lock::is_taken(file).unwrap_or(true);
-    let mut found = read(&mut buffer[..BLOCK * (1 + USUAL_SLOTS)])?;
+    let expected = if descriptors.slots() == 0 { USUAL_SLOTS } else { descriptors.slots() };
+    let mut found = read(&mut buffer[..BLOCK * (1 + expected)])?;
     let mut header = Header::of(&buffer[..found])?;
-    if header.used() > USUAL_SLOTS {
+    if header.used() > expected {
         // All of it: more slots may have come into use in between.
         found = read(buffer)?;
         header = Header::of(&buffer[..found])?;
@@ -261,7 +289,7 @@ fn read_board(
     if header.boot_id() != running {
         return Ok(None);
     }
-    Ok(Some(board::process(&header, &buffer[..found], alive, descriptors)))
+    Ok(Some(board::process(&header, &buffer[..found], alive, descriptors, names, room)))
 }
 
 #[cfg(test)]

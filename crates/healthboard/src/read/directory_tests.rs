@@ -1,6 +1,8 @@
 use super::*;
 use crate::board::create::{self, Published};
+use crate::board::descriptor;
 use crate::board::layout::{Fixed, SIZE, phase, word};
+use crate::config::Policy;
 use crate::now_ns;
 use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
@@ -82,6 +84,47 @@ fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
     assert_eq!((processes[0].life, processes[0].goodbye_ns), (Life::Stopped, 7));
     boards.sweep(now_ns());
     assert_eq!(lives(&mut boards), []);
+}
+
+/// Puts so many indicators on a board.
+fn describe(board: &Published, count: usize) {
+    for (index, slot) in board.board.slots.iter().take(count).enumerate() {
+        let words = descriptor::encode(&format!("indicator{index}"), &Policy::DEFAULT);
+        slot.descriptor.iter().zip(words).for_each(|(word, value)| word.store(value, Relaxed));
+    }
+    board.board.header[word::USED].store(count as u64, Relaxed);
+}
+
+#[test]
+fn a_board_is_read_to_its_end_however_many_indicators_it_had_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let board = publish(&directory, 1);
+    let mut boards = Directory::new(directory.path());
+    for count in [1, 2, USUAL_SLOTS, USUAL_SLOTS + 1, SLOTS, 3] {
+        describe(&board, count);
+        assert_eq!(boards.read().unwrap()[0].indicators.len(), count);
+    }
+}
+
+#[test]
+fn reading_into_what_was_read_before_leaves_nothing_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let gone = publish(&directory, 1);
+    let stays = publish(&directory, 2);
+    describe(&gone, 5);
+    describe(&stays, 2);
+    let mut boards = Directory::new(directory.path());
+    let mut processes = boards.read().unwrap();
+    processes.extend(processes.clone());
+    gone.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(gone);
+    boards.sweep(now_ns());
+    boards.read_into(&mut processes).unwrap();
+    assert_eq!(processes, Directory::new(directory.path()).read().unwrap());
+    assert_eq!((processes.len(), processes[0].indicators.len()), (1, 2));
+    directory.close().unwrap();
+    boards.read_into(&mut processes).unwrap();
+    assert_eq!(processes, []);
 }
 
 #[test]

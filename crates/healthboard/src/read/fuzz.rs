@@ -1,7 +1,7 @@
 //! What fuzzing calls: the reader, fed with bytes of anybody's choice.
 
 use super::Process;
-use super::board::{DESCRIPTOR, Descriptors, Header, TEXT_WORDS, TEXTS, process};
+use super::board::{DESCRIPTOR, Descriptors, Header, Names, TEXT_WORDS, TEXTS, process};
 use crate::board::layout::{BLOCK, BYTE_ORDER, LAYOUT, MAGIC, SIZE, word};
 use crate::board::{checksum, descriptor, mix};
 
@@ -9,7 +9,14 @@ use crate::board::{checksum, descriptor, mix};
 #[doc(hidden)]
 pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     let header = Header::of(bytes).ok()?;
-    Some(process(&header, bytes, bytes.len().is_multiple_of(2), &mut Descriptors::default()))
+    Some(process(
+        &header,
+        bytes,
+        bytes.len().is_multiple_of(2),
+        &mut Descriptors::default(),
+        &mut Names::default(),
+        Vec::new(),
+    ))
 }
 
 /// Makes every checksum right, and what is the same on all boards. No fuzzer would find these by itself, so it would never

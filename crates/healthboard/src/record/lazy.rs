@@ -26,13 +26,16 @@ impl LazyIndicator {
     pub fn get(&self) -> Indicator {
         // Relaxed: the index alone is used, and it leads to atomics that are published by themselves.
         match self.registered.load(Relaxed) {
-            0 => {
-                let indicator = Indicator::register(self.name, self.policy);
-                self.registered.store(indicator.index + 1, Relaxed);
-                indicator
-            }
+            0 => self.register(),
             registered => Indicator { service: &DEFAULT, index: registered - 1 },
         }
+    }
+
+    #[cold]
+    fn register(&self) -> Indicator {
+        let indicator = Indicator::register(self.name, self.policy);
+        self.registered.store(indicator.index + 1, Relaxed);
+        indicator
     }
 
     /// See [`Indicator::record_ok`].

@@ -65,7 +65,8 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
     let mut beats = Merged::default();
     for living in &census.living {
-        for observed in living.process.indicators.iter().filter(|o| &*o.name == PROGRESS) {
+        // It is the first one: the others are not looked at.
+        if let Some(observed) = living.process.indicators.iter().find(|o| &*o.name == PROGRESS) {
             beats.hear(observed, false, at);
         }
     }

@@ -89,7 +89,9 @@ pub(super) fn waiting_since(evidence: &Evidence, policy: &Policy, at: Moment) ->
 
 fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
     let over = |since_ns: Option<u64>| since_ns.is_some_and(|since| at.silence(since) > policy.stall_after);
-    if policy.stall_after.is_zero() {
+    // Nothing is in flight and nothing was abandoned, as most of the time.
+    let idle = evidence.in_flight == 0 && evidence.oldest_ns.is_none() && evidence.abandoned.is_none();
+    if idle || policy.stall_after.is_zero() {
         return None;
     }
     if evidence.capacity > 0 {
