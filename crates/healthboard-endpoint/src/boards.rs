@@ -83,7 +83,7 @@ impl<'a> Boards<'a> {
     pub(crate) fn report(&mut self) -> Report {
         // An unreadable directory is no fault of the service, whose own board is at hand anyway.
         let processes = &mut self.processes;
-        if !self.directory.as_mut().is_some_and(|directory| directory.read_into(processes).is_ok()) {
+        if self.directory.as_mut().is_none_or(|directory| directory.read_into(processes).is_err()) {
             processes.clear();
         }
         let own_id = self.keeper.process_id();
