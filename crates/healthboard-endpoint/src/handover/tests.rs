@@ -30,8 +30,8 @@ impl Place {
         self.directory.path().join(SOCKET)
     }
 
-    fn door(&self) -> Door {
-        Door::open(self.dir()).unwrap()
+    fn door(&self) -> StandbySocket {
+        StandbySocket::open(self.dir()).unwrap()
     }
 
     fn take(&self) -> io::Result<(UnixStream, Vec<Inherited>)> {
@@ -50,7 +50,7 @@ impl Place {
 }
 
 /// Waits for somebody who stands by.
-fn admit(door: &Door) -> (UnixStream, Peer) {
+fn admit(door: &StandbySocket) -> (UnixStream, Peer) {
     let begin = Instant::now();
     loop {
         match door.accept() {
@@ -100,7 +100,7 @@ fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
         assert_eq!(peer, Peer { pid: Some(std::process::id()), uid: rustix::process::geteuid().as_raw() });
         give(&stream, &given).unwrap();
         let (holder, inherited) = takes.join().unwrap();
-        assert_eq!(listen_for_end(&holder, Duration::from_millis(1)), Heard::Silence);
+        assert_eq!(wait_for_end(&holder, Duration::from_millis(1)), Wait::TimedOut);
         drop(stream);
         assert_eq!(inherited.len(), 2);
         for (inherited, (uri, _)) in inherited.iter().zip(&given) {
@@ -116,7 +116,7 @@ fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
         }
         holder
     });
-    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+    assert_eq!(wait_for_end(&holder, HANG), Wait::Ended);
     assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()), "all are closed");
 }
 
@@ -168,16 +168,16 @@ fn where_nobody_holds_that_is_an_error_at_once() {
 #[test]
 fn a_holder_that_says_nothing_is_waited_for_only_so_long() {
     let place = Place::new();
-    let patience = Duration::from_millis(20);
+    let timeout = Duration::from_millis(20);
     let door = place.door();
-    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(take(place.dir(), timeout).unwrap_err().kind(), ErrorKind::TimedOut);
     // Nor one that cannot even be connected to any more.
     rustix::net::listen(&door.listener, 0).unwrap();
     let entry = Entry::open(place.dir(), OsStr::new(SOCKET)).unwrap();
     let _waiting: Vec<OwnedFd> = std::iter::repeat_with(|| entry.connect()).map_while(Result::ok).collect();
     let begin = Instant::now();
-    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
-    assert!(begin.elapsed() >= patience, "it would be tried again and again");
+    assert_eq!(take(place.dir(), timeout).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(begin.elapsed() >= timeout, "it would be tried again and again");
 }
 
 #[test]
@@ -321,5 +321,5 @@ fn a_door_that_was_removed_or_replaced_is_noticed() {
 fn a_word_from_the_holder_is_its_end() {
     let (holder, mut other) = UnixStream::pair().unwrap();
     other.write_all(b"x").unwrap();
-    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+    assert_eq!(wait_for_end(&holder, HANG), Wait::Ended);
 }

@@ -7,11 +7,11 @@ use rustix::net::listen;
 use std::io::{self, Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
-/// How often the kernel is asked for a port that is free on all addresses.
+/// How many ports of the kernel's choice are tried until one is free on all addresses.
 const MAX_PORT_ATTEMPTS: u32 = 16;
 
-/// Listens on all of these addresses that the host has: `localhost` is two, of which a host may lack one. Where the port is
-/// 0 the kernel chooses one, the same for all addresses.
+/// Listens on those of the addresses that the host has: `localhost` is two, and a host may lack one. For port 0 the
+/// kernel chooses one port for all addresses.
 pub(crate) fn bind_tcp(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     let any_port = addresses.iter().any(|address| address.port() == 0);
     for _ in 1..MAX_PORT_ATTEMPTS {
@@ -23,7 +23,7 @@ pub(crate) fn bind_tcp(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     bind_all(addresses)
 }
 
-/// Whether a socket with this address of its own was made for the address asked for.
+/// Whether a socket bound to `own` serves the address `asked`.
 pub(super) fn is_for(asked: SocketAddr, own: SocketAddr) -> bool {
     asked.ip() == own.ip() && (asked.port() == 0 || asked.port() == own.port())
 }

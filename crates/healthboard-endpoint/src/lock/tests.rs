@@ -114,12 +114,12 @@ fn a_holder_that_has_just_started_with_an_old_beat_in_the_file_is_not_frozen() {
     let mut watch = HolderWatch::default();
     let mut now = Duration::from_secs(1_000_000);
     for _ in 0..3 {
-        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        assert_eq!(watch.observe(now.as_nanos() as u64, Some(place.beat())), None);
         now += Duration::from_secs(1);
     }
     holder.beat().unwrap();
     for _ in 0..3 {
-        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        assert_eq!(watch.observe(now.as_nanos() as u64, Some(place.beat())), None);
         now += Duration::from_secs(1);
     }
 }
@@ -182,7 +182,7 @@ fn a_holder_frozen_without_its_file_loses_its_place() {
     fs::remove_file(place.file()).unwrap();
     assert_eq!(place.beat(), Beat::Missing);
     let mut watch = HolderWatch::default();
-    let looks = (0..10).map(|second| watch.look(second * 1_000_000_000, Some(place.beat())));
+    let looks = (0..10).map(|second| watch.observe(second * 1_000_000_000, Some(place.beat())));
     let seen = looks.flatten().next().unwrap();
     assert!(FROZEN_AFTER < Duration::from_secs(10));
     assert!(Lock::take_from_frozen(place.dir(), seen).unwrap().is_some());

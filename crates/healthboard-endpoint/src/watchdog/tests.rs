@@ -23,7 +23,7 @@ fn manager(name: &str) -> (UnixDatagram, String) {
     (socket, format!("@{name}"))
 }
 
-fn heard(manager: &UnixDatagram) -> Option<String> {
+fn received(manager: &UnixDatagram) -> Option<String> {
     let mut bytes = [0; 64];
     manager.recv(&mut bytes).ok().map(|n| String::from_utf8_lossy(&bytes[..n]).into_owned())
 }
@@ -85,7 +85,7 @@ fn it_is_petted_once_an_interval_and_only_while_the_service_progresses() {
     let mut watchdog = of("2000000", &address).unwrap();
     let mut pets = |now_ns: u64, progress| {
         watchdog.pet(now_ns, progress);
-        let petted = heard(&manager);
+        let petted = received(&manager);
         assert!(petted.as_deref().is_none_or(|message| message == "WATCHDOG=1"), "{petted:?}");
         petted.is_some()
     };
@@ -113,7 +113,7 @@ fn a_holder_that_comes_once_an_interval_never_leaves_a_gap() {
             // A clock of 4 ms, which the turns are never in step with.
             let now_ns = (turn * interval_ns + turn * 1_234_567 % 3_000_000) / 4_000_000 * 4_000_000;
             watchdog.pet(now_ns, Status::Ok);
-            if heard(&manager).is_some() {
+            if received(&manager).is_some() {
                 longest_ns = longest_ns.max(now_ns - last_ns);
                 last_ns = now_ns;
             }
@@ -131,7 +131,7 @@ fn a_manager_that_does_not_read_is_not_waited_for() {
         watchdog.pet(turn * SECOND, Status::Ok);
     }
     assert!(begin.elapsed() < crate::testing::HANG);
-    let queued = std::iter::from_fn(|| heard(&manager)).count();
+    let queued = std::iter::from_fn(|| received(&manager)).count();
     assert!(queued > 0 && queued < 5000, "{queued}");
     // Nor one that has gone.
     drop(manager);
@@ -145,7 +145,7 @@ fn a_socket_with_a_path_is_heard_too() {
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_nonblocking(true).unwrap();
     of("1000000", path.to_str().unwrap()).unwrap().pet(SECOND, Status::Ok);
-    assert_eq!(heard(&manager).as_deref(), Some("WATCHDOG=1"));
+    assert_eq!(received(&manager).as_deref(), Some("WATCHDOG=1"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! How a board comes into being: whole, or not at all.
+//! Creates a board: readers see it whole, or not at all.
 //!
-//! Under a temporary name the file is made, locked, written to its end, mapped; then it gets its name. Killed at any step, a
-//! creator leaves at most a temporary file that nobody holds, which the holder sweeps away.
+//! The file is made under a temporary name, locked, written to its end and mapped; then it gets its name. A creator
+//! killed at any step leaves at most an unlocked temporary file, which the holder removes.
 //!
-//! A board that was cut short, removed or replaced gets a new file under the same address: whoever records goes on with the
-//! pointer it has, and what was recorded comes along as far as it is still there.
+//! A board that was cut short, removed or replaced gets a new file at the same address: recording threads keep their
+//! pointer, and what is left of the recorded evidence is copied.
 
 use super::layout::{Board, Fixed, SIZE, word};
 use super::lock;
@@ -20,15 +20,16 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 pub(crate) struct Published {
     pub(crate) board: &'static Board,
     name: String,
-    /// Keeps the lock. Dropping it declares the writer dead.
+    /// Holds the lock. Dropping it declares the writer dead.
     file: File,
 }
 
-/// Makes the board of this process in the service's directory; `over` is the one whose address and content it takes.
+/// Makes the board of this process in the service's directory. It takes the address and the content of `over`, if
+/// given.
 ///
 /// # Errors
 ///
-/// Of the file system, with the step that failed: no space is an error here, not a `SIGBUS` later.
+/// Errors of the file system, with the path and the step that failed. No space is an error here, not a `SIGBUS` later.
 pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>) -> io::Result<Published> {
     let name = format!("{}-{:016x}", fixed.pid, nonce());
     let temporary = format!(".{name}.tmp");
@@ -39,7 +40,7 @@ pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>
         Ok(Published { board, name, file })
     });
     if made.is_err() {
-        // Best effort; the holder sweeps it otherwise.
+        // Best effort; otherwise the holder removes it.
         let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
     }
     made
@@ -51,8 +52,8 @@ impl Published {
         &self.name
     }
 
-    /// Whether what is recorded still reaches whoever reads the directory: the file has its name and its length, its header is
-    /// what was written there, and the memory is the file's.
+    /// Whether readers of the directory still see what is recorded: the file has its name and its length, its header is
+    /// what was written there, and the memory is the file's. Writes `now_ns` to the header.
     pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> bool {
         let named = rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
         let Ok(ours) = self.file.metadata() else { return true };
@@ -83,8 +84,7 @@ fn fill(
     over: Option<&'static Board>,
 ) -> io::Result<(&'static Board, File)> {
     let file = make(place, temporary)?;
-    // Written and not only allocated: the file system must have the room now, whatever it is.
-    // What somebody has overwritten is no evidence: it comes along only behind a header that is ours.
+    // The old content is copied only if its header is still ours: overwritten bytes are no evidence.
     let kept = over.filter(|board| {
         board.header.iter().zip(fixed.words()).all(|(word, expected)| word.load(Relaxed) == expected)
     });
@@ -92,14 +92,15 @@ fn fill(
         Some(board) => board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect(),
         None => vec![0; SIZE],
     };
+    // Written and not only allocated: any file system must have the room now.
     step("write", place, temporary, file.write_all_at(&bytes, 0))?;
     for (i, value) in fixed.words().into_iter().enumerate() {
         step("write", place, temporary, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
     }
-    // Others of the group may read it. Not before: it could be locked by them before it is by us.
+    // The group may read it. Not before: a member could lock it before we do.
     let readable = std::fs::Permissions::from_mode(0o640);
     step("set the mode of", place, temporary, file.set_permissions(readable))?;
-    // Through a second opening of the file: a mapping keeps its open file alive, in forked children too, and with it a lock.
+    // Through a second open file: a mapping keeps its open file alive, in forked children too, and with it a lock.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
     let second = step("open", place, temporary, second)?;
@@ -107,7 +108,8 @@ fn fill(
     Ok((board, file))
 }
 
-/// An empty file, locked. A sweep that comes between the two takes it for one that was left behind, and removes it.
+/// An empty file, locked. A sweep between creating and locking takes it for one that was left behind, and removes it;
+/// then this starts again.
 fn make(place: &Place, temporary: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
@@ -118,13 +120,13 @@ fn make(place: &Place, temporary: &str) -> io::Result<File> {
         {
             return Ok(file);
         }
-        // The sweep is about to remove it, if it has not yet.
+        // A sweep has removed it, or is about to.
         let _ = rustix::fs::unlinkat(place.fd(), temporary, AtFlags::empty());
     }
 }
 
-/// Maps a file of [`SIZE`] bytes, or memory of this process alone, in the place of `over` if given. Never unmapped: somebody
-/// may be recording.
+/// Maps a file of [`SIZE`] bytes, or private memory, in the place of `over` if given. Never unmapped: a thread may be
+/// recording.
 pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Result<&'static Board> {
     let (flags, fd) = match file {
         Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
@@ -146,7 +148,7 @@ pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Resu
     Ok(unsafe { &*address.cast::<Board>() })
 }
 
-/// The identity of the running kernel: a board of before a reboot is not ours.
+/// The identity of the running kernel, which tells boards from before a reboot.
 pub(crate) fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();

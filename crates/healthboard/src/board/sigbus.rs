@@ -1,8 +1,8 @@
-//! The host lives when somebody cuts its board short.
+//! Keeps the host alive when its board is cut short.
 //!
-//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here puts
-//! private memory in place of the board and lets the store go on; the keeper notices within a second and makes a new file. A
-//! `SIGBUS` anywhere else is passed to whoever handled it before.
+//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here
+//! maps private memory in place of the board, and the store succeeds; the keeper notices within a second and makes a
+//! new file. Any other `SIGBUS` is passed to the previous handler.
 
 use super::layout::{Board, SIZE};
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Services in a process.
 pub(crate) const MAX_SERVICES: usize = 16;
 
-/// The addresses of the boards that this process writes, by service. Each is one word, so its order to others does not matter; a
+/// The addresses of the boards that this process writes, by service. Each is one word, so no ordering is needed; a
 /// handler that sees an old address passes the signal on.
 static GUARDED: [AtomicUsize; MAX_SERVICES] = [const { AtomicUsize::new(0) }; MAX_SERVICES];
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
@@ -70,7 +70,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     }
 }
 
-/// Back to the default action: the faulting instruction runs again and the process ends as it would have without us.
+/// Restores the default action: the faulting instruction runs again and the process ends as it would have without us.
 fn default(signal: libc::c_int) {
     // SAFETY: sigaction is async-signal-safe and the structure is valid.
     unsafe {

@@ -1,4 +1,4 @@
-//! What an operator or a program may choose. Knows nothing of how any of it is carried out.
+//! The settings of a service. Knows nothing of how they take effect.
 
 mod parse;
 mod policy;

@@ -1,16 +1,16 @@
 //! A descriptor table for one thread.
 //!
-//! Nothing that the keeper opens, neither a board's lock nor a listening socket, is ever inherited by a forked child or an
-//! executed program, closed by a host that closes everything, or counted against the host's descriptors. The reverse holds
-//! too: the keeper sees none of the host's, which is why it cannot log by itself.
+//! The keeper's descriptors, such as a board's lock and the listening sockets, are never inherited by a forked child or
+//! an executed program, not closed by a host that closes all descriptors, and not counted against the host's limit. In
+//! turn the keeper sees none of the host's descriptors, so it cannot log.
 
 use std::io;
 
-/// Gives the calling thread a descriptor table of its own: empty but for standard streams that lead nowhere.
+/// Gives the calling thread a descriptor table of its own: empty except for standard streams on `/dev/null`.
 ///
 /// # Errors
 ///
-/// Linux before 5.9, or a filter of system calls that does not know `close_range`.
+/// Linux is older than 5.9, or a seccomp filter refuses `close_range`.
 pub(super) fn leave_table() -> io::Result<()> {
     // SAFETY: closes descriptors in a table that from this call on belongs to this thread, which owns none of them.
     unsafe {

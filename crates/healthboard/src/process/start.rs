@@ -17,20 +17,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a start waits until an endpoint is open.
+/// How long a start waits for an open endpoint.
 const MAX_WAIT_FOR_ENDPOINT: Duration = Duration::from_secs(2);
 
-/// What serves the endpoints in the keeper's thread, for as long as [`Keeper::look_after`] says so.
+/// Serves the endpoints in the keeper's thread, until [`Keeper::look_after`] returns false.
 type Serve = Box<dyn Fn(&Keeper) + Send + Sync>;
 
-/// What a service was started with; the same in all its processes.
+/// How a service was started; the same in all its processes.
 pub(crate) struct Started {
     pub(super) settings: Settings,
     pub(super) serve: Serve,
     pub(super) candidates: Candidates,
     /// Its number in this process.
     pub(super) number: usize,
-    /// What is to be said by the process that started it, once it has a board.
+    /// Notices of the process that started it, kept until it has a board.
     early: Mutex<Vec<Notice>>,
 }
 
@@ -45,13 +45,13 @@ impl Started {
     }
 }
 
-/// Never started: what is recorded for it goes nowhere.
+/// Never started: recording for it does nothing.
 static NOWHERE: Service = Service::new();
 
-/// Every service of this process. Locked while one is started.
+/// Every started service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
-/// A service that is about to be started.
+/// Configures and starts a service.
 ///
 /// ```
 /// use healthboard::{Policy, Service};
@@ -75,61 +75,65 @@ impl Builder {
         Builder { settings: Settings::new(name) }
     }
 
-    /// What was set otherwise, in the place of what was set here so far.
+    /// Replaces all settings made so far by these.
     pub fn settings(mut self, settings: Settings) -> Builder {
         self.settings = settings;
         self
     }
 
-    /// One more endpoint. Without any, the service stays off.
+    /// Adds an endpoint. Without any, the service stays off.
     pub fn uri(mut self, uri: Uri) -> Builder {
         self.settings.uris.push(uri);
         self
     }
 
-    /// Where the boards are kept.
+    /// Sets the directory of the boards. The default is `$RUNTIME_DIRECTORY`, else `/run/healthboard` if that exists
+    /// and can be used, else a private directory of the user.
     pub fn runtime_dir(mut self, path: impl Into<PathBuf>) -> Builder {
         self.settings.runtime_dir = Some(path.into());
         self
     }
 
-    /// How much an answer tells of an error.
+    /// Sets how much of an error is kept.
     pub fn error_detail(mut self, detail: ErrorDetail) -> Builder {
         self.settings.error_detail = detail;
         self
     }
 
-    /// The policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
+    /// impact is ignored.
     pub fn policy(mut self, policy: Policy) -> Builder {
         self.settings.set_default_policy(policy);
         self
     }
 
-    /// The policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
     pub fn indicator_policy(mut self, name: &str, policy: Policy) -> Builder {
         self.settings.set_policy(name, policy);
         self
     }
 
-    /// An option as text, as in a configuration file: see [`Settings::set`]. What is no good is said in the service's log.
+    /// Sets an option as text, as in a configuration file: see [`Settings::set`]. Refused values are named in the
+    /// service's log.
     pub fn option(mut self, option: &str, value: &str) -> Builder {
         self.settings.set_or_refuse(option, value);
         self
     }
 
-    /// Every option that the environment names, `HEALTHBOARD_TTL` for one: see [`Settings::set_from_env`]. It wins over what
-    /// was set before.
+    /// Sets every option that the environment names, such as `HEALTHBOARD_TTL`: see [`Settings::set_from_env`]. It
+    /// overrides what was set before.
     pub fn from_env(mut self) -> Builder {
         self.settings.set_from_env(std::env::vars_os());
         self
     }
 
-    /// The values that were refused so far; see [`Settings::take_refused`].
+    /// Takes the values that were refused so far; see [`Settings::take_refused`].
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.settings.take_refused()
     }
 
-    /// Options that the core does not know: see [`Settings::claim`]. For whoever serves the endpoints.
+    /// Handles the options that the core does not know: see [`Settings::claim`]. For the crate that serves the
+    /// endpoints.
     pub fn claim(
         mut self,
         known: &[&str],
@@ -141,13 +145,13 @@ impl Builder {
 
     /// Starts the service in this process and all that it forks, with `serve` for its endpoints.
     ///
-    /// The keeper thread makes the board and then runs `serve`, which returns when [`Keeper::look_after`] turns false. Where no
-    /// directory can be used, the board is in memory and this process alone is served. Costs about a millisecond; waits at most
-    /// two seconds for the board and for the endpoints each.
+    /// The keeper thread makes the board and then runs `serve`, which must return when [`Keeper::look_after`] returns
+    /// false. If no directory can be used, the board is in memory and only this process is served. Costs about a
+    /// millisecond; waits at most two seconds for the board and two for the endpoints.
     ///
     /// # Errors
     ///
-    /// Says what is not as it was asked for. What could be started goes on all the same: see [`StartError::handle`].
+    /// The error says what could not be started. The rest runs all the same: see [`StartError::handle`].
     pub fn start_with(
         mut self,
         serve: impl Fn(&Keeper) + Send + Sync + 'static,
@@ -172,7 +176,7 @@ impl Builder {
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
         let started = Started { settings: self.settings, serve: Box::new(serve), candidates, number, early };
-        // Locked above, so nobody else sets it.
+        // Locked above, so no other thread sets it.
         let _ = service.started.set(started);
         services.push(service);
         drop(services);
@@ -191,7 +195,8 @@ impl Builder {
         }
     }
 
-    /// A service in this process's memory, for tests: no thread, no file, no endpoint, and the time is what `clock` says.
+    /// Makes a service in this process's memory, for tests: no thread, no file, no endpoint, and its time is that of
+    /// `clock`.
     ///
     /// [`Handle::report`] judges what was recorded. It is never the default service, and any number of them may exist at
     /// once. Its memory, 40 KiB, is never freed.
@@ -225,7 +230,7 @@ impl Builder {
     }
 }
 
-/// A time that a test moves; see [`Builder::in_memory`].
+/// A clock that a test moves; see [`Builder::in_memory`].
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<AtomicU64>);
 
@@ -236,37 +241,37 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// An hour after the boot.
+    /// A clock at one hour after the boot.
     pub fn new() -> Clock {
         Clock(Arc::new(AtomicU64::new(3_600_000_000_000)))
     }
 
-    /// Time goes by.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let by_ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_add(by_ns, crate::board::sync::Ordering::Relaxed);
     }
 }
 
-/// What is not as it was asked for when a service was started.
+/// Why a service was not started, or not completely.
 ///
-/// Every one of them leaves a [`handle`](StartError::handle) to go on with, so that the service itself always starts.
+/// Each has a [`handle`](StartError::handle) to continue with, so that the service itself always starts.
 #[derive(Debug)]
 pub enum StartError {
-    /// No endpoint was named, or none that is any good, so nothing is recorded. The values that were refused.
+    /// No valid endpoint was named, so nothing is recorded. Has the values that were refused.
     Disabled(Vec<SettingError>),
-    /// A service of this name runs in this process.
+    /// A service of this name already runs in this process.
     AlreadyStarted(Handle),
-    /// The process has no thread, or no memory, to spare. Nothing is recorded.
+    /// A thread or memory could not be had, or the process has too many services. Nothing is recorded.
     NoThread(String),
-    /// No directory can be used for the boards. The board is in memory, and this process alone is served.
+    /// No directory can be used for the boards. The board is in memory, and only this process is served.
     NoDirectory(Handle, String),
-    /// No endpoint could be opened yet. It is tried again.
+    /// No endpoint could be opened yet. The keeper tries again.
     NoEndpoint(Handle, String),
 }
 
 impl StartError {
-    /// What was started all the same. Where nothing was, its indicators record nothing.
+    /// The handle of what was started. If nothing was, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
             StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&NOWHERE),

@@ -98,7 +98,7 @@ impl Stage {
         }
     }
 
-    fn hear(&mut self, piece: &[u8]) {
+    fn feed(&mut self, piece: &[u8]) {
         if self.fate != Fate::Closes {
             self.peer.write_all(piece).unwrap();
             self.run();
@@ -127,7 +127,7 @@ impl Stage {
         }
     }
 
-    fn hear_the_end(&mut self) {
+    fn feed_end(&mut self) {
         self.peer.shutdown(Shutdown::Write).unwrap();
         self.run();
     }
@@ -155,7 +155,7 @@ impl Stage {
 /// Plays the pieces, and says what came of them.
 fn play<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u16>, Fate) {
     let mut stage = Stage::new();
-    pieces.for_each(|piece| stage.hear(piece));
+    pieces.for_each(|piece| stage.feed(piece));
     (stage.statuses(), stage.fate)
 }
 
@@ -190,16 +190,16 @@ fn every_request_gets_its_verdict_however_it_arrives() {
 fn a_connection_that_keeps_answers_again_and_one_that_waits_is_told_of_its_end() {
     for Row { name, statuses, fate, bytes } in rows() {
         let mut stage = Stage::new();
-        stage.hear(&bytes);
+        stage.feed(&bytes);
         assert_eq!(stage.statuses(), statuses, "{name}");
         match fate {
             Fate::Keeps => {
                 assert_eq!(stage.connection.held(), 0, "{name}");
-                stage.hear(GOOD);
+                stage.feed(GOOD);
                 assert_eq!((stage.statuses(), stage.fate), (vec![200], Fate::Keeps), "{name}");
             }
             Fate::Waits => {
-                stage.hear_the_end();
+                stage.feed_end();
                 let nothing = bytes.iter().all(|byte| b"\r\n".contains(byte));
                 let expected = if nothing { Vec::new() } else { vec![400] };
                 assert_eq!((stage.statuses(), stage.fate), (expected, Fate::Closes), "{name}");
