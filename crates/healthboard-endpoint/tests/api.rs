@@ -1,4 +1,4 @@
-//! What the author of a Rust service sees of a start: handles, addresses, transitions, and what was not as asked for.
+//! The start of a service, as its author sees it: handles, addresses, transitions, and errors.
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
-/// Far longer than anything takes.
+/// A time limit that only a hang reaches.
 const HANG: Duration = Duration::from_secs(30);
 
 fn builder(name: &str, place: &tempfile::TempDir, uri: &str) -> Builder {
@@ -47,7 +47,7 @@ fn notices(health: &Handle) -> String {
 }
 
 #[test]
-fn the_handle_knows_the_port_that_was_found_and_several_services_live_side_by_side() {
+fn the_handle_knows_the_chosen_port_and_several_services_run_side_by_side() {
     let place = tempfile::tempdir().unwrap();
     let first = builder("first", &place, ANY_PORT).start().unwrap();
     let second = builder("second", &place, ANY_PORT).start().unwrap();
@@ -86,7 +86,7 @@ fn a_change_of_the_status_is_among_the_transitions_and_logged_once() {
 }
 
 #[test]
-fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
+fn the_error_says_what_could_not_be_started_and_the_rest_runs() {
     let place = tempfile::tempdir().unwrap();
 
     let disabled = Service::builder("off").option("uri", "http://nowhere").start().unwrap_err();
@@ -97,7 +97,7 @@ fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
         "{said}"
     );
     disabled.handle().indicator("database", Policy::DEFAULT).record_ok();
-    assert_eq!(disabled.handle().name(), "", "whatever else runs in this process");
+    assert_eq!(disabled.handle().name(), "", "no other service of this process is used");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("tcp://{}", taken.local_addr().unwrap());
@@ -121,7 +121,7 @@ fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_value_that_is_no_good_is_said_in_the_log_and_changes_nothing() {
+fn a_wrong_value_is_logged_and_changes_nothing() {
     let place = tempfile::tempdir().unwrap();
     let builder = builder("options", &place, ANY_PORT);
     let builder = builder.option("ttl", "1e300").option("fault_status_code", "busy").option("tttl", "5");

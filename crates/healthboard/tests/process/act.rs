@@ -1,4 +1,4 @@
-//! What a role is made of.
+//! The actions of roles.
 
 use healthboard::{ErrorDetail, Handle, Indicator, Keeper, Policy, Service, StartError};
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub(crate) fn keep(keeper: &Keeper) {
     }
 }
 
-/// What is to be logged, once there is something.
+/// The notices, once there are some; empty after 30 s without any.
 pub(crate) fn notices() -> String {
     for _ in 0..1500 {
         let notices: Vec<String> = healthboard::tick().into_iter().map(|notice| notice.text).collect();

@@ -1,4 +1,4 @@
-//! What can happen to a board while its process records and serves.
+//! Damage to boards while their processes record and serve.
 
 use crate::player::{Player, command, evidence, until};
 use healthboard::{Directory, Life, now_ns};
@@ -35,18 +35,18 @@ fn remove_all(path: &Path) {
 fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
     let kept =
         [(remove as fn(&Path), true), (replace, true), (remove_all, true), (cut, false), (fill, false)];
-    for (harm, comes_along) in kept {
+    for (damage, keeps_evidence) in kept {
         let mut player = Player::start("loses");
         player.line();
-        harm(&player.board_path());
+        damage(&player.board_path());
         player.go_on();
         let notice = player.line();
         assert!(notice.contains("was removed, replaced or overwritten; made a new one"), "{notice}");
         let alive: Vec<_> = player.processes().into_iter().filter(|p| p.life == Life::Alive).collect();
         let [process] = &alive[..] else { panic!("{alive:?}") };
         let database = evidence(process, "database");
-        assert_eq!(database.failures, 1000 + u32::from(comes_along), "what was recorded comes along");
-        assert_eq!(database.in_flight, u32::from(comes_along));
+        assert_eq!(database.failures, 1000 + u32::from(keeps_evidence), "the recorded evidence is copied");
+        assert_eq!(database.in_flight, u32::from(keeps_evidence));
         player.go_on();
         player.line();
         let alive = player.processes().into_iter().find(|p| p.life == Life::Alive).unwrap();
@@ -57,7 +57,7 @@ fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
 }
 
 #[test]
-fn the_host_lives_while_its_boards_are_cut_short_again_and_again() {
+fn the_host_lives_while_its_boards_are_repeatedly_cut_short() {
     let mut player = Player::start("is-cut-all-the-time");
     player.line();
     let directory = player.runtime.path().join("role");
@@ -84,7 +84,7 @@ fn the_host_lives_while_its_boards_are_cut_short_again_and_again() {
 }
 
 #[test]
-fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
+fn without_disk_space_for_the_board_the_service_runs_and_its_log_says_why() {
     let mut player = Player::start("no-room");
     let line = player.line();
     assert!(line.contains("cannot write board") && line.contains("this process alone is served"), "{line}");
@@ -93,11 +93,11 @@ fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
 }
 
 #[test]
-fn indicators_without_room_are_named_and_harm_nobody() {
+fn indicators_without_room_are_named_and_do_no_harm() {
     let mut player = Player::start("exhausts");
     let mut boards = player.boards();
     until("all slots", || {
-        // While slots come into use, a reader sees the board with those that are whole.
+        // While slots come into use, a reader sees those that are whole.
         let processes = boards.read().unwrap();
         assert_eq!(boards.refused(), [""; 0]);
         processes.first().is_some_and(|p| p.indicators.len() == 32).then_some(())
@@ -112,7 +112,7 @@ fn indicators_without_room_are_named_and_harm_nobody() {
 }
 
 #[test]
-fn a_name_is_kept_as_it_is_or_said_to_be_changed() {
+fn a_changed_name_is_logged_and_a_valid_one_kept() {
     let mut player = Player::start("names");
     let said = player.line();
     for changed in
@@ -144,7 +144,7 @@ fn sixty_four_processes_start_at_once() {
 }
 
 #[test]
-fn creators_killed_at_any_step_leave_nothing_that_stays() {
+fn files_of_creators_killed_at_any_step_are_swept() {
     let runtime = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(runtime.path().join("role"));
     for i in 0..60 {
@@ -161,7 +161,7 @@ fn creators_killed_at_any_step_leave_nothing_that_stays() {
 }
 
 #[test]
-fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
+fn a_writer_stopped_or_killed_during_a_write_leaves_a_whole_text() {
     let mut player = Player::start("fails");
     player.line();
     let mut boards = player.boards();
@@ -176,7 +176,7 @@ fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
         assert_eq!(first.error, again.error);
         player.signal(libc::SIGCONT);
     }
-    // A hot writer does not keep a reader waiting: each read is one copy, torn or not.
+    // A busy writer does not keep a reader waiting: each read is one copy, torn or not.
     for _ in 0..10_000 {
         let error = read().error;
         assert!(error.is_empty() || whole(&error.text), "{error:?}");

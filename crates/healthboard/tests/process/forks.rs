@@ -1,4 +1,4 @@
-//! What a fork does, and what it does not.
+//! The effects of a fork.
 
 use crate::player::{Player, command, evidence, must_be_root, until_ended};
 use healthboard::{Directory, Life, Process};
@@ -12,7 +12,7 @@ fn child(line: &str) -> u32 {
 }
 
 #[test]
-fn a_forked_child_has_a_board_of_its_own_with_its_first_recording_however_it_was_forked() {
+fn a_child_forked_in_any_way_has_its_own_board_with_its_first_recording() {
     let mut player = Player::start("forks");
     for _ in 0..2 {
         let child = child(&player.line());
@@ -27,7 +27,7 @@ fn a_forked_child_has_a_board_of_its_own_with_its_first_recording_however_it_was
 }
 
 #[test]
-fn an_operation_that_began_before_a_fork_ends_in_the_parent_alone() {
+fn an_operation_that_began_before_a_fork_ends_only_in_the_parent() {
     let mut player = Player::start("forks-in-flight");
     assert_eq!(player.line(), "dropped");
     let parent = player.process();
@@ -50,14 +50,14 @@ fn ten_thousand_children_record_at_once_and_none_hangs() {
 }
 
 #[test]
-fn the_keeper_keeps_no_process_alive_whose_own_threads_have_ended() {
+fn the_keeper_does_not_keep_a_process_alive_whose_own_threads_have_ended() {
     let mut player = Player::start("ends-in-a-thread");
     child(&player.line());
     assert_eq!(player.line(), "ended with 0");
 }
 
 #[test]
-fn where_no_thread_can_be_had_nobody_waits_for_it() {
+fn recording_does_not_wait_if_no_thread_can_be_started() {
     must_be_root();
     let waited: u64 = Player::start("no-thread").line().parse().unwrap();
     assert!(waited < 1000, "{waited} ms");
@@ -77,7 +77,7 @@ fn the_host_has_no_descriptor_of_ours() {
 }
 
 #[test]
-fn a_daemon_that_closes_every_descriptor_writes_to_no_foreign_file_and_keeps_its_board() {
+fn a_daemon_that_closes_every_descriptor_keeps_its_board_and_writes_to_no_other_file() {
     let mut player = Player::start("daemonizes");
     let grandchild = child(&player.line());
     of(&player.processes(), grandchild);

@@ -1,4 +1,4 @@
-//! What a child does, by its role's name.
+//! The roles of children.
 
 use crate::act;
 use healthboard::{Directory, Failure, Indicator, Keeper, Policy, Service, goodbye, tick};
@@ -108,7 +108,7 @@ pub(crate) fn play(role: &str) {
             database.record_fail(&Failure::new("Error"));
             act::say("recorded");
             act::wait();
-            // Whatever has happened to the board: the service goes on.
+            // Whatever has happened to the board, the service continues.
             let notices = act::notices();
             for _ in 0..1000 {
                 database.record_fail(&Failure::new("Error").text("text"));
@@ -184,7 +184,7 @@ pub(crate) fn play(role: &str) {
             let pid = act::fork(false, || {
                 database.record_ok();
                 act::say(&format!("child {}", std::process::id()));
-                // SAFETY: ends this thread alone, the only one that the child has beside the keeper.
+                // SAFETY: ends only this thread, the only one that the child has besides the keeper.
                 unsafe { libc::syscall(libc::SYS_exit, 0) };
             });
             act::say(&format!("ended with {}", act::wait_for(pid)));
@@ -255,13 +255,13 @@ fn signals() {
     act::say(blocked);
 }
 
-/// A daemon of the old school, while its first board is in use.
+/// Becomes a daemon by a double fork, and closes all descriptors, while its first board is in use.
 fn daemonizes() {
     let database = act::begin();
     database.record_ok();
     let child = act::fork(false, || {
         let grandchild = act::fork(false, || {
-            // SAFETY: this process owns all its descriptors and uses none of them afterwards but the two of the test.
+            // SAFETY: this process owns all its descriptors and afterwards uses only the standard streams.
             unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
             let foreign = std::env::var("ROLE_RUNTIME").unwrap() + "/foreign";
             let file: Vec<_> = (0..20).map(|_| std::fs::File::create(&foreign).unwrap()).collect();
@@ -276,7 +276,7 @@ fn daemonizes() {
     act::wait_for(child);
 }
 
-/// The server panics again and again, as a bug of ours would have it.
+/// The server panics twice, as a bug might.
 fn keeper_panics() {
     static SERVED: AtomicU32 = AtomicU32::new(0);
     std::panic::set_hook(Box::new(|_| ()));

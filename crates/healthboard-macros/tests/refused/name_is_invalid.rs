@@ -14,7 +14,7 @@ fn line() {}
 //            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ error: expected a name of 1 to 64 letters, digits, `_`, `-` and `.`
 fn long() {}
 
-#[healthcheck("a234567890123456789012345678901234567890")]
+#[healthcheck("a234567890123456789012345678901234567890123456789012345678901234")]
 fn longest() {}
 
 #[healthcheck("progress")]
