@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use std::time::Duration;
 
 const HELP: &str = "\
-Asks a service how it is.
+Asks a service for its health.
 
 Usage: healthboard check [OPTIONS] URI      one line and an exit code
        healthboard show [OPTIONS] URI...    a table for people

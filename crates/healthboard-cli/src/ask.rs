@@ -40,7 +40,7 @@ impl fmt::Display for NoAnswer {
             NoAnswer::TimedOut => f.write_str("timed out"),
             NoAnswer::TooLong => write!(f, "found more than {LONGEST} bytes"),
             NoAnswer::CutOff { found, expected } => write!(f, "found {found} bytes, expected {expected}"),
-            NoAnswer::NotHttp => f.write_str("found something else than HTTP"),
+            NoAnswer::NotHttp => f.write_str("found something other than HTTP"),
             NoAnswer::NotAReport { code, why } => {
                 write!(f, "found HTTP status {code} without a report: {why}")
             }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(Command::Show(source)) => show::run(&source),
         Err(error) => {
             eprintln!("error: {error}");
-            eprintln!("hint: `healthboard --help` says how it is used");
+            eprintln!("hint: see `healthboard --help`");
             UNKNOWN
         }
     };

@@ -62,7 +62,7 @@ impl Unanswered {
                 Some("is the service running, with `uri` in its [healthcheck] set to this?")
             }
             io::ErrorKind::PermissionDenied => Some(
-                "this user may not: see `socket_mode` in the service's [healthcheck], and the group of the path",
+                "this user has no permission: see `socket_mode` in the service's [healthcheck], and the group of the path",
             ),
             _ => None,
         }

@@ -115,7 +115,7 @@ fn the_error_for_wrong_usage_says_what_is_expected() {
         assert_eq!((code(&output), stdout(&output).as_str()), (3, ""), "{arguments:?}");
         let stderr = stderr(&output);
         assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{arguments:?}: {stderr}");
-        assert!(stderr.ends_with("\nhint: `healthboard --help` says how it is used\n"));
+        assert!(stderr.ends_with("\nhint: see `healthboard --help`\n"));
     }
     assert_eq!(code(&healthboard(&["check", "--docker"])), 1, "docker knows no other");
 }
@@ -144,7 +144,7 @@ fn an_answer_that_is_no_report_is_unknown() {
     for (answer, expected) in [
         ("", "connection lost: unexpected end of file"),
         ("HTTP/1.1 200 OK\r\nX: ", "connection lost: unexpected end of file"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "found something else than HTTP"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "found something other than HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "found 2 bytes, expected 50"),
         (&http(404, "not found"), "found HTTP status 404 without a report"),
         (&http(200, "{\"status\":\"pass\"}"), "found HTTP status 200 without a report"),

@@ -61,7 +61,7 @@ impl Changes {
             }
         }
         let last = self.changed.back().copied()?;
-        let cause = if message.is_empty() { "all is well again" } else { message };
+        let cause = if message.is_empty() { "recovered" } else { message };
         let line = |about: String| Some(Line { warning: status > Status::Ok, text: about });
         if let Some(flaps) = &mut self.flaps {
             flaps.changes += u32::from(has_changed);
@@ -134,7 +134,7 @@ mod tests {
             [
                 (60, "DEGRADED: database: OperationalError".to_owned()),
                 (120, "FAULT: database: OperationalError".to_owned()),
-                (4000, "OK: all is well again".to_owned()),
+                (4000, "OK: recovered".to_owned()),
             ]
         );
     }
@@ -149,14 +149,14 @@ mod tests {
             assert!((1..=6).contains(&within), "{within} lines in hour {hour}");
         }
         let texts = texts(&said);
-        assert_eq!(texts[..2], ["DEGRADED: database: OperationalError", "OK: all is well again"]);
+        assert_eq!(texts[..2], ["DEGRADED: database: OperationalError", "OK: recovered"]);
         assert!(texts[2].starts_with("flaps: 3 changes in 1 min; now "), "{}", texts[2]);
         assert!(
             texts[3].starts_with("flaps: ") && texts[3].contains(" changes in 20 min; now "),
             "{}",
             texts[3]
         );
-        assert_eq!(texts.last(), Some(&"settled: OK: all is well again"));
+        assert_eq!(texts.last(), Some(&"settled: OK: recovered"));
         assert_eq!(texts.iter().filter(|text| text.starts_with("settled")).count(), 1);
     }
 

@@ -120,7 +120,7 @@ impl<'d> NewSocket<'d> {
         let temporary = Temporary { directory, name };
         let entry = Entry::open(directory, &temporary.name)?;
         if !entry.is_socket() || entry.stat.st_uid != geteuid().as_raw() {
-            return Err(io::Error::other("somebody replaced the new socket while it was made"));
+            return Err(io::Error::other("another process replaced the new socket while it was made"));
         }
         // And at least this mode.
         entry.set_mode(mode)?;

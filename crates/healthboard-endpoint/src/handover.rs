@@ -82,7 +82,7 @@ impl StandbySocket {
         let stream = accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         let peer = Peer::of(&stream)?;
         if !peer.is_trusted() {
-            let why = format!("a process of uid {} cannot stand by for this service", peer.uid);
+            let why = format!("a process of uid {} cannot be a standby of this service", peer.uid);
             return Err(Error::new(ErrorKind::PermissionDenied, why));
         }
         Ok((stream.into(), peer))
@@ -133,7 +133,8 @@ pub(crate) fn take(directory: BorrowedFd<'_>, timeout: Duration) -> io::Result<(
     };
     let peer = Peer::of(&holder)?;
     if !peer.is_trusted() {
-        let why = format!("`{SOCKET}` is served by uid {}, a stranger to this service; remove it", peer.uid);
+        let why =
+            format!("`{SOCKET}` is served by uid {}, not the user of this service; remove it", peer.uid);
         return Err(Error::new(ErrorKind::PermissionDenied, why));
     }
     while !wait_readable(&holder, deadline.saturating_duration_since(Instant::now()))? {

@@ -120,7 +120,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         drop(inherited);
         self.report_endpoints();
         if let Err(error) = self.open_standby_socket() {
-            self.boards.say(true, format!("no process can stand by: {error}"));
+            self.boards.say(true, format!("no process can become a standby: {error}"));
         }
         let mut next = Instant::now();
         loop {

@@ -138,14 +138,14 @@ fn open(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
         retry_on_intr(|| openat(directory, name, flags, Mode::from_raw_mode(0o600))).map_err(|errno| {
             let error = io::Error::from(errno);
             let what = match errno {
-                Errno::LOOP | Errno::ISDIR | Errno::NXIO => "it is no regular file; remove it".to_owned(),
+                Errno::LOOP | Errno::ISDIR | Errno::NXIO => "it is not a regular file; remove it".to_owned(),
                 Errno::ACCESS => format!("{error}; remove what another user has left"),
                 _ => error.to_string(),
             };
             io::Error::new(error.kind(), format!("cannot open `{}`: {what}", name.display()))
         })?;
     if !is_regular(&fstat(&file)?) {
-        let why = format!("cannot open `{}`: it is no regular file; remove it", name.display());
+        let why = format!("cannot open `{}`: it is not a regular file; remove it", name.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(file)

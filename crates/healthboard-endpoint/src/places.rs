@@ -131,10 +131,10 @@ impl Places {
         }
     }
 
-    /// The connection waits for its peer. If it already waits in this phase, the wait continues, unless `anew`.
-    pub(crate) fn wait(&mut self, id: Id, phase: Phase, anew: bool, now: Instant) {
+    /// The connection waits for its peer. If it already waits in this phase, the wait continues, unless `restart`.
+    pub(crate) fn wait(&mut self, id: Id, phase: Phase, restart: bool, now: Instant) {
         let Some(slot) = self.slot(id) else { return };
-        if !anew && slot.waits.is_some_and(|(before, _)| before == phase) {
+        if !restart && slot.waits.is_some_and(|(before, _)| before == phase) {
             return;
         }
         self.leave(id);

@@ -135,6 +135,6 @@ fn report_error(boards: &Boards<'_>, place: &Place, error: &io::Error, last: &mu
     if *last != Some(error.kind()) {
         *last = Some(error.kind());
         let directory = place.path().display();
-        boards.say(true, format!("cannot stand by for the endpoint in `{directory}`: {error}"));
+        boards.say(true, format!("cannot become a standby in `{directory}`: {error}"));
     }
 }

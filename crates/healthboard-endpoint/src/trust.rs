@@ -122,7 +122,7 @@ fn unreachable(path: &Path, errno: Errno) -> Error {
     let name = path.display();
     let why = match errno {
         Errno::NOENT => format!("there is no directory `{name}`; make it (systemd: RuntimeDirectory=)"),
-        Errno::NOTDIR => format!("`{name}` is no directory; choose a path in one"),
+        Errno::NOTDIR => format!("`{name}` is not a directory; choose a path in one"),
         _ => format!("cannot open the directory `{name}`: {}", Error::from(errno)),
     };
     Error::new(Error::from(errno).kind(), why)

@@ -274,7 +274,7 @@ fn a_process_of_another_user_gets_nothing() {
     let mut stranger = as_nobody(move || UnixStream::connect(socket).unwrap());
     let error = standby_socket.accept().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert_eq!(error.to_string(), "a process of uid 65534 cannot stand by for this service");
+    assert_eq!(error.to_string(), "a process of uid 65534 cannot be a standby of this service");
     stranger.set_read_timeout(Some(HANG)).unwrap();
     assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "the connection is closed");
     assert_eq!(standby_socket.accept().unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -47,7 +47,7 @@ fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
                 listeners.push(Listener::Tcp(listener));
             }
             Err(error) if is_no_address(&error) => {
-                missing = Some(refused(&error, format!("{} is no address of this host", address.ip())));
+                missing = Some(refused(&error, format!("{} is not an address of this host", address.ip())));
             }
             Err(error) => return Err(explain(error, address)),
         }
@@ -72,7 +72,7 @@ fn explain(error: Error, address: SocketAddr) -> Error {
         ErrorKind::PermissionDenied => {
             let port = address.port();
             let why = format!(
-                "port {port} is not for this user; choose one above 1023 (`sysctl net.ipv4.ip_unprivileged_port_start`)"
+                "port {port} needs privileges that this user does not have; choose one above 1023 (`sysctl net.ipv4.ip_unprivileged_port_start`)"
             );
             refused(&error, why)
         }

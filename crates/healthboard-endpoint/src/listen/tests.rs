@@ -98,7 +98,7 @@ fn a_file_that_is_no_socket_is_never_removed() {
     make_directory(&inner, 0o755);
     for path in [&file, &link, &inner] {
         let error = error(path);
-        assert!(error.contains("exists and is no socket; move it away"), "{error}");
+        assert!(error.contains("exists and is not a socket; move it away"), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), b"data");
     assert_eq!(fs::read_link(&link).unwrap(), file);
@@ -195,7 +195,7 @@ fn a_missing_read_only_or_shared_directory_is_refused() {
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(error(&file.join("health.sock")).ends_with("` is no directory; choose a path in one"));
+    assert!(error(&file.join("health.sock")).ends_with("` is not a directory; choose a path in one"));
 
     let shared = directory.path().join("shared");
     make_directory(&shared, 0o755);
@@ -238,7 +238,7 @@ fn existing_addresses_are_bound_and_missing_ones_skipped() {
     assert_eq!(bind_tcp(&[nowhere, here]).unwrap().len(), 1);
     assert_eq!(bind_tcp(&[here, SocketAddr::from(([127, 0, 0, 2], 0))]).unwrap().len(), 2);
     let error = bind_tcp(&[nowhere]).unwrap_err().to_string();
-    assert_eq!(error, "203.0.113.1 is no address of this host");
+    assert_eq!(error, "203.0.113.1 is not an address of this host");
 }
 
 #[test]
@@ -333,9 +333,9 @@ fn a_privileged_port_is_refused_with_an_explanation() {
     let is_refused = first.trim() != "0";
     let error = as_nobody(|| bind_tcp(&[([127, 0, 0, 1], 1).into()]).err().map(|e| e.to_string()));
     assert_eq!(error.is_some(), is_refused, "{error:?}");
-    assert!(
-        error.is_none_or(|error| error.starts_with("port 1 is not for this user; choose one above 1023"))
-    );
+    assert!(error.is_none_or(|error| {
+        error.starts_with("port 1 needs privileges that this user does not have; choose one above 1023")
+    }));
 }
 
 #[test]

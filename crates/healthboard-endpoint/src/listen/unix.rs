@@ -96,14 +96,14 @@ pub(super) fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
             }
         }
     }
-    let why = format!("`{}` changes all the time; another service has the same path", path.display());
+    let why = format!("`{}` keeps changing; another service has the same path", path.display());
     Err(Error::new(ErrorKind::AddrInUse, why))
 }
 
 /// The directory of a socket, open and checked, and the socket's name in it.
 fn open_parent(path: &Path) -> io::Result<(OwnedFd, OsString)> {
     let Some(name) = path.file_name() else {
-        let why = format!("`{}` is no path of a socket; expected a name at its end", path.display());
+        let why = format!("`{}` is not the path of a socket; expected a name at its end", path.display());
         return Err(Error::new(ErrorKind::InvalidInput, why));
     };
     Ok((open_directory(parent(path))?, name.to_owned()))
@@ -122,7 +122,7 @@ fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<O
         Err(e) => return Err(refused(&e, format!("cannot look at `{path}`: {e}"))),
     };
     if !entry.is_socket() {
-        let why = format!("`{path}` exists and is no socket; move it away or choose another path");
+        let why = format!("`{path}` exists and is not a socket; move it away or choose another path");
         return Err(Error::new(ErrorKind::AlreadyExists, why));
     }
     let owner = match entry.connect() {

@@ -192,7 +192,7 @@ fn a_holder_frozen_without_its_file_is_replaced() {
 fn anything_but_a_regular_file_is_refused_and_left_alone() {
     let place = Place::new();
     let error = || Lock::try_take(place.dir()).unwrap_err().to_string();
-    let expected = "cannot open `endpoint.lock`: it is no regular file; remove it";
+    let expected = "cannot open `endpoint.lock`: it is not a regular file; remove it";
     fs::create_dir(place.file()).unwrap();
     assert_eq!(error(), expected);
     fs::remove_dir(place.file()).unwrap();

@@ -107,7 +107,7 @@ fn refused(path: &Path, found: &Stat, expected: &str) -> Error {
 
 fn missing(path: &Path, errno: Errno) -> Error {
     let error = Error::from(errno);
-    let what = format!("{error}; make what is above it, or set `runtime_dir` to another place");
+    let what = format!("{error}; make its parent directory, or set `runtime_dir` to another directory");
     named(path, &what, error.kind())
 }
 

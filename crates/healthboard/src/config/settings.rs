@@ -18,7 +18,7 @@ const OPTIONS: &str = "uri, runtime_dir, error_detail, ttl, failure_threshold, f
 const INDICATOR_OPTIONS: &str =
     "ttl, impact, failure_threshold, failure_window, stall_after, slow_after, refresh_interval";
 
-/// How much an answer tells of an error.
+/// How much of an error is kept and shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorDetail {
     /// Nothing.
@@ -50,7 +50,7 @@ pub struct Settings {
     pub uris: Vec<Uri>,
     /// The directory of the boards, if set.
     pub runtime_dir: Option<PathBuf>,
-    /// How much an answer tells of an error.
+    /// How much of an error is kept and shown.
     pub error_detail: ErrorDetail,
     all: Choices,
     named: BTreeMap<String, Choices>,
@@ -238,7 +238,7 @@ impl Settings {
         // An unknown name in braces would give all services that share the file the same socket.
         let known = uri.replace("{binary}", "").replace("{host}", "");
         if known.contains(['{', '}']) {
-            return Err("nothing in braces but `{binary}` and `{host}`".to_owned());
+            return Err("only `{binary}` and `{host}` in braces".to_owned());
         }
         Ok(uri.replace("{binary}", &self.service).replace("{host}", &self.host))
     }

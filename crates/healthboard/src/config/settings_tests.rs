@@ -88,7 +88,7 @@ fn the_error_of_a_wrong_uri_says_what_is_expected() {
         ("unix:///", "not of a directory"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
         ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
-        ("unix:///run/{program}.sock", "nothing in braces but `{binary}` and `{host}`"),
+        ("unix:///run/{program}.sock", "only `{binary}` and `{host}` in braces"),
         ("unix:///a, unix:///a", "`unix:///a` overlaps with `unix:///a`"),
         ("unix:///a/b, unix:///a//b", "every address once"),
         ("tcp://localhost:80, tcp://127.0.0.1:80", "every address once"),

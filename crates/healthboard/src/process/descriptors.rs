@@ -16,7 +16,8 @@ pub(super) fn leave_table() -> io::Result<()> {
     unsafe {
         if libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) != 0 {
             let error = io::Error::last_os_error();
-            let text = format!("cannot have descriptors of its own (Linux 5.9 or later): {error}");
+            let text =
+                format!("cannot make a descriptor table for its thread (needs Linux 5.9 or later): {error}");
             return Err(io::Error::new(error.kind(), text));
         }
         for _ in 0..3 {

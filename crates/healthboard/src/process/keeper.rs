@@ -109,7 +109,7 @@ impl Keeper {
                 let Ok(board) = create::map(None, None) else { return page.go_without() };
                 board.write_header(&fixed);
                 let why = error.to_string();
-                let line = format!("{why}; the board is in memory, and this process alone is served");
+                let line = format!("{why}; the board is in memory, and only this process is served");
                 attached.say(true, line);
                 attached.found_directory(Err(why));
                 (board, None, None)
@@ -149,7 +149,7 @@ impl Keeper {
             if served.is_err() {
                 self.say(
                     true,
-                    "internal error in healthboard's thread; it starts anew, the service is not affected",
+                    "internal error in healthboard's thread; it is started again, the service is not affected",
                 );
             }
             if self.moved.borrow().is_none() {

@@ -170,8 +170,10 @@ impl Builder {
         let number = services.len();
         let page = match Page::map() {
             Ok(page) if number < MAX_SERVICES => page,
-            Ok(_) => return Err(StartError::NoThread(format!("{MAX_SERVICES} services run already"))),
-            Err(error) => return Err(StartError::NoThread(format!("no memory of its own: {error}"))),
+            Ok(_) => {
+                return Err(StartError::NoThread(format!("{MAX_SERVICES} services are running already")));
+            }
+            Err(error) => return Err(StartError::NoThread(format!("no memory: {error}"))),
         };
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
@@ -294,7 +296,7 @@ impl fmt::Display for StartError {
             }
             StartError::NoThread(why) => write!(f, "health is off: {why}"),
             StartError::NoDirectory(_, why) => {
-                write!(f, "{why}; the board is in memory, and this process alone is served")
+                write!(f, "{why}; the board is in memory, and only this process is served")
             }
             StartError::NoEndpoint(_, why) => write!(f, "no endpoint is open yet: {why}"),
         }

@@ -96,7 +96,7 @@ fn describe(board: &Published, count: usize) {
 }
 
 #[test]
-fn a_board_is_read_to_its_end_whatever_number_of_indicators_it_had_before() {
+fn a_board_is_read_to_its_end_after_its_number_of_indicators_changed() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     let mut boards = Directory::new(directory.path());

@@ -35,7 +35,7 @@ pub(super) struct Group<'a> {
     /// The worst state of a process, and how many processes have a problem. Stale ones are separate, since they count
     /// only if no process has fresh evidence.
     worst: Option<Judged<'a>>,
-    amiss: u32,
+    affected: u32,
     worst_stale: Option<Judged<'a>>,
     stale: u32,
     /// Whether any process has fresh evidence.
@@ -144,7 +144,7 @@ impl<'a> Group<'a> {
         let rank = |judged: &Judged<'_>| (judged.status, rank(judged.state));
         let (worst, count) = match judged.state {
             State::Stale => (&mut self.worst_stale, &mut self.stale),
-            _ => (&mut self.worst, &mut self.amiss),
+            _ => (&mut self.worst, &mut self.affected),
         };
         *count += u32::from(judged.state.is_problem());
         self.has_fresh |= !matches!(judged.state, State::Unknown | State::Stale);
@@ -185,7 +185,7 @@ impl<'a> Group<'a> {
             message: String::new(),
         };
         let stale = self.worst_stale.filter(|_| !self.has_fresh);
-        let amiss = self.amiss + if self.has_fresh { 0 } else { self.stale };
+        let affected = self.affected + if self.has_fresh { 0 } else { self.stale };
         let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
         let Some(Judged { status, state, observed }) = worst else { return detail };
         // A process contradicts the FAULT of another if it has evidence from since that one's failing began.
@@ -196,8 +196,8 @@ impl<'a> Group<'a> {
         detail.status = if status == Status::Fault && !is_fault { Status::Degraded } else { status };
         if state.is_problem() {
             detail.message = explain(observed, state, &detail, at);
-            if detail.status < Status::Fault && amiss < self.voters {
-                detail.message.push_str(&format!(" (in {amiss} of {} processes)", self.voters));
+            if detail.status < Status::Fault && affected < self.voters {
+                detail.message.push_str(&format!(" (in {affected} of {} processes)", self.voters));
             }
         }
         detail

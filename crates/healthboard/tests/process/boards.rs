@@ -87,7 +87,7 @@ fn the_host_lives_while_its_boards_are_repeatedly_cut_short() {
 fn without_disk_space_for_the_board_the_service_runs_and_its_log_says_why() {
     let mut player = Player::start("no-room");
     let line = player.line();
-    assert!(line.contains("cannot write board") && line.contains("this process alone is served"), "{line}");
+    assert!(line.contains("cannot write board") && line.contains("only this process is served"), "{line}");
     assert!(player.child.wait().unwrap().success());
     assert_eq!(player.processes(), []);
 }

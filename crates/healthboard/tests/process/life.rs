@@ -92,7 +92,7 @@ fn life_is_known_across_pid_namespaces() {
 #[test]
 fn a_server_that_panics_is_started_again_and_the_process_stays_alive() {
     let mut player = Player::start("keeper-panics");
-    assert!(player.line().contains("internal error in healthboard's thread; it starts anew"));
+    assert!(player.line().contains("internal error in healthboard's thread; it is started again"));
     let process = player.process();
     assert_eq!((process.life, crate::player::evidence(&process, "database").failures), (Life::Alive, 1));
 }

@@ -42,7 +42,7 @@ fn an_unusable_directory_is_named_with_what_was_found_and_what_is_expected() {
         let (error, notice) = start_in(&path(name));
         let path = format!("cannot keep boards in `{}", path(name).display());
         assert!(error.contains(found) && error.contains(&path), "{name}: {error}");
-        assert!(error.ends_with("the board is in memory, and this process alone is served"), "{error}");
+        assert!(error.ends_with("the board is in memory, and only this process is served"), "{error}");
         assert!(notice.contains(found), "{name}: {notice}");
     }
     assert_eq!(

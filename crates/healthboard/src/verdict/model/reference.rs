@@ -350,14 +350,14 @@ impl History {
         let state = |p: usize| self.state(p, i, now, resumed);
         let status = |p: usize| self.status(p, i, now, resumed);
         // The evidence of a master may become stale.
-        let heard: Vec<usize> = voters
+        let counted: Vec<usize> = voters
             .iter()
             .copied()
             .filter(|p| state(*p) != State::Stale || !self.is_master(*p, now, resumed))
             .collect();
-        let others = || heard.iter().copied().filter(|p| status(*p) != Status::Fault);
+        let others = || counted.iter().copied().filter(|p| status(*p) != Status::Fault);
         // A process that is a FAULT, while no other one has evidence from since its failing began.
-        let is_fault = heard.iter().copied().filter(|p| status(*p) == Status::Fault).any(|p| {
+        let is_fault = counted.iter().copied().filter(|p| status(*p) == Status::Fault).any(|p| {
             let capacity = |p| self.capacity(p, i) > 0;
             let saturated = state(p) == State::Stalled && capacity(p);
             let began = match state(p) {
@@ -368,18 +368,18 @@ impl History {
             !others().any(|o| self.newest(o, i) >= began || saturated && capacity(o))
         });
         // The dead count until a living process has newer evidence.
-        let newest = heard.iter().map(|p| self.newest(*p, i)).max().flatten();
+        let newest = counted.iter().map(|p| self.newest(*p, i)).max().flatten();
         let dead_failed = dead.iter().any(|p| {
             let died_of = self.failures(*p, i).last().copied();
             died_of.is_some() && died_of > newest
         });
-        let amiss = |p: &usize| !matches!(state(*p), State::Unknown | State::Passing | State::Stale);
-        let all_stale = heard.iter().all(|p| matches!(state(*p), State::Unknown | State::Stale))
-            && heard.iter().any(|p| state(*p) == State::Stale);
+        let problem = |p: &usize| !matches!(state(*p), State::Unknown | State::Passing | State::Stale);
+        let all_stale = counted.iter().all(|p| matches!(state(*p), State::Unknown | State::Stale))
+            && counted.iter().any(|p| state(*p) == State::Stale);
         match self.policies[i].impact {
             Impact::Informational => Status::Ok,
             _ if is_fault => Status::Fault,
-            _ if heard.iter().any(amiss) || dead_failed || all_stale => Status::Degraded,
+            _ if counted.iter().any(problem) || dead_failed || all_stale => Status::Degraded,
             _ => Status::Ok,
         }
     }
