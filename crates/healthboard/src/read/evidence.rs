@@ -30,7 +30,7 @@ pub struct Evidence {
     /// Operations that can be in flight at all; 0 where nobody has said.
     pub capacity: u32,
     /// What is known of the newest failure.
-    pub error: Failure,
+    pub error: Option<Box<Failure>>,
 }
 
 /// Operations that were given up by their callers, one after the other, while none has ended.
@@ -65,7 +65,7 @@ pub struct Observed {
     /// The indicator's name.
     pub name: Arc<str>,
     /// How its evidence is to be judged.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// What was recorded.
     pub evidence: Evidence,
 }
