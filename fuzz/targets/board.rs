@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn verdict(process: Process, now_ns: u64) {
     for indicator in &process.indicators {
         assert_eq!(printable(&indicator.name), *indicator.name);
-        let error = indicator.evidence.error.to_string();
+        let error = indicator.evidence.error.as_ref().map(ToString::to_string).unwrap_or_default();
         assert_eq!(printable(&error), error);
     }
     let dead = Process { life: Life::Dead, id: process.id.wrapping_add(1), ..process.clone() };

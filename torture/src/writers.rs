@@ -74,7 +74,7 @@ fn read(path: &Path, ended: &AtomicBool) -> Result<u64> {
 fn check(process: &Process) -> Result<Option<u64>> {
     let mut counted = None;
     for indicator in &process.indicators {
-        let newest = number(&indicator.evidence.error)?;
+        let newest = number(&indicator.evidence)?;
         match &*indicator.name {
             "counted" => counted = newest,
             "in_flight" => {

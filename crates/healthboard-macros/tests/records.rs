@@ -29,7 +29,7 @@ fn observed(name: &str) -> (Evidence, Policy) {
     let indicators = processes.into_iter().flat_map(|process| process.indicators);
     let found =
         indicators.into_iter().find(|i| &*i.name == name).unwrap_or_else(|| panic!("no indicator {name}"));
-    (found.evidence, found.policy)
+    (found.evidence, *found.policy)
 }
 
 /// Compares whether there was a success, the failures in a row and the error. Nothing may be in flight.
@@ -40,7 +40,7 @@ fn assert_recorded(name: &str, success: bool, failures: u32, error: &str) {
         evidence.last_success_ns.is_some(),
         evidence.failures,
         evidence.in_flight,
-        evidence.error.to_string(),
+        evidence.error.map(|error| error.to_string()).unwrap_or_default(),
     );
     assert_eq!(found, (success, failures, 0, error.to_owned()), "{name}");
 }

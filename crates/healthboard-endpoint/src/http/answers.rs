@@ -10,13 +10,15 @@ use super::media::{self, Media};
 use super::response::{Framing, Response, TEXT};
 use crate::options::{HttpOptions, is_host_name};
 use healthboard::{Report, Status, format};
+use rustix::time::{ClockId, clock_gettime};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A report is reused for this many times as long as it took to make, so that reports take at most a tenth of one core.
+/// A report is reused for this many times the CPU time that it took to make, so that reports take at most a tenth of one core.
+/// Work of other programs on a busy machine does not count.
 const REUSED_PER_COST: u32 = 10;
 
-/// No report is reused for longer, even if it took long to make: the machine may have been busy.
+/// No report is reused for longer, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
 /// The most requests that are kept with their answers.
@@ -220,9 +222,9 @@ impl Answers {
         if let Some(report) = &self.report {
             return report.clone();
         }
-        let began = Instant::now();
+        let began = cpu_time();
         let report = Rc::new(make());
-        let reuse = (began.elapsed() * REUSED_PER_COST).min(MAX_REUSE);
+        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
         self.reused_until_ns = self.checked_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
         self.report = Some(report.clone());
         report
@@ -255,4 +257,9 @@ impl Answers {
 
 fn check((passed, body): (bool, String)) -> Response {
     Response::text(if passed { 200 } else { 503 }, body)
+}
+
+/// The CPU time that this thread has used so far.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use crate::board::slot::{BEGUN, COUNT, Slot, is_cleared, tag};
 use crate::board::sync::Ordering::Relaxed;
 use crate::board::{checksum, text};
 use crate::config::Policy;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -120,31 +120,38 @@ impl Header {
     }
 }
 
-/// The most names that are kept in [`Names`].
-const MAX_NAMES: usize = 1024;
+/// The most indicators that are kept in [`Shared`].
+const MAX_SHARED: usize = 1024;
 
-/// Names of indicators, shared by all boards, so that a verdict over many processes compares names that are in the
-/// CPU's cache.
+/// A decoded descriptor.
+#[derive(Clone)]
+struct Described {
+    name: Arc<str>,
+    policy: Arc<Policy>,
+}
+
+/// Decoded descriptors, each kept once for all boards, so that a verdict over many processes compares names that are in
+/// the CPU's cache.
 #[derive(Default)]
-pub(super) struct Names(BTreeSet<Arc<str>>);
+pub(super) struct Shared(BTreeMap<[u64; descriptor::WORDS], Described>);
 
-impl Names {
-    fn get(&mut self, name: &str) -> Arc<str> {
-        if let Some(name) = self.0.get(name) {
-            return name.clone();
+impl Shared {
+    fn get(&mut self, words: [u64; descriptor::WORDS]) -> Option<Described> {
+        if let Some(known) = self.0.get(&words) {
+            return Some(known.clone());
         }
-        if self.0.len() >= MAX_NAMES {
+        let (name, policy) = descriptor::decode(&words)?;
+        if self.0.len() >= MAX_SHARED {
             self.0.clear();
         }
-        let name: Arc<str> = name.into();
-        self.0.insert(name.clone());
-        name
+        let described = Described { name: name.into(), policy: policy.into() };
+        Some(self.0.entry(words).or_insert(described).clone())
     }
 }
 
-/// Names and policies of a board's slots, cached by the checksum of their descriptors: they hardly ever change.
+/// The decoded descriptors of a board's slots, cached by their checksums: they hardly ever change.
 #[derive(Default)]
-pub(super) struct Descriptors(Vec<Option<(u64, Arc<str>, Policy)>>);
+pub(super) struct Descriptors(Vec<Option<(u64, Described)>>);
 
 impl Descriptors {
     /// How many slots were read so far.
@@ -153,25 +160,24 @@ impl Descriptors {
     }
 
     /// The indicator in this slot of a copy; `None` if it has no whole descriptor (yet).
-    pub(super) fn observe(&mut self, index: usize, bytes: &[u8], names: &mut Names) -> Option<Observed> {
+    pub(super) fn observe(&mut self, index: usize, bytes: &[u8], shared: &mut Shared) -> Option<Observed> {
         // Texts are half of a slot, and mean something only after a failure.
         let head: [u64; TEXTS] = words(bytes);
-        let descriptor = &head[DESCRIPTOR..];
+        let descriptor: [u64; descriptor::WORDS] = head[DESCRIPTOR..].try_into().ok()?;
         let sum = descriptor[descriptor::WORDS - 1];
         if self.0.len() <= index {
             self.0.resize(index + 1, None);
         }
         let known = &mut self.0[index];
-        if known.as_ref().is_none_or(|(known, ..)| *known != sum) {
-            let (name, policy) = descriptor::decode(descriptor)?;
-            *known = Some((sum, names.get(&name), policy));
+        if known.as_ref().is_none_or(|(known, _)| *known != sum) {
+            *known = Some((sum, shared.get(descriptor)?));
         }
-        let (_, name, policy) = known.as_ref()?;
+        let (_, Described { name, policy }) = known.as_ref()?;
         let mut evidence = evidence_of(&head);
         if evidence.failures > 0 {
             evidence = evidence_of(&words::<WORDS>(bytes));
         }
-        Some(Observed { name: name.clone(), policy: *policy, evidence })
+        Some(Observed { name: name.clone(), policy: policy.clone(), evidence })
     }
 }
 
@@ -181,13 +187,13 @@ pub(super) fn process(
     bytes: &[u8],
     alive: bool,
     descriptors: &mut Descriptors,
-    names: &mut Names,
+    shared: &mut Shared,
     room: Vec<Observed>,
 ) -> Process {
     let mut process = header.process(alive, room);
     process.indicators.reserve(header.used());
     let slots = bytes[BLOCK..].chunks_exact(BLOCK).take(header.used()).enumerate();
-    process.indicators.extend(slots.filter_map(|(index, slot)| descriptors.observe(index, slot, names)));
+    process.indicators.extend(slots.filter_map(|(index, slot)| descriptors.observe(index, slot, shared)));
     process
 }
 
@@ -200,7 +206,7 @@ pub(crate) fn own_process(board: &Board) -> Option<Process> {
         &bytes,
         true,
         &mut Descriptors::default(),
-        &mut Names::default(),
+        &mut Shared::default(),
         Vec::new(),
     ))
 }
@@ -252,9 +258,12 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
         capacity: clamp(capacity),
         error: match words.get(TEXTS..) {
             Some(texts) if failures > 0 && texts.len() >= 2 * TEXT_WORDS => {
-                text::newest([&texts[..TEXT_WORDS], &texts[TEXT_WORDS..2 * TEXT_WORDS]]).0.unwrap_or_default()
+                text::newest([&texts[..TEXT_WORDS], &texts[TEXT_WORDS..2 * TEXT_WORDS]])
+                    .0
+                    .filter(|error| !error.is_empty())
+                    .map(Box::new)
             }
-            _ => Default::default(),
+            _ => None,
         },
     }
 }

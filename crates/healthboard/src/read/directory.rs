@@ -1,6 +1,6 @@
 //! All the boards of one service, read repeatedly at little cost.
 
-use super::board::{self, Descriptors, Header, Names, Refused};
+use super::board::{self, Descriptors, Header, Refused, Shared};
 use super::{Life, Observed, Process};
 use crate::board::create::boot_id;
 use crate::board::layout::{BLOCK, SLOTS};
@@ -37,7 +37,7 @@ pub struct Directory {
     listed: Option<SystemTime>,
     files: BTreeMap<String, Found>,
     buffer: Vec<u8>,
-    names: Names,
+    shared: Shared,
 }
 
 /// What is known about a file in the directory.
@@ -63,7 +63,7 @@ impl Directory {
             listed: None,
             files: BTreeMap::new(),
             buffer: vec![0; BLOCK * (1 + SLOTS)],
-            names: Names::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Directory {
             }
             if let Found::Living(file, descriptors) = found {
                 let room = old.next().unwrap_or_default();
-                match read_board(file, &mut self.buffer, self.boot_id, descriptors, &mut self.names, room) {
+                match read_board(file, &mut self.buffer, self.boot_id, descriptors, &mut self.shared, room) {
                     Ok(Some(process)) if process.life.is_alive() => processes.push(process),
                     Ok(ended) => *found = Found::Ended(ended),
                     Err(Refused::Io(_)) => {}
@@ -174,7 +174,7 @@ impl Directory {
             &mut self.buffer,
             self.boot_id,
             &mut Descriptors::default(),
-            &mut self.names,
+            &mut self.shared,
             Vec::new(),
         ) {
             Ok(None) => true,
@@ -267,7 +267,7 @@ fn read_board(
     buffer: &mut [u8],
     running: [u64; 2],
     descriptors: &mut Descriptors,
-    names: &mut Names,
+    shared: &mut Shared,
     room: Vec<Observed>,
 ) -> Result<Option<Process>, Refused> {
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
@@ -288,7 +288,7 @@ fn read_board(
     if header.boot_id() != running {
         return Ok(None);
     }
-    Ok(Some(board::process(&header, &buffer[..found], alive, descriptors, names, room)))
+    Ok(Some(board::process(&header, &buffer[..found], alive, descriptors, shared, room)))
 }
 
 #[cfg(test)]

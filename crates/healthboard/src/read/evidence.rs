@@ -30,8 +30,8 @@ pub struct Evidence {
     pub abandoned: Option<Abandoned>,
     /// The most operations that can be in flight at once; 0 if not known.
     pub capacity: u32,
-    /// The newest failure; empty if there are none in a row.
-    pub error: Failure,
+    /// The newest failure; `None` if there are none in a row, or if no text of it could be read.
+    pub error: Option<Box<Failure>>,
 }
 
 /// A run of abandoned operations: they follow each other closely, and none has ended.
@@ -66,7 +66,7 @@ pub struct Observed {
     /// The indicator's name.
     pub name: Arc<str>,
     /// How its evidence becomes a status.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Its evidence.
     pub evidence: Evidence,
 }

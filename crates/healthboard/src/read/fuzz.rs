@@ -1,7 +1,7 @@
 //! The entry points for fuzzing: the reader, on arbitrary bytes.
 
 use super::Process;
-use super::board::{DESCRIPTOR, Descriptors, Header, Names, TEXT_WORDS, TEXTS, process};
+use super::board::{DESCRIPTOR, Descriptors, Header, Shared, TEXT_WORDS, TEXTS, process};
 use crate::board::layout::{BLOCK, BYTE_ORDER, LAYOUT, MAGIC, SIZE, word};
 use crate::board::{checksum, descriptor, mix};
 
@@ -14,7 +14,7 @@ pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
         bytes,
         bytes.len().is_multiple_of(2),
         &mut Descriptors::default(),
-        &mut Names::default(),
+        &mut Shared::default(),
         Vec::new(),
     ))
 }

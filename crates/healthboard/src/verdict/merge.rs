@@ -171,7 +171,7 @@ impl<'a> Group<'a> {
     /// not count. A server with free capacity in one process is not saturated.
     pub(super) fn into_detail(self, at: Moment) -> Detail {
         let age = |at_ns: Option<u64>| at_ns.map(|ns| Duration::from_nanos(at.now_ns.saturating_sub(ns)));
-        let error = self.failing.map(|evidence| evidence.error.clone()).filter(|error| !error.is_empty());
+        let error = self.failing.and_then(|evidence| evidence.error.as_deref()).cloned();
         let mut detail = Detail {
             status: Status::Ok,
             state: State::Unknown,

@@ -35,8 +35,7 @@ pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Mo
             format!("{name}: no outcome for {}, ttl {}", since(evidence.newest_ns()), span(policy.ttl))
         }
         _ => {
-            let error = evidence.error.to_string();
-            let error = if error.is_empty() { String::new() } else { format!("{error}, ") };
+            let error = evidence.error.as_ref().map_or_else(String::new, |error| format!("{error}, "));
             let good = match detail.success_age {
                 Some(age) => format!("last success {} ago", span(age)),
                 None => "no success yet".to_owned(),

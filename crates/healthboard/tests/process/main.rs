@@ -10,6 +10,7 @@ mod life;
 mod memory;
 mod places;
 mod player;
+mod recording;
 mod roles;
 
 /// Not a test by itself: the entry point of children that tests start.

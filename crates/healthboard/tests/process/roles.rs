@@ -1,10 +1,15 @@
 //! The roles of children.
 
 use crate::act;
-use healthboard::{Directory, Failure, Indicator, Keeper, Policy, Service, goodbye, tick};
+use healthboard::{Directory, Failure, Indicator, Keeper, LazyIndicator, Policy, Service, goodbye, tick};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+static FIRST: LazyIndicator = LazyIndicator::new("first", Policy::DEFAULT);
+static SECOND: LazyIndicator = LazyIndicator::new("second", Policy::DEFAULT);
+
+const EACH_SECOND: Policy = Policy { refresh_interval: Duration::from_secs(1), ..Policy::DEFAULT };
 
 pub(crate) fn play(role: &str) {
     match role {
@@ -12,6 +17,32 @@ pub(crate) fn play(role: &str) {
             act::begin().record_ok();
             act::say("recorded");
             act::wait();
+        }
+        "statics" => {
+            // Not started: it takes its place on the board, and records nothing.
+            FIRST.record_fail(&Failure::new("Early"));
+            act::start().unwrap();
+            for _ in 0..2 {
+                FIRST.record_ok();
+                SECOND.record_fail(&Failure::new("Error"));
+            }
+            tick();
+            act::say("recorded");
+            act::wait();
+        }
+        "due" | "works" => {
+            let shared = act::start().unwrap().indicator("shared", EACH_SECOND);
+            shared.record_ok();
+            act::say("recorded");
+            loop {
+                if role == "works" {
+                    std::thread::sleep(Duration::from_millis(50));
+                    shared.record_ok();
+                } else {
+                    act::wait();
+                    act::say(&shared.refresh_due().unwrap().as_millis().to_string());
+                }
+            }
         }
         "starts" => {
             let started = act::start();

@@ -64,7 +64,7 @@ impl Replay {
     pub(super) fn processes(&self) -> Vec<Process> {
         let observe = |name: &str, policy: &Policy, indicator: &Indicator| Observed {
             name: name.into(),
-            policy: *policy,
+            policy: (*policy).into(),
             evidence: own_evidence(&indicator.slot),
         };
         let read = |board: &Board| {

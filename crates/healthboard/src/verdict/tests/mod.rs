@@ -31,7 +31,7 @@ pub(super) fn failing(times: u32, since: u64, newest: u64) -> Evidence {
         last_end_ns: ago(newest),
         failures: times,
         failing_since_ns: ago(since),
-        error: Failure::new("OperationalError").code("2003"),
+        error: Some(Failure::new("OperationalError").code("2003").into()),
         ..Evidence::default()
     }
 }
@@ -47,16 +47,16 @@ pub(super) fn hanging(seconds: u64) -> Evidence {
 }
 
 pub(super) fn observed(name: &str, evidence: Evidence) -> Observed {
-    Observed { name: name.into(), policy: Policy::DEFAULT, evidence }
+    Observed { name: name.into(), policy: Policy::DEFAULT.into(), evidence }
 }
 
 pub(super) fn with_impact(impact: Impact, observed: Observed) -> Observed {
-    Observed { policy: Policy { impact, ..observed.policy }, ..observed }
+    Observed { policy: Policy { impact, ..*observed.policy }.into(), ..observed }
 }
 
 /// `progress`, recorded this many seconds ago.
 pub(super) fn beat(seconds: u64) -> Observed {
-    Observed { name: PROGRESS.into(), policy: Policy::PROGRESS, evidence: passing(seconds) }
+    Observed { name: PROGRESS.into(), policy: Policy::PROGRESS.into(), evidence: passing(seconds) }
 }
 
 /// A living process that has run for 5000 s.

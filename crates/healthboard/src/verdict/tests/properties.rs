@@ -32,7 +32,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
                 refresh_ns,
                 abandoned: abandoned.map(|(since_ns, until_ns)| Abandoned { since_ns, until_ns }),
                 capacity,
-                error: Failure::default(),
+                error: None,
             }
         },
     )
@@ -51,7 +51,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
     );
     (sample::select(NAMES.to_vec()), policy, any_evidence()).prop_map(|(name, policy, evidence)| match name {
         PROGRESS => Observed { evidence, ..beat(0) },
-        name => Observed { name: name.into(), policy, evidence },
+        name => Observed { name: name.into(), policy: policy.into(), evidence },
     })
 }
 

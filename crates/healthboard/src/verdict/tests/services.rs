@@ -115,7 +115,8 @@ fn an_indicators_detail_is_of_all_processes() {
 
 #[test]
 fn the_newest_error_is_shown_while_it_is_the_newest_outcome() {
-    let with = |class: &str, newest| Evidence { error: Failure::new(class), ..failing(2, 40, newest) };
+    let with =
+        |class: &str, newest| Evidence { error: Some(Failure::new(class).into()), ..failing(2, 40, newest) };
     let error = |a: Evidence, b: Evidence| {
         let report = judged(&[database(1, a), database(2, b)]);
         report.details["database"].error.clone().map(|error| error.class)
@@ -139,7 +140,7 @@ fn if_processes_disagree_on_the_impact_the_greatest_is_shown() {
 fn a_detail_shows_the_policy_with_the_greatest_impact() {
     let with = |pid, impact, ttl| {
         let policy = Policy { impact, ttl: Duration::from_secs(ttl), ..Policy::DEFAULT };
-        process(pid, vec![Observed { policy, ..observed("x", passing(1)) }])
+        process(pid, vec![Observed { policy: policy.into(), ..observed("x", passing(1)) }])
     };
     let shown = |processes: &[Process]| {
         let detail = &judged(processes).details["x"];
