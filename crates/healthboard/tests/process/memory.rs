@@ -73,6 +73,24 @@ fn thirty_two_ages_are_known_and_more_are_counted() {
 }
 
 #[test]
+fn an_operation_that_hangs_is_seen_though_32_others_had_the_known_ages_and_were_given_up() {
+    let world = world();
+    let burst = || -> Vec<Operation> { (0..40).map(|_| world.database.begin()).collect() };
+    let mut hanging = burst();
+    hanging.drain(..32).for_each(drop);
+    assert_eq!(world.after(59), (Status::Ok, State::Unknown));
+    assert_eq!(world.after(2), (Status::Fault, State::Stalled));
+    hanging.into_iter().for_each(Operation::ok);
+    // After an idle time it is no older than it is.
+    assert_eq!(world.after(200), (Status::Ok, State::Passing));
+    let mut young = burst();
+    young.drain(..32).for_each(drop);
+    assert_eq!(world.after(20), (Status::Ok, State::Passing));
+    assert_eq!(world.after(41), (Status::Fault, State::Stalled));
+    young.into_iter().for_each(Operation::ok);
+}
+
+#[test]
 fn what_is_given_up_early_says_nothing_and_late_is_a_failure() {
     let world = world();
     let operation = world.database.begin();

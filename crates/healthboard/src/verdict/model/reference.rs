@@ -4,6 +4,7 @@ use super::{End, Event, Lives, NAMES, Seen, UNIT};
 use crate::Status;
 use crate::config::{Impact, Policy};
 use crate::verdict::State;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Begins that a board has room for.
@@ -202,6 +203,7 @@ impl History {
             .filter(|o| o.abandoned.is_none_or(|at| Some(at) > last_end))
             .filter(|o| o.is_known || o.abandoned.is_some())
             .map(|o| (o.begun, o.abandoned.map_or(u64::MAX, |at| at + slow_after)))
+            .chain(self.beyond_since(process, indicator).map(|since| (since, u64::MAX)))
             .collect();
         let mut since = waits.iter().filter(|(_, until)| *until >= now).map(|(begun, _)| *begun).min();
         while let Some(earlier) =
@@ -211,10 +213,27 @@ impl History {
             since = Some(earlier);
         }
         let refresh = self.refresh_begun(process, indicator);
-        match [since, refresh].into_iter().flatten().min() {
-            Some(since) => Some(since.max(last_end.unwrap_or(0))),
-            None => last_end.filter(|_| open.iter().any(|o| o.abandoned.is_none())),
+        [since, refresh].into_iter().flatten().min().map(|since| since.max(last_end.unwrap_or(0)))
+    }
+
+    /// Since when there are operations in flight whose age is not known: the begin of one that had no such others beside it.
+    fn beyond_since(&self, process: usize, indicator: usize) -> Option<u64> {
+        let (mut known, mut beyond, mut since) = (BTreeSet::new(), BTreeSet::new(), None);
+        for (at, event) in &self.processes[process].events[indicator] {
+            match event {
+                Event::Begun if known.len() < KNOWN => _ = known.insert(*at),
+                Event::Begun => {
+                    since = if beyond.is_empty() { Some(*at) } else { since };
+                    beyond.insert(*at);
+                }
+                Event::Ended { begun, .. } => {
+                    known.remove(begun);
+                    beyond.remove(begun);
+                }
+                _ => {}
+            }
         }
+        since.filter(|_| !beyond.is_empty())
     }
 
     /// Of the work's operations in flight: the begins that are known, and how many there are.
