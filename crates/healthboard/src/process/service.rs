@@ -166,7 +166,9 @@ impl Service {
     /// leave of.
     pub(crate) fn drain(&self) {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            board.header[word::PHASE].store(phase::DRAINING, Relaxed);
+            // A goodbye stays one, whoever asks the process to end once more.
+            let said = &board.header[word::PHASE];
+            let _ = said.compare_exchange(0, phase::DRAINING, Relaxed, Relaxed);
         }
     }
 

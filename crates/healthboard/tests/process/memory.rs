@@ -199,3 +199,13 @@ fn a_future_is_observed_to_its_end_or_to_its_cancellation() {
     assert!(pin!(by).poll(&mut context).is_ready());
     assert_eq!(world.after(0), (Status::Ok, State::Passing));
 }
+
+#[test]
+fn a_goodbye_stays_one_when_the_process_is_asked_to_end_once_more() {
+    let world = world();
+    world.health.drain();
+    assert_eq!((world.health.report().draining, world.health.report().stopped), (true, false));
+    world.health.goodbye();
+    world.health.drain();
+    assert!(world.health.report().stopped);
+}
