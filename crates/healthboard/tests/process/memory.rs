@@ -209,3 +209,17 @@ fn a_goodbye_stays_one_when_the_process_is_asked_to_end_once_more() {
     world.health.drain();
     assert!(world.health.report().stopped);
 }
+
+#[test]
+fn a_policy_is_found_under_the_name_that_was_given_and_the_one_that_is_recorded() {
+    let quiet = Policy { impact: healthboard::Impact::Informational, ..Policy::DEFAULT };
+    for set in ["my db", "my_db"] {
+        let builder = Service::builder("memory").indicator_policy(set, quiet);
+        for builder in [builder, Service::builder("memory").option(&format!("{set}.impact"), "informational")]
+        {
+            let health = builder.in_memory(&Clock::new());
+            health.indicator("my db", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            assert_eq!(health.report().status, Status::Ok, "{set}");
+        }
+    }
+}
