@@ -101,6 +101,11 @@ impl<P> Page<P> {
         let _ = self.board.compare_exchange(making, without, Relaxed, Relaxed);
     }
 
+    /// Whether it has come to that.
+    pub(crate) fn is_without(&self) -> bool {
+        self.board.load(Relaxed) as usize == WITHOUT
+    }
+
     /// Puts the board into use.
     pub(crate) fn publish(&self, board: &'static Board, id: u64, process: &'static P) {
         self.id.store(id, Relaxed);

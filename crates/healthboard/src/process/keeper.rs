@@ -78,6 +78,10 @@ pub struct Keeper {
 impl Keeper {
     fn run(service: &'static Service) {
         let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
+        // In the host's table the host could close what is served on, and have another file under its number.
+        if let Err(error) = descriptors::leave_table() {
+            return service.go_without(&error.to_string());
+        }
         let attached: &'static Attached = Box::leak(Box::default());
         let id = create::nonce();
         let fixed = Fixed {
@@ -93,7 +97,7 @@ impl Keeper {
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
         }
-        let made = descriptors::leave_table().and_then(|()| find(started, attached)).and_then(|place| {
+        let made = find(started, attached).and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
@@ -104,7 +108,10 @@ impl Keeper {
                 (published.board, Some(place), Some(published))
             }
             Err(error) => {
-                let Ok(board) = create::map(None, None) else { return page.go_without() };
+                let board = match create::map(None, None) {
+                    Ok(board) => board,
+                    Err(error) => return service.go_without(&format!("no memory for a board: {error}")),
+                };
                 board.write_header(&fixed);
                 let why = error.to_string();
                 let line = format!("{why}; the board is in memory, and this process alone is served");

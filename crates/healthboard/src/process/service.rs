@@ -95,11 +95,13 @@ impl Service {
         }
         match page.claim() {
             // No thread can be had: this process goes without for good, as if health were off.
-            Claim::Yours if keeper::spawn(self).is_err() => {
-                page.go_without();
-                return None;
+            Claim::Yours => {
+                if let Err(error) = keeper::spawn(self) {
+                    self.go_without(&format!("no thread can be started: {error}"));
+                    return None;
+                }
             }
-            Claim::Yours | Claim::Others => {}
+            Claim::Others => {}
             Claim::Without => return page.board(),
         }
         let waiting = Instant::now();
@@ -110,6 +112,14 @@ impl Service {
             page.go_without();
         }
         page.board()
+    }
+
+    /// From now on this process does without health. Why is said by the next tick.
+    pub(super) fn go_without(&self, why: &str) {
+        if let Some((started, page)) = self.started.get().zip(self.anchor.page()) {
+            started.say_why_without(why);
+            page.go_without();
+        }
     }
 
     /// Has the table's indicators described on the board, if there is one: see `Registry::publish`.
@@ -123,7 +133,10 @@ impl Service {
     pub(crate) fn tick(&'static self) -> Vec<Notice> {
         self.register_progress();
         self.with_slot(0, |slot, _| slot.ok_at(self.anchor.now_ns()));
-        self.attached().map(Attached::take_notices).unwrap_or_default()
+        match self.attached() {
+            Some(attached) => attached.take_notices(),
+            None => self.started.get().map(Started::take_early).unwrap_or_default(),
+        }
     }
 
     pub(super) fn register_progress(&self) {

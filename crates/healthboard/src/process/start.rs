@@ -32,11 +32,28 @@ pub(crate) struct Started {
     pub(super) number: usize,
     /// What is to be said by the process that started it, once it has a board.
     early: Mutex<Vec<Notice>>,
+    /// Why a process goes without.
+    why_without: Mutex<String>,
 }
 
 impl Started {
     pub(super) fn say_later(&self, warning: bool, text: String) {
         self.early.lock().unwrap_or_else(PoisonError::into_inner).push(Notice { warning, text });
+    }
+
+    /// Neither of the two waits: see below.
+    pub(super) fn say_why_without(&self, why: &str) {
+        let text = StartError::NoThread(why.to_owned()).to_string();
+        if let Ok(mut early) = self.early.try_lock() {
+            early.push(Notice { warning: true, text });
+        }
+        if let Ok(mut without) = self.why_without.try_lock() {
+            why.clone_into(&mut without);
+        }
+    }
+
+    fn why_without(&self) -> String {
+        self.why_without.try_lock().map(|why| why.clone()).unwrap_or_default()
     }
 
     /// Not `lock`: a child that was forked while another thread held it would wait for ever.
@@ -161,7 +178,12 @@ impl Builder {
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
         let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = services.iter().find(|service| service.name() == self.settings.service()) {
-            return Err(StartError::AlreadyStarted(Handle::of(running)));
+            let started =
+                running.started.get().filter(|_| running.anchor.page().is_some_and(Page::is_without));
+            return Err(match started {
+                Some(started) => StartError::NoThread(started.why_without()),
+                None => StartError::AlreadyStarted(Handle::of(running)),
+            });
         }
         let number = services.len();
         let page = match Page::map() {
@@ -171,7 +193,8 @@ impl Builder {
         };
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
-        let started = Started { settings: self.settings, serve: Box::new(serve), candidates, number, early };
+        let (settings, serve, why_without) = (self.settings, Box::new(serve), Mutex::default());
+        let started = Started { settings, serve, candidates, number, early, why_without };
         // Locked above, so nobody else sets it.
         let _ = service.started.set(started);
         services.push(service);
@@ -180,7 +203,10 @@ impl Builder {
         service.register_progress();
         let handle = Handle::of(service);
         if service.attach().is_none() {
-            return Err(StartError::NoThread("its thread could not be started".to_owned()));
+            let why = service.started.get().map(Started::why_without).filter(|why| !why.is_empty());
+            return Err(StartError::NoThread(
+                why.unwrap_or_else(|| "its thread does not come up".to_owned()),
+            ));
         }
         let Some(attached) = service.attached() else { return Ok(handle) };
         let endpoints = attached.wait_for_endpoints(MAX_WAIT_FOR_ENDPOINT);
@@ -214,8 +240,8 @@ impl Builder {
             });
             let (number, early) = (MAX_SERVICES, Mutex::default());
             let (serve, candidates): (Serve, _) = (Box::new(|_| ()), Candidates::default());
-            let _ =
-                service.started.set(Started { settings: self.settings, serve, candidates, number, early });
+            let (settings, why_without) = (self.settings, Mutex::default());
+            let _ = service.started.set(Started { settings, serve, candidates, number, early, why_without });
             service.register_progress();
             page.publish(board, id, Box::leak(Box::new(Attached::default())));
             service.anchor.open(page);

@@ -57,6 +57,7 @@ pub(crate) fn play(role: &str) {
             act::say(&format!("{lives:?} {:?}", boards.refused()));
         }
         "no-thread" => no_thread(),
+        "no-table" => no_table(),
         "forks" => {
             let database = act::begin();
             database.record_ok();
@@ -231,8 +232,20 @@ fn no_thread() {
         let begin = Instant::now();
         (0..10).for_each(|_| database.record_ok());
         act::say(&format!("{}", begin.elapsed().as_millis()));
+        act::say(&act::notices());
     });
     assert_eq!(act::wait_for(child), 0);
+}
+
+/// As before Linux 5.9, or under a filter that does not know the call.
+fn no_table() {
+    act::refuse(libc::SYS_close_range);
+    let before = act::descriptors();
+    let error = act::start().unwrap_err();
+    assert_eq!(act::descriptors(), before);
+    error.handle().indicator("database", Policy::DEFAULT).record_ok();
+    let again = act::start().unwrap_err();
+    act::say(&format!("{error}; {again}"));
 }
 
 fn signals() {
