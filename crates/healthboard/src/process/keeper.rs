@@ -8,13 +8,14 @@ use super::attached::Attached;
 use super::descriptors;
 use super::notice::Transition;
 use super::service::Service;
-use super::start::Started;
+use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
 use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
 use crate::board::place::Place;
+use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
-use crate::board::{clock, sigbus, text};
+use crate::board::{clock, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -311,18 +312,20 @@ impl Keeper {
     }
 }
 
-/// Ends the process when all of the host's threads have ended, as the last of them would: the keeper keeps no process alive.
+/// Ends the process when all of the host's threads have ended, as the last of them would: keepers keep no process alive.
 ///
 /// That is a process whose first thread has ended by itself, such as the child of a fork in a thread whose function has
-/// returned.
+/// returned. The host's descriptors are gone by then: what its exit handlers write must not come into ours.
 fn end_with_the_host() {
-    // Two for the directory itself, one for each thread: almost always more than two of them.
+    // Two for the directory itself, one for each thread.
     let threads =
         std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
-    if threads > 2 {
+    // Almost always there are more of them than the first thread and a keeper of each service.
+    if threads > 1 + MAX_SERVICES as u64 || threads > 1 + start::keepers() as u64 {
         return;
     }
     if stat().0 == 'Z' {
+        descriptors::close_all();
         std::process::exit(0);
     }
 }

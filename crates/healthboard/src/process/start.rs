@@ -68,6 +68,13 @@ static NOWHERE: Service = Service::new();
 /// Every service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
+/// How many services have a keeper in this process, as far as that can be told without waiting: the list may be in use, in a
+/// forked child for ever.
+pub(super) fn keepers() -> usize {
+    let Ok(services) = SERVICES.try_lock() else { return 1 };
+    services.iter().filter(|service| service.attached().is_some()).count()
+}
+
 /// A service that is about to be started.
 ///
 /// ```

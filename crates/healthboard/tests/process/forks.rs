@@ -57,6 +57,16 @@ fn the_keeper_keeps_no_process_alive_whose_own_threads_have_ended() {
 }
 
 #[test]
+fn neither_do_the_keepers_of_two_services_and_what_is_written_at_exit_comes_into_no_file_of_theirs() {
+    let mut player = Player::start("ends-with-two-services");
+    assert_eq!(player.line(), "ended with 0");
+    let mut boards = player.boards();
+    let processes = boards.read().unwrap();
+    assert_eq!(boards.refused(), [""; 0]);
+    assert!(processes.iter().any(|process| process.life == Life::Dead), "{processes:?}");
+}
+
+#[test]
 fn where_no_thread_can_be_had_nobody_waits_for_it() {
     must_be_root();
     let mut player = Player::start("no-thread");

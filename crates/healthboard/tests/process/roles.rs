@@ -190,6 +190,7 @@ pub(crate) fn play(role: &str) {
             });
             act::say(&format!("ended with {}", act::wait_for(pid)));
         }
+        "ends-with-two-services" => ends_with_two_services(),
         "keeper-panics" => keeper_panics(),
         "refresh-hangs" => {
             let database = act::begin();
@@ -287,6 +288,25 @@ fn daemonizes() {
         act::wait_for(grandchild);
     });
     act::wait_for(child);
+}
+
+/// The first thread of a child ends by itself, with texts that are to be written at exit.
+fn ends_with_two_services() {
+    let database = act::begin();
+    let other = Service::builder("other").runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
+    let other = other.uri("unix:///nowhere.sock".parse().unwrap()).start_with(act::keep).unwrap();
+    let pid = act::fork(false, || {
+        database.record_ok();
+        assert!(other.attach());
+        for _ in 0..16 {
+            // SAFETY: valid texts; the streams stay open until the exit of the process, which writes what they hold.
+            unsafe { libc::fputs(c"the host's".as_ptr(), libc::fopen(c"/dev/null".as_ptr(), c"w".as_ptr())) };
+        }
+        // SAFETY: ends this thread alone, which leaves the two keepers.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    });
+    act::say(&format!("ended with {}", act::wait_for(pid)));
+    act::wait();
 }
 
 /// The server panics again and again, as a bug of ours would have it.
