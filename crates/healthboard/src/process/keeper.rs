@@ -71,6 +71,8 @@ pub struct Keeper {
     looks: Cell<u32>,
     /// What was said last of a board that cannot be made.
     complaint: RefCell<String>,
+    /// What was said of directories that cannot be used.
+    passed_over: RefCell<Vec<String>>,
     /// The begin of each refresh that was recorded as having no answer.
     unanswered: RefCell<[u64; SLOTS]>,
     told: Cell<usize>,
@@ -98,7 +100,10 @@ impl Keeper {
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
         }
-        let made = find(started, attached).and_then(|place| {
+        let mut passed_over = Vec::new();
+        let found = find(started, |line| passed_over.push(line));
+        passed_over.iter().for_each(|line| attached.say(true, line.clone()));
+        let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
@@ -138,6 +143,7 @@ impl Keeper {
             moved: RefCell::default(),
             looks: Cell::default(),
             complaint: RefCell::default(),
+            passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
             told: Cell::default(),
         };
@@ -194,7 +200,7 @@ impl Keeper {
 
     /// To be called about once a second: sees to it that the board can be found by readers, and records what only time tells.
     ///
-    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs two
+    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs three
     /// `stat` and one `pread`.
     #[must_use = "where it is false the server has to return"]
     pub fn look_after(&self) -> bool {
@@ -215,10 +221,13 @@ impl Keeper {
         self.looks.set(self.looks.get().wrapping_add(1));
         let now_ns = clock::now_ns();
         let mut published = self.published.borrow_mut();
-        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
-            && board.is_intact(place, &self.fixed, now_ns)
-        {
-            return;
+        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref()) {
+            match board.is_intact(place, &self.fixed, now_ns) {
+                // Where the path leads elsewhere, whoever comes finds another directory than this one.
+                Ok(true) if place.is_found() => return self.complaint.borrow_mut().clear(),
+                Ok(_) => {}
+                Err(error) => return self.complain(error.to_string()),
+            }
         }
         // Who says goodbye removes the board, and says it first: that one is not lost.
         if self.has_said_goodbye() {
@@ -240,7 +249,9 @@ impl Keeper {
                         let path = path.display();
                         self.say(
                             true,
-                            format!("board `{path}` was removed, replaced or overwritten; made a new one"),
+                            format!(
+                                "board `{path}` was moved, removed, replaced or overwritten; made a new one"
+                            ),
                         );
                     }
                     None => self.say(false, format!("the boards are in `{}` now", self.place_name(&place))),
@@ -250,12 +261,24 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                if *self.complaint.borrow() != text {
-                    self.say(true, format!("{text}; trying again, this process is served without it"));
-                    *self.complaint.borrow_mut() = text;
-                }
+                self.complain(format!("{error}; trying again, this process is served without it"));
             }
+        }
+    }
+
+    fn say_passed_over(&self, line: String) {
+        let mut said = self.passed_over.borrow_mut();
+        if !said.contains(&line) {
+            self.say(true, &*line);
+            said.push(line);
+        }
+    }
+
+    /// Says what has not been said last.
+    fn complain(&self, text: String) {
+        if *self.complaint.borrow() != text {
+            self.say(true, &*text);
+            *self.complaint.borrow_mut() = text;
         }
     }
 
@@ -263,7 +286,7 @@ impl Keeper {
     fn make_again(&self) -> io::Result<(Option<Place>, Published)> {
         let place = match &self.place {
             Some(place) if place.is_found() => None,
-            _ => Some(find(self.started, self.attached)?),
+            _ => Some(find(self.started, |line| self.say_passed_over(line))?),
         };
         let at = place.as_ref().or(self.place.as_ref()).ok_or(io::ErrorKind::NotFound)?;
         let made = create::publish(at, &self.fixed, Some(self.board))?;
@@ -340,10 +363,10 @@ fn stat() -> (char, u64) {
 }
 
 /// A directory for the boards, with a line for each that could not be used.
-fn find(started: &Started, attached: &Attached) -> io::Result<Place> {
+fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     let mut passed_over = Vec::new();
     let place = started.candidates.find(started.settings.service(), &mut passed_over);
-    passed_over.into_iter().for_each(|line| attached.say(true, line));
+    passed_over.into_iter().for_each(say);
     place
 }
 

@@ -38,6 +38,13 @@ pub(crate) fn notices() -> String {
     String::new()
 }
 
+/// What is to be logged of a second, and how many lines that are.
+pub(crate) fn notices_of_a_second() -> String {
+    std::thread::sleep(Duration::from_secs(1));
+    let notices: Vec<String> = healthboard::tick().into_iter().map(|notice| notice.text).collect();
+    format!("{} {}", notices.join("; "), notices.len())
+}
+
 /// From now on the kernel does not know this system call.
 pub(crate) fn refuse(call: libc::c_long) {
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };

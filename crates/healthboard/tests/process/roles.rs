@@ -143,6 +143,27 @@ pub(crate) fn play(role: &str) {
             database.record_fail(&Failure::new("Error"));
             act::say(&act::notices());
         }
+        "no-room-later" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own limits.
+            unsafe {
+                let small = libc::rlimit { rlim_cur: 16 << 10, rlim_max: libc::RLIM_INFINITY };
+                libc::setrlimit(libc::RLIMIT_FSIZE, &small);
+            }
+            act::say("no room");
+            act::wait();
+            act::say(&act::notices_of_a_second());
+        }
+        "changes-user" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own user and groups, in all its threads.
+            unsafe {
+                assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+                assert_eq!(libc::setresgid(65534, 65534, 65534), 0);
+                assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
+            }
+            act::say(&act::notices_of_a_second());
+        }
         "exhausts" => {
             act::begin();
             for i in 0..100 {
