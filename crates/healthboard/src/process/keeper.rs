@@ -207,7 +207,8 @@ impl Keeper {
         end_with_the_host();
         self.record_unanswered();
         self.tell_of_refused();
-        if !self.has_said_goodbye() {
+        // While a move is under way the board is in the new place already, and not lost.
+        if !self.has_said_goodbye() && self.moved.borrow().is_none() {
             self.see_to_board();
         }
         self.moved.borrow().is_none()

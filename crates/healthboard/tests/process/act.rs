@@ -24,6 +24,8 @@ pub(crate) fn keep(keeper: &Keeper) {
     while keeper.look_after() {
         std::thread::sleep(Duration::from_millis(20));
     }
+    // As a server does that asks once more on its way out.
+    assert!(!keeper.look_after());
 }
 
 /// What is to be logged, once there is something.

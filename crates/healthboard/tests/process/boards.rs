@@ -60,6 +60,7 @@ fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
         assert!(notice.contains("removed, replaced or overwritten; made a new one"), "{notice}");
         let alive: Vec<_> = player.processes().into_iter().filter(|p| p.life == Life::Alive).collect();
         let [process] = &alive[..] else { panic!("{alive:?}") };
+        assert_eq!(player.processes().len(), 1, "no board is left behind");
         let database = evidence(process, "database");
         assert_eq!(database.failures, 1000 + u32::from(comes_along), "what was recorded comes along");
         assert_eq!(database.in_flight, u32::from(comes_along));
