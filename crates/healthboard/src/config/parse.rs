@@ -57,10 +57,10 @@ pub(super) fn seconds(value: &str, range: &str) -> Result<Duration, String> {
 
 pub(super) fn absolute(value: &str) -> Result<PathBuf, String> {
     let path = Path::new(value);
-    if path.is_absolute() && !value.contains('\0') {
+    if path.is_absolute() && !value.chars().any(char::is_control) {
         Ok(path.to_owned())
     } else {
-        Err("an absolute path".to_owned())
+        Err("an absolute path without control characters".to_owned())
     }
 }
 

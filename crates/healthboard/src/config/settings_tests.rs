@@ -86,6 +86,7 @@ fn wrong_uris_are_told_what_is_right() {
         ("unix:///run/x/", "not of a directory"),
         ("unix:///run/..", "not of a directory"),
         ("unix:///", "not of a directory"),
+        ("unix:///run/a\nb", "a path without control characters"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
         ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
         ("unix:///run/{program}.sock", "nothing in braces but `{binary}` and `{host}`"),

@@ -102,7 +102,10 @@ fn unix(path: &str) -> Result<Uri, String> {
     if !Path::new(path).is_absolute() {
         return Err("an absolute path, with three slashes: `unix:///run/nova/health.sock`".to_owned());
     }
-    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path.contains('\0') {
+    if path.chars().any(char::is_control) {
+        return Err("a path without control characters".to_owned());
+    }
+    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") {
         return Err("the path of a socket, not of a directory".to_owned());
     }
     if path.len() > LONGEST_PATH {
