@@ -14,11 +14,14 @@ use crate::board::sync::AtomicU64;
 use crate::config::{ErrorDetail, Policy, SettingError, Settings, Uri};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 /// How long a start waits until an endpoint is open.
 const MAX_WAIT_FOR_ENDPOINT: Duration = Duration::from_secs(2);
+
+/// How long a start waits for another one.
+const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
 /// What serves the endpoints in the keeper's thread, for as long as [`Keeper::look_after`] says so.
 type Serve = Box<dyn Fn(&Keeper) + Send + Sync>;
@@ -30,6 +33,7 @@ pub(crate) struct Started {
     pub(super) candidates: Candidates,
     /// Its number in this process.
     pub(super) number: usize,
+    // Never `lock` these two: a child that was forked while another thread held one would wait for ever.
     /// What is to be said by the process that started it, once it has a board.
     early: Mutex<Vec<Notice>>,
     /// Why a process goes without.
@@ -38,15 +42,13 @@ pub(crate) struct Started {
 
 impl Started {
     pub(super) fn say_later(&self, warning: bool, text: String) {
-        self.early.lock().unwrap_or_else(PoisonError::into_inner).push(Notice { warning, text });
+        if let Ok(mut early) = self.early.try_lock() {
+            early.push(Notice { warning, text });
+        }
     }
 
-    /// Neither of the two waits: see below.
     pub(super) fn say_why_without(&self, why: &str) {
-        let text = StartError::NoThread(why.to_owned()).to_string();
-        if let Ok(mut early) = self.early.try_lock() {
-            early.push(Notice { warning: true, text });
-        }
+        self.say_later(true, StartError::NoThread(why.to_owned()).to_string());
         if let Ok(mut without) = self.why_without.try_lock() {
             why.clone_into(&mut without);
         }
@@ -56,7 +58,6 @@ impl Started {
         self.why_without.try_lock().map(|why| why.clone()).unwrap_or_default()
     }
 
-    /// Not `lock`: a child that was forked while another thread held it would wait for ever.
     pub(super) fn take_early(&self) -> Vec<Notice> {
         self.early.try_lock().map(|mut early| std::mem::take(&mut *early)).unwrap_or_default()
     }
@@ -67,6 +68,21 @@ static NOWHERE: Service = Service::new();
 
 /// Every service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
+
+/// The list of services. Waits for it, but not for ever: a child that was forked while another thread had it finds it taken.
+fn services() -> Option<MutexGuard<'static, Vec<&'static Service>>> {
+    let begin = Instant::now();
+    loop {
+        match SERVICES.try_lock() {
+            Ok(services) => return Some(services),
+            Err(TryLockError::Poisoned(services)) => return Some(services.into_inner()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < MAX_WAIT_FOR_START => {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
 
 /// How many services have a keeper in this process, as far as that can be told without waiting: the list may be in use, in a
 /// forked child for ever.
@@ -183,7 +199,10 @@ impl Builder {
         let early = early.iter().map(|e: &SettingError| Notice { warning: true, text: e.to_string() });
         let early = Mutex::new(early.collect());
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
-        let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut services) = services() else {
+            let why = "another start was under way when this process was forked, or does not end";
+            return Err(StartError::NoThread(why.to_owned()));
+        };
         if let Some(running) = services.iter().find(|service| service.name() == self.settings.service()) {
             let started =
                 running.started.get().filter(|_| running.anchor.page().is_some_and(Page::is_without));
@@ -330,3 +349,19 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_does_not_wait_for_ever_for_one_that_never_ends() {
+        let _under_way = services().unwrap();
+        // As in a child that was forked meanwhile: nobody lets go of it.
+        let other = std::thread::spawn(|| {
+            let builder = Service::builder("late").uri("tcp://127.0.0.1:0".parse().unwrap());
+            builder.start_with(|_| ()).unwrap_err().to_string()
+        });
+        assert!(other.join().unwrap().starts_with("health is off: another start was under way"));
+    }
+}
