@@ -10,7 +10,8 @@ use super::notice::Transition;
 use super::service::Service;
 use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
-use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
+use crate::board::layout::{Board, Fixed, SLOTS};
+use crate::board::page::Page;
 use crate::board::place::Place;
 use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
@@ -215,7 +216,7 @@ impl Keeper {
     }
 
     fn has_said_goodbye(&self) -> bool {
-        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
+        self.service.anchor.page().is_some_and(Page::has_said_goodbye)
     }
 
     fn see_to_board(&self) {

@@ -187,7 +187,9 @@ impl Service {
 
     /// See [`goodbye`](crate::goodbye).
     pub(crate) fn goodbye(&self) {
-        if let Some(board) = self.anchor.page().and_then(Page::board) {
+        let Some(page) = self.anchor.page() else { return };
+        if let Some(board) = page.board() {
+            page.say_goodbye();
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
             // One that was started by itself stays, to say that the service was stopped and did not die.

@@ -25,6 +25,12 @@ fn fill(path: &Path) {
     OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0xff; 33792], 0).unwrap();
 }
 
+/// As the board of a process that has said goodbye, copied over this one, would.
+fn fill_with_a_goodbye(path: &Path) {
+    let words = 2_u64.to_ne_bytes().repeat(33792 / 8);
+    OpenOptions::new().write(true).open(path).unwrap().write_all_at(&words, 0).unwrap();
+}
+
 fn remove_all(path: &Path) {
     let runtime = path.parent().unwrap().parent().unwrap();
     // The keeper may put a new board there at the same time.
@@ -50,6 +56,7 @@ fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
         (move_all, true),
         (cut, false),
         (fill, false),
+        (fill_with_a_goodbye, false),
     ];
     for (harm, comes_along) in kept {
         let mut player = Player::start("loses");
