@@ -25,6 +25,7 @@ pub(super) struct Past {
     started: u64,
     progressed: Vec<u64>,
     watches: bool,
+    drains: bool,
     died: Option<u64>,
     said_goodbye: Option<u64>,
     events: [Vec<(u64, Event)>; NAMES.len()],
@@ -62,6 +63,7 @@ impl History {
             started,
             progressed: Vec::new(),
             watches: false,
+            drains: false,
             died: None,
             said_goodbye: None,
             events: Default::default(),
@@ -384,7 +386,9 @@ impl History {
                 State::Stalled => self.waiting(p, i, now),
                 _ => self.failures(p, i).first().copied(),
             };
-            !others().any(|o| self.newest(o, i) >= began || saturated && capacity(o))
+            // Who has room and takes more work serves.
+            let serves = |o| capacity(o) && !self.processes[o].drains && !self.is_master(o, now, resumed);
+            !others().any(|o| self.newest(o, i) >= began || saturated && serves(o))
         });
         // The dead count until a living process knows better.
         let newest = heard.iter().map(|p| self.newest(*p, i)).max().flatten();
@@ -426,7 +430,9 @@ impl Lives for At<'_> {
         self.past.watches = true;
     }
 
-    fn drain(&mut self) {}
+    fn drain(&mut self) {
+        self.past.drains = true;
+    }
 
     fn die(&mut self) {
         self.past.died = Some(self.now);
