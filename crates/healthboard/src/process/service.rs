@@ -28,6 +28,9 @@ pub struct Service {
     pub(super) started: OnceLock<Started>,
 }
 
+/// Recording leaves nothing half done that a panic could break: it may stand in what is run under `catch_unwind`.
+impl std::panic::RefUnwindSafe for Service {}
+
 /// The default service.
 pub(crate) static DEFAULT: Service = Service::new();
 

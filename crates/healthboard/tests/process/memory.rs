@@ -223,3 +223,10 @@ fn a_policy_is_found_under_the_name_that_was_given_and_the_one_that_is_recorded(
         }
     }
 }
+
+#[test]
+fn recording_may_stand_in_what_is_run_under_catch_unwind() {
+    let World { health, database, .. } = world();
+    assert!(std::panic::catch_unwind(|| database.record_ok()).is_ok());
+    assert_eq!(health.report().details["database"].state, State::Passing);
+}
