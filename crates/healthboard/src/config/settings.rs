@@ -136,6 +136,14 @@ impl Settings {
         self.refused.extend(error);
     }
 
+    /// One more endpoint. One that is no good, or that overlaps with another, is among the
+    /// [`refused`](Settings::take_refused).
+    pub fn add_uri(&mut self, uri: &Uri) {
+        let added = uri.checked().and_then(|uri| uri::add(&mut self.uris, uri));
+        let refused = added.err().map(|expected| SettingError::new("endpoint", &uri.to_string(), expected));
+        self.refused.extend(refused);
+    }
+
     /// The policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`].
     pub fn set_default_policy(&mut self, policy: Policy) {
         self.all = Choices { impact: None, ..Choices::of(policy) };

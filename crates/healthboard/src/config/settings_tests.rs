@@ -102,6 +102,27 @@ fn wrong_uris_are_told_what_is_right() {
 }
 
 #[test]
+fn an_endpoint_made_by_hand_is_looked_at_like_one_of_text() {
+    let mut settings = Settings::new("nova-api");
+    let tcp = |host: &str| Uri::Tcp { host: host.to_owned(), port: 8099 };
+    let long = Uri::Unix(format!("/{}", "x".repeat(107)).into());
+    for uri in [tcp("LOCALHOST"), tcp("127.0.0.1"), tcp("node7"), Uri::Unix("health.sock".into()), long] {
+        settings.add_uri(&uri);
+    }
+    assert_eq!(settings.uris, [tcp("localhost")]);
+    let refused: Vec<String> = settings.take_refused().iter().map(ToString::to_string).collect();
+    for (error, expected) in refused.iter().zip([
+        "every address once",
+        "names are not resolved",
+        "three slashes",
+        "at most 107 bytes",
+    ]) {
+        assert!(error.starts_with("endpoint: found `") && error.contains(expected), "{error}");
+    }
+    assert_eq!(refused.len(), 4);
+}
+
+#[test]
 fn a_socket_path_may_have_107_bytes() {
     let path = |length: usize| format!("unix:///{}", "x".repeat(length - 1));
     assert_eq!(uris(&path(107)), [path(107)]);

@@ -121,9 +121,9 @@ impl Builder {
         self
     }
 
-    /// One more endpoint. Without any, the service stays off.
+    /// One more endpoint; see [`Settings::add_uri`]. Without any, the service stays off.
     pub fn uri(mut self, uri: Uri) -> Builder {
-        self.settings.uris.push(uri);
+        self.settings.add_uri(&uri);
         self
     }
 
