@@ -164,6 +164,14 @@ pub(crate) fn play(role: &str) {
             }
             act::say(&act::notices_of_a_second());
         }
+        "no-descriptors" => {
+            let health = act::start().unwrap();
+            health.indicator("database", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: a plain system call on this process's own limits.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+            act::say(&health.report().message);
+        }
         "exhausts" => {
             act::begin();
             for i in 0..100 {
