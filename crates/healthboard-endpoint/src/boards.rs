@@ -5,6 +5,7 @@
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use std::io;
 use std::time::SystemTime;
 
 /// Every so many ticks the directory is swept.
@@ -21,6 +22,8 @@ pub(crate) struct Boards<'a> {
     refused: Vec<String>,
     ticks: u32,
     status: Status,
+    /// Why nobody is answered, as it was said last.
+    trouble: Option<io::ErrorKind>,
 }
 
 impl<'a> Boards<'a> {
@@ -35,6 +38,7 @@ impl<'a> Boards<'a> {
             refused: Vec::new(),
             ticks: 0,
             status: Status::Ok,
+            trouble: None,
         }
     }
 
@@ -67,6 +71,13 @@ impl<'a> Boards<'a> {
     /// Has a line written to the service's log.
     pub(crate) fn say(&self, warning: bool, line: impl Into<String>) {
         self.keeper.say(warning, line);
+    }
+
+    /// Says why nobody is answered, once for each kind of trouble.
+    pub(crate) fn cannot_serve(&mut self, error: &io::Error) {
+        if self.trouble.replace(error.kind()) != Some(error.kind()) {
+            self.say(true, format!("cannot serve: {error}; trying again each second"));
+        }
     }
 
     /// Pauses of the host, as far as this process has seen them.

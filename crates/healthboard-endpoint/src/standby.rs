@@ -134,6 +134,8 @@ fn complain(boards: &Boards<'_>, place: &Place, error: &io::Error, last: &mut Op
     if *last != Some(error.kind()) {
         *last = Some(error.kind());
         let directory = place.path().display();
-        boards.say(true, format!("cannot stand by for the endpoint in `{directory}`: {error}"));
+        let text = format!("cannot stand by for the endpoint in `{directory}`: {error}");
+        boards.say(true, &*text);
+        boards.listening(Err(text));
     }
 }

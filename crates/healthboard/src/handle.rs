@@ -10,14 +10,14 @@ use crate::verdict::{Report, judge};
 use std::time::SystemTime;
 
 impl Handle {
-    /// What a probe would be answered now, from the boards of all processes of the service. Reads them from the disk.
+    /// What a probe would be answered now, from the boards of all processes of the service. Reads them from the disk; where that
+    /// cannot be done, it is what this process knows itself.
     pub fn report(&self) -> Report {
-        let own = || self.service.anchor.page().and_then(Page::board).and_then(own_process);
         let directory = self.service.attached().and_then(|attached| attached.directory().ok());
-        let processes: Vec<Process> = match directory {
-            Some(path) => Directory::new(path).read().unwrap_or_default(),
-            None => own().into_iter().collect(),
-        };
+        let read = directory.and_then(|path| Directory::new(path).read().ok());
+        let mut processes: Vec<Process> = read.unwrap_or_default();
+        let own = self.service.anchor.page().and_then(Page::board).and_then(own_process);
+        processes.extend(own.filter(|own| !processes.iter().any(|process| process.id == own.id)));
         judge(self.name(), &processes, self.service.anchor.now_ns(), SystemTime::now())
     }
 }

@@ -8,13 +8,15 @@ use super::attached::Attached;
 use super::descriptors;
 use super::notice::Transition;
 use super::service::Service;
-use super::start::Started;
+use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
-use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
+use crate::board::layout::{Board, Fixed, SLOTS};
+use crate::board::page::Page;
 use crate::board::place::Place;
+use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
-use crate::board::{clock, sigbus, text};
+use crate::board::{clock, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -70,6 +72,8 @@ pub struct Keeper {
     looks: Cell<u32>,
     /// What was said last of a board that cannot be made.
     complaint: RefCell<String>,
+    /// What was said of directories that cannot be used.
+    passed_over: RefCell<Vec<String>>,
     /// The begin of each refresh that was recorded as having no answer.
     unanswered: RefCell<[u64; SLOTS]>,
     told: Cell<usize>,
@@ -78,6 +82,10 @@ pub struct Keeper {
 impl Keeper {
     fn run(service: &'static Service) {
         let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
+        // In the host's table the host could close what is served on, and have another file under its number.
+        if let Err(error) = descriptors::leave_table() {
+            return service.go_without(&error.to_string());
+        }
         let attached: &'static Attached = Box::leak(Box::default());
         let id = create::nonce();
         let fixed = Fixed {
@@ -93,7 +101,10 @@ impl Keeper {
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
         }
-        let made = descriptors::leave_table().and_then(|()| find(started, attached)).and_then(|place| {
+        let mut passed_over = Vec::new();
+        let found = find(started, |line| passed_over.push(line));
+        passed_over.iter().for_each(|line| attached.say(true, line.clone()));
+        let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
@@ -104,7 +115,10 @@ impl Keeper {
                 (published.board, Some(place), Some(published))
             }
             Err(error) => {
-                let Ok(board) = create::map(None, None) else { return page.go_without() };
+                let board = match create::map(None, None) {
+                    Ok(board) => board,
+                    Err(error) => return service.go_without(&format!("no memory for a board: {error}")),
+                };
                 board.write_header(&fixed);
                 let why = error.to_string();
                 let line = format!("{why}; the board is in memory, and this process alone is served");
@@ -130,6 +144,7 @@ impl Keeper {
             moved: RefCell::default(),
             looks: Cell::default(),
             complaint: RefCell::default(),
+            passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
             told: Cell::default(),
         };
@@ -186,31 +201,35 @@ impl Keeper {
 
     /// To be called about once a second: sees to it that the board can be found by readers, and records what only time tells.
     ///
-    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs two
+    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs three
     /// `stat` and one `pread`.
     #[must_use = "where it is false the server has to return"]
     pub fn look_after(&self) -> bool {
         end_with_the_host();
         self.record_unanswered();
         self.tell_of_refused();
-        if !self.has_said_goodbye() {
+        // While a move is under way the board is in the new place already, and not lost.
+        if !self.has_said_goodbye() && self.moved.borrow().is_none() {
             self.see_to_board();
         }
         self.moved.borrow().is_none()
     }
 
     fn has_said_goodbye(&self) -> bool {
-        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
+        self.service.anchor.page().is_some_and(Page::has_said_goodbye)
     }
 
     fn see_to_board(&self) {
         self.looks.set(self.looks.get().wrapping_add(1));
         let now_ns = clock::now_ns();
         let mut published = self.published.borrow_mut();
-        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
-            && board.is_intact(place, &self.fixed, now_ns)
-        {
-            return;
+        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref()) {
+            match board.is_intact(place, &self.fixed, now_ns) {
+                // Where the path leads elsewhere, whoever comes finds another directory than this one.
+                Ok(true) if place.is_found() => return self.complaint.borrow_mut().clear(),
+                Ok(_) => {}
+                Err(error) => return self.complain(error.to_string()),
+            }
         }
         // Who says goodbye removes the board, and says it first: that one is not lost.
         if self.has_said_goodbye() {
@@ -232,7 +251,9 @@ impl Keeper {
                         let path = path.display();
                         self.say(
                             true,
-                            format!("board `{path}` was removed, replaced or overwritten; made a new one"),
+                            format!(
+                                "board `{path}` was moved, removed, replaced or overwritten; made a new one"
+                            ),
                         );
                     }
                     None => self.say(false, format!("the boards are in `{}` now", self.place_name(&place))),
@@ -242,12 +263,24 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                if *self.complaint.borrow() != text {
-                    self.say(true, format!("{text}; trying again, this process is served without it"));
-                    *self.complaint.borrow_mut() = text;
-                }
+                self.complain(format!("{error}; trying again, this process is served without it"));
             }
+        }
+    }
+
+    fn say_passed_over(&self, line: String) {
+        let mut said = self.passed_over.borrow_mut();
+        if !said.contains(&line) {
+            self.say(true, &*line);
+            said.push(line);
+        }
+    }
+
+    /// Says what has not been said last.
+    fn complain(&self, text: String) {
+        if *self.complaint.borrow() != text {
+            self.say(true, &*text);
+            *self.complaint.borrow_mut() = text;
         }
     }
 
@@ -255,7 +288,7 @@ impl Keeper {
     fn make_again(&self) -> io::Result<(Option<Place>, Published)> {
         let place = match &self.place {
             Some(place) if place.is_found() => None,
-            _ => Some(find(self.started, self.attached)?),
+            _ => Some(find(self.started, |line| self.say_passed_over(line))?),
         };
         let at = place.as_ref().or(self.place.as_ref()).ok_or(io::ErrorKind::NotFound)?;
         let made = create::publish(at, &self.fixed, Some(self.board))?;
@@ -304,18 +337,20 @@ impl Keeper {
     }
 }
 
-/// Ends the process when all of the host's threads have ended, as the last of them would: the keeper keeps no process alive.
+/// Ends the process when all of the host's threads have ended, as the last of them would: keepers keep no process alive.
 ///
 /// That is a process whose first thread has ended by itself, such as the child of a fork in a thread whose function has
-/// returned.
+/// returned. The host's descriptors are gone by then: what its exit handlers write must not come into ours.
 fn end_with_the_host() {
-    // Two for the directory itself, one for each thread: almost always more than two of them.
+    // Two for the directory itself, one for each thread.
     let threads =
         std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
-    if threads > 2 {
+    // Almost always there are more of them than the first thread and a keeper of each service.
+    if threads > 1 + MAX_SERVICES as u64 || threads > 1 + start::keepers() as u64 {
         return;
     }
     if stat().0 == 'Z' {
+        descriptors::close_all();
         std::process::exit(0);
     }
 }
@@ -330,10 +365,10 @@ fn stat() -> (char, u64) {
 }
 
 /// A directory for the boards, with a line for each that could not be used.
-fn find(started: &Started, attached: &Attached) -> io::Result<Place> {
+fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     let mut passed_over = Vec::new();
     let place = started.candidates.find(started.settings.service(), &mut passed_over);
-    passed_over.into_iter().for_each(|line| attached.say(true, line));
+    passed_over.into_iter().for_each(say);
     place
 }
 

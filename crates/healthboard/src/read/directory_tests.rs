@@ -331,7 +331,7 @@ fn room_for_a_board_is_taken_before_it_is_written_to() {
     assert!(first.is_ok());
     let error = second.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert!(error.to_string().starts_with("cannot write board"), "{error}");
+    assert!(error.to_string().starts_with("cannot write a board in"), "{error}");
     assert_eq!(left, 1);
 }
 

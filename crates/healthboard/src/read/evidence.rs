@@ -25,6 +25,8 @@ pub struct Evidence {
     pub oldest_ns: Option<u64>,
     /// When the newest of them began.
     pub youngest_ns: Option<u64>,
+    /// Since when there have been others without interruption, of which each begin is not known.
+    pub beyond_ns: Option<u64>,
     /// The present run of abandoned operations; `None` once an operation has ended.
     pub abandoned: Option<Abandoned>,
     /// Operations that can be in flight at all; 0 where nobody has said.

@@ -59,13 +59,13 @@ struct Judged<'a> {
 
 impl<'a> Merged<'a> {
     /// Hears what a living process says about one indicator.
-    pub(super) fn hear(&mut self, observed: &'a Observed, is_master: bool, at: Moment) {
+    pub(super) fn hear(&mut self, observed: &'a Observed, is_master: bool, takes_work: bool, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
         // What a master asked once, at start, may grow old.
         if is_master && state == State::Stale {
             return;
         }
-        self.group(&observed.name).hear(observed, state, at);
+        self.group(&observed.name).hear(observed, state, takes_work, at);
     }
 
     /// Hears what one that died had failed at. It counts until a living process knows better, and is never a FAULT: the dead
@@ -108,7 +108,7 @@ impl<'a> Merged<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn hear(&mut self, observed: &'a Observed, state: State, at: Moment) {
+    fn hear(&mut self, observed: &'a Observed, state: State, takes_work: bool, at: Moment) {
         let Observed { policy, evidence, .. } = observed;
         let newest_ns = evidence.newest_ns();
         self.take_policy(policy);
@@ -134,7 +134,7 @@ impl<'a> Group<'a> {
             }
             _ => {
                 self.others_ns = self.others_ns.max(newest_ns);
-                self.room |= evidence.capacity > 0;
+                self.room |= evidence.capacity > 0 && takes_work;
             }
         }
         self.judge(Judged { status, state, observed });

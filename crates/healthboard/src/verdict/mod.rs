@@ -28,7 +28,7 @@ const MAX_REASONS: usize = 3;
 ///
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
 ///   when in some. A hung process has no say while another one works.
-/// - A server that has room in one process serves.
+/// - A server that has room in one process serves, unless that one is a master or drains: those take no more work.
 /// - It is stale only when no process has newer evidence.
 /// - Every process hung is `FAULT`, some are `DEGRADED`.
 /// - A process that only watches over those that it forks (it says so, or has living children and has recorded nothing since
@@ -49,7 +49,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let mut merged = Merged::default();
     for living in census.voters() {
         for observed in living.process.indicators.iter().filter(|o| &*o.name != PROGRESS) {
-            merged.hear(observed, living.is_master, at);
+            merged.hear(observed, living.is_master, living.takes_work(), at);
         }
     }
     for (_, process) in &census.dead {
@@ -67,7 +67,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     for living in &census.living {
         // It is the first one: the others are not looked at.
         if let Some(observed) = living.process.indicators.iter().find(|o| &*o.name == PROGRESS) {
-            beats.hear(observed, false, at);
+            beats.hear(observed, false, true, at);
         }
     }
     for group in beats.into_groups() {

@@ -57,10 +57,29 @@ fn the_keeper_keeps_no_process_alive_whose_own_threads_have_ended() {
 }
 
 #[test]
+fn neither_do_the_keepers_of_two_services_and_what_is_written_at_exit_comes_into_no_file_of_theirs() {
+    let mut player = Player::start("ends-with-two-services");
+    assert_eq!(player.line(), "ended with 0");
+    let mut boards = player.boards();
+    let processes = boards.read().unwrap();
+    assert_eq!(boards.refused(), [""; 0]);
+    assert!(processes.iter().any(|process| process.life == Life::Dead), "{processes:?}");
+}
+
+#[test]
 fn where_no_thread_can_be_had_nobody_waits_for_it() {
     must_be_root();
-    let waited: u64 = Player::start("no-thread").line().parse().unwrap();
+    let mut player = Player::start("no-thread");
+    let waited: u64 = player.line().parse().unwrap();
     assert!(waited < 1000, "{waited} ms");
+    assert!(player.line().starts_with("health is off: no thread can be started: "));
+}
+
+#[test]
+fn without_a_descriptor_table_of_its_own_the_keeper_opens_nothing_and_the_start_says_why() {
+    let line = Player::start("no-table").line();
+    let why = "health is off: cannot have descriptors of its own (Linux 5.9 or later): ";
+    assert_eq!(line.matches(why).count(), 2, "{line}");
 }
 
 #[test]

@@ -114,6 +114,11 @@ fn a_refresh_without_an_answer_is_a_failure_while_it_is_in_flight() {
 }
 
 #[test]
+fn who_cannot_read_the_boards_reports_at_least_what_it_knows_itself() {
+    assert!(Player::start("no-descriptors").line().starts_with("database: Gone, 1 failure"));
+}
+
+#[test]
 fn several_services_of_one_process_keep_apart() {
     let mut player = Player::start("several");
     let line = player.line();
