@@ -5,6 +5,7 @@
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use std::io;
 use std::time::SystemTime;
 
 /// The directory is swept once in this many ticks.
@@ -21,6 +22,8 @@ pub(crate) struct Boards<'a> {
     refused: Vec<String>,
     ticks: u32,
     status: Status,
+    /// The kind of the error that was logged last.
+    last_error: Option<io::ErrorKind>,
 }
 
 impl<'a> Boards<'a> {
@@ -35,6 +38,7 @@ impl<'a> Boards<'a> {
             refused: Vec::new(),
             ticks: 0,
             status: Status::Ok,
+            last_error: None,
         }
     }
 
@@ -67,6 +71,13 @@ impl<'a> Boards<'a> {
     /// Leaves a notice for the service's log.
     pub(crate) fn say(&self, warning: bool, line: impl Into<String>) {
         self.keeper.say(warning, line);
+    }
+
+    /// Logs why no probe is answered, once for each kind of error.
+    pub(crate) fn cannot_serve(&mut self, error: &io::Error) {
+        if self.last_error.replace(error.kind()) != Some(error.kind()) {
+            self.say(true, format!("cannot serve: {error}; trying again each second"));
+        }
     }
 
     /// Pauses of the host that this process has seen.

@@ -52,7 +52,8 @@ pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watc
             // The sockets are kept: if the next holder dies at once, no connection is lost.
             Ok(server) => sockets = Holder::new(&mut boards, lock, server, watchdog.cloned()).hold(sockets),
             Err(error) => {
-                boards.say(true, format!("cannot serve: {error}; trying again"));
+                boards.cannot_serve(&error);
+                boards.listening(Err(format!("cannot serve: {error}")));
                 std::thread::sleep(ERROR_PAUSE);
             }
         }
@@ -135,7 +136,7 @@ impl<'a, 'b> Holder<'a, 'b> {
                 Ok(true) => self.admit_standbys(),
                 Ok(false) => {}
                 Err(error) => {
-                    self.boards.say(true, format!("cannot serve: {error}; trying again"));
+                    self.boards.cannot_serve(&error);
                     std::thread::sleep(ERROR_PAUSE);
                 }
             }

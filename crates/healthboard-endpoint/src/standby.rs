@@ -135,6 +135,8 @@ fn report_error(boards: &Boards<'_>, place: &Place, error: &io::Error, last: &mu
     if *last != Some(error.kind()) {
         *last = Some(error.kind());
         let directory = place.path().display();
-        boards.say(true, format!("cannot become a standby in `{directory}`: {error}"));
+        let text = format!("cannot become a standby in `{directory}`: {error}");
+        boards.say(true, &*text);
+        boards.listening(Err(text));
     }
 }

@@ -136,3 +136,43 @@ fn a_wrong_value_is_logged_and_changes_nothing() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+#[test]
+fn a_start_without_an_endpoint_fails_with_the_reason_and_it_is_logged_once() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(place.path().join("run/locked/endpoint.lock")).unwrap();
+    let locked = builder("locked", &place, ANY_PORT).start().unwrap_err();
+    let said = locked.to_string();
+    assert!(matches!(locked, StartError::NoEndpoint(..)), "{said}");
+    assert!(said.contains("cannot open `endpoint.lock`: it is not a regular file; remove it"), "{said}");
+
+    // In a thread of its own: only the keeper that it starts inherits its filter.
+    let refused = std::thread::spawn(move || {
+        refuse(libc::SYS_epoll_create1);
+        let started = builder("refused", &place, ANY_PORT).start().unwrap_err();
+        std::thread::sleep(Duration::from_millis(2500));
+        (started.to_string(), started.handle().tick())
+    });
+    let (said, notices) = refused.join().unwrap();
+    assert!(said.starts_with("no endpoint is open yet: cannot serve: "), "{said}");
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].text.starts_with("cannot serve: "), "{notices:?}");
+}
+
+/// Makes this system call fail in this thread, and in those that it starts from now on.
+fn refuse(call: libc::c_long) {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let mut filter = [
+        step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        step((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, call as u32),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, refused),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: a valid program, which the kernel copies.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+    }
+}

@@ -11,14 +11,13 @@ use std::time::SystemTime;
 
 impl Handle {
     /// The report that a probe would get now, from the boards of all processes of the service. Reads their files;
-    /// without a directory, only this process's own board.
+    /// if that fails, or without a directory, only this process's own board.
     pub fn report(&self) -> Report {
-        let own = || self.service.anchor.page().and_then(Page::board).and_then(own_process);
         let directory = self.service.attached().and_then(|attached| attached.directory().ok());
-        let processes: Vec<Process> = match directory {
-            Some(path) => Directory::new(path).read().unwrap_or_default(),
-            None => own().into_iter().collect(),
-        };
+        let read = directory.and_then(|path| Directory::new(path).read().ok());
+        let mut processes: Vec<Process> = read.unwrap_or_default();
+        let own = self.service.anchor.page().and_then(Page::board).and_then(own_process);
+        processes.extend(own.filter(|own| !processes.iter().any(|process| process.id == own.id)));
         judge(self.name(), &processes, self.service.anchor.now_ns(), SystemTime::now())
     }
 }

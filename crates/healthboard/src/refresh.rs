@@ -73,12 +73,15 @@ fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Opt
     let left = |since_ns: u64, after: Duration| {
         after.saturating_sub(Duration::from_nanos(now_ns.saturating_sub(since_ns)))
     };
-    let spread = 1.0 + 0.2 * jitter;
+    // The product of a very long interval overflows.
+    let spread = |after: Duration| {
+        Duration::try_from_secs_f64(after.as_secs_f64() * (1.0 + 0.2 * jitter)).unwrap_or(Duration::MAX)
+    };
     let mut due = match evidence.failures {
-        0 => left(newest_ns, interval.mul_f64(spread)),
+        0 => left(newest_ns, spread(interval)),
         n => {
             let after = AFTER_FAILURE[(n as usize - 1).min(AFTER_FAILURE.len() - 1)];
-            left(newest_ns, after.min(interval.max(AFTER_FAILURE[0])).mul_f64(spread))
+            left(newest_ns, spread(after.min(interval.max(AFTER_FAILURE[0]))))
         }
     };
     if let Some(since_ns) = evidence.failing_since_ns
@@ -148,6 +151,10 @@ mod tests {
         }
         let never = Policy { refresh_interval: Duration::ZERO, ..Policy::DEFAULT };
         assert_eq!(due_in(&passing(99), &never, NOW, 0.0), None);
+        let longest = Policy { refresh_interval: Duration::MAX, ..Policy::DEFAULT };
+        for jitter in [-1.0, 0.0, 1.0] {
+            assert!(due_in(&passing(99), &longest, NOW, jitter) > Some(Duration::from_secs(1 << 60)));
+        }
         // A failing indicator is refreshed often, however long the interval.
         let rare = Policy { refresh_interval: Duration::from_secs(300), ..Policy::DEFAULT };
         assert_eq!(due_in(&failing(9, 60, 0), &rare, NOW, 0.0), Some(Duration::from_secs(30)));

@@ -11,6 +11,7 @@ use super::lock;
 use super::sync::Ordering::Relaxed;
 use crate::board::place::Place;
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -36,7 +37,7 @@ pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>
     let name = format!("{name}.board");
     let made = fill(place, &temporary, fixed, over).and_then(|(board, file)| {
         let renamed = rustix::fs::renameat(place.fd(), &temporary, place.fd(), &name);
-        step("name", place, &name, renamed)?;
+        step("name", place, renamed)?;
         Ok(Published { board, name, file })
     });
     if made.is_err() {
@@ -54,21 +55,25 @@ impl Published {
 
     /// Whether readers of the directory still see what is recorded: the file has its name and its length, its header is
     /// what was written there, and the memory is the file's. Writes `now_ns` to the header.
-    pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> bool {
-        let named = rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        let Ok(ours) = self.file.metadata() else { return true };
-        if !named.is_ok_and(|named| (named.st_dev, named.st_ino) == (ours.dev(), ours.ino())) {
-            return false;
-        }
-        if ours.len() < SIZE as u64 {
-            return false;
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be looked at, for instance because the process has another user now. The board is not lost then.
+    pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> io::Result<bool> {
+        let named = match rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            named => step("look at", place, named)?,
+        };
+        let ours = step("look at", place, self.file.metadata())?;
+        if (named.st_dev, named.st_ino) != (ours.dev(), ours.ino()) || ours.len() < SIZE as u64 {
+            return Ok(false);
         }
         self.board.header[word::KEPT_NS].store(now_ns, Relaxed);
         let mut bytes = [0; (word::KEPT_NS + 1) * 8];
         let expected = fixed.words();
         let mut found = bytes_read(&self.file, &mut bytes);
         let same = expected.iter().all(|word| found.next() == Some(*word));
-        same && found.last() == Some(now_ns)
+        Ok(same && found.last() == Some(now_ns))
     }
 }
 
@@ -93,18 +98,18 @@ fn fill(
         None => vec![0; SIZE],
     };
     // Written and not only allocated: any file system must have the room now.
-    step("write", place, temporary, file.write_all_at(&bytes, 0))?;
+    step("write", place, file.write_all_at(&bytes, 0))?;
     for (i, value) in fixed.words().into_iter().enumerate() {
-        step("write", place, temporary, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
+        step("write", place, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
     }
     // The group may read it. Not before: a member could lock it before we do.
     let readable = std::fs::Permissions::from_mode(0o640);
-    step("set the mode of", place, temporary, file.set_permissions(readable))?;
+    step("set the mode of", place, file.set_permissions(readable))?;
     // Through a second open file: a mapping keeps its open file alive, in forked children too, and with it a lock.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
-    let second = step("open", place, temporary, second)?;
-    let board = step("map", place, temporary, map(Some(&second.into()), over))?;
+    let second = step("open", place, second)?;
+    let board = step("map", place, map(Some(&second.into()), over))?;
     Ok((board, file))
 }
 
@@ -114,9 +119,8 @@ fn make(place: &Place, temporary: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
         let file = rustix::fs::openat(place.fd(), temporary, flags, Mode::from_raw_mode(0o600));
-        let file = File::from(step("create", place, temporary, file)?);
-        if step("lock", place, temporary, lock::try_take(&file))?
-            && step("look at", place, temporary, file.metadata())?.nlink() > 0
+        let file = File::from(step("create", place, file)?);
+        if step("lock", place, lock::try_take(&file))? && step("look at", place, file.metadata())?.nlink() > 0
         {
             return Ok(file);
         }
@@ -164,10 +168,11 @@ pub(crate) fn nonce() -> u64 {
     (u64::from_ne_bytes(bytes) ^ super::clock::now_ns()).max(1)
 }
 
-fn step<T, E: Into<io::Error>>(what: &str, place: &Place, name: &str, result: Result<T, E>) -> io::Result<T> {
+/// Names the directory and not the file, whose name differs each time, so that a repeated error is logged once.
+fn step<T, E: Into<io::Error>>(what: &str, place: &Place, result: Result<T, E>) -> io::Result<T> {
     result.map_err(|e| {
         let error: io::Error = e.into();
-        let path = place.path().join(name);
-        io::Error::new(error.kind(), format!("cannot {what} board `{}`: {error}", path.display()))
+        let path = place.path().display();
+        io::Error::new(error.kind(), format!("cannot {what} a board in `{path}`: {error}"))
     })
 }

@@ -8,7 +8,7 @@
 //!
 //! - The address is stored with `Release` and loaded with `Acquire`: a thread that finds the board finds its header and
 //!   the keeper's data in `process`. Without it a thread could record on a board and find no `process`.
-//! - The other changes publish no other memory, so they are `Relaxed`.
+//! - The other changes, and those of `goodbye`, publish no other memory, so they are `Relaxed`.
 
 use super::layout::{Board, SLOTS};
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, mutant, unless};
@@ -28,6 +28,8 @@ pub(crate) struct Page<P> {
     process: AtomicPtr<P>,
     /// The id of the board; 0 in a forked child until it has one of its own.
     id: AtomicU64,
+    /// Not zero once this process has said goodbye. The board has it too, but may have been overwritten.
+    goodbye: AtomicU32,
     /// One for each slot: see [`super::slot`].
     pub(crate) locks: [AtomicU32; SLOTS],
 }
@@ -49,6 +51,7 @@ impl<P> Page<P> {
             board: AtomicPtr::new(std::ptr::null_mut()),
             process: AtomicPtr::new(std::ptr::null_mut()),
             id: AtomicU64::new(0),
+            goodbye: AtomicU32::new(0),
             locks: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -99,6 +102,21 @@ impl<P> Page<P> {
             return self.board.store(without, Relaxed);
         }
         let _ = self.board.compare_exchange(making, without, Relaxed, Relaxed);
+    }
+
+    /// Whether this process records nothing, as if health were off.
+    pub(crate) fn is_without(&self) -> bool {
+        self.board.load(Relaxed) as usize == WITHOUT
+    }
+
+    /// Notes that this process says goodbye.
+    pub(crate) fn say_goodbye(&self) {
+        self.goodbye.store(1, Relaxed);
+    }
+
+    /// Whether this process has said goodbye.
+    pub(crate) fn has_said_goodbye(&self) -> bool {
+        self.goodbye.load(Relaxed) != 0
     }
 
     /// Puts the board into use.

@@ -81,11 +81,13 @@ impl Place {
         self.fd.as_fd()
     }
 
-    /// Whether the path still leads here.
+    /// Whether the path still leads here, as far as it can be told.
     pub(crate) fn is_found(&self) -> bool {
         let Ok(ours) = rustix::fs::fstat(&self.fd) else { return true };
-        rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|found| (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino))
+        match rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino),
+            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+        }
     }
 }
 

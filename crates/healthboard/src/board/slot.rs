@@ -15,7 +15,7 @@
 //! | `refresh_begun` | begin and end of a refresh | time at which it began, or 0 |
 //! | `capacity` | `set_capacity` | the most operations that can be in flight at once, or 0 |
 //! | `begun[i]` | begin and end | time at which one operation in flight began, or 0 |
-//! | `beyond` | begin and end | operations in flight that found no free `begun` |
+//! | `beyond` | begin and end | operations in flight that found no free `begun`, with a stamp of the time since when there have been any |
 //! | `ineffective_refresh` | success of a refresh | its stamp, while there is a failure that only work clears |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
@@ -234,7 +234,8 @@ impl Slot {
         // An operation that was in flight soon after the last one was abandoned continues the run, whatever begins and
         // ends beside it.
         let next = self.begun.iter().map(|begun| begun.load(Relaxed)).filter(|begun| *begun != 0);
-        let next = next.fold(begun_ns, u64::min);
+        let beyond = self.beyond.load(Relaxed);
+        let next = next.chain((beyond & COUNT != 0).then_some(stamp(beyond))).fold(begun_ns, u64::min);
         let is_apart = next > until.saturating_add(slow_after_ns) && !mutant("abandoned-run-spans-a-gap");
         // An operation that began before the newest end counts as waiting since that end.
         let waits_from = if mutant("abandoned-since-its-begin") { begun_ns } else { begun_ns.max(last_end) };
@@ -280,11 +281,11 @@ impl Slot {
                 return cell as Cell;
             }
         }
-        if mutant("beyond-in-two-steps") {
-            self.beyond.store(self.beyond.load(Relaxed) + 1, Relaxed);
-        } else {
-            self.beyond.fetch_add(1, Relaxed);
-        }
+        self.count_beyond(!mutant("beyond-in-two-steps"), |beyond| match beyond & COUNT {
+            0 => stamp(now_ns) | 1,
+            COUNT => beyond,
+            _ => beyond + 1,
+        });
         BEGUN as Cell
     }
 
@@ -293,10 +294,24 @@ impl Slot {
     pub(crate) fn end(&self, cell: Cell) {
         match self.begun.get(cell as usize) {
             Some(begun) => begun.store(0, Relaxed),
-            None if mutant("end-beyond-in-two-steps") => {
-                self.beyond.store(self.beyond.load(Relaxed) - 1, Relaxed);
-            }
-            None => _ = self.beyond.fetch_sub(1, Relaxed),
+            // None where the board was overwritten since the begin.
+            None => self.count_beyond(!mutant("end-beyond-in-two-steps"), |beyond| match beyond & COUNT {
+                0 => beyond,
+                _ => beyond - 1,
+            }),
+        }
+    }
+
+    /// Changes the count of operations without a cell, and the time since when there are any. Both are one word, so a reader
+    /// never sees a count with the time of an earlier one.
+    #[cold]
+    fn count_beyond(&self, at_once: bool, next: impl Fn(u64) -> u64) {
+        let mut beyond = self.beyond.load(Relaxed);
+        if !at_once {
+            return self.beyond.store(next(beyond), Relaxed);
+        }
+        while let Err(newer) = self.beyond.compare_exchange_weak(beyond, next(beyond), Relaxed, Relaxed) {
+            beyond = newer;
         }
     }
 

@@ -5,8 +5,8 @@ mod policy;
 mod settings;
 mod uri;
 
-pub(crate) use parse::MAX_SERVICE_NAME;
 pub use parse::SettingError;
+pub(crate) use parse::{MAX_INDICATOR_NAME, MAX_SERVICE_NAME, indicator_name};
 pub use policy::{Impact, PROGRESS, Policy};
 pub use settings::{ErrorDetail, Settings, Unclaimed};
 pub use uri::Uri;

@@ -11,6 +11,9 @@ const MAX_SECONDS: f64 = 1e9;
 /// Bytes of a service's name, which is also the name of a directory and on every board.
 pub(crate) const MAX_SERVICE_NAME: usize = 64;
 
+/// The longest name of an indicator, in bytes.
+pub(crate) const MAX_INDICATOR_NAME: usize = 64;
+
 /// Bytes of a wrong value that an error repeats.
 const MAX_FOUND: usize = 160;
 
@@ -54,10 +57,10 @@ pub(super) fn seconds(value: &str, range: &str) -> Result<Duration, String> {
 
 pub(super) fn absolute(value: &str) -> Result<PathBuf, String> {
     let path = Path::new(value);
-    if path.is_absolute() && !value.contains('\0') {
+    if path.is_absolute() && !value.chars().any(char::is_control) {
         Ok(path.to_owned())
     } else {
-        Err("an absolute path".to_owned())
+        Err("an absolute path without control characters".to_owned())
     }
 }
 
@@ -68,4 +71,10 @@ pub(super) fn file_name(service: &str) -> String {
     let name: String = last.chars().map(good).collect();
     let name = if name.is_empty() || name.starts_with('.') { format!("_{name}") } else { name };
     name.chars().take(MAX_SERVICE_NAME).collect()
+}
+
+/// The name under which an indicator is recorded and its policy is looked up.
+pub(crate) fn indicator_name(name: &str) -> String {
+    let good = scrub::identifier(name, MAX_INDICATOR_NAME);
+    if good.is_empty() { "_".to_owned() } else { good }
 }

@@ -3,7 +3,7 @@
 //! A refused value changes nothing: the caller logs the error and the service starts with the previous value. Options
 //! of the endpoint crate are kept as text until [`Settings::claim`] hands them over.
 
-use super::parse::{SettingError, absolute, file_name, seconds};
+use super::parse::{SettingError, absolute, file_name, indicator_name, seconds};
 use super::{Impact, PROGRESS, Policy, Uri, uri};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -137,6 +137,14 @@ impl Settings {
         self.refused.extend(error);
     }
 
+    /// Adds an endpoint. One that is invalid, or that overlaps with another, is not added, and is among the
+    /// [`refused`](Settings::take_refused) settings.
+    pub fn add_uri(&mut self, uri: &Uri) {
+        let added = uri.checked().and_then(|uri| uri::add(&mut self.uris, uri));
+        let refused = added.err().map(|expected| SettingError::new("endpoint", &uri.to_string(), expected));
+        self.refused.extend(refused);
+    }
+
     /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
     /// impact is ignored.
     pub fn set_default_policy(&mut self, policy: Policy) {
@@ -145,7 +153,7 @@ impl Settings {
 
     /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
     pub fn set_policy(&mut self, name: &str, policy: Policy) {
-        self.named.insert(name.to_owned(), Choices::of(policy));
+        self.named.insert(indicator_name(name), Choices::of(policy));
     }
 
     /// Sets every option that the environment names: `HEALTHBOARD_TTL` is `ttl`, `HEALTHBOARD_DATABASE__TTL` is
@@ -205,12 +213,13 @@ impl Settings {
     fn set_from(&mut self, place: &str, option: &str, value: &str) -> Result<(), SettingError> {
         let refuse = |expected: String| SettingError::new(place, value, expected);
         if let Some((name, option)) = option.rsplit_once('.') {
-            let mut choices = self.named.get(name).copied().unwrap_or_default();
+            let recorded = indicator_name(name);
+            let mut choices = self.named.get(&recorded).copied().unwrap_or_default();
             if name.is_empty() || !choices.try_set(option, value).map_err(refuse)? {
                 let expected = format!("`NAME.` and one of {INDICATOR_OPTIONS}");
                 return Err(SettingError::new(place, &format!("{name}.{option}"), expected));
             }
-            self.named.insert(name.to_owned(), choices);
+            self.named.insert(recorded, choices);
             return Ok(());
         }
         match option {

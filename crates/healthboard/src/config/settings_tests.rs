@@ -86,6 +86,7 @@ fn the_error_of_a_wrong_uri_says_what_is_expected() {
         ("unix:///run/x/", "not of a directory"),
         ("unix:///run/..", "not of a directory"),
         ("unix:///", "not of a directory"),
+        ("unix:///run/a\nb", "a path without control characters"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
         ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
         ("unix:///run/{program}.sock", "only `{binary}` and `{host}` in braces"),
@@ -98,6 +99,27 @@ fn the_error_of_a_wrong_uri_says_what_is_expected() {
         assert!(error.contains(expected), "{value:?}: {error}");
         assert!(error.starts_with("option `uri` in [healthcheck]: found `"), "{error}");
     }
+}
+
+#[test]
+fn a_constructed_endpoint_is_checked_like_a_parsed_one() {
+    let mut settings = Settings::new("nova-api");
+    let tcp = |host: &str| Uri::Tcp { host: host.to_owned(), port: 8099 };
+    let long = Uri::Unix(format!("/{}", "x".repeat(107)).into());
+    for uri in [tcp("LOCALHOST"), tcp("127.0.0.1"), tcp("node7"), Uri::Unix("health.sock".into()), long] {
+        settings.add_uri(&uri);
+    }
+    assert_eq!(settings.uris, [tcp("localhost")]);
+    let refused: Vec<String> = settings.take_refused().iter().map(ToString::to_string).collect();
+    for (error, expected) in refused.iter().zip([
+        "every address once",
+        "names are not resolved",
+        "three slashes",
+        "at most 107 bytes",
+    ]) {
+        assert!(error.starts_with("endpoint: found `") && error.contains(expected), "{error}");
+    }
+    assert_eq!(refused.len(), 4);
 }
 
 #[test]

@@ -67,12 +67,28 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
             true => format!("{expected} instead of `{}`", crate::scrub(part, 120)),
             false => expected,
         })?;
-        if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
-            return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
-        }
-        uris.push(uri);
+        add(&mut uris, uri)?;
     }
     Ok(uris)
+}
+
+/// Adds an address; the error is what was expected.
+pub(super) fn add(uris: &mut Vec<Uri>, uri: Uri) -> Result<(), String> {
+    if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
+        return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
+    }
+    uris.push(uri);
+    Ok(())
+}
+
+impl Uri {
+    /// The URI that parsing its text gives. A constructed one may have any content; the error is what was expected.
+    pub(super) fn checked(&self) -> Result<Uri, String> {
+        match self {
+            Uri::Unix(path) if path.to_str().is_none() => Err("a path in UTF-8".to_owned()),
+            uri => uri.to_string().parse(),
+        }
+    }
 }
 
 fn overlap(a: &Uri, b: &Uri) -> bool {
@@ -102,7 +118,10 @@ fn unix(path: &str) -> Result<Uri, String> {
     if !Path::new(path).is_absolute() {
         return Err("an absolute path, with three slashes: `unix:///run/nova/health.sock`".to_owned());
     }
-    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path.contains('\0') {
+    if path.chars().any(char::is_control) {
+        return Err("a path without control characters".to_owned());
+    }
+    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") {
         return Err("the path of a socket, not of a directory".to_owned());
     }
     if path.len() > LONGEST_PATH {

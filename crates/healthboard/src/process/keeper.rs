@@ -9,13 +9,15 @@ use super::attached::Attached;
 use super::descriptors;
 use super::notice::Transition;
 use super::service::Service;
-use super::start::Started;
+use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
-use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
+use crate::board::layout::{Board, Fixed, SLOTS};
+use crate::board::page::Page;
 use crate::board::place::Place;
+use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
-use crate::board::{clock, sigbus, text};
+use crate::board::{clock, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -71,6 +73,8 @@ pub struct Keeper {
     checks: Cell<u32>,
     /// The last reported error of a board that cannot be made.
     last_error: RefCell<String>,
+    /// The reported errors of directories that cannot be used.
+    passed_over: RefCell<Vec<String>>,
     /// By slot, when the refresh began that was last recorded as having no answer.
     unanswered: RefCell<[u64; SLOTS]>,
     /// How many refused indicators have been reported.
@@ -80,6 +84,10 @@ pub struct Keeper {
 impl Keeper {
     fn run(service: &'static Service) {
         let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
+        // In a shared table the host could close our sockets, and another file could get their numbers.
+        if let Err(error) = descriptors::leave_table() {
+            return service.go_without(&error.to_string());
+        }
         let attached: &'static Attached = Box::leak(Box::default());
         let id = create::nonce();
         let fixed = Fixed {
@@ -95,7 +103,10 @@ impl Keeper {
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
         }
-        let made = descriptors::leave_table().and_then(|()| find(started, attached)).and_then(|place| {
+        let mut passed_over = Vec::new();
+        let found = find(started, |line| passed_over.push(line));
+        passed_over.iter().for_each(|line| attached.say(true, line.clone()));
+        let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
@@ -106,7 +117,10 @@ impl Keeper {
                 (published.board, Some(place), Some(published))
             }
             Err(error) => {
-                let Ok(board) = create::map(None, None) else { return page.go_without() };
+                let board = match create::map(None, None) {
+                    Ok(board) => board,
+                    Err(error) => return service.go_without(&format!("no memory for a board: {error}")),
+                };
                 board.write_header(&fixed);
                 let why = error.to_string();
                 let line = format!("{why}; the board is in memory, and only this process is served");
@@ -132,6 +146,7 @@ impl Keeper {
             moved: RefCell::default(),
             checks: Cell::default(),
             last_error: RefCell::default(),
+            passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
             reported: Cell::default(),
         };
@@ -197,24 +212,28 @@ impl Keeper {
         end_with_the_host();
         self.record_unanswered();
         self.report_refused();
-        if !self.has_said_goodbye() {
+        // During a move the board is in the new place already, and not lost.
+        if !self.has_said_goodbye() && self.moved.borrow().is_none() {
             self.check_board();
         }
         self.moved.borrow().is_none()
     }
 
     fn has_said_goodbye(&self) -> bool {
-        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
+        self.service.anchor.page().is_some_and(Page::has_said_goodbye)
     }
 
     fn check_board(&self) {
         self.checks.set(self.checks.get().wrapping_add(1));
         let now_ns = clock::now_ns();
         let mut published = self.published.borrow_mut();
-        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
-            && board.is_intact(place, &self.fixed, now_ns)
-        {
-            return;
+        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref()) {
+            match board.is_intact(place, &self.fixed, now_ns) {
+                // If the path leads elsewhere, new readers find another directory than this one.
+                Ok(true) if place.is_found() => return self.last_error.borrow_mut().clear(),
+                Ok(_) => {}
+                Err(error) => return self.report(error.to_string()),
+            }
         }
         // A process that says goodbye removes its board after saying it: that board is not lost.
         if self.has_said_goodbye() {
@@ -236,7 +255,9 @@ impl Keeper {
                         let path = path.display();
                         self.say(
                             true,
-                            format!("board `{path}` was removed, replaced or overwritten; made a new one"),
+                            format!(
+                                "board `{path}` was moved, removed, replaced or overwritten; made a new one"
+                            ),
                         );
                     }
                     None => self.say(false, format!("the boards are in `{}` now", self.place_name(&place))),
@@ -246,12 +267,25 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                if *self.last_error.borrow() != text {
-                    self.say(true, format!("{text}; trying again, this process is served without it"));
-                    *self.last_error.borrow_mut() = text;
-                }
+                self.report(format!("{error}; trying again, this process is served without it"));
             }
+        }
+    }
+
+    /// Logs once that a directory cannot be used.
+    fn say_passed_over(&self, line: String) {
+        let mut said = self.passed_over.borrow_mut();
+        if !said.contains(&line) {
+            self.say(true, &*line);
+            said.push(line);
+        }
+    }
+
+    /// Logs an error, unless it is the one that was logged last.
+    fn report(&self, text: String) {
+        if *self.last_error.borrow() != text {
+            self.say(true, &*text);
+            *self.last_error.borrow_mut() = text;
         }
     }
 
@@ -259,7 +293,7 @@ impl Keeper {
     fn make_again(&self) -> io::Result<(Option<Place>, Published)> {
         let place = match &self.place {
             Some(place) if place.is_found() => None,
-            _ => Some(find(self.started, self.attached)?),
+            _ => Some(find(self.started, |line| self.say_passed_over(line))?),
         };
         let at = place.as_ref().or(self.place.as_ref()).ok_or(io::ErrorKind::NotFound)?;
         let made = create::publish(at, &self.fixed, Some(self.board))?;
@@ -308,17 +342,21 @@ impl Keeper {
     }
 }
 
-/// Ends the process when all of the host's threads have ended, so that the keeper keeps no process alive.
+/// Ends the process when all of the host's threads have ended, so that keepers keep no process alive.
 ///
 /// Such a process is, for instance, the child of a fork in a thread whose function has returned.
+/// The keeper's descriptor table has none of the host's files. It is emptied first, so that the host's exit handlers write
+/// to none of ours.
 fn end_with_the_host() {
-    // The directory has two links and one for each thread. There are almost always more than two threads.
+    // The directory has two links and one for each thread.
     let threads =
         std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
-    if threads > 2 {
+    // There are almost always more threads than the first one and a keeper of each service.
+    if threads > 1 + MAX_SERVICES as u64 || threads > 1 + start::keepers() as u64 {
         return;
     }
     if stat().0 == 'Z' {
+        descriptors::close_all();
         std::process::exit(0);
     }
 }
@@ -332,11 +370,11 @@ fn stat() -> (char, u64) {
     (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
 }
 
-/// Finds a directory for the boards, and leaves a notice for each one that could not be used.
-fn find(started: &Started, attached: &Attached) -> io::Result<Place> {
+/// Finds a directory for the boards, and calls `say` with a line for each one that could not be used.
+fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     let mut passed_over = Vec::new();
     let place = started.candidates.find(started.settings.service(), &mut passed_over);
-    passed_over.into_iter().for_each(|line| attached.say(true, line));
+    passed_over.into_iter().for_each(say);
     place
 }
 

@@ -28,6 +28,9 @@ pub struct Service {
     pub(super) started: OnceLock<Started>,
 }
 
+/// A panic cannot leave a record half done, so code that records may run under `catch_unwind`.
+impl std::panic::RefUnwindSafe for Service {}
+
 /// The default service.
 pub(crate) static DEFAULT: Service = Service::new();
 
@@ -95,11 +98,13 @@ impl Service {
         }
         match page.claim() {
             // No thread can be started: this process records nothing, as if health were off.
-            Claim::Yours if keeper::spawn(self).is_err() => {
-                page.go_without();
-                return None;
+            Claim::Yours => {
+                if let Err(error) = keeper::spawn(self) {
+                    self.go_without(&format!("no thread can be started: {error}"));
+                    return None;
+                }
             }
-            Claim::Yours | Claim::Others => {}
+            Claim::Others => {}
             Claim::Without => return page.board(),
         }
         let waiting = Instant::now();
@@ -110,6 +115,14 @@ impl Service {
             page.go_without();
         }
         page.board()
+    }
+
+    /// From now on this process records nothing, as if health were off. The next tick logs why.
+    pub(super) fn go_without(&self, why: &str) {
+        if let Some((started, page)) = self.started.get().zip(self.anchor.page()) {
+            started.say_why_without(why);
+            page.go_without();
+        }
     }
 
     /// Writes new registrations to the board, if there is one: see `Registry::publish`.
@@ -123,7 +136,10 @@ impl Service {
     pub(crate) fn tick(&'static self) -> Vec<Notice> {
         self.register_progress();
         self.with_slot(0, |slot, _| slot.ok_at(self.anchor.now_ns()));
-        self.attached().map(Attached::take_notices).unwrap_or_default()
+        match self.attached() {
+            Some(attached) => attached.take_notices(),
+            None => self.started.get().map(Started::take_early).unwrap_or_default(),
+        }
     }
 
     pub(super) fn register_progress(&self) {
@@ -165,13 +181,17 @@ impl Service {
     /// See [`drain`](crate::drain). Does nothing in a process without a board.
     pub(crate) fn drain(&self) {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            board.header[word::PHASE].store(phase::DRAINING, Relaxed);
+            // A goodbye stays one, also if the process drains again.
+            let said = &board.header[word::PHASE];
+            let _ = said.compare_exchange(0, phase::DRAINING, Relaxed, Relaxed);
         }
     }
 
     /// See [`goodbye`](crate::goodbye).
     pub(crate) fn goodbye(&self) {
-        if let Some(board) = self.anchor.page().and_then(Page::board) {
+        let Some(page) = self.anchor.page() else { return };
+        if let Some(board) = page.board() {
+            page.say_goodbye();
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
             // The board of a process without a parent in the service stays: it says that the service was stopped and

@@ -14,11 +14,14 @@ use crate::board::sync::AtomicU64;
 use crate::config::{ErrorDetail, Policy, SettingError, Settings, Uri};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 /// How long a start waits for an open endpoint.
 const MAX_WAIT_FOR_ENDPOINT: Duration = Duration::from_secs(2);
+
+/// How long a start waits for another start.
+const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
 /// Serves the endpoints in the keeper's thread, until [`Keeper::look_after`] returns false.
 type Serve = Box<dyn Fn(&Keeper) + Send + Sync>;
@@ -30,16 +33,31 @@ pub(crate) struct Started {
     pub(super) candidates: Candidates,
     /// Its number in this process.
     pub(super) number: usize,
+    // Never `lock` these two: a child that was forked while another thread had locked one would wait for ever.
     /// Notices of the process that started it, kept until it has a board.
     early: Mutex<Vec<Notice>>,
+    /// Why a process records nothing.
+    why_without: Mutex<String>,
 }
 
 impl Started {
     pub(super) fn say_later(&self, warning: bool, text: String) {
-        self.early.lock().unwrap_or_else(PoisonError::into_inner).push(Notice { warning, text });
+        if let Ok(mut early) = self.early.try_lock() {
+            early.push(Notice { warning, text });
+        }
     }
 
-    /// Not `lock`: a child that was forked while another thread held it would wait for ever.
+    pub(super) fn say_why_without(&self, why: &str) {
+        self.say_later(true, StartError::NoThread(why.to_owned()).to_string());
+        if let Ok(mut without) = self.why_without.try_lock() {
+            why.clone_into(&mut without);
+        }
+    }
+
+    fn why_without(&self) -> String {
+        self.why_without.try_lock().map(|why| why.clone()).unwrap_or_default()
+    }
+
     pub(super) fn take_early(&self) -> Vec<Notice> {
         self.early.try_lock().map(|mut early| std::mem::take(&mut *early)).unwrap_or_default()
     }
@@ -50,6 +68,29 @@ static NOWHERE: Service = Service::new();
 
 /// Every started service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
+
+/// The list of services; `None` if it stays locked. In a child that was forked while another thread had locked it, it stays
+/// locked for ever.
+fn services() -> Option<MutexGuard<'static, Vec<&'static Service>>> {
+    let begin = Instant::now();
+    loop {
+        match SERVICES.try_lock() {
+            Ok(services) => return Some(services),
+            Err(TryLockError::Poisoned(services)) => return Some(services.into_inner()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < MAX_WAIT_FOR_START => {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
+
+/// How many services have a keeper in this process; 1 if the list of services is locked, which it may be for ever in a
+/// forked child.
+pub(super) fn keepers() -> usize {
+    let Ok(services) = SERVICES.try_lock() else { return 1 };
+    services.iter().filter(|service| service.attached().is_some()).count()
+}
 
 /// Configures and starts a service.
 ///
@@ -81,9 +122,9 @@ impl Builder {
         self
     }
 
-    /// Adds an endpoint. Without any, the service stays off.
+    /// Adds an endpoint: see [`Settings::add_uri`]. Without any, the service stays off.
     pub fn uri(mut self, uri: Uri) -> Builder {
-        self.settings.uris.push(uri);
+        self.settings.add_uri(&uri);
         self
     }
 
@@ -163,9 +204,17 @@ impl Builder {
         let early = early.iter().map(|e: &SettingError| Notice { warning: true, text: e.to_string() });
         let early = Mutex::new(early.collect());
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
-        let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut services) = services() else {
+            let why = "another start was under way when this process was forked, or does not end";
+            return Err(StartError::NoThread(why.to_owned()));
+        };
         if let Some(running) = services.iter().find(|service| service.name() == self.settings.service()) {
-            return Err(StartError::AlreadyStarted(Handle::of(running)));
+            let started =
+                running.started.get().filter(|_| running.anchor.page().is_some_and(Page::is_without));
+            return Err(match started {
+                Some(started) => StartError::NoThread(started.why_without()),
+                None => StartError::AlreadyStarted(Handle::of(running)),
+            });
         }
         let number = services.len();
         let page = match Page::map() {
@@ -177,7 +226,8 @@ impl Builder {
         };
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
-        let started = Started { settings: self.settings, serve: Box::new(serve), candidates, number, early };
+        let (settings, serve, why_without) = (self.settings, Box::new(serve), Mutex::default());
+        let started = Started { settings, serve, candidates, number, early, why_without };
         // Locked above, so no other thread sets it.
         let _ = service.started.set(started);
         services.push(service);
@@ -186,7 +236,10 @@ impl Builder {
         service.register_progress();
         let handle = Handle::of(service);
         if service.attach().is_none() {
-            return Err(StartError::NoThread("its thread could not be started".to_owned()));
+            let why = service.started.get().map(Started::why_without).filter(|why| !why.is_empty());
+            return Err(StartError::NoThread(
+                why.unwrap_or_else(|| "its thread does not come up".to_owned()),
+            ));
         }
         let Some(attached) = service.attached() else { return Ok(handle) };
         let endpoints = attached.wait_for_endpoints(MAX_WAIT_FOR_ENDPOINT);
@@ -221,8 +274,8 @@ impl Builder {
             });
             let (number, early) = (MAX_SERVICES, Mutex::default());
             let (serve, candidates): (Serve, _) = (Box::new(|_| ()), Candidates::default());
-            let _ =
-                service.started.set(Started { settings: self.settings, serve, candidates, number, early });
+            let (settings, why_without) = (self.settings, Mutex::default());
+            let _ = service.started.set(Started { settings, serve, candidates, number, early, why_without });
             service.register_progress();
             page.publish(board, id, Box::leak(Box::new(Attached::default())));
             service.anchor.open(page);
@@ -304,3 +357,19 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_does_not_wait_for_ever_for_one_that_never_ends() {
+        let _under_way = services().unwrap();
+        // As in a child that was forked meanwhile: no thread unlocks it.
+        let other = std::thread::spawn(|| {
+            let builder = Service::builder("late").uri("tcp://127.0.0.1:0".parse().unwrap());
+            builder.start_with(|_| ()).unwrap_err().to_string()
+        });
+        assert!(other.join().unwrap().starts_with("health is off: another start was under way"));
+    }
+}

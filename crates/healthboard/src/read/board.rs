@@ -231,7 +231,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let failures = if is_cleared(outcome, last_failure, refreshed, work_failure) { 0 } else { counted };
 
     let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    let mut in_flight = clamp(beyond);
+    let mut in_flight = (beyond & COUNT) as u32;
     let (mut oldest, mut youngest) = (u64::MAX, 0);
     for begun in words[HEAD..DESCRIPTOR].iter().copied().filter(|begun| *begun != 0) {
         in_flight = in_flight.saturating_add(1);
@@ -252,6 +252,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
         oldest_ns: (oldest != u64::MAX).then_some(oldest),
         refresh_ns: some(refresh_begun),
         youngest_ns: some(youngest),
+        beyond_ns: some(beyond & !COUNT).filter(|_| beyond & COUNT != 0),
         abandoned: some(since_ns)
             .filter(|since| Some(*since) >= last_end_ns && until_ns >= *since)
             .map(|since_ns| Abandoned { since_ns, until_ns }),

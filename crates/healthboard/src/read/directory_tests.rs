@@ -331,7 +331,7 @@ fn space_for_a_board_is_reserved_when_it_is_made() {
     assert!(first.is_ok());
     let error = second.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert!(error.to_string().starts_with("cannot write board"), "{error}");
+    assert!(error.to_string().starts_with("cannot write a board in"), "{error}");
     assert_eq!(left, 1);
 }
 

@@ -26,6 +26,8 @@ pub struct Evidence {
     pub oldest_ns: Option<u64>,
     /// When the newest of them began.
     pub youngest_ns: Option<u64>,
+    /// Since when there have been operations in flight, without interruption, whose begin is not known.
+    pub beyond_ns: Option<u64>,
     /// The present run of abandoned operations; `None` once an operation has ended.
     pub abandoned: Option<Abandoned>,
     /// The most operations that can be in flight at once; 0 if not known.

@@ -1,11 +1,10 @@
 //! The handle of one named thing the service needs.
 
 use super::{IntoOutcome, Observe, Operation, Outcome};
-use crate::board::descriptor::NAME;
 use crate::board::slot::{Ended, Slot};
 use crate::board::sync::{AtomicU32, Ordering::Relaxed};
 use crate::board::text;
-use crate::config::{ErrorDetail, PROGRESS, Policy};
+use crate::config::{ErrorDetail, MAX_INDICATOR_NAME, PROGRESS, Policy, indicator_name};
 use crate::failure::Failure;
 use crate::process::{DEFAULT, Handle, Service};
 use crate::scrub;
@@ -32,15 +31,14 @@ impl Indicator {
     }
 
     fn register_for(service: &'static Service, name: &str, policy: Policy) -> Indicator {
-        let good = scrub::identifier(name, NAME);
-        let good = if good.is_empty() { "_".to_owned() } else { good };
+        let good = indicator_name(name);
         let first = usize::from(good != PROGRESS);
         let (index, is_new) = service.anchor.registry.index_of(&good, policy, first);
         if is_new {
             service.publish_registered();
             if good != name {
                 let found = scrub::cut(&scrub::printable(name), 80);
-                let expected = format!("1 to {NAME} letters, digits and `_.:-`");
+                let expected = format!("1 to {MAX_INDICATOR_NAME} letters, digits and `_.:-`");
                 service
                     .say(true, format!("indicator `{found}` is recorded as `{good}`: expected {expected}"));
             }

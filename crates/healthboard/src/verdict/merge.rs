@@ -59,13 +59,13 @@ struct Judged<'a> {
 
 impl<'a> Merged<'a> {
     /// Adds the evidence of a living process about one indicator.
-    pub(super) fn add(&mut self, observed: &'a Observed, is_master: bool, at: Moment) {
+    pub(super) fn add(&mut self, observed: &'a Observed, is_master: bool, takes_work: bool, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
         // The evidence of a master may become stale: it may have asked only once, at start.
         if is_master && state == State::Stale {
             return;
         }
-        self.group(&observed.name).add(observed, state, at);
+        self.group(&observed.name).add(observed, state, takes_work, at);
     }
 
     /// Adds the failures of a dead process. They count until a living process has newer evidence, and are never a
@@ -108,7 +108,7 @@ impl<'a> Merged<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn add(&mut self, observed: &'a Observed, state: State, at: Moment) {
+    fn add(&mut self, observed: &'a Observed, state: State, takes_work: bool, at: Moment) {
         let Observed { policy, evidence, .. } = observed;
         let newest_ns = evidence.newest_ns();
         self.take_policy(policy);
@@ -134,7 +134,7 @@ impl<'a> Group<'a> {
             }
             _ => {
                 self.others_ns = self.others_ns.max(newest_ns);
-                self.has_room |= evidence.capacity > 0;
+                self.has_room |= evidence.capacity > 0 && takes_work;
             }
         }
         self.judge(Judged { status, state, observed });

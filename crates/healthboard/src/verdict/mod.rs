@@ -28,7 +28,8 @@ const MAX_REASONS: usize = 3;
 ///
 /// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and
 ///   `DEGRADED` when in some. A hung process does not count while another one works.
-/// - A server with free capacity in one process is not saturated.
+/// - A server with free capacity in one process is not saturated. A master or a process that drains does not count: it
+///   takes no more work.
 /// - An indicator is stale only when no process has newer evidence.
 /// - All processes hung is `FAULT`, some `DEGRADED`.
 /// - A process that only watches over the processes it forks (it says so, or has living children and has recorded
@@ -50,7 +51,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let mut merged = Merged::default();
     for living in census.voters() {
         for observed in living.process.indicators.iter().filter(|o| &*o.name != PROGRESS) {
-            merged.add(observed, living.is_master, at);
+            merged.add(observed, living.is_master, living.takes_work(), at);
         }
     }
     for (_, process) in &census.dead {
@@ -68,7 +69,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     for living in &census.living {
         // `progress` is the first indicator, so the search ends there.
         if let Some(observed) = living.process.indicators.iter().find(|o| &*o.name == PROGRESS) {
-            beats.add(observed, false, at);
+            beats.add(observed, false, true, at);
         }
     }
     for group in beats.into_groups() {

@@ -18,6 +18,13 @@ pub(super) struct Living<'a> {
     hung: Option<Duration>,
 }
 
+impl Living<'_> {
+    /// Whether it takes more work while it has free capacity. A master leaves work to others, and a draining process ends.
+    pub(super) fn takes_work(&self) -> bool {
+        !self.is_master && self.process.life == Life::Alive
+    }
+}
+
 /// All processes of a service.
 pub(super) struct Census<'a> {
     pub(super) living: Vec<Living<'a>>,

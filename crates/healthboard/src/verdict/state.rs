@@ -75,16 +75,13 @@ pub(super) fn waiting_since(evidence: &Evidence, policy: &Policy, at: Moment) ->
     let slow_ns = u64::try_from(policy.slow_after.as_nanos()).unwrap_or(u64::MAX);
     // A caller that tries again soon after abandoning an operation still waits for the same thing.
     let goes_on = |until_ns: u64| {
-        let next_ns = evidence.oldest_ns.unwrap_or(at.now_ns);
+        let next_ns =
+            [evidence.oldest_ns, evidence.beyond_ns].into_iter().flatten().min().unwrap_or(at.now_ns);
         next_ns <= until_ns.saturating_add(slow_ns)
     };
     let run = evidence.abandoned.filter(|run| goes_on(run.until_ns)).map(|run| run.since_ns);
-    match [evidence.longest_ns(), run].into_iter().flatten().min() {
-        Some(known) => Some(known).max(evidence.last_end_ns),
-        // The begin of these operations is not known.
-        None if evidence.in_flight > 0 => evidence.last_end_ns,
-        None => None,
-    }
+    let since_ns = [evidence.longest_ns(), evidence.beyond_ns, run].into_iter().flatten().min()?;
+    Some(since_ns).max(evidence.last_end_ns)
 }
 
 fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {

@@ -1,6 +1,6 @@
 //! Damage to boards while their processes record and serve.
 
-use crate::player::{Player, command, evidence, until};
+use crate::player::{Player, command, evidence, must_be_root, until};
 use healthboard::{Directory, Failure, Life, now_ns};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -25,25 +25,49 @@ fn fill(path: &Path) {
     OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0xff; 33792], 0).unwrap();
 }
 
+/// Writes a goodbye to the board, as copying the board of a stopped process over it would.
+fn fill_with_a_goodbye(path: &Path) {
+    let words = 2_u64.to_ne_bytes().repeat(33792 / 8);
+    OpenOptions::new().write(true).open(path).unwrap().write_all_at(&words, 0).unwrap();
+}
+
 fn remove_all(path: &Path) {
     let runtime = path.parent().unwrap().parent().unwrap();
     // The keeper may put a new board there at the same time.
     until("no directory", || std::fs::remove_dir_all(runtime).ok());
 }
 
+/// Moves the directory elsewhere, complete, and puts another one at its path.
+fn move_all(path: &Path) {
+    let runtime = path.parent().unwrap().parent().unwrap();
+    let aside = runtime.with_extension("aside");
+    std::fs::rename(runtime, &aside).unwrap();
+    // The keeper may make the directory first.
+    let _ = std::fs::create_dir(runtime);
+    std::fs::rename(&aside, runtime.join("aside")).unwrap();
+}
+
 #[test]
 fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
-    let kept =
-        [(remove as fn(&Path), true), (replace, true), (remove_all, true), (cut, false), (fill, false)];
+    let kept = [
+        (remove as fn(&Path), true),
+        (replace, true),
+        (remove_all, true),
+        (move_all, true),
+        (cut, false),
+        (fill, false),
+        (fill_with_a_goodbye, false),
+    ];
     for (damage, keeps_evidence) in kept {
         let mut player = Player::start("loses");
         player.line();
         damage(&player.board_path());
         player.go_on();
         let notice = player.line();
-        assert!(notice.contains("was removed, replaced or overwritten; made a new one"), "{notice}");
+        assert!(notice.contains("removed, replaced or overwritten; made a new one"), "{notice}");
         let alive: Vec<_> = player.processes().into_iter().filter(|p| p.life == Life::Alive).collect();
         let [process] = &alive[..] else { panic!("{alive:?}") };
+        assert_eq!(player.processes().len(), 1, "no board is left behind");
         let database = evidence(process, "database");
         assert_eq!(database.failures, 1000 + u32::from(keeps_evidence), "the recorded evidence is copied");
         assert_eq!(database.in_flight, u32::from(keeps_evidence));
@@ -87,9 +111,25 @@ fn the_host_lives_while_its_boards_are_repeatedly_cut_short() {
 fn without_disk_space_for_the_board_the_service_runs_and_its_log_says_why() {
     let mut player = Player::start("no-room");
     let line = player.line();
-    assert!(line.contains("cannot write board") && line.contains("only this process is served"), "{line}");
+    assert!(
+        line.contains("cannot write a board in") && line.contains("only this process is served"),
+        "{line}"
+    );
     assert!(player.child.wait().unwrap().success());
     assert_eq!(player.processes(), []);
+}
+
+#[test]
+fn a_repeated_error_is_logged_once() {
+    let mut player = Player::start("no-room-later");
+    player.line();
+    remove(&player.board_path());
+    player.go_on();
+    let (no_room, times) = player.line().rsplit_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(no_room.contains("cannot write a board in") && times == "1", "{no_room}, {times} times");
+    must_be_root();
+    let line = Player::start("changes-user").line();
+    assert!(line.contains("cannot look at a board in") && line.ends_with(" 1"), "{line}");
 }
 
 #[test]

@@ -57,10 +57,29 @@ fn the_keeper_does_not_keep_a_process_alive_whose_own_threads_have_ended() {
 }
 
 #[test]
+fn the_keepers_of_two_services_keep_no_process_alive_and_exit_handlers_write_to_no_board() {
+    let mut player = Player::start("ends-with-two-services");
+    assert_eq!(player.line(), "ended with 0");
+    let mut boards = player.boards();
+    let processes = boards.read().unwrap();
+    assert_eq!(boards.refused(), [""; 0]);
+    assert!(processes.iter().any(|process| process.life == Life::Dead), "{processes:?}");
+}
+
+#[test]
 fn recording_does_not_wait_if_no_thread_can_be_started() {
     must_be_root();
-    let waited: u64 = Player::start("no-thread").line().parse().unwrap();
+    let mut player = Player::start("no-thread");
+    let waited: u64 = player.line().parse().unwrap();
     assert!(waited < 1000, "{waited} ms");
+    assert!(player.line().starts_with("health is off: no thread can be started: "));
+}
+
+#[test]
+fn without_its_own_descriptor_table_the_keeper_opens_nothing_and_the_start_fails_with_the_reason() {
+    let line = Player::start("no-table").line();
+    let why = "health is off: cannot make a descriptor table for its thread (needs Linux 5.9 or later): ";
+    assert_eq!(line.matches(why).count(), 2, "{line}");
 }
 
 #[test]

@@ -114,6 +114,11 @@ fn a_refresh_without_an_answer_is_a_failure_while_it_is_in_flight() {
 }
 
 #[test]
+fn a_process_that_cannot_read_the_boards_reports_its_own_evidence() {
+    assert!(Player::start("no-descriptors").line().starts_with("database: Gone, 1 failure"));
+}
+
+#[test]
 fn several_services_of_one_process_are_separate() {
     let mut player = Player::start("several");
     let line = player.line();

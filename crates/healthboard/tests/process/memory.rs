@@ -73,6 +73,24 @@ fn thirty_two_ages_are_known_and_more_are_counted() {
 }
 
 #[test]
+fn a_hanging_operation_is_noticed_after_32_others_took_the_known_ages_and_were_abandoned() {
+    let world = world();
+    let burst = || -> Vec<Operation> { (0..40).map(|_| world.database.begin()).collect() };
+    let mut hanging = burst();
+    hanging.drain(..32).for_each(drop);
+    assert_eq!(world.after(59), (Status::Ok, State::Unknown));
+    assert_eq!(world.after(2), (Status::Fault, State::Stalled));
+    hanging.into_iter().for_each(Operation::ok);
+    // After an idle time, new operations do not count as old.
+    assert_eq!(world.after(200), (Status::Ok, State::Passing));
+    let mut young = burst();
+    young.drain(..32).for_each(drop);
+    assert_eq!(world.after(20), (Status::Ok, State::Passing));
+    assert_eq!(world.after(41), (Status::Fault, State::Stalled));
+    young.into_iter().for_each(Operation::ok);
+}
+
+#[test]
 fn an_operation_abandoned_early_is_no_evidence_and_late_a_failure() {
     let world = world();
     let operation = world.database.begin();
@@ -180,4 +198,35 @@ fn a_future_is_observed_to_its_end_or_to_its_cancellation() {
         .observe_by(async { 7 }, |seven| if *seven == 7 { Outcome::Success } else { Outcome::NoEvidence });
     assert!(pin!(by).poll(&mut context).is_ready());
     assert_eq!(world.after(0), (Status::Ok, State::Passing));
+}
+
+#[test]
+fn a_goodbye_is_not_undone_by_draining_again() {
+    let world = world();
+    world.health.drain();
+    assert_eq!((world.health.report().draining, world.health.report().stopped), (true, false));
+    world.health.goodbye();
+    world.health.drain();
+    assert!(world.health.report().stopped);
+}
+
+#[test]
+fn a_policy_is_found_under_the_given_name_and_the_recorded_name() {
+    let quiet = Policy { impact: healthboard::Impact::Informational, ..Policy::DEFAULT };
+    for set in ["my db", "my_db"] {
+        let builder = Service::builder("memory").indicator_policy(set, quiet);
+        for builder in [builder, Service::builder("memory").option(&format!("{set}.impact"), "informational")]
+        {
+            let health = builder.in_memory(&Clock::new());
+            health.indicator("my db", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            assert_eq!(health.report().status, Status::Ok, "{set}");
+        }
+    }
+}
+
+#[test]
+fn code_that_records_may_run_under_catch_unwind() {
+    let World { health, database, .. } = world();
+    assert!(std::panic::catch_unwind(|| database.record_ok()).is_ok());
+    assert_eq!(health.report().details["database"].state, State::Passing);
 }

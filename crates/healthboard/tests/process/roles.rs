@@ -88,6 +88,7 @@ pub(crate) fn play(role: &str) {
             act::say(&format!("{lives:?} {:?}", boards.refused()));
         }
         "no-thread" => no_thread(),
+        "no-table" => no_table(),
         "forks" => {
             let database = act::begin();
             database.record_ok();
@@ -173,6 +174,35 @@ pub(crate) fn play(role: &str) {
             database.record_fail(&Failure::new("Error"));
             act::say(&act::notices());
         }
+        "no-room-later" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own limits.
+            unsafe {
+                let small = libc::rlimit { rlim_cur: 16 << 10, rlim_max: libc::RLIM_INFINITY };
+                libc::setrlimit(libc::RLIMIT_FSIZE, &small);
+            }
+            act::say("no room");
+            act::wait();
+            act::say(&act::notices_of_a_second());
+        }
+        "changes-user" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own user and groups, in all its threads.
+            unsafe {
+                assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+                assert_eq!(libc::setresgid(65534, 65534, 65534), 0);
+                assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
+            }
+            act::say(&act::notices_of_a_second());
+        }
+        "no-descriptors" => {
+            let health = act::start().unwrap();
+            health.indicator("database", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: a plain system call on this process's own limits.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+            act::say(&health.report().message);
+        }
         "exhausts" => {
             act::begin();
             for i in 0..100 {
@@ -220,6 +250,7 @@ pub(crate) fn play(role: &str) {
             });
             act::say(&format!("ended with {}", act::wait_for(pid)));
         }
+        "ends-with-two-services" => ends_with_two_services(),
         "keeper-panics" => keeper_panics(),
         "refresh-hangs" => {
             let database = act::begin();
@@ -262,8 +293,20 @@ fn no_thread() {
         let begin = Instant::now();
         (0..10).for_each(|_| database.record_ok());
         act::say(&format!("{}", begin.elapsed().as_millis()));
+        act::say(&act::notices());
     });
     assert_eq!(act::wait_for(child), 0);
+}
+
+/// Like Linux before 5.9, or a seccomp filter that does not know the call.
+fn no_table() {
+    act::refuse(libc::SYS_close_range);
+    let before = act::descriptors();
+    let error = act::start().unwrap_err();
+    assert_eq!(act::descriptors(), before);
+    error.handle().indicator("database", Policy::DEFAULT).record_ok();
+    let again = act::start().unwrap_err();
+    act::say(&format!("{error}; {again}"));
 }
 
 fn signals() {
@@ -305,6 +348,25 @@ fn daemonizes() {
         act::wait_for(grandchild);
     });
     act::wait_for(child);
+}
+
+/// The first thread of a child ends by itself and leaves buffered text that is written at exit.
+fn ends_with_two_services() {
+    let database = act::begin();
+    let other = Service::builder("other").runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
+    let other = other.uri("unix:///nowhere.sock".parse().unwrap()).start_with(act::keep).unwrap();
+    let pid = act::fork(false, || {
+        database.record_ok();
+        assert!(other.attach());
+        for _ in 0..16 {
+            // SAFETY: valid texts; the streams stay open until the exit of the process, which writes what they hold.
+            unsafe { libc::fputs(c"the host's".as_ptr(), libc::fopen(c"/dev/null".as_ptr(), c"w".as_ptr())) };
+        }
+        // SAFETY: ends this thread alone, which leaves the two keepers.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    });
+    act::say(&format!("ended with {}", act::wait_for(pid)));
+    act::wait();
 }
 
 /// The server panics twice, as a bug might.

@@ -47,6 +47,15 @@ fn of_32_operations_each_age_is_known_and_the_33rd_is_counted() {
 }
 
 #[test]
+fn an_operation_that_ends_after_the_board_was_overwritten_leaves_nothing_in_flight() {
+    let slot = slot();
+    let cells: Vec<Cell> = (0..34).map(|_| slot.begin_at(T, 0)).collect();
+    slot.words().for_each(|word| word.store(0, Relaxed));
+    cells.into_iter().for_each(|cell| slot.end(cell));
+    assert_eq!((own_evidence(slot).in_flight, own_evidence(slot).beyond_ns), (0, None));
+}
+
+#[test]
 fn an_operation_that_begins_at_time_zero_is_in_flight() {
     let slot = slot();
     slot.begin_at(0, 0);

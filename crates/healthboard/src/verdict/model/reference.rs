@@ -4,6 +4,7 @@ use super::{End, Event, Lifecycle, NAMES, Seen, UNIT};
 use crate::Status;
 use crate::config::{Impact, Policy};
 use crate::verdict::State;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Operations whose begin a board has room for.
@@ -24,6 +25,7 @@ pub(super) struct Past {
     started: u64,
     progressed: Vec<u64>,
     watches: bool,
+    drains: bool,
     died: Option<u64>,
     said_goodbye: Option<u64>,
     events: [Vec<(u64, Event)>; NAMES.len()],
@@ -61,6 +63,7 @@ impl History {
             started,
             progressed: Vec::new(),
             watches: false,
+            drains: false,
             died: None,
             said_goodbye: None,
             events: Default::default(),
@@ -202,6 +205,7 @@ impl History {
             .filter(|o| o.abandoned.is_none_or(|at| Some(at) > last_end))
             .filter(|o| o.is_known || o.abandoned.is_some())
             .map(|o| (o.begun, o.abandoned.map_or(u64::MAX, |at| at + slow_after)))
+            .chain(self.beyond_since(process, indicator).map(|since| (since, u64::MAX)))
             .collect();
         let mut since = waits.iter().filter(|(_, until)| *until >= now).map(|(begun, _)| *begun).min();
         while let Some(earlier) =
@@ -211,10 +215,27 @@ impl History {
             since = Some(earlier);
         }
         let refresh = self.refresh_begun(process, indicator);
-        match [since, refresh].into_iter().flatten().min() {
-            Some(since) => Some(since.max(last_end.unwrap_or(0))),
-            None => last_end.filter(|_| open.iter().any(|o| o.abandoned.is_none())),
+        [since, refresh].into_iter().flatten().min().map(|since| since.max(last_end.unwrap_or(0)))
+    }
+
+    /// Since when there are operations in flight whose age is not known: when their number last rose from zero.
+    fn beyond_since(&self, process: usize, indicator: usize) -> Option<u64> {
+        let (mut known, mut beyond, mut since) = (BTreeSet::new(), BTreeSet::new(), None);
+        for (at, event) in &self.processes[process].events[indicator] {
+            match event {
+                Event::Begun if known.len() < KNOWN => _ = known.insert(*at),
+                Event::Begun => {
+                    since = if beyond.is_empty() { Some(*at) } else { since };
+                    beyond.insert(*at);
+                }
+                Event::Ended { begun, .. } => {
+                    known.remove(begun);
+                    beyond.remove(begun);
+                }
+                _ => {}
+            }
         }
+        since.filter(|_| !beyond.is_empty())
     }
 
     /// Of the work's operations in flight: the begins that are known, and how many there are.
@@ -365,7 +386,9 @@ impl History {
                 State::Stalled => self.waiting(p, i, now),
                 _ => self.failures(p, i).first().copied(),
             };
-            !others().any(|o| self.newest(o, i) >= began || saturated && capacity(o))
+            // A process with free capacity that takes more work serves.
+            let serves = |o| capacity(o) && !self.processes[o].drains && !self.is_master(o, now, resumed);
+            !others().any(|o| self.newest(o, i) >= began || saturated && serves(o))
         });
         // The dead count until a living process has newer evidence.
         let newest = counted.iter().map(|p| self.newest(*p, i)).max().flatten();
@@ -407,7 +430,9 @@ impl Lifecycle for At<'_> {
         self.past.watches = true;
     }
 
-    fn drain(&mut self) {}
+    fn drain(&mut self) {
+        self.past.drains = true;
+    }
 
     fn die(&mut self) {
         self.past.died = Some(self.now);

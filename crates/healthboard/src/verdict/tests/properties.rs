@@ -29,6 +29,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
                 in_flight: begins.len() as u32 + beyond + u32::from(refresh_ns.is_some()),
                 oldest_ns: begins.iter().copied().min(),
                 youngest_ns: begins.iter().copied().max(),
+                beyond_ns: (beyond > 0).then(|| NOW - u64::from(beyond) * 31 * SECOND),
                 refresh_ns,
                 abandoned: abandoned.map(|(since_ns, until_ns)| Abandoned { since_ns, until_ns }),
                 capacity,
@@ -291,7 +292,7 @@ proptest! {
         // ones, for which it is new information.
         let evidence = Evidence { capacity: 0, abandoned: None, ..evidence };
         let evidence = match evidence.oldest_ns {
-            None => Evidence { in_flight: u32::from(evidence.refresh_ns.is_some()), ..evidence },
+            None => Evidence { in_flight: u32::from(evidence.refresh_ns.is_some()), beyond_ns: None, ..evidence },
             Some(_) => evidence,
         };
         let more = Evidence {

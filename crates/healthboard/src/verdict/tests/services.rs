@@ -88,6 +88,20 @@ fn a_saturated_server_is_a_fault_until_one_process_has_free_capacity() {
 }
 
 #[test]
+fn a_process_that_takes_no_more_work_has_no_free_capacity() {
+    let server = |pid| requests(pid, Evidence { capacity: 2, ..in_flight(2, 90, 61, 61) });
+    let idle = |pid| requests(pid, Evidence { capacity: 2, ..passing(200) });
+    let master = Process { watches: true, ..idle(2) };
+    assert_eq!(status_of(&[server(1), master.clone()]), Status::Fault);
+    assert_eq!(status_of(&[server(1), master, idle(3)]), Status::Degraded);
+    let parent =
+        Process { started_ns: NOW - 6000 * SECOND, ..requests(2, Evidence { capacity: 2, ..passing(5500) }) };
+    let child = Process { parent_id: parent.id, ..server(1) };
+    assert_eq!(status_of(&[child, parent]), Status::Fault);
+    assert_eq!(status_of(&[server(1), Process { life: Life::Draining, ..idle(2) }]), Status::Fault);
+}
+
+#[test]
 fn failures_of_a_server_with_free_capacity_count_by_its_impact() {
     let bad = || Evidence { capacity: 2, ..failing(9, 100, 1) };
     let full = || Evidence { capacity: 2, ..in_flight(2, 90, 61, 61) };

@@ -181,14 +181,15 @@ fn a_capacity_beyond_the_known_ages_is_stalled_only_if_nothing_ends() {
 }
 
 #[test]
-fn operations_beyond_the_known_ages_have_waited_since_the_newest_end() {
-    let beyond = |end| Evidence { in_flight: 3, ..passing(end) };
-    assert_eq!(state(&beyond(60), &Policy::DEFAULT, NOW), State::Passing);
-    assert_eq!(state(&beyond(61), &Policy::DEFAULT, NOW), State::Stalled);
-    assert_eq!(
-        state(&Evidence { in_flight: 3, ..Evidence::default() }, &Policy::DEFAULT, NOW),
-        State::Unknown
-    );
+fn operations_of_unknown_age_count_from_the_newest_end_but_not_from_before_the_first_of_them() {
+    let beyond = |since, evidence| Evidence { in_flight: 3, beyond_ns: ago(since), ..evidence };
+    let found = |evidence| state(&evidence, &Policy::DEFAULT, NOW);
+    assert_eq!(found(beyond(70, passing(60))), State::Passing);
+    assert_eq!(found(beyond(70, passing(61))), State::Stalled);
+    assert_eq!(found(beyond(60, passing(200))), State::Passing);
+    assert_eq!(found(beyond(61, passing(200))), State::Stalled);
+    assert_eq!(found(beyond(60, Evidence::default())), State::Unknown);
+    assert_eq!(found(beyond(61, Evidence::default())), State::Stalled);
 }
 
 #[test]
