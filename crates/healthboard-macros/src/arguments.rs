@@ -106,11 +106,11 @@ fn check_name(name: &LitStr) -> Result<()> {
         return Err(Error::new(name.span(), "`progress` is built in: `healthboard::tick` stamps it"));
     }
     let good = (1..=MAX_NAME).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c));
     if good {
         Ok(())
     } else {
-        Err(Error::new(name.span(), "expected a name of 1 to 64 letters, digits, `_`, `-` and `.`"))
+        Err(Error::new(name.span(), "expected a name of 1 to 64 letters, digits and `_.:-`"))
     }
 }
 

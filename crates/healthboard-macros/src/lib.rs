@@ -65,7 +65,7 @@ use proc_macro::TokenStream;
 /// # fn query() {}
 /// ```
 ///
-/// The first argument is the indicator's name: 1 to 64 letters, digits, `_`, `-` and `.`. Functions with the same name share one
+/// The first argument is the indicator's name: 1 to 64 letters, digits and `_.:-`. Functions with the same name share one
 /// indicator. The name `progress` is refused: `healthboard::tick` records it.
 ///
 /// # `impact`

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! #[healthcheck("data base")]
-//! //            ^^^^^^^^^^^ error: expected a name of 1 to 64 letters, digits, `_`, `-` and `.`
+//! //            ^^^^^^^^^^^ error: expected a name of 1 to 64 letters, digits and `_.:-`
 //! ```
 //!
 //! The carets mark the span of the error. The message is given only for errors of the attribute: the compiler's own

@@ -32,19 +32,22 @@ pub(crate) struct Published {
 ///
 /// Errors of the file system, with the path and the step that failed. No space is an error here, not a `SIGBUS` later.
 pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>) -> io::Result<Published> {
-    let name = format!("{}-{:016x}", fixed.pid, nonce());
-    let temporary = format!(".{name}.tmp");
+    let (file, name) = make(place, fixed.pid)?;
+    let temporary = temporary(&name);
     let name = format!("{name}.board");
-    let made = fill(place, &temporary, fixed, over).and_then(|(board, file)| {
+    let made = fill(place, &temporary, &file, fixed, over).and_then(|board| {
         let renamed = rustix::fs::renameat(place.fd(), &temporary, place.fd(), &name);
         step("name", place, renamed)?;
-        Ok(Published { board, name, file })
+        Ok(board)
     });
-    if made.is_err() {
-        // Best effort; otherwise the holder removes it.
-        let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
+    match made {
+        Ok(board) => Ok(Published { board, name, file }),
+        Err(error) => {
+            // Best effort; otherwise the holder removes it.
+            let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
+            Err(error)
+        }
     }
-    made
 }
 
 impl Published {
@@ -85,10 +88,10 @@ fn bytes_read<'a>(file: &File, bytes: &'a mut [u8]) -> impl Iterator<Item = u64>
 fn fill(
     place: &Place,
     temporary: &str,
+    file: &File,
     fixed: &Fixed,
     over: Option<&'static Board>,
-) -> io::Result<(&'static Board, File)> {
-    let file = make(place, temporary)?;
+) -> io::Result<&'static Board> {
     // The old content is copied only if its header is still ours: overwritten bytes are no evidence.
     let kept = over.filter(|board| {
         board.header.iter().zip(fixed.words()).all(|(word, expected)| word.load(Relaxed) == expected)
@@ -109,24 +112,29 @@ fn fill(
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
     let second = step("open", place, second)?;
-    let board = step("map", place, map(Some(&second.into()), over))?;
-    Ok((board, file))
+    step("map", place, map(Some(&second.into()), over))
 }
 
-/// An empty file, locked. A sweep between creating and locking takes it for one that was left behind, and removes it;
+/// An empty file, locked, and the name of the board that it is to become. A sweep between creating and locking takes it for one that was left behind, and removes it;
 /// then this starts again.
-fn make(place: &Place, temporary: &str) -> io::Result<File> {
+fn make(place: &Place, pid: u32) -> io::Result<(File, String)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        let file = rustix::fs::openat(place.fd(), temporary, flags, Mode::from_raw_mode(0o600));
+        // A new name each time: a sweep that still has the last file open would remove this one by its name.
+        let name = format!("{pid}-{:016x}", nonce());
+        let file = rustix::fs::openat(place.fd(), temporary(&name), flags, Mode::from_raw_mode(0o600));
         let file = File::from(step("create", place, file)?);
         if step("lock", place, lock::try_take(&file))? && step("look at", place, file.metadata())?.nlink() > 0
         {
-            return Ok(file);
+            return Ok((file, name));
         }
         // A sweep has removed it, or is about to.
-        let _ = rustix::fs::unlinkat(place.fd(), temporary, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(place.fd(), temporary(&name), AtFlags::empty());
     }
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.tmp")
 }
 
 /// Maps a file of [`SIZE`] bytes, or private memory, in the place of `over` if given. Never unmapped: a thread may be

@@ -149,17 +149,15 @@ impl Directory {
             let Ok(name) = entry.file_name().to_str() else { continue };
             let unneeded = match name.rsplit_once('.') {
                 Some((_, "board")) => {
-                    open(&place, name, OFlags::RDONLY).is_ok_and(|file| self.is_unneeded(&file, now_ns))
+                    open(&place, name, OFlags::RDONLY).ok().filter(|file| self.is_unneeded(file, now_ns))
                 }
-                // Locked until it is removed, so that a creator that has not locked it yet starts again.
-                Some((_, "tmp")) => open(&place, name, OFlags::RDWR).is_ok_and(|file| {
-                    lock::try_take(&file).is_ok_and(|taken| {
-                        taken && rustix::fs::unlinkat(place.fd(), name, AtFlags::empty()).is_ok()
-                    })
-                }),
-                _ => false,
+                // Its lock is held until it is removed, so that a creator that has not locked it yet starts again.
+                Some((_, "tmp")) => open(&place, name, OFlags::RDWR)
+                    .ok()
+                    .filter(|file| lock::try_take(file).is_ok_and(|taken| taken)),
+                _ => None,
             };
-            if unneeded {
+            if unneeded.is_some() {
                 let _ = rustix::fs::unlinkat(place.fd(), name, AtFlags::empty());
             }
         }
