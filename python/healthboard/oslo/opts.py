@@ -7,7 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from .. import launch
-from .. import start as start_health
+from ..start import start as start_health
 
 GROUP = "healthcheck"
 

@@ -13,10 +13,10 @@ import os
 import sys
 import weakref
 
-from .. import Indicator, notices
-from ..refresh import register
+from ... import Indicator, notices, threads
+from ...refresher import register
+from ..patches import Patches
 from .in_flight import in_flight
-from .patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,39 +95,32 @@ def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
             setattr(dialect, name, in_flight(indicator, judge, getattr(dialect, name)))
     # An asynchronous dialect works in its own event loop only.
     if is_critical and not getattr(dialect, "is_async", False):
-        register(indicator, functools.partial(_refresh, indicator.name, dialect))
+        register(indicator, functools.partial(_refresh, indicator, dialect), judge)
 
 
-def _refresh(name: str, _newest: Any, must_reconnect: bool) -> None:
+def _refresh(indicator: Indicator, _newest: Any) -> None:
     # `_newest` keeps the newest dialect alive: the service drops an engine that could not connect.
-    same_role = [
-        (watched, dialect) for dialect, watched in list(_watched.items()) if watched.indicator.name == name
-    ]
-    # Several databases may share an indicator, as Nova's cells do. Failures are recorded last, so that the
-    # success of one database does not hide the failure of another.
-    outcomes = [_refresh_one(watched, dialect, must_reconnect) for watched, dialect in same_role]
-    if any(outcome is None or judge(outcome) for outcome in outcomes):
-        same_role[0][0].indicator.record_ok()
-    for outcome in outcomes:
-        if outcome is not None and judge(outcome) is False:
-            same_role[0][0].indicator.record_fail(outcome)
+    must_reconnect = threads.are_native_beside_green() or indicator.failures() > 0
+    # Several databases may share an indicator, as Nova's cells do. The failure of one is raised.
+    failure = None
+    for dialect, watched in list(_watched.items()):
+        if watched.indicator.name == indicator.name:
+            try:
+                _refresh_one(watched, dialect, must_reconnect)
+            except Exception as raised:
+                failure = raised
+    if failure is not None:
+        raise failure
 
 
-def _refresh_one(watched: Watched, dialect: Any, must_reconnect: bool) -> Exception | None:
-    operation = watched.indicator.begin()
+def _refresh_one(watched: Watched, dialect: Any, must_reconnect: bool) -> None:
     try:
-        try:
-            _query(watched, dialect, must_reconnect)
-        except Exception:
-            if must_reconnect:
-                raise
-            # The connection may have been lost earlier, or the pool may be exhausted. A new connection tells.
-            _query(watched, dialect, must_reconnect=True)
-    except Exception as error:
-        return error
-    finally:
-        operation.end()
-    return None
+        _query(watched, dialect, must_reconnect)
+    except Exception:
+        if must_reconnect:
+            raise
+        # The connection may have been lost earlier, or the pool may be exhausted. A new connection tells.
+        _query(watched, dialect, must_reconnect=True)
 
 
 def _query(watched: Watched, dialect: Any, must_reconnect: bool) -> None:

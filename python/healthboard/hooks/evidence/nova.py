@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from .. import Indicator
-from .patches import Patches
+from ... import Indicator
+from ..patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _record(report_state: Any) -> Any:
 
 
 def _hook(db: ModuleType) -> None:
-    _patches.replace(db, "DbDriver._report_state", _record)
+    _patches.around(db, "DbDriver._report_state", _record)
 
 
 _patches = Patches({"nova.servicegroup.drivers.db": _hook})
