@@ -10,13 +10,15 @@ use super::media::{self, Media};
 use super::response::{Framing, Response, TEXT};
 use crate::options::{HttpOptions, is_host_name};
 use healthboard::{Report, Status, format};
+use rustix::time::{ClockId, clock_gettime};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A report is used for so many times the time that making it took, so that reports take at most a tenth of one core.
+/// A report is used for so many times the CPU time that making it took, so that reports take at most a tenth of one core.
+/// A machine that is busy with other work makes no report older.
 const REUSED_PER_COST: u32 = 10;
 
-/// No report is used for longer, however long making it took: the machine may have been busy.
+/// No report is used for longer, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
 /// The most requests that are remembered with their answers.
@@ -220,9 +222,9 @@ impl Answers {
         if let Some(report) = &self.report {
             return report.clone();
         }
-        let began = Instant::now();
+        let began = cpu_time();
         let report = Rc::new(make());
-        let reuse = (began.elapsed() * REUSED_PER_COST).min(MAX_REUSE);
+        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
         self.reused_until_ns = self.looked_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
         self.report = Some(report.clone());
         report
@@ -255,4 +257,9 @@ impl Answers {
 
 fn check((passed, body): (bool, String)) -> Response {
     Response::text(if passed { 200 } else { 503 }, body)
+}
+
+/// What this thread has cost so far.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
