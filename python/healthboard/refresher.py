@@ -72,7 +72,9 @@ class _Refresh:
             pass
         finally:
             self.running_since = None
-            self.not_before = time.monotonic() + _CHECK_INTERVAL
+            if self.indicator.refresh_due() == 0.0:
+                # It has recorded nothing.
+                self.not_before = time.monotonic() + _CHECK_INTERVAL
 
     def _judge(self, raised: BaseException) -> _Meaning:
         if isinstance(raised, NotAsked):
@@ -180,11 +182,9 @@ def _run(stop: threading.Event) -> None:
             if refresh.running_since is not None:
                 continue
             with notices.suppress_errors("refresh"):
-                due = refresh.due()
-                if due > 0.0:
-                    wait = min(wait, due)
-                    continue
-                refresh.run()
+                if refresh.due() <= 0.0:
+                    refresh.run()
+                wait = min(wait, refresh.due())
             if stop.is_set() or _threads[-1:] != [this]:
                 # Another thread has gone on meanwhile.
                 return

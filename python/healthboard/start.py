@@ -33,16 +33,28 @@ def start(
     is_worker = not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
-    problems = _native.start(
-        service,
-        host,
-        {name: str(value) for name, value in (options or {}).items()},
-        {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")},
-        progress.start,
-        is_worker,
+    texts = {name: str(value) for name, value in (options or {}).items()}
+    variables = {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")}
+    problems = _disable_hooks(
+        texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
+    problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if not is_worker:
         uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
     return problems
+
+
+def _disable_hooks(option: str, variable: str | None) -> list[str]:
+    """Uninstall these hooks. Return a message for each name that is none."""
+    text = option if variable is None else variable
+    if not text:
+        return []
+    from . import hooks
+
+    disabled, unknown = hooks.named(text)
+    hooks.uninstall(disabled)
+    option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
+    expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
+    return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]

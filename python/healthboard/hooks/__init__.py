@@ -34,6 +34,13 @@ def names() -> list[str]:
     return [*TABLE, *EVIDENCE]
 
 
+def named(text: str) -> tuple[list[str], list[str]]:
+    """Split a list of names at its commas. Return those of hooks, and the others."""
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    known = names()
+    return [name for name in given if name in known], [name for name in given if name not in known]
+
+
 def install(disabled: Collection[str] = ()) -> None:
     """Install all hooks but these."""
     for name in names():

@@ -41,6 +41,11 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         "/run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else a private directory of "
         "the user.",
     ),
+    cfg.ListOpt(
+        "disabled_hooks",
+        default=[],
+        help="The hooks that `healthboard-run` does not install, such as one that an operator suspects.",
+    ),
     cfg.IntOpt("fault_status_code", default=503, min=200, max=599, help="The HTTP status for `FAULT`."),
     cfg.IntOpt("degraded_status_code", default=200, min=200, max=599, help="The HTTP status for `DEGRADED`."),
     cfg.StrOpt(
