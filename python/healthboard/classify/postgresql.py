@@ -95,13 +95,10 @@ def by_state_or_text(raised: BaseException) -> Finding:
 
 
 def _began_read_only(raised: BaseException) -> bool:
-    # PostgreSQL 14 and later report both settings unasked. If they are off, the transaction alone is read only.
+    # PostgreSQL 14 and later report both settings unasked. If they are off, only the transaction is read only.
+    # The exceptions of psycopg 3 and asyncpg do not lead to the connection.
     status = read(read(read(read(raised, "cursor"), "connection"), "info"), "parameter_status")
-    if status is not None:
-        return all(status(name) == "off" for name in READ_ONLY_SETTINGS)
-    status = read(read(raised, "pgconn"), "parameter_status")
-    # asyncpg's exceptions do not lead to the connection.
-    return status is not None and all(status(name.encode()) == b"off" for name in READ_ONLY_SETTINGS)
+    return status is not None and all(status(name) == "off" for name in READ_ONLY_SETTINGS)
 
 
 CLASSES: dict[str, Entry] = {
