@@ -216,3 +216,17 @@ kept.close(); query(); sys.stdin.read()
     details(idle, "database", state="transient", failures=3)
     proceed(idle)
     details(idle, "database", state="passing", failures=0)
+
+
+def test_a_worker_without_a_request_knows_that_the_configured_database_is_away(idle: Service) -> None:
+    pytest.importorskip("oslo_db")
+    roles = ROLES.replace("base/api.sqlite", "base/db.sqlite").replace("api_database", "database")
+    idle.start(
+        START
+        + roles
+        + "from oslo_db.sqlalchemy import enginefacade\n"
+        + "from healthboard import progress; progress.attach(); sys.stdin.read()"
+    )
+    details(idle, "database", error="OperationalError")
+    (idle.folder / "base").mkdir()
+    details(idle, "database", state="passing", impact="critical")

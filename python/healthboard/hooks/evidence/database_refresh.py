@@ -56,6 +56,8 @@ class Database:
         self.statement: str | None = None
         # Whether successes of statements are recorded, which prove nothing while the server refuses writes.
         self.records_successes = True
+        # Whether we have tried to connect, and could not yet.
+        self.is_connecting = False
         self.set_connection_source(None, None)
         # Our own connection, by pid. A child neither uses nor closes its parent's.
         self._own: dict[int, Any] = {}
@@ -65,6 +67,11 @@ class Database:
         self._arguments = arguments
         self._pid = os.getpid()
         self._pool = None if pool is None else weakref.ref(pool)
+
+    def judge(self, raised: BaseException) -> Any:
+        """Judge what `ask` has raised."""
+        connecting, self.is_connecting = self.is_connecting, False
+        return False if connecting else classify.judge(raised)
 
     def require_writes(self) -> None:
         """Note that the service writes here."""
@@ -121,7 +128,9 @@ class Database:
                     raise
             else:
                 return
+        self.is_connecting = True
         connection = self._connect(dialect)
+        self.is_connecting = False
         try:
             self._ask_and_roll_back(dialect, connection)
         except Exception:

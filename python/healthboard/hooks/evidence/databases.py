@@ -7,6 +7,7 @@ the name of its schema: `database_cell1`. It is degrading.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -14,7 +15,6 @@ from ... import Indicator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 # The drivers' arguments that identify a database.
@@ -33,18 +33,33 @@ def name_of(dialect: Any, arguments: Any) -> tuple[str, bool]:
     `arguments` are those that the driver connects with; None if a function of the service connects.
     """
     here = None if arguments is None else _location(arguments)
-    configured = _configured(dialect)
-    groups = [group for group, location in configured if here is not None and location == here]
+    locations = _locations(dialect)
+    groups = [group for group, location in locations.items() if here is not None and location == here]
     if groups:
         return ("database" if "database" in groups else groups[0]), True
-    is_named = any(group == "database" for group, _ in configured)
-    if not is_named and _known.setdefault("database", here) == here:
+    if "database" not in locations and _known.setdefault("database", here) == here:
         return "database", False
     schema = os.path.basename(str(_first(arguments, "database", "dbname", "db") or dialect.name))
     name = f"database_{schema}"
     if _known.setdefault(name, here) != here:
         name = f"{name}_{_first(arguments, 'host', 'unix_socket') or len(_known)}"
     return name, False
+
+
+def configured() -> dict[str, str]:
+    """Return the URL of each database that the configuration names, by the name of its group."""
+    if "oslo_config.cfg" not in sys.modules:
+        return {}
+    from ...oslo import opts
+
+    conf, found = opts.configuration(), {}
+    for name in conf:
+        # Some are options and no groups; some options have values that cannot be read.
+        with contextlib.suppress(Exception):
+            group = conf[name]
+            if "connection" in group and isinstance(group.connection, str) and group.connection:
+                found[name] = group.connection
+    return found
 
 
 def indicator(name: str, *, is_async: bool) -> Indicator:
@@ -58,26 +73,16 @@ def indicator(name: str, *, is_async: bool) -> Indicator:
     return Indicator(name, ttl=ttl)
 
 
-def _configured(dialect: Any) -> list[tuple[str, Any]]:
-    """Return the groups of the configuration that name a database of this kind, each with its location."""
-    return list(_locations(dialect)) if "oslo_config.cfg" in sys.modules else []
+def _locations(dialect: Any) -> dict[str, Any]:
+    """Return where the configuration's databases are, by the names of their groups."""
+    found = {}
+    for name, url in configured().items():
+        # It may be the URL of another driver.
+        with contextlib.suppress(Exception):
+            from sqlalchemy.engine import make_url
 
-
-def _locations(dialect: Any) -> Iterator[tuple[str, Any]]:
-    from sqlalchemy.engine import make_url
-
-    from ...oslo import opts
-
-    conf = opts.configuration()
-    for name in conf:
-        try:
-            group = conf[name]
-            url = group.connection if "connection" in group else None
-            if isinstance(url, str) and url:
-                yield name, _location(dialect.create_connect_args(make_url(url)))
-        except Exception:
-            # No group, no database, or one of another driver.
-            continue
+            found[name] = _location(dialect.create_connect_args(make_url(url)))
+    return found
 
 
 def _location(arguments: Any) -> Any:

@@ -14,7 +14,7 @@ import functools
 import sys
 import weakref
 
-from ... import classify, notices, refresher
+from ... import classify, notices, progress, refresher
 from ..patches import Patches
 from . import databases
 from .database_refresh import READ_ONLY, Database, ask
@@ -56,8 +56,26 @@ def watch(dialect: Any, arguments: tuple[Any, Any] | None, pool: Any = None) -> 
     if not databases.is_indirect and not is_async:
         # It keeps the newest dialect alive: the service drops an engine that could not connect.
         operation = functools.partial(_refresh, indicator.name, dialect)
-        refresher.register(indicator, operation, _judge_connect(dialect))
+        refresher.register(indicator, operation, database.judge)
     return database
+
+
+def look_at_start() -> None:
+    """Ask the databases that the configuration names once, in a worker that may have no request for hours."""
+    # Not every service whose configuration names a database uses it. Those that do have this module.
+    if databases.is_indirect or "oslo_db.sqlalchemy.enginefacade" not in sys.modules:
+        return
+    from sqlalchemy.engine import make_url
+
+    for name, url in databases.configured().items():
+        kind: Any = make_url(url).get_dialect()
+        load = getattr(kind, "import_dbapi", None) or kind.dbapi
+        dialect = kind(dbapi=load())
+        indicator = databases.indicator(name, is_async=False)
+        database = _databases[dialect] = Database(indicator, takes_writes=True)
+        database.set_connection_source(dialect.create_connect_args(make_url(url)), None)
+        operation = functools.partial(_refresh, name, dialect)
+        refresher.register(indicator, operation, database.judge, at_start=True)
 
 
 def _record_statements(dialect: Any, database: Database, *, successes: bool) -> None:
@@ -83,14 +101,9 @@ def _judge(known_dialect: weakref.ref[Any], raised: BaseException) -> Any:
 
 
 def _judge_connect(dialect: Any) -> Callable[[BaseException], Any]:
-    """Judge exceptions of a driver that only connects: what is in no table means that it could not."""
+    """Judge what connecting has raised: any error of the driver means that it could not."""
     errors = getattr(dialect.dbapi, "Error", ())
-
-    def judge(raised: BaseException) -> Any:
-        evidence = classify.judge_connecting(raised)
-        return False if evidence is None and isinstance(raised, errors) else evidence
-
-    return judge
+    return lambda raised: False if isinstance(raised, errors) else classify.judge_connecting(raised)
 
 
 def _refresh(name: str, newest: Any) -> None:
@@ -160,6 +173,7 @@ def _hook(sqlalchemy: ModuleType) -> None:
     event.listen(engine.Engine, "do_connect", listener)
     _patches.around(pool.impl, "QueuePool._do_get", _record_wait)
     _patches.around(pool.base, "Pool._create_connection", _record_creator)
+    progress.looks_at_start.append(look_at_start)
 
 
 _patches = Patches({"sqlalchemy": _hook})
@@ -168,6 +182,8 @@ install = _patches.install
 
 def uninstall() -> None:
     _patches.uninstall()
+    if look_at_start in progress.looks_at_start:
+        progress.looks_at_start.remove(look_at_start)
     if "sqlalchemy" in sys.modules:
         from sqlalchemy import engine, event
 
