@@ -47,6 +47,11 @@ def test_an_exception_whose_attributes_raise_says_nothing() -> None:
     assert classify.classify(wrapped).meaning is UNKNOWN
 
 
+def test_an_attribute_that_raises_hides_only_itself() -> None:
+    raised = type("OurError", (pymysql.err.OperationalError,), {"errno": property(lambda _: 1 / 0)})
+    assert means(raised(1040, "Too many connections")) is UNAVAILABLE
+
+
 def test_wrappers_that_lead_to_each_other_say_nothing() -> None:
     one, other = (sqlalchemy.exc.DBAPIError("SELECT 1", {}, Exception()) for _ in range(2))
     one.orig, other.orig = other, one
