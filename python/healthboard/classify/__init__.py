@@ -41,7 +41,9 @@ def classify_connecting(raised: BaseException) -> Finding:
     socket's timeout, a missing file.
     """
     found = classify(raised)
-    return NOT_REACHED if found.meaning is Meaning.UNKNOWN and isinstance(raised, OSError) else found
+    # `isinstance` would read an attribute of the exception.
+    is_system = issubclass(type(raised), OSError)
+    return NOT_REACHED if found.meaning is Meaning.UNKNOWN and is_system else found
 
 
 def judge(raised: BaseException) -> bool | None:

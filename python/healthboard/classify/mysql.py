@@ -109,6 +109,17 @@ EXHAUSTION = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 # What mysqlclient and MySQL Connector say of a connection that this process has closed.
 CLOSED_HERE = ("(2006, '')", "Errno 9: Bad file descriptor")
 
+# What the reader below decides by more than the number, for the documentation.
+CASES = (
+    (READ_ONLY, ("1290 of the option --read-only",)),
+    (OTHER_OPTION, ("1290 of another option",)),
+    (DISK, ("an error of the storage with EIO, ENOSPC, EROFS or EDQUOT",)),
+    (EXHAUSTED, ("an error of the storage with ENOMEM, EMFILE or ENFILE",)),
+    (OTHER_CAUSE, ("another error of the storage",)),
+    (NO_NUMBER, ("no number",)),
+    (PING_FAILED, ("MySQL Connector: MySQL Connection not available",)),
+)
+
 _numbers, _states = by_key(NUMBERS), by_key(STATES)
 
 

@@ -66,6 +66,13 @@ STATES = (
     ),
 )
 
+# What the readers below decide by more than the SQLSTATE, for the documentation.
+CASES = (
+    (DECLARED, ("25006 while the server and the session can write (psycopg2 alone tells)",)),
+    (LOST, ("an OperationalError without an SQLSTATE",)),
+    (DRIVER, ("another exception without an SQLSTATE",)),
+)
+
 # psycopg2's broken connections that are neither an `OperationalError` nor have an SQLSTATE.
 BROKEN = ("SSL ", "server closed the connection", "connection not open", "could not receive data")
 
@@ -95,7 +102,7 @@ def by_state_or_text(raised: BaseException) -> Finding:
 
 
 def _began_read_only(raised: BaseException) -> bool:
-    # PostgreSQL 14 and later report both settings unasked. If they are off, only the transaction is read only.
+    # PostgreSQL 14 and later report both settings unasked. If they are off, the transaction alone forbids it.
     # The exceptions of psycopg 3 and asyncpg do not lead to the connection.
     status = read(read(read(read(raised, "cursor"), "connection"), "info"), "parameter_status")
     return status is not None and all(status(name) == "off" for name in READ_ONLY_SETTINGS)
