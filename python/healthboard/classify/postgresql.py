@@ -7,7 +7,9 @@ connect or has lost the connection.
 from __future__ import annotations
 
 from .finding import (
+    NO_CONNECTION_LEFT,
     NO_FREE_CONNECTION,
+    NO_PRIVILEGE,
     Entry,
     Finding,
     answered,
@@ -28,7 +30,7 @@ READ_ONLY = unavailable("the server takes no writes: a standby, or set to read o
 DECLARED = answered("a write in a transaction that the service began as read only")
 
 STATES = (
-    (unavailable("no connection is left for this service"), ("53300",)),
+    (NO_CONNECTION_LEFT, ("53300",)),
     (unavailable("the server's disk is full or broken", by_work=True), ("53100", "58030")),
     (unavailable("the server has no memory or locks left", by_work=True), ("53000", "53200")),
     (
@@ -49,7 +51,7 @@ STATES = (
         ("55P03",),
     ),
     (unknown("a missing table or schema: a check whether it exists, or a lost schema"), ("42P01", "3F")),
-    (unknown("a missing privilege: of a single statement, or of all"), ("42501",)),
+    (NO_PRIVILEGE, ("42501",)),
     (
         unknown("the statement may be at fault, or the server"),
         ("53", "55", "57", "58", "F0", "HV", "P0", "XX"),
