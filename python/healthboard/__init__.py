@@ -14,6 +14,7 @@ nanoseconds and never raises. It does nothing until `start` is called, so a libr
 
 from ._native import Indicator, Operation, __version__, drain, goodbye
 from .decorator import healthcheck
+from .refresher import refresh
 from .start import start
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "healthcheck",
     "record_fail",
     "record_ok",
+    "refresh",
     "start",
 ]
 

@@ -21,9 +21,11 @@ __version__: str
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Failure: TypeAlias = BaseException | type[BaseException] | str
 
-# Decides what an exception means. None: every `Exception` is a failure. Classes: only these are failures. A
-# function: it returns `False` for a failure, `True` for a success, `None` for no evidence.
-_Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], bool | None]
+# What an exception means: `False` a failure, `True` a success, `None` no evidence, "by_work" a failure that
+# work alone clears, such as a pool without a free place.
+_Meaning: TypeAlias = bool | Literal["by_work"] | None
+# Decides it. None: every `Exception` is a failure. Classes: only these are failures.
+_Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], _Meaning]
 
 @final
 class Indicator:
@@ -61,6 +63,12 @@ class Indicator:
 
     def begin(self, judge: _Judge | None = None) -> Operation:
         """Begin an operation."""
+
+    def begin_refresh(self, judge: _Judge | None = None) -> Operation:
+        """Begin a refresh, which is none of the work's operations. Without an answer in 5 s it fails."""
+
+    def set_capacity(self, operations: int) -> None:
+        """Say how many operations can be in flight in this process. 0 means unknown."""
 
     def wrap(self, function: _Function, judge: _Judge | None = None) -> _Function:
         """Return the function, with every call recorded."""

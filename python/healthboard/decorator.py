@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from ._native import Indicator
 
 TYPE_CHECKING = False
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from ._native import Operation
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# The blocks that this thread, green thread or task is in, the innermost last.
+_running: ContextVar[tuple[tuple[healthcheck, Operation], ...]] = ContextVar("healthboard", default=())
 
 
 class healthcheck:
@@ -47,8 +52,6 @@ class healthcheck:
         for error in self._errors or ():
             if not (isinstance(error, type) and issubclass(error, BaseException)):
                 raise TypeError(f"errors: expected exception classes, found {error!r}")
-        # Their order does not matter: they all belong to one indicator.
-        self._running: list[Operation] = []
 
     def __call__(self, function: _Function) -> _Function:
         import inspect
@@ -63,7 +66,7 @@ class healthcheck:
 
     def __enter__(self) -> Operation:
         operation = self._indicator.begin(self._errors)
-        self._running.append(operation)
+        _running.set((*_running.get(), (self, operation)))
         return operation
 
     def __exit__(
@@ -72,7 +75,12 @@ class healthcheck:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._running.pop().__exit__(kind, raised, traceback)
+        running = _running.get()
+        for index in range(len(running) - 1, -1, -1):
+            if running[index][0] is self:
+                _running.set(running[:index] + running[index + 1 :])
+                running[index][1].__exit__(kind, raised, traceback)
+                return
 
     async def __aenter__(self) -> Operation:
         return self.__enter__()

@@ -36,7 +36,8 @@ def begin(variables: dict[str, str], clear_environment: Callable[[], object]) ->
         restore_environment(os.environ)
     from . import hooks
 
-    hooks.install()
+    disabled, _ = hooks.named(variables.get("HEALTHBOARD_DISABLED_HOOKS", ""))
+    hooks.install(disabled)
 
 
 def restore_environment(environ: MutableMapping[str, str]) -> None:

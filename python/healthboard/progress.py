@@ -6,11 +6,12 @@ import atexit
 import os
 import sys
 
-from . import _native, notices, refresh, threads
+from . import _native, notices, refresher, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 # Seconds between two stamps.
 STAMP_INTERVAL = 1.0
@@ -36,19 +37,26 @@ def start() -> bool:
     return _start_native_thread()
 
 
+# What a worker does at its start, before it has a request.
+looks_at_start: list[Callable[[], None]] = []
+
+
 def attach() -> None:
     """Start health in this process before its first recording."""
-    refresh.run_at_start()
+    for look in looks_at_start:
+        with notices.suppress_errors("look at start"):
+            look()
+    refresher.run_at_start()
     _native.attach()
 
 
 def tick() -> None:
-    """Stamp `progress`, start new refresh threads, and log what the keeper cannot log itself."""
+    """Stamp `progress`, see that somebody refreshes, and log what the keeper cannot log itself."""
     with notices.suppress_errors("progress"):
         for warning, text in _native.tick():
             notices.add(text, warning=warning)
         notices.flush()
-        refresh.start_threads()
+        refresher.see_to_thread()
 
 
 def _start_native_thread() -> bool:
@@ -93,7 +101,7 @@ def _stop() -> None:
         _, stop, thread = _thread
         stop.set()
         thread.join(timeout=1.0)
-    refresh.stop(join_timeout=0.1)
+    refresher.stop(join_timeout=0.1)
     notices.flush(now=True)
     # The goodbye follows when the interpreter has ended, which may take a second.
     _native.drain()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from . import _native, launch, notices, progress, uwsgi
+from . import _native, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 
 def start(
@@ -30,19 +32,41 @@ def start(
     if environment is None:
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
-    is_worker = not uwsgi.serves_no_requests()
+    uwsgi = _uwsgi()
+    is_worker = uwsgi is None or not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
-    problems = _native.start(
-        service,
-        host,
-        {name: str(value) for name, value in (options or {}).items()},
-        {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")},
-        progress.start,
-        is_worker,
+    texts = {name: str(value) for name, value in (options or {}).items()}
+    variables = {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")}
+    problems = _disable_hooks(
+        texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
-    if not is_worker:
+    problems += _native.start(service, host, texts, variables, progress.start, is_worker)
+    if uwsgi is not None and not is_worker:
         uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
     return problems
+
+
+def _disable_hooks(option: str, variable: str | None) -> list[str]:
+    """Uninstall these hooks. Return a message for each name that is none."""
+    text = option if variable is None else variable
+    if not text:
+        return []
+    from . import hooks
+
+    disabled, unknown = hooks.named(text)
+    hooks.uninstall(disabled)
+    option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
+    expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
+    return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]
+
+
+def _uwsgi() -> ModuleType | None:
+    """Return our module for uWSGI, if this process is uWSGI's. No other process has to import it."""
+    if "uwsgi" not in sys.modules:
+        return None
+    from . import uwsgi
+
+    return uwsgi

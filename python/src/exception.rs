@@ -2,7 +2,7 @@
 
 use crate::guard;
 use healthboard::{Failure, Operation};
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,16 +17,16 @@ pub(crate) fn want_text(wanted: bool) {
 /// Ends an operation that raised.
 ///
 /// Without `judge`, every `Exception` is a failure. With a tuple of classes, only these are. Any other `judge` is called with the
-/// exception and returns `False` for a failure, `True` for a success, `None` for no evidence.
+/// exception and returns `False` for a failure, `True` for a success, `None` for no evidence, `"by_work"` for a failure that no
+/// refresh can have.
 pub(crate) fn end(operation: Operation, exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) {
     match outcome(exception, judge) {
-        Ok(Some(true)) => operation.ok(),
-        Ok(Some(false)) => {
-            operation.fail(&failure_of(exception));
-        }
+        Ok(Meaning::Answered) => operation.ok(),
+        Ok(Meaning::Failed) => operation.fail(&failure_of(exception)),
+        Ok(Meaning::FailedByWork) => operation.fail(&failure_of(exception).by_work()),
         // The caller cancelled it, killed it or timed out: the operation is abandoned.
-        Ok(None) if !exception.is_instance_of::<PyException>() => drop(operation),
-        Ok(None) => operation.no_evidence(),
+        Ok(Meaning::Unknown) if !exception.is_instance_of::<PyException>() => drop(operation),
+        Ok(Meaning::Unknown) => operation.no_evidence(),
         Err(error) => {
             operation.no_evidence();
             guard::report_error(&format!("cannot judge an exception: {error}"));
@@ -34,12 +34,31 @@ pub(crate) fn end(operation: Operation, exception: &Bound<'_, PyAny>, judge: Opt
     }
 }
 
-fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> PyResult<Option<bool>> {
-    let counts = |yes: bool| Ok(yes.then_some(false));
+enum Meaning {
+    Answered,
+    Failed,
+    FailedByWork,
+    Unknown,
+}
+
+fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> PyResult<Meaning> {
+    let counts = |yes: bool| Ok(if yes { Meaning::Failed } else { Meaning::Unknown });
     match judge {
         Some(judge) => match judge.cast::<PyTuple>() {
             Ok(classes) => counts(exception.is_instance(classes)?),
-            Err(_) => judge.call1((exception,))?.extract(),
+            Err(_) => {
+                let judged = judge.call1((exception,))?;
+                if judged.is_none() {
+                    Ok(Meaning::Unknown)
+                } else if let Ok(answered) = judged.extract::<bool>() {
+                    Ok(if answered { Meaning::Answered } else { Meaning::Failed })
+                } else if judged.extract::<&str>().is_ok_and(|word| word == "by_work") {
+                    Ok(Meaning::FailedByWork)
+                } else {
+                    let expected = "expected True, False, None or \"by_work\"";
+                    Err(PyTypeError::new_err(format!("found {}, {expected}", judged.repr()?)))
+                }
+            }
         },
         // Not `GeneratorExit`, `SystemExit` or `KeyboardInterrupt`.
         None => counts(exception.is_instance_of::<PyException>()),

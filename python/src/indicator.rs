@@ -111,6 +111,24 @@ impl Indicator {
         Operation { inner: Mutex::new(inner), judge }
     }
 
+    /// Begins a refresh.
+    #[pyo3(signature = (judge=None))]
+    fn begin_refresh(&self, py: Python<'_>, judge: Option<Py<PyAny>>) -> Operation {
+        let inner = guarded(None, || {
+            first_use::call_once(py);
+            Some(self.inner.begin_refresh())
+        });
+        Operation { inner: Mutex::new(inner), judge }
+    }
+
+    /// Says how many operations can be in flight in this process.
+    fn set_capacity(&self, py: Python<'_>, operations: u32) {
+        guarded((), || {
+            first_use::call_once(py);
+            self.inner.set_capacity(operations);
+        });
+    }
+
     /// The function, with every call recorded.
     #[pyo3(signature = (function, judge=None))]
     fn wrap<'py>(

@@ -53,8 +53,8 @@ def page() -> str:
     service = [option(each, "") for each in [*opts.SERVICE_OPTIONS, *opts.POLICY_OPTIONS]]
     policy = [option(each, "NAME.") for each in [*opts.POLICY_OPTIONS, opts.IMPACT]]
     found: dict[tuple[str, ...], list[str]] = {}
-    for hook in hooks.NAMES:
-        for name, *rest in indicators(import_module(f"{hooks.__name__}.{hook}")):
+    for hook in hooks.EVIDENCE:
+        for name, *rest in indicators(import_module(f"{hooks.__name__}.evidence.{hook}")):
             found[tuple(rest)] = sorted({*found.get(tuple(rest), []), name})
     kinds = ["indicator", "impact", "ttl", "stall_after", "refresh_interval", "evidence"]
     return TEXT.format(

@@ -148,6 +148,10 @@ def test_without_an_endpoint_the_service_runs_as_usual(oslo: Service) -> None:
         ("socket_mode = 0999", "option `socket_mode` in [healthcheck]: found `0999`, expected an octal mode"),
         ("stall_after = $nothing", "option `stall_after` in [healthcheck]: found `$: no such option nothing"),
         (
+            "disabled_hooks = sqlalchemy, alchemy",
+            "option `disabled_hooks` in [healthcheck]: found `alchemy`, expected names of hooks: amqp, ",
+        ),
+        (
             "[healthcheck:database]\nimpact = grave",
             "option `impact` in [healthcheck:database]: found `grave`",
         ),
@@ -159,6 +163,25 @@ def test_a_bad_value_is_logged_and_the_service_starts(oslo: Service, line: str, 
     assert "the service runs" in output
     assert output.count(message) == 1, output
     assert "WARNING healthboard [-] " + message in output
+
+
+@pytest.mark.parametrize("where", ["file", "environment", "nowhere"])
+def test_a_hook_that_is_disabled_records_nothing(oslo: Service, where: str) -> None:
+    pytest.importorskip("sqlalchemy")
+    oslo.environment["HEALTHBOARD_URI"] = f"unix://{oslo.socket}"
+    if where == "environment":
+        oslo.environment["HEALTHBOARD_DISABLED_HOOKS"] = "sqlalchemy"
+    option = "disabled_hooks = amqp, sqlalchemy\n" if where == "file" else ""
+    (oslo.folder / "svc.conf").write_text(f"[healthcheck]\nruntime_dir = {oslo.folder}/run\n{option}")
+    oslo.start(
+        OSLO
+        + "import sqlalchemy, healthboard\n"
+        + "sqlalchemy.create_engine('sqlite://').connect().execute(sqlalchemy.text('select 1'))\n"
+        + "healthboard.record_ok('other'); sys.stdin.read()",
+        launch=True,
+    )
+    details = eventually(lambda: (found := oslo.health()["details"]).get("other") and found)
+    assert ("database" in details) == (where == "nowhere")
 
 
 def test_a_socket_that_cannot_be_created_is_logged_and_the_service_runs(oslo: Service) -> None:

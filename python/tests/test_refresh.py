@@ -12,23 +12,18 @@ from conftest import Service, eventually
 START = """
 import os, sys, time
 import healthboard
-from healthboard import Indicator, refresh
+from healthboard import Indicator, refresher
 
 assert healthboard.start("svc", {"refresh_interval": "0.2", "ttl": "3", "stall_after": "1"}) == []
 work = Indicator("work")
 
-def operation(must_reconnect):
-    with open("refreshes", "a") as file: file.write(f"{os.getpid()} {must_reconnect}\\n")
-    if os.path.exists("hangs"): hang()
-    if os.path.exists("silent"): return
-    with work.begin():
-        if os.path.exists("broken"): raise OSError("broken")
+def operation():
+    with open("refreshes", "a") as file: file.write(f"{os.getpid()}\\n")
+    while os.path.exists("hangs"): time.sleep(0.1)
+    if os.path.exists("silent"): raise refresher.NotAsked
+    if os.path.exists("broken"): raise OSError("broken")
 
-def hang():
-    with work.begin():
-        while os.path.exists("hangs"): time.sleep(0.1)
-
-refresh.register(work, operation)
+refresher.register(work, operation)
 """
 
 WAIT = "import threading; threading.Thread(target=sys.stdin.read).start()\n"
@@ -47,10 +42,10 @@ both = pytest.mark.parametrize(
 )
 
 
-def refreshes(service: Service) -> list[list[str]]:
-    """Return for each refresh the pid, and whether it had to reconnect."""
+def refreshes(service: Service) -> list[str]:
+    """Return the pid of each refresh."""
     file = service.folder / "refreshes"
-    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def work(service: Service) -> Callable[[str], bool]:
@@ -72,7 +67,6 @@ def test_an_idle_service_stays_ok(service: Service, before: str, after: str) -> 
 def test_a_failed_indicator_recovers_without_work(service: Service, before: str, after: str) -> None:
     (service.folder / "broken").touch()
     service.start(before + START + "work.record_fail('OSError')\n" + after)
-    eventually(lambda: refreshes(service)[-1:] and refreshes(service)[-1][1] == "True")
     eventually(lambda: service.health()["details"].get("work", {}).get("failures", 0) > 2)
     (service.folder / "broken").unlink()
     eventually(lambda: work(service)("passing"))
@@ -114,7 +108,7 @@ def test_a_master_refreshes_nothing_and_its_child_what_it_recorded_itself(servic
         + """
 work.record_ok()
 while not os.path.exists("refreshes"): time.sleep(0.01)
-refresh.stop()
+refresher.stop()
 os.rename("refreshes", "before")
 if (pid := os.fork()) == 0:
     work.record_ok()
@@ -124,7 +118,7 @@ print(os.getpid(), pid, flush=True)
     )
     eventually(lambda: len(refreshes(service)) > 3)
     assert service.process is not None
-    assert {pid for pid, _ in refreshes(service)}.isdisjoint({str(service.process.pid)})
+    assert str(service.process.pid) not in refreshes(service)
 
 
 def test_a_worker_runs_the_operations_of_its_master_at_its_start(service: Service) -> None:
@@ -139,8 +133,6 @@ os.waitpid(pid, 0)
 """
     )
     eventually(lambda: len(refreshes(service)) > 2)
-    # It has no outcome at first.
-    assert [must_reconnect for _, must_reconnect in refreshes(service)[:3]] == ["True", "False", "False"]
     assert work(service)("passing")
 
 
@@ -171,7 +163,7 @@ os.wait()
     eventually(lambda: service.health()["processes"]["alive"] == 2)
     eventually(lambda: len(refreshes(service)) > 5)
     assert service.process is not None
-    assert {pid for pid, _ in refreshes(service)} == {str(service.process.pid)}
+    assert set(refreshes(service)) == {str(service.process.pid)}
 
 
 def test_a_failure_is_refreshed_long_before_a_long_interval_ends(service: Service) -> None:
@@ -181,4 +173,49 @@ def test_a_failure_is_refreshed_long_before_a_long_interval_ends(service: Servic
         + WAIT
     )
     eventually(lambda: work(service)("passing"))
-    assert [must_reconnect for _, must_reconnect in refreshes(service)] == ["True"]
+    assert len(refreshes(service)) == 1
+
+
+@both
+def test_an_operation_that_hangs_delays_no_other(service: Service, before: str, after: str) -> None:
+    service.start(
+        before
+        + START
+        + """
+def hangs():
+    while True: time.sleep(0.1)
+
+for name in ("a", "b"):
+    Indicator(name).record_ok()
+    refresher.register(Indicator(name), hangs)
+work.record_ok()
+"""
+        + after
+    )
+    eventually(lambda: len(refreshes(service)) > 3)
+    details = service.health()["details"]
+    assert [details[name]["in_flight"] for name in ("a", "b")] == [1, 1]
+
+
+def test_a_public_refresh_asks_at_start_and_its_exception_is_a_failure(service: Service) -> None:
+    service.start(
+        START.replace("refresher.register(work, operation)", "healthboard.refresh('work', operation)")
+        + "open('broken', 'w').close()\nhealthboard.record_ok('other')\n"
+        + WAIT
+    )
+    eventually(lambda: service.health()["details"].get("work", {}).get("error") == "OSError")
+    (service.folder / "broken").unlink()
+    eventually(lambda: work(service)("passing"))
+
+
+@pytest.mark.parametrize("wrong", ["'text'", "asyncio.sleep"])
+def test_a_refresh_that_is_no_function_is_refused(service: Service, wrong: str) -> None:
+    output = service.run(
+        START
+        + f"""
+import asyncio
+try: healthboard.refresh("work", {wrong})
+except TypeError as error: print(error)
+"""
+    )
+    assert output.startswith("refresh of `work`: expected a function, found ")

@@ -1,4 +1,4 @@
-"""One module for each hooked library, each with `install` and `uninstall`.
+"""Hooks for libraries: those of `evidence` record operations, those of `processes` follow who forks and ends.
 
 A hook waits until the service itself imports the library. Its wrappers pass arguments, results and exceptions
 on unchanged. If a version of the library lacks a function, the hook skips it and logs that once.
@@ -10,17 +10,16 @@ from importlib import import_module
 
 from .. import notices
 
-NAMES = (
-    "os_exit",
-    "oslo_config",
-    "oslo_log",
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
+EVIDENCE = (
     "sqlalchemy",
     "oslo_messaging",
     "amqp",
-    "oslo_service",
-    "cotyledon",
-    "gunicorn",
-    "websockify",
+    "periodic_tasks",
     "nova",
     "nova_virt",
     "keystoneauth1",
@@ -28,15 +27,39 @@ NAMES = (
 )
 
 
-def install() -> None:
-    """Install all hooks."""
-    for name in NAMES:
-        with notices.suppress_errors(f"hook for {name}"):
-            import_module(f"{__name__}.{name}").install()
+def names() -> list[str]:
+    """Return the names of all hooks, as `disabled_hooks` takes them."""
+    from .processes import TABLE
+
+    return [*TABLE, *EVIDENCE]
 
 
-def uninstall() -> None:
-    """Uninstall all hooks."""
-    for name in NAMES:
-        with notices.suppress_errors(f"hook for {name}"):
-            import_module(f"{__name__}.{name}").uninstall()
+def named(text: str) -> tuple[list[str], list[str]]:
+    """Split a list of names at its commas. Return those of hooks, and the others."""
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    known = names()
+    return [name for name in given if name in known], [name for name in given if name not in known]
+
+
+def install(disabled: Collection[str] = ()) -> None:
+    """Install all hooks but these."""
+    for name in names():
+        if name not in disabled:
+            with notices.suppress_errors(f"hook for {name}"):
+                _hook(name).install()
+
+
+def uninstall(only: Collection[str] | None = None) -> None:
+    """Uninstall these hooks, or all."""
+    for name in names():
+        if only is None or name in only:
+            with notices.suppress_errors(f"hook for {name}"):
+                _hook(name).uninstall()
+
+
+def _hook(name: str) -> Any:
+    if name in EVIDENCE:
+        return import_module(f"{__name__}.evidence.{name}")
+    from .processes import patches
+
+    return patches(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .. import imports, notices
 
 TYPE_CHECKING = False
@@ -31,19 +33,63 @@ class Patches:
             if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
 
-    def replace(self, module: ModuleType, path: str, wrap: Callable[[Any], Any]) -> None:
-        """Replace the function at `path` ("Class.method") in `module` by what `wrap` makes of it."""
+    def before(
+        self, module: ModuleType, path: str, action: Callable[..., object], *, optional: bool = False
+    ) -> None:
+        """Call `action` with the arguments of the function at `path`, then the function."""
+        self.around(module, path, lambda function: call_before(function, action), optional=optional)
+
+    def after(
+        self, module: ModuleType, path: str, action: Callable[..., object], *, optional: bool = False
+    ) -> None:
+        """Call the function at `path`, then `action` with its result and its arguments."""
+        self.around(module, path, lambda function: _call_after(function, action), optional=optional)
+
+    def around(
+        self, module: ModuleType, path: str, wrap: Callable[[Any], Any], *, optional: bool = False
+    ) -> None:
+        """Replace the function at `path` ("Class.method") in `module` by what `wrap` makes of it.
+
+        A class that `module` has imported from elsewhere is left alone. A missing function is logged once,
+        unless it is `optional`, which some versions lack.
+        """
         *classes, name = path.split(".")
         owner: Any = module
         for part in classes:
             owner = vars(owner).get(part) if owner is not None else None
+        if isinstance(owner, type) and owner.__module__ != module.__name__:
+            return
         original = None if owner is None else vars(owner).get(name)
         if not callable(original):
             missing = (
                 f"{module.__name__}: `{path}` is not a function in this version; its calls are not recorded"
             )
-            notices.warn_once(missing, missing)
+            if not optional:
+                notices.warn_once(missing, missing)
             return
         replacement = wrap(original)
         setattr(owner, name, replacement)
         self._replaced.append((owner, name, original, replacement))
+
+
+def call_before(function: Any, action: Callable[..., object]) -> Any:
+    """Return a function that calls `action`, whose errors are suppressed, and then `function`."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with notices.suppress_errors(f"hook for {function.__module__}"):
+            action(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _call_after(function: Any, action: Callable[..., object]) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        with notices.suppress_errors(f"hook for {function.__module__}"):
+            action(result, *args, **kwargs)
+        return result
+
+    return wrapper

@@ -7,7 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from .. import launch
-from .. import start as start_health
+from ..start import start as start_health
 
 GROUP = "healthcheck"
 
@@ -40,6 +40,11 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         help="The directory for the boards, an absolute path. Unset: $RUNTIME_DIRECTORY, else "
         "/run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else a private directory of "
         "the user.",
+    ),
+    cfg.ListOpt(
+        "disabled_hooks",
+        default=[],
+        help="The hooks that `healthboard-run` does not install, such as one that an operator suspects.",
     ),
     cfg.IntOpt("fault_status_code", default=503, min=200, max=599, help="The HTTP status for `FAULT`."),
     cfg.IntOpt("degraded_status_code", default=200, min=200, max=599, help="The HTTP status for `DEGRADED`."),
@@ -108,6 +113,14 @@ def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
     return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), (indicator, [*POLICY_OPTIONS, IMPACT])]
 
 
+_configuration: cfg.ConfigOpts = cfg.CONF
+
+
+def configuration() -> cfg.ConfigOpts:
+    """Return the service's configuration: the object that health was started with, or oslo.config's own."""
+    return _configuration
+
+
 def start(conf: cfg.ConfigOpts) -> list[str]:
     """Start health for a service that has read its configuration. Return what `healthboard.start` returns."""
     options = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
@@ -115,6 +128,8 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
+    global _configuration
+    _configuration = conf
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 
-from .. import Indicator, refresh, threads
-from .patches import Patches
+from ... import Indicator
+from ..patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from .. import Operation
+    from ... import Operation
 
 # The path of oslo.middleware's health check. A probe is no evidence.
 PROBE_PATH = "/healthcheck"
@@ -27,22 +27,6 @@ class Application:
     def __init__(self, application: Any, requests: Indicator) -> None:
         self._application = application
         self._requests = requests
-
-    def refresh(self, _must_reconnect: bool) -> None:
-        """Request the root path if the newest request failed: the next one may be hours away."""
-        if not self._requests.failures() or threads.are_native_beside_green():
-            return
-        from wsgiref.util import setup_testing_defaults
-
-        environ: dict[str, Any] = {"HTTP_USER_AGENT": "healthboard"}
-        setup_testing_defaults(environ)
-        body = self(environ, lambda *_, **__: lambda _: None)
-        try:
-            # Some applications begin only when the first part of the body is read.
-            for _ in body:
-                pass
-        finally:
-            getattr(body, "close", lambda: None)()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._application, name)
@@ -92,14 +76,11 @@ def _hook(deploy: ModuleType) -> None:
                 is_loading = not is_outermost
             if not is_outermost:
                 return application
-            requests = Indicator("requests", impact="degrading", ttl=0, refresh_interval=10)
-            recorded = Application(application, requests)
-            refresh.register(requests, recorded.refresh)
-            return recorded
+            return Application(application, Indicator("requests", impact="degrading", ttl=0))
 
         return wrapper
 
-    _patches.replace(deploy, "loadapp", record)
+    _patches.around(deploy, "loadapp", record)
 
 
 _patches = Patches({"paste.deploy": _hook})

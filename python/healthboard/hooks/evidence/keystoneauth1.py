@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import weakref
 
-from .. import Indicator, notices
-from .patches import Patches
+from ... import Indicator, notices
+from ..patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _record(connection_error: type[BaseException]) -> Any:
 
 
 def _hook(session: ModuleType) -> None:
-    _patches.replace(session, "Session.request", _record(session.exceptions.ConnectionError))
+    _patches.around(session, "Session.request", _record(session.exceptions.ConnectionError))
 
 
 _patches = Patches({"keystoneauth1.session": _hook})

@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import os
 
-from .. import Indicator, launch, notices
-from ..refresh import register
+from ... import Indicator, launch, notices
+from ...refresher import register
+from ..patches import Patches
 from .amqp import message_bus
 from .in_flight import in_flight
-from .patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _register_refresh_after(bus: Indicator) -> Any:
     return wrap
 
 
-def _refresh(template: Any, _must_reconnect: bool) -> None:
+def _refresh(template: Any) -> None:
     # Always a connection of its own: the pool closes idle connections, and a driver that waits before its
     # next attempt does not notice that the broker is back.
     name = f"{launch.service()}:{os.getpid()}:healthboard"
@@ -61,8 +61,8 @@ def _hook(rabbit: ModuleType) -> None:
     bus = message_bus()
     for name in ("_ensure_publishing", "declare_consumer"):
         # In an outage it neither returns nor raises. Its success is a frame, which amqp's hook records.
-        _patches.replace(rabbit, f"Connection.{name}", functools.partial(in_flight, bus, judge))
-    _patches.replace(rabbit, "Connection.ensure_connection", _register_refresh_after(bus))
+        _patches.around(rabbit, f"Connection.{name}", functools.partial(in_flight, bus, judge))
+    _patches.around(rabbit, "Connection.ensure_connection", _register_refresh_after(bus))
 
 
 _patches = Patches({"oslo_messaging._drivers.impl_rabbit": _hook})

@@ -10,10 +10,10 @@ import functools
 import sys
 import weakref
 
-from .. import Indicator, notices
-from ..refresh import register
+from ... import Indicator, notices, threads
+from ...refresher import NotAsked, register
+from ..patches import Patches
 from .in_flight import in_flight
-from .patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,22 +57,22 @@ def _watch_driver(hypervisor: Indicator, driver: Any) -> None:
             setattr(driver, name, in_flight(hypervisor, judge, getattr(driver, name)))
 
 
-def _refresh(hypervisor: Indicator, known_host: weakref.ref[Any], must_reconnect: bool) -> None:
+def _refresh(hypervisor: Indicator, known_host: weakref.ref[Any]) -> None:
     host = known_host()
     if host is None:
-        return
+        raise NotAsked
+    must_reconnect = threads.are_native_beside_green() or hypervisor.failures() > 0
     # Under eventlet both connections are proxies, which work in native threads.
     connection = None if must_reconnect else host._wrapped_conn
-    with hypervisor.begin(judge):
-        if connection is not None:
-            connection.getLibVersion()
-            return
-        # `_connect` rather than `get_connection`: that logs each attempt.
-        connection = host._connect(host._uri, host._read_only)
-        try:
-            connection.getLibVersion()
-        finally:
-            connection.close()
+    if connection is not None:
+        connection.getLibVersion()
+        return
+    # `_connect` rather than `get_connection`: that logs each attempt.
+    connection = host._connect(host._uri, host._read_only)
+    try:
+        connection.getLibVersion()
+    finally:
+        connection.close()
 
 
 def _hook_host(module: ModuleType) -> None:
@@ -88,7 +88,7 @@ def _hook_host(module: ModuleType) -> None:
                 host = args[0]
                 if host not in _hosts:
                     _hosts.add(host)
-                    register(hypervisor, functools.partial(_refresh, hypervisor, weakref.ref(host)))
+                    register(hypervisor, functools.partial(_refresh, hypervisor, weakref.ref(host)), judge)
             return checked(*args, **kwargs)
 
         return wrapper
@@ -103,8 +103,8 @@ def _hook_host(module: ModuleType) -> None:
 
         return wrapper
 
-    _patches.replace(module, "Host.get_connection", record)
-    _patches.replace(module, "Host._close_callback", record_end)
+    _patches.around(module, "Host.get_connection", record)
+    _patches.around(module, "Host._close_callback", record_end)
 
 
 def _hook_driver(module: ModuleType) -> None:
@@ -118,7 +118,7 @@ def _hook_driver(module: ModuleType) -> None:
 
         return wrapper
 
-    _patches.replace(module, "load_compute_driver", watch)
+    _patches.around(module, "load_compute_driver", watch)
 
 
 _patches = Patches({"nova.virt.driver": _hook_driver, "nova.virt.libvirt.host": _hook_host})

@@ -1,11 +1,15 @@
-"""Nova: the report that a service writes to the database every 10 s is evidence for `service_report`."""
+"""Nova: the report that a service writes to the database every 10 s is evidence for `service_report`.
+
+nova-compute reaches the databases through nova-conductor.
+"""
 
 from __future__ import annotations
 
 import functools
 
-from .. import Indicator
-from .patches import Patches
+from ... import Indicator
+from ..patches import Patches
+from . import databases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +32,12 @@ def _record(report_state: Any) -> Any:
 
 
 def _hook(db: ModuleType) -> None:
-    _patches.replace(db, "DbDriver._report_state", _record)
+    _patches.around(db, "DbDriver._report_state", _record)
 
 
-_patches = Patches({"nova.servicegroup.drivers.db": _hook})
+def _hook_compute(_compute: ModuleType) -> None:
+    databases.is_indirect = True
+
+
+_patches = Patches({"nova.servicegroup.drivers.db": _hook, "nova.cmd.compute": _hook_compute})
 install, uninstall = _patches.install, _patches.uninstall

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .. import Indicator
+    from ... import Indicator
 
 
 def in_flight(indicator: Indicator, judge: Any, function: Any) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import functools
 
-from .. import Indicator
-from .patches import Patches
+from ... import Indicator
+from ..patches import Patches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def _record_frames(bus: Indicator) -> Any:
 
 def _hook(connection: ModuleType) -> None:
     bus = message_bus()
-    _patches.replace(connection, "Connection.connect", bus.wrap)
-    _patches.replace(connection, "Connection.blocking_read", _record_frames(bus))
+    _patches.around(connection, "Connection.connect", bus.wrap)
+    _patches.around(connection, "Connection.blocking_read", _record_frames(bus))
 
 
 _patches = Patches({"amqp.connection": _hook})

@@ -1,0 +1,1 @@
+"""Hooks that record operations, one module for each library."""
