@@ -88,6 +88,11 @@ _links: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
 _queues: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
 
 
+def _link_of(connection: Any) -> Link | None:
+    # A channel that is closed has no connection.
+    return None if connection is None else _links.get(connection)
+
+
 def bus_of(client: Any) -> Bus | None:
     """Return the bus of one of kombu's connections."""
     # Not as a default: that would make indicators which a service that only notifies does not need.
@@ -128,7 +133,7 @@ def _record_frames(blocking_read: Any) -> Any:
 
 
 def _on_frame(connection: Any, raised: Exception | None = None) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     # A broker that refuses all clients sends frames, too. During the handshake the attempt is recorded.
     if link is None or not connection._handshake_complete:
         return
@@ -142,11 +147,15 @@ def _on_frame(connection: Any, raised: Exception | None = None) -> None:
 def _record_publish(publish: Any) -> Any:
     @functools.wraps(publish)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        link = _links.get(args[0].connection) if args else None
+        link = _link_of(args[0].connection) if args else None
         if link is None:
             return publish(*args, **kwargs)
         # The message is in a buffer when this returns.
-        return link.bus.publishes.run(judge_publish, False, publish, *args, **kwargs)
+        result = link.bus.publishes.run(judge_publish, False, functools.partial(publish, *args, **kwargs))
+        with notices.suppress_errors(WHAT):
+            if not args[0]._confirm_selected:
+                link.bus.write(link)
+        return result
 
     return wrapper
 
@@ -154,38 +163,34 @@ def _record_publish(publish: Any) -> Any:
 def _record_requests(wait: Any) -> Any:
     @functools.wraps(wait)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        link = _links.get(args[0].connection) if args else None
+        link = _link_of(args[0].connection) if args else None
         method = args[1] if len(args) > 1 else kwargs.get("method")
         methods = method if isinstance(method, list) else [method]
         if link is None or DELIVER in methods:
             return wait(*args, **kwargs)
+        waiting = functools.partial(wait, *args, **kwargs)
         if ACK in methods:
-            return link.bus.publishes.run(judge_publish, True, wait, *args, **kwargs)
-        # Its answer is a frame.
-        return link.bus.requests.run(_no_evidence, False, wait, *args, **kwargs)
+            return link.bus.publishes.run(judge_publish, True, waiting)
+        return link.bus.request(link, waiting)
 
     return wrapper
 
 
-def _no_evidence(_raised: BaseException) -> None:
-    return None
-
-
 def _on_heartbeat_tick(_result: Any, connection: Any, *_args: Any, **_kwargs: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     # RabbitMQ sends two in this time.
     if link is not None and 0 < connection.heartbeat < time.monotonic() - link.last_frame:
         link.bus.miss_heartbeat(link)
 
 
 def _on_blocked(connection: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     if link is not None:
         link.bus.block(link)
 
 
 def _on_unblocked(connection: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     if link is not None:
         link.bus.unblock(link)
 
@@ -194,7 +199,6 @@ def _on_collect(connection: Any) -> None:
     link = _links.pop(connection, None)
     if link is None or link.pid != os.getpid():
         return
-    link.bus.unblock(link)
     if not connection.is_closing:
         channels = (connection.channels or {}).values()
         queues = {queue for channel in list(channels) for queue in _queues_of(channel)}
@@ -202,7 +206,7 @@ def _on_collect(connection: Any) -> None:
 
 
 def _on_consume(tag: Any, channel: Any, queue: str = "", *_args: Any, **_kwargs: Any) -> None:
-    if channel.connection in _links:
+    if _link_of(channel.connection) is not None:
         _queues.setdefault(channel, {})[str(tag)] = queue
         subscriptions.add(_owner(channel.connection), queue)
 
@@ -215,12 +219,12 @@ def _on_cancel(channel: Any, consumer_tag: Any, *_args: Any, **_kwargs: Any) -> 
 
 def _on_cancelled(channel: Any, consumer_tag: Any) -> None:
     queue = _queues.get(channel, {}).pop(str(consumer_tag), None)
-    if queue is not None:
+    if queue is not None and channel.connection is not None:
         subscriptions.lose(_owner(channel.connection), [queue], "ConsumerCancelled")
 
 
 def _on_channel_closed(channel: Any, *_args: Any) -> None:
-    if not channel.is_closing and not channel.connection.is_closing:
+    if channel.connection is not None and not channel.is_closing and not channel.connection.is_closing:
         subscriptions.lose(_owner(channel.connection), _queues_of(channel))
         _queues.pop(channel, None)
 
