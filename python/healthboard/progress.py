@@ -11,6 +11,7 @@ from . import _native, notices, refresher, threads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 # Seconds between two stamps.
 STAMP_INTERVAL = 1.0
@@ -36,8 +37,15 @@ def start() -> bool:
     return _start_native_thread()
 
 
+# What a worker does at its start, before it has a request.
+looks_at_start: list[Callable[[], None]] = []
+
+
 def attach() -> None:
     """Start health in this process before its first recording."""
+    for look in looks_at_start:
+        with notices.suppress_errors("look at start"):
+            look()
     refresher.run_at_start()
     _native.attach()
 

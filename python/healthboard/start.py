@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from . import _native, launch, notices, progress, uwsgi
+from . import _native, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 
 def start(
@@ -30,7 +32,8 @@ def start(
     if environment is None:
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
-    is_worker = not uwsgi.serves_no_requests()
+    uwsgi = _uwsgi()
+    is_worker = uwsgi is None or not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
     texts = {name: str(value) for name, value in (options or {}).items()}
@@ -39,7 +42,7 @@ def start(
         texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
-    if not is_worker:
+    if uwsgi is not None and not is_worker:
         uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
@@ -58,3 +61,12 @@ def _disable_hooks(option: str, variable: str | None) -> list[str]:
     option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
     expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
     return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]
+
+
+def _uwsgi() -> ModuleType | None:
+    """Return our module for uWSGI, if this process is uWSGI's. No other process has to import it."""
+    if "uwsgi" not in sys.modules:
+        return None
+    from . import uwsgi
+
+    return uwsgi

@@ -187,11 +187,11 @@ class Server:
 class MariaDb(Server):
     """MariaDB with the database `app` and its user. `sql` works whatever limits `app` has reached."""
 
-    def __init__(self, *options: str, data: Path | None = None) -> None:
+    def __init__(self, *options: str) -> None:
         super().__init__()
         self.admin_port = free_port()
         self.options = options
-        self.data = data or self.folder / "data"
+        self.data = self.folder / "data"
         self._run(
             [
                 program("mariadb-install-db"),
@@ -224,11 +224,11 @@ class MariaDb(Server):
 
     def start(self) -> Self:
         super().start()
-        self.sql(
-            "CREATE DATABASE IF NOT EXISTS app;"
-            f"CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY '{PASSWORD}';"
-            "GRANT ALL ON app.* TO app@'%'"
-        )
+        if "app" not in self.sql("SHOW DATABASES").split():
+            self.sql(
+                f"CREATE DATABASE app; CREATE USER app@'%' IDENTIFIED BY '{PASSWORD}';"
+                "GRANT ALL ON app.* TO app@'%'"
+            )
         return self
 
     def arguments(self, **changed: Any) -> dict[str, Any]:
