@@ -299,6 +299,23 @@ wait()
     assert bus.end() == "waits\n"
 
 
+def test_a_consumer_whose_queue_the_service_deletes_is_not_missing(bus: Service) -> None:
+    bus.start(
+        START
+        + AMQP
+        + CONSUMER
+        + """
+consume("h")
+try:
+    channel.queue_delete("h")
+    receive(connection)
+except amqp.ConsumerCancelled: wait()
+"""
+    )
+    says(bus, "waits")
+    details(bus, "message_bus_consume", state="passing", failures=0, in_flight=0)
+
+
 KOMBU = """
 import kombu
 broker = kombu.Connection(f"amqp://guest:guest@127.0.0.1:{os.environ['PORT']}//", **{"connect_timeout": 2})
@@ -361,6 +378,18 @@ def test_a_service_without_a_connection_asks_the_broker_itself(
     # Changes of the status are logged, and nothing else.
     lines = kombu.end().splitlines()
     assert all(line.startswith(("waits", "DEGRADED: ", "OK")) for line in lines), lines
+
+
+def test_an_idle_producer_notices_that_the_broker_has_closed_its_connection(
+    kombu: Service, relay: Relay
+) -> None:
+    kombu.environment["HEALTHBOARD_MESSAGE_BUS__REFRESH_INTERVAL"] = "0.2"
+    kombu.start(START + KOMBU + "broker.SimpleQueue('s').put('x'); wait()")
+    details(kombu, "message_bus", state="passing", failures=0)
+    relay.close()
+    details(kombu, "message_bus", error="ConnectionRefusedError 111")
+    relay.open()
+    details(kombu, "message_bus", state="passing", failures=0)
 
 
 def test_nothing_is_asked_while_a_connection_of_the_service_lives(kombu: Service, relay: Relay) -> None:

@@ -12,13 +12,13 @@ Above this layer an outage looks like one long operation, and a sent message may
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import time
 import weakref
 
 from ... import Indicator, notices
+from ...classify import judge
 from ..patches import Patches
 from .bus import Bus, Link, Subscriptions
 
@@ -27,40 +27,21 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from ...classify import Evidence
+
 # The methods that answer a publish, and that deliver a message.
 ACK, DELIVER = (60, 80), (60, 60)
-
-# Reply codes of a broker that has failed, or is out of resources.
-BROKER_FAILED = {506, 541}
 
 WHAT = "hook for amqp"
 
 
-def judge(raised: BaseException) -> bool | None:
-    """Judge an exception raised while waiting for a frame: False if the broker is unavailable."""
-    if isinstance(raised, OSError):
-        # A read timeout has no errno. EBADF: this process has closed the connection.
-        idle = isinstance(raised, TimeoutError) and raised.errno is None
-        return None if idle or raised.errno == errno.EBADF else False
-    classes = {kind.__name__ for kind in type(raised).__mro__}
-    if "AMQPError" not in classes:
-        return None
-    code = getattr(raised, "reply_code", None)
-    if classes & {"ChannelError", "ConsumerCancelled"}:
-        # The broker sent these itself.
-        return code not in BROKER_FAILED
-    # Without a reply code, this process has closed the connection itself.
-    return False if code else None
-
-
-def judge_publish(raised: BaseException) -> bool | None:
-    """Judge an exception of a publish: False if the broker did not take the message."""
-    nacked = type(raised).__name__ == "MessageNacked"
-    late = isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out"
-    if nacked or late:
+def judge_publish(raised: BaseException) -> Evidence:
+    """Judge an exception of a publish: a failure if the broker did not take the message."""
+    if isinstance(raised, TimeoutError):
         return False
+    meaning = judge(raised)
     # A connection that is lost is evidence for `message_bus`.
-    return True if judge(raised) else None
+    return None if meaning is False else meaning
 
 
 @functools.cache
@@ -138,7 +119,7 @@ def _on_frame(connection: Any, raised: Exception | None = None) -> None:
     if link is None or not connection._handshake_complete:
         return
     meaning = raised is None or judge(raised)
-    if meaning:
+    if meaning is True:
         link.bus.receive(link)
     elif meaning is False and raised is not None:
         link.bus.lose(link, raised)
@@ -223,6 +204,15 @@ def _on_cancelled(channel: Any, consumer_tag: Any) -> None:
         subscriptions.lose(_owner(channel.connection), [queue], "ConsumerCancelled")
 
 
+def _on_delete(channel: Any, queue: str = "", *_args: Any, **_kwargs: Any) -> None:
+    # The broker will cancel its consumers, which the service expects.
+    channels = getattr(channel.connection, "channels", None) or {}
+    for each in list(channels.values()):
+        tags = _queues.get(each, {})
+        for tag in [tag for tag, name in tags.items() if name == queue]:
+            del tags[tag]
+
+
 def _on_channel_closed(channel: Any, *_args: Any) -> None:
     if channel.connection is not None and not channel.is_closing and not channel.connection.is_closing:
         subscriptions.lose(_owner(channel.connection), _queues_of(channel))
@@ -253,6 +243,7 @@ def _hook_channel(channel: ModuleType) -> None:
         _patches.around(channel, f"Channel.{name}", _record_publish)
     _patches.after(channel, "Channel.basic_consume", _on_consume)
     _patches.before(channel, "Channel.basic_cancel", _on_cancel)
+    _patches.before(channel, "Channel.queue_delete", _on_delete)
     _patches.before(channel, "Channel._on_basic_cancel", _on_cancelled)
     _patches.before(channel, "Channel._on_close", _on_channel_closed)
 

@@ -7,6 +7,7 @@ connection and nothing else: a broker that takes no messages goes on sending the
 from __future__ import annotations
 
 import os
+import socket
 import time
 import weakref
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ... import Indicator
+    from ...classify import Evidence
 
 # Seconds after which the broker should have answered.
 LATE_AFTER = 5.0
 
 # Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
 MAX_RETRY_INTERVAL = 35.0
+
+# The state of a TCP connection that neither end has closed, in Linux.
+ESTABLISHED = 1
 
 # Seconds in which the broker says that it takes no messages.
 BLOCKED_WITHIN = 1.0
@@ -51,7 +56,7 @@ class Operations:
 
     def run(
         self,
-        judge: Callable[[BaseException], bool | None] | None,
+        judge: Callable[[BaseException], Evidence] | None,
         succeeds: bool,
         function: Callable[[], Any],
     ) -> Any:
@@ -103,8 +108,16 @@ class Link:
         self.is_silent = False
 
     def is_open(self) -> bool:
-        connection = self.connection()
-        return self.pid == os.getpid() and connection is not None and bool(connection.connected)
+        """Tell whether the connection is one of this process, and is not closed at the other end."""
+        # Not `transport`: that would connect.
+        transport = getattr(self.connection(), "_transport", None)
+        if self.pid != os.getpid() or transport is None or not transport.connected:
+            return False
+        try:
+            return bool(transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED)
+        except (AttributeError, OSError):
+            # Closed meanwhile.
+            return False
 
 
 class Bus:
