@@ -27,6 +27,10 @@ LATE_AFTER = 5.0
 # Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
 MAX_RETRY_INTERVAL = 35.0
 
+# After which part of the interval a heartbeat is overdue. oslo.messaging reads every quarter of it: a
+# heartbeat, which comes every half, is read after three quarters at the latest.
+OVERDUE = 5 / 6
+
 # The state of a TCP connection that neither end has closed, in Linux.
 ESTABLISHED = 1
 
@@ -58,18 +62,16 @@ class Operations:
         self,
         judge: Callable[[BaseException], Evidence] | None,
         succeeds: bool,
-        function: Callable[[], Any],
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Call the function, which is one operation. With `succeeds`, its return is evidence."""
-        if self._pid != os.getpid():
-            # A forked child has none of its parent's operations in flight.
-            self._pid = os.getpid()
-            self._begun.clear()
         key = object()
         self._begun[key] = time.monotonic()
         try:
             with self.indicator.begin(judge) as operation:
-                result = function()
+                result = function(*args, **kwargs)
                 if not succeeds:
                     operation.end()
         finally:
@@ -79,7 +81,14 @@ class Operations:
     def is_late(self) -> bool:
         """Tell whether an operation has been in flight for too long."""
         begun = list(self._begun.values())
-        return bool(begun) and self._pid == os.getpid() and time.monotonic() - min(begun) > LATE_AFTER
+        if not begun or time.monotonic() - min(begun) <= LATE_AFTER:
+            return False
+        if self._pid == os.getpid():
+            return True
+        # A forked child has none of its parent's operations in flight.
+        self._pid = os.getpid()
+        self._begun.clear()
+        return False
 
     def check(self) -> None:
         """Raise what a late operation is recorded as, unless a failure is recorded already."""
@@ -100,12 +109,21 @@ class Link:
         self.connection = weakref.ref(connection)
         self.pid = os.getpid()
         self.last_frame = time.monotonic()
+        # When the service has last seen to heartbeats, and the interval agreed on, in seconds.
+        self.last_tick = float("-inf")
+        self.heartbeat = 0.0
         # When the first message was written that the broker will not confirm.
         self.first_write: float | None = None
         # The broker takes no messages over it.
         self.is_blocked = False
         # The broker should have sent a heartbeat.
         self.is_silent = False
+
+    def is_overdue(self) -> bool:
+        """Tell whether the broker should have sent a heartbeat: it sends two in the interval."""
+        now = time.monotonic()
+        is_watched = now - self.last_tick < self.heartbeat
+        return is_watched and now - self.last_frame > self.heartbeat * OVERDUE
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
@@ -132,29 +150,36 @@ class Bus:
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
         # The link that received the newest frame.
         self._newest: Link | None = None
+        # Whether a failure may have been recorded since the newest success of a frame.
+        self._has_failed = False
         # By the monotonic clock: the newest success of a frame, the newest failed attempt to connect.
         self._frame_recorded = 0.0
         self._attempt_failed = float("-inf")
         register(connecting, self._refresh)
         register(publishing, self.publishes.refresh)
 
-    def connect(self, link: Link, function: Callable[[], Any]) -> Any:
+    def connect(
+        self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call the function, which is an attempt to connect."""
         self._links.add(link)
         try:
             # Whatever it raises is a failure.
-            result = self.requests.run(None, False, function)
+            result = self.requests.run(None, False, function, args, kwargs)
         except Exception:
+            self._has_failed = True
             self._attempt_failed = time.monotonic()
             raise
         self.receive(link)
         return result
 
-    def request(self, link: Link, function: Callable[[], Any]) -> Any:
+    def request(
+        self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call the function, which waits for the answer to a request."""
         # Whatever it raises is in a frame, or is the loss of the connection.
-        result = self.requests.run(_no_evidence, False, function)
-        if self.requests.indicator.failures():
+        result = self.requests.run(_no_evidence, False, function, args, kwargs)
+        if self._has_failed:
             # The frame with the answer came while the request was late.
             self.receive(link)
         return result
@@ -164,23 +189,25 @@ class Bus:
         now = link.last_frame = time.monotonic()
         link.is_silent = False
         self._newest = link
-        connecting = self.requests.indicator
-        if now - self._frame_recorded < MIN_FRAME_INTERVAL and not connecting.failures():
+        if not self._has_failed and now - self._frame_recorded < MIN_FRAME_INTERVAL:
             return
         if not self.requests.is_late() and not any(each.is_silent for each in self._open_links()):
+            self._has_failed = False
             self._frame_recorded = now
             # Not as an end of the operations in flight.
-            connecting.begin_refresh().ok()
+            self.requests.indicator.begin_refresh().ok()
 
     def lose(self, link: Link, raised: BaseException) -> None:
         """Record that a connection is lost. If another one has received a frame since, that is no news."""
         if self._newest is link:
+            self._has_failed = True
             self.requests.indicator.record_fail(raised)
 
-    def miss_heartbeat(self, link: Link) -> None:
-        """Record, once, that the broker has not sent the heartbeats it has promised."""
-        if not link.is_silent:
+    def check_heartbeat(self, link: Link) -> None:
+        """Record, once, that the broker has not sent the heartbeat it has promised."""
+        if not link.is_silent and link.is_overdue():
             link.is_silent = True
+            self._has_failed = True
             self.requests.indicator.record_fail("HeartbeatMissed")
 
     def write(self, link: Link) -> None:
@@ -207,8 +234,12 @@ class Bus:
         return [link for link in list(self._links) if link.is_open()]
 
     def _refresh(self) -> None:
+        self._has_failed = True
         self.requests.check()
-        if self._open_links():
+        links = self._open_links()
+        for link in links:
+            self.check_heartbeat(link)
+        if links:
             self.stop_asking()
             raise NotAsked
         if self.ask is None or time.monotonic() - self._attempt_failed < MAX_RETRY_INTERVAL:
@@ -224,9 +255,23 @@ class Subscriptions:
         self._make_indicator = make_indicator
         # By what makes the connection anew.
         self._lost: weakref.WeakKeyDictionary[Any, _Lost] = weakref.WeakKeyDictionary()
+        # The queues that the broker cannot serve.
+        self._unavailable: set[str] = set()
+
+    def fail(self, queue: str, raised: BaseException) -> None:
+        """Record that the broker cannot serve a queue, as when its node is down."""
+        self._unavailable.add(queue)
+        self._make_indicator().record_fail(raised)
+
+    def recover(self, queue: str) -> None:
+        """Record that the broker can serve a queue."""
+        if queue in self._unavailable:
+            self._unavailable.discard(queue)
+            self._settle()
 
     def add(self, owner: Any, queue: str) -> None:
         """Record that the broker has accepted a consumer."""
+        self._unavailable.discard(queue)
         lost = self._lost.get(owner)
         if lost is not None:
             lost.queues.discard(queue)
@@ -260,7 +305,7 @@ class Subscriptions:
             self._settle()
 
     def _settle(self) -> None:
-        if not len(self._lost):
+        if not self._unavailable and not len(self._lost):
             self._make_indicator().record_ok()
 
 
