@@ -21,7 +21,8 @@ import weakref
 from ... import Indicator, notices
 from ...classify import judge
 from ..patches import Patches
-from .bus import Bus, Link, Subscriptions
+from .bus import Bus, Link
+from .subscriptions import Subscriptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ import socket
 import time
 import weakref
 
+from ... import notices
 from ...refresher import NotAsked, register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from ... import Indicator
@@ -147,7 +148,8 @@ class Bus:
         # Asks the broker over a connection of its own, and closes that connection.
         self.ask: Callable[[], object] | None = None
         self.stop_asking: Callable[[], object] = _nothing
-        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+        # A dictionary as a set: unlike a set with weak references, another thread may change it meanwhile.
+        self._links: dict[Link, None] = {}
         # The link that received the newest frame.
         self._newest: Link | None = None
         # Whether a failure may have been recorded since the newest success of a frame.
@@ -162,7 +164,10 @@ class Bus:
         self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call the function, which is an attempt to connect."""
-        self._links.add(link)
+        for other in list(self._links):
+            if other.connection() is None:
+                self._links.pop(other, None)
+        self._links[link] = None
         try:
             # Whatever it raises is a failure.
             result = self.requests.run(None, False, function, args, kwargs)
@@ -170,7 +175,8 @@ class Bus:
             self._has_failed = True
             self._attempt_failed = time.monotonic()
             raise
-        self.receive(link)
+        with notices.suppress_errors("message bus"):
+            self.receive(link)
         return result
 
     def request(
@@ -181,7 +187,8 @@ class Bus:
         result = self.requests.run(_no_evidence, False, function, args, kwargs)
         if self._has_failed:
             # The frame with the answer came while the request was late.
-            self.receive(link)
+            with notices.suppress_errors("message bus"):
+                self.receive(link)
         return result
 
     def receive(self, link: Link) -> None:
@@ -220,15 +227,20 @@ class Bus:
             self.publishes.indicator.record_ok()
 
     def block(self, link: Link) -> None:
-        """Record that the broker has said that it takes no messages."""
+        """Record that the broker has said that it takes no messages. It says so to each connection."""
+        is_news = not self._is_blocked()
         link.is_blocked = True
-        self.publishes.indicator.record_fail("Blocked")
+        if is_news:
+            self.publishes.indicator.record_fail("Blocked")
 
     def unblock(self, link: Link) -> None:
         """Record that the broker has said that it takes messages again."""
         link.is_blocked = False
-        if not any(each.is_blocked for each in self._open_links()):
+        if not self._is_blocked():
             self.publishes.indicator.record_ok()
+
+    def _is_blocked(self) -> bool:
+        return any(link.is_blocked for link in self._open_links())
 
     def _open_links(self) -> list[Link]:
         return [link for link in list(self._links) if link.is_open()]
@@ -246,78 +258,6 @@ class Bus:
             # The service itself connects again.
             raise NotAsked
         self.ask()
-
-
-class Subscriptions:
-    """The consumers that the broker or the connection has ended, until the service has them again."""
-
-    def __init__(self, make_indicator: Callable[[], Indicator]) -> None:
-        self._make_indicator = make_indicator
-        # By what makes the connection anew.
-        self._lost: weakref.WeakKeyDictionary[Any, _Lost] = weakref.WeakKeyDictionary()
-        # The queues that the broker cannot serve.
-        self._unavailable: set[str] = set()
-
-    def fail(self, queue: str, raised: BaseException) -> None:
-        """Record that the broker cannot serve a queue, as when its node is down."""
-        self._unavailable.add(queue)
-        self._make_indicator().record_fail(raised)
-
-    def recover(self, queue: str) -> None:
-        """Record that the broker can serve a queue."""
-        if queue in self._unavailable:
-            self._unavailable.discard(queue)
-            self._settle()
-
-    def add(self, owner: Any, queue: str) -> None:
-        """Record that the broker has accepted a consumer."""
-        self._unavailable.discard(queue)
-        lost = self._lost.get(owner)
-        if lost is not None:
-            lost.queues.discard(queue)
-            if not lost.queues:
-                del self._lost[owner], lost
-        self._settle()
-
-    def lose(self, owner: Any, queues: Iterable[str], failure: str | None = None) -> None:
-        """Record that the consumers of these queues have ended: an operation until they are back."""
-        queues = set(queues)
-        if not queues:
-            return
-        if failure is not None:
-            self._make_indicator().record_fail(failure)
-        lost = self._lost.get(owner)
-        if lost is None:
-            lost = self._lost[owner] = _Lost(self._make_indicator())
-        lost.queues |= queues
-
-    def drop(self, owner: Any, queue: str | None = None) -> None:
-        """Record that the service itself ends a consumer, or all of the owner."""
-        lost = self._lost.get(owner)
-        if lost is None:
-            return
-        if queue is None:
-            lost.queues.clear()
-        else:
-            lost.queues.discard(queue)
-        if not lost.queues:
-            del self._lost[owner], lost
-            self._settle()
-
-    def _settle(self) -> None:
-        if not self._unavailable and not len(self._lost):
-            self._make_indicator().record_ok()
-
-
-class _Lost:
-    def __init__(self, indicator: Indicator) -> None:
-        self.queues: set[str] = set()
-        self._operation = indicator.begin()
-        self._pid = os.getpid()
-
-    def __del__(self) -> None:
-        # Also when the owner is gone: it does not consume any more.
-        self._operation.end()
 
 
 def _no_evidence(_raised: BaseException) -> None:
