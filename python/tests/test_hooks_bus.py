@@ -420,6 +420,30 @@ def test_an_idle_producer_notices_that_the_broker_has_closed_its_connection(
     details(kombu, "message_bus", state="passing", failures=0)
 
 
+def test_a_failed_publish_is_over_when_the_broker_confirms_one_of_our_own(
+    kombu: Service, relay: Relay
+) -> None:
+    kombu.start(
+        START
+        + KOMBU.replace('"connect_timeout": 2', '"transport_options": {"confirm_publish": True}')
+        + """
+channel = broker.default_channel
+def publish(): channel.basic_publish(channel.prepare_message(b"x", properties={}), "", "t")
+publish()
+wait()
+broker.connection.sock.settimeout(0.1)
+try: publish()
+except TimeoutError: wait()
+"""
+    )
+    details(kombu, "message_bus_publish", state="passing")
+    relay.hold()
+    go_on(kombu)
+    details(kombu, "message_bus_publish", state="transient", error="TimeoutError", in_flight=0)
+    relay.release()
+    details(kombu, "message_bus_publish", state="passing", failures=0)
+
+
 def test_nothing_is_asked_while_a_connection_of_the_service_lives(kombu: Service, relay: Relay) -> None:
     kombu.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.1"
     kombu.environment["HEALTHBOARD_MESSAGE_BUS__REFRESH_INTERVAL"] = "0.1"

@@ -42,21 +42,28 @@ WHAT = "hook for amqp"
 
 def judge_publish(raised: BaseException) -> Evidence:
     """Judge an exception of a publish: a failure if the broker did not take the message."""
-    if isinstance(raised, TimeoutError):
+    # These are over when the broker takes another message. A message that a queue refuses is not.
+    if isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out":
         return False
     meaning = judge(raised)
     # A connection that is lost is evidence for `message_bus`.
     return None if meaning is False else meaning
 
 
-@functools.cache
+_message_bus: Bus | None = None
+
+
 def message_bus() -> Bus:
     """Return what is known of the broker. Created on first use, so that only who uses AMQP has indicators."""
+    global _message_bus
+    if _message_bus is not None:
+        return _message_bus
     # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
     connecting = Indicator("message_bus", ttl=0, refresh_interval=40)
-    # A day: nothing is asked. What is in flight is looked at when that takes long.
+    # A day: nothing is asked but after a failure. What is in flight is looked at when that takes long.
     publishing = Indicator("message_bus_publish", ttl=0, refresh_interval=86400)
-    return Bus(connecting, publishing)
+    _message_bus = Bus(connecting, publishing)
+    return _message_bus
 
 
 def _consuming() -> Indicator:

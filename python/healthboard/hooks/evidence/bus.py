@@ -7,7 +7,6 @@ connection and nothing else: a broker that takes no messages goes on sending the
 from __future__ import annotations
 
 import os
-import socket
 import time
 import weakref
 
@@ -32,8 +31,9 @@ MAX_RETRY_INTERVAL = 35.0
 # heartbeat, which comes every half, is read after three quarters at the latest.
 OVERDUE = 5 / 6
 
-# The state of a TCP connection that neither end has closed, in Linux.
-ESTABLISHED = 1
+# Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
+# the state of a TCP connection that neither end has closed.
+TCP, TCP_INFO, ESTABLISHED = 6, 11, 1
 
 # Seconds in which the broker says that it takes no messages.
 BLOCKED_WITHIN = 1.0
@@ -96,10 +96,8 @@ class Operations:
         if self.is_late() and not self.indicator.failures():
             raise self._late
 
-    def refresh(self) -> None:
-        """Check what is in flight. The broker is not asked."""
-        self.check()
-        raise NotAsked
+    def are_in_flight(self) -> bool:
+        return bool(self._begun)
 
 
 class Link:
@@ -133,7 +131,7 @@ class Link:
         if self.pid != os.getpid() or transport is None or not transport.connected:
             return False
         try:
-            return bool(transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED)
+            return bool(transport.sock.getsockopt(TCP, TCP_INFO, 1)[0] == ESTABLISHED)
         except (AttributeError, OSError):
             # Closed meanwhile.
             return False
@@ -158,7 +156,7 @@ class Bus:
         self._frame_recorded = 0.0
         self._attempt_failed = float("-inf")
         register(connecting, self._refresh)
-        register(publishing, self.publishes.refresh)
+        register(publishing, self._refresh_publishing)
 
     def connect(
         self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -201,8 +199,11 @@ class Bus:
         if not self.requests.is_late() and not any(each.is_silent for each in self._open_links()):
             self._has_failed = False
             self._frame_recorded = now
-            # Not as an end of the operations in flight.
-            self.requests.indicator.begin_refresh().ok()
+            if self.requests.are_in_flight():
+                # Not as their end.
+                self.requests.indicator.begin_refresh().ok()
+            else:
+                self.requests.indicator.record_ok()
 
     def lose(self, link: Link, raised: BaseException) -> None:
         """Record that a connection is lost. If another one has received a frame since, that is no news."""
@@ -256,6 +257,15 @@ class Bus:
             raise NotAsked
         if self.ask is None or time.monotonic() - self._attempt_failed < MAX_RETRY_INTERVAL:
             # The service itself connects again.
+            raise NotAsked
+        self.ask()
+
+    def _refresh_publishing(self) -> None:
+        self.publishes.check()
+        # After a failure alone: a service that publishes no more must not fail for ever. Not while the broker
+        # is away, nor while the service itself tries.
+        failed = self.publishes.indicator.failures() and not self.requests.indicator.failures()
+        if self.ask is None or not failed or self.publishes.are_in_flight() or self._is_blocked():
             raise NotAsked
         self.ask()
 
