@@ -29,7 +29,6 @@ else:
     class Connection:
         client = None
         connected = False
-        _handshake_complete = True
 
         def connect(self):
             pass

@@ -121,8 +121,9 @@ def _record_frames(blocking_read: Any) -> Any:
         try:
             link = _link_of(args[0])
             # A broker that refuses all clients sends frames, too: the handshake is part of the attempt.
-            if link is not None and args[0]._handshake_complete:
-                link.bus.receive(link)
+            if link is not None and link.is_ready:
+                # None of the others is false, but the parts of a message before its last one.
+                link.bus.receive(link, result is False)
         except Exception:
             with notices.suppress_errors(WHAT):
                 raise
@@ -133,7 +134,7 @@ def _record_frames(blocking_read: Any) -> Any:
 
 def _on_lost(connection: Any, raised: Exception) -> None:
     link = _link_of(connection)
-    if link is None or not connection._handshake_complete:
+    if link is None or not link.is_ready:
         return
     meaning = judge(raised)
     if meaning is True or _is_of_channel(raised):

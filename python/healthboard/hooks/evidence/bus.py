@@ -27,9 +27,12 @@ LATE_AFTER = 5.0
 # Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
 MAX_RETRY_INTERVAL = 35.0
 
-# After which part of the interval a heartbeat is overdue. oslo.messaging reads every quarter of it: a
-# heartbeat, which comes every half, is read after three quarters at the latest.
-OVERDUE = 5 / 6
+# Parts of the interval of heartbeats. RabbitMQ looks twice in it whether it has sent anything: a heartbeat
+# follows another one after half of it (measured), and other frames after the whole.
+AFTER_HEARTBEAT, AFTER_OTHERS = 1 / 2, 1
+
+# oslo.messaging reads every quarter of the interval. The rest is for a busy host.
+READ_WITHIN = 1 / 4 + 1 / 12
 
 # Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
 # the state of a TCP connection that neither end has closed.
@@ -108,6 +111,9 @@ class Link:
         self.connection = weakref.ref(connection)
         self.pid = os.getpid()
         self.last_frame = time.monotonic()
+        self.last_was_heartbeat = False
+        # Set after the handshake.
+        self.is_ready = False
         # When the service has last seen to heartbeats, and the interval agreed on, in seconds.
         self.last_tick = float("-inf")
         self.heartbeat = 0.0
@@ -119,10 +125,12 @@ class Link:
         self.is_silent = False
 
     def is_overdue(self) -> bool:
-        """Tell whether the broker should have sent a heartbeat: it sends two in the interval."""
+        """Tell whether the broker should have sent a heartbeat, to a service that reads them."""
         now = time.monotonic()
-        is_watched = now - self.last_tick < self.heartbeat
-        return is_watched and now - self.last_frame > self.heartbeat * OVERDUE
+        if now - self.last_tick >= self.heartbeat:
+            return False
+        sent_within = AFTER_HEARTBEAT if self.last_was_heartbeat else AFTER_OTHERS
+        return now - self.last_frame > self.heartbeat * (sent_within + READ_WITHIN)
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
@@ -174,6 +182,7 @@ class Bus:
             self._attempt_failed = time.monotonic()
             raise
         with notices.suppress_errors("message bus"):
+            link.is_ready = True
             self.receive(link)
         return result
 
@@ -189,9 +198,10 @@ class Bus:
                 self.receive(link)
         return result
 
-    def receive(self, link: Link) -> None:
+    def receive(self, link: Link, is_heartbeat: bool = False) -> None:
         """Record that a frame has come. It says nothing of another connection, nor of publishing."""
         now = link.last_frame = time.monotonic()
+        link.last_was_heartbeat = is_heartbeat
         link.is_silent = False
         self._newest = link
         if not self._has_failed and now - self._frame_recorded < MIN_FRAME_INTERVAL:
