@@ -44,7 +44,14 @@ own work. The second line of the databases applies to nova-compute, which reache
 {indicators}"""
 
 # The only indicator here that does not come from a hook.
-PROGRESS = ["`progress`", "critical", "10", "", "", "Whether the interpreter, or eventlet's hub, runs."]
+PROGRESS = [
+    "`progress`",
+    "critical",
+    "10",
+    "",
+    "",
+    "Whether the interpreter, eventlet's hub or the event loop runs.",
+]
 
 
 def page() -> str:

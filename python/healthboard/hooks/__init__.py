@@ -19,6 +19,7 @@ EVIDENCE = (
     "sqlalchemy",
     "oslo_messaging",
     "amqp",
+    "asyncio",
     "periodic_tasks",
     "nova",
     "nova_virt",
