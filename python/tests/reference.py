@@ -45,7 +45,14 @@ own work. In nova-compute, which reaches the databases through nova-conductor, t
 {indicators}"""
 
 # The only indicator here that does not come from a hook.
-PROGRESS = ["`progress`", "critical", "10", "", "", "Whether the interpreter, or eventlet's hub, runs."]
+PROGRESS = [
+    "`progress`",
+    "critical",
+    "10",
+    "",
+    "",
+    "Whether the interpreter, eventlet's hub or the event loop runs.",
+]
 
 
 def page() -> str:

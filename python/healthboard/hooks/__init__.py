@@ -20,6 +20,7 @@ EVIDENCE = (
     "oslo_messaging",
     "amqp",
     "kombu",
+    "asyncio",
     "periodic_tasks",
     "nova",
     "nova_virt",
