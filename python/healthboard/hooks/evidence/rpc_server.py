@@ -1,8 +1,8 @@
 """oslo.messaging's RPC servers: whether their threads still take requests.
 
-A request is in flight from its receipt to its reply, in a thread of the server's executor. When all threads hang,
-the service serves nobody. What a method raises is no evidence: it is an answer, and methods raise exceptions to
-say all sorts of things.
+A request is in flight from its receipt to its reply, in a thread of the server's executor. When all threads
+hang, the service serves nobody. An exception that a method raises is an answer and counts as a success:
+methods raise exceptions to say all sorts of things.
 
 Provoked for real: every thread of a server stuck in a method, on the fake transport.
 """
