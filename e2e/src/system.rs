@@ -19,7 +19,7 @@ pub(crate) const NEEDS: [Need; 7] = [
 ];
 
 /// What a cluster needs in addition.
-pub(crate) const SERVERS: [Need; 7] = [
+pub(crate) const SERVERS: [Need; 8] = [
     ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
     ("test -x /usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
     (
@@ -30,6 +30,7 @@ pub(crate) const SERVERS: [Need; 7] = [
     ("command -v virsh", "libvirt-clients"),
     ("pkg-config --exists libvirt && python3-config --includes", "libvirt-dev pkg-config python3-dev"),
     ("command -v ip && command -v iptables", "iproute2 iptables"),
+    ("command -v redis-server", "redis-server"),
 ];
 
 /// Installs the missing packages, or fails with the command to type.

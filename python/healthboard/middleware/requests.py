@@ -1,4 +1,7 @@
-"""What requests to WSGI and ASGI applications have in common: their indicator, and which of them count."""
+"""WSGI and ASGI applications, whoever serves them: their responses are evidence for `requests`.
+
+What requests of both kinds have in common: their indicator, and which of them count.
+"""
 
 from __future__ import annotations
 
