@@ -27,25 +27,34 @@ if what == "query":
 else:
     # What the hooks replace, doing nothing: a real call waits more or less often, which no count survives.
     class Connection:
-        _handshake_complete = True
+        client = None
+        connected = False
+
+        def connect(self):
+            pass
 
         def blocking_read(self, timeout=None):
             pass
 
-        def _ensure_publishing(self, *args):
+    class Channel:
+        def __init__(self, connection):
+            self.connection = connection
+
+        def basic_publish_confirm(self, *args):
             pass
 
     if how == "with":
-        from healthboard.hooks import amqp, in_flight
+        from healthboard.hooks.evidence import amqp
 
-        bus = amqp.message_bus()
-        Connection.blocking_read = amqp._record_frames(bus)(Connection.blocking_read)
-        publish = in_flight.in_flight(bus, lambda raised: None, Connection._ensure_publishing)
-        Connection._ensure_publishing = publish
+        Connection.connect = amqp._record_attempts(Connection.connect)
+        Connection.blocking_read = amqp._record_frames(Connection.blocking_read)
+        Channel.basic_publish_confirm = amqp._record_confirmed_publish(Channel.basic_publish_confirm)
     connection = Connection()
+    connection.connect()
+    channel = Channel(connection)
     for _ in range(count):
         # Request and answer, three frames and a confirmation for each.
         for _ in range(2):
-            connection._ensure_publishing("exchange", "message")
+            channel.basic_publish_confirm("message", "exchange", "key")
             for _ in range(4):
                 connection.blocking_read(timeout=1)

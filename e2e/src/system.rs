@@ -18,9 +18,12 @@ pub(crate) const NEEDS: [Need; 7] = [
     ("command -v socat", "socat"),
 ];
 
-/// What a cluster needs in addition.
-pub(crate) const SERVERS: [Need; 8] = [
+/// What a cluster and the tests of the Python package need in addition.
+pub(crate) const SERVERS: [Need; 11] = [
     ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
+    ("test -f /usr/lib/galera/libgalera_smm.so && command -v garbd", "galera-4 galera-arbitrator-4"),
+    ("ls /usr/lib/postgresql/*/bin/initdb", "postgresql"),
+    ("pkg-config --exists libmariadb", "libmariadb-dev pkg-config"),
     ("test -x /usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
     (
         "command -v libvirtd && ls /usr/lib/*/libvirt/connection-driver/*_qemu.so",

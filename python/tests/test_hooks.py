@@ -67,7 +67,8 @@ def test_a_database_that_is_gone_is_a_failure_until_it_returns(sqlalchemy: Servi
     "answered",
     [
         "query('create table t (a unique)'); fails('insert into t values (1), (1)')",
-        "c = engine.raw_connection(); c.cursor().execute('begin exclusive'); fails('create table u (a)')",
+        "query(); c = engine.raw_connection().cursor()\n"
+        "c.execute('begin exclusive'); fails('create table u (a)')",
     ],
     ids=["a constraint", "a lock"],
 )

@@ -20,6 +20,8 @@ EVIDENCE = (
     "oslo_messaging",
     "rpc_server",
     "amqp",
+    "kombu",
+    "asyncio",
     "periodic_tasks",
     "nova",
     "nova_virt",

@@ -113,6 +113,14 @@ def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
     return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), (indicator, [*POLICY_OPTIONS, IMPACT])]
 
 
+_configuration: cfg.ConfigOpts = cfg.CONF
+
+
+def configuration() -> cfg.ConfigOpts:
+    """Return the service's configuration: the object that health was started with, or oslo.config's own."""
+    return _configuration
+
+
 def start(conf: cfg.ConfigOpts) -> list[str]:
     """Start health for a service that has read its configuration. Return what `healthboard.start` returns."""
     options = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
@@ -120,6 +128,8 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
+    global _configuration
+    _configuration = conf
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),

@@ -1,14 +1,14 @@
-//! `application/json`: the whole report. The one description of its shape, for writing and for reading.
+//! `application/json`: the whole report. The types here are used for writing and for reading.
 
 use crate::config::Impact;
 use crate::scrub;
-use crate::verdict::{Detail, Processes, Report, State, Status};
+use crate::verdict::{Detail, Processes, Report, State, Status, Traced};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Container runtimes keep this many bytes of an answer. One with eight indicators is shorter.
+/// Container runtimes keep this many bytes of an answer.
 const FITS: usize = 4096;
 
 /// The report as it is on the wire.
@@ -16,16 +16,16 @@ const FITS: usize = 4096;
 pub struct Answer {
     /// The verdict; always the first member.
     pub status: Status,
-    /// Why it is not OK; empty and left out when it is.
+    /// Why the status is not `OK`; left out when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The name operators know the service by.
     pub service: String,
     /// When the report was made, RFC 3339.
     pub time: String,
-    /// How the processes are.
+    /// The number of processes by condition.
     pub processes: Processes,
-    /// Whether no process is alive, and the last one has said goodbye; left out when not.
+    /// Whether no process is alive, and the last one has said goodbye; left out if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped: bool,
     /// Indicators that found no room on a board; left out when there are none.
@@ -36,6 +36,29 @@ pub struct Answer {
     pub refused_name: Option<String>,
     /// Every indicator by name.
     pub details: BTreeMap<String, AnswerDetail>,
+    /// Where the threads stand of processes that hang, or whose operations do. In the verbose form alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<AnswerStacks>,
+}
+
+/// Where the threads of one process stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerStacks {
+    /// The process.
+    pub pid: u32,
+    /// The main thread first, then those that serve requests.
+    pub threads: Vec<AnswerStack>,
+}
+
+/// Where one or more threads stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerStack {
+    /// `main`, `main-at-work`, `work` or `other`.
+    pub role: String,
+    /// How many threads stand here.
+    pub count: u32,
+    /// File, line and function, the innermost first.
+    pub frames: Vec<String>,
 }
 
 /// One indicator as it is on the wire.
@@ -43,7 +66,7 @@ pub struct Answer {
 pub struct AnswerDetail {
     /// Its share in the verdict.
     pub status: Status,
-    /// What its evidence amounts to.
+    /// The state in the process that decided the status.
     pub state: State,
     /// How much the service depends on it.
     pub impact: Impact,
@@ -57,7 +80,7 @@ pub struct AnswerDetail {
     pub failures: u32,
     /// Operations in flight.
     pub in_flight: u32,
-    /// What is known of the newest failure: class, code and text.
+    /// Class, code and text of the newest failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Seconds an outcome counts; 0 is for ever.
@@ -66,7 +89,8 @@ pub struct AnswerDetail {
 
 /// The whole report as JSON in one line.
 ///
-/// With eight indicators or fewer it is shorter than 4096 bytes: where it would not be, the texts of errors are cut.
+/// With eight indicators or fewer it is shorter than 4096 bytes: if necessary, the message and the texts of errors are
+/// cut.
 pub fn json(report: &Report) -> String {
     let mut json = String::new();
     for longest in [512, 128, 64, 24] {
@@ -79,17 +103,24 @@ pub fn json(report: &Report) -> String {
     json + "\n"
 }
 
-/// Reads what [`json`] wrote. Members it does not know are passed over.
+/// The same, with where the threads stand of processes that hang, and of any length.
+pub fn verbose_json(report: &Report) -> String {
+    let stacks = report.stacks.iter().map(AnswerStacks::of).collect();
+    let answer = Answer { stacks, ..Answer::of(report, 512) };
+    serde_json::to_string(&answer).unwrap_or_default() + "\n"
+}
+
+/// Parses the output of [`json`]. Unknown members are ignored.
 ///
 /// # Errors
 ///
-/// The text is no JSON, or not of this shape.
+/// The text is not JSON, or does not match [`Answer`].
 pub fn parse(json: &str) -> Result<Answer, serde_json::Error> {
     serde_json::from_str(json)
 }
 
 impl Answer {
-    /// `longest` bytes of each error, and three times as much of the message.
+    /// Keeps `longest` bytes of each error, and three times as many of the message.
     fn of(report: &Report, longest: usize) -> Answer {
         let details = report.details.iter();
         Answer {
@@ -107,7 +138,19 @@ impl Answer {
             details: details
                 .map(|(name, d)| (scrub::printable(name), AnswerDetail::of(report, d, longest)))
                 .collect(),
+            stacks: Vec::new(),
         }
+    }
+}
+
+impl AnswerStacks {
+    fn of(traced: &Traced) -> AnswerStacks {
+        let threads = traced.stacks.stacks.iter().map(|stack| AnswerStack {
+            role: stack.role.name().to_owned(),
+            count: stack.threads,
+            frames: stack.frames.iter().map(ToString::to_string).collect(),
+        });
+        AnswerStacks { pid: traced.pid, threads: threads.collect() }
     }
 }
 

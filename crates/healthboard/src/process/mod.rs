@@ -1,10 +1,10 @@
-//! This process: its services, the keeper of each, and what a fork does to them.
+//! This process: its services, the keeper of each, and how they survive a fork.
 //!
 //! # Fork
 //!
-//! What belongs to one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
-//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a keeper of
-//! its own, and nothing of the parent's is touched.
+//! The state of one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
+//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a
+//! keeper of its own, and does not touch the parent's.
 
 mod attached;
 mod descriptors;
@@ -15,7 +15,9 @@ mod runtime_dir;
 mod service;
 mod start;
 
-pub use handle::{Handle, attach, drain, goodbye, goodbye_in_signal_handler, tick, watch};
+pub use handle::{
+    Handle, attach, drain, goodbye, goodbye_in_signal_handler, stamp, take_notices, tick, watch,
+};
 pub use keeper::Keeper;
 pub use notice::{Notice, Transition};
 pub use service::Service;

@@ -4,6 +4,7 @@ use crate::board::descriptor;
 use crate::board::layout::{Fixed, SIZE, phase, word};
 use crate::config::Policy;
 use crate::now_ns;
+use crate::stacks::Stacks;
 use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,7 +35,7 @@ fn lives(boards: &mut Directory) -> Vec<(u32, Life)> {
 }
 
 #[test]
-fn the_lock_and_not_the_pid_says_who_lives() {
+fn the_lock_and_not_the_pid_says_whether_a_process_lives() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     assert_eq!(lives(&mut boards), []);
@@ -51,12 +52,12 @@ fn the_lock_and_not_the_pid_says_who_lives() {
 }
 
 #[test]
-fn whoever_may_only_read_a_board_makes_no_dead_process_look_alive() {
+fn a_user_who_may_only_read_a_board_makes_no_dead_process_look_alive() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     let path = path_of(&directory, &board);
     drop(board);
-    // What a member of the boards' group can take: a lock of flock(2), and one for reading.
+    // The locks that a member of the boards' group can take: flock(2), and a read lock.
     let held = File::open(&path).unwrap();
     held.lock().unwrap();
     let mut for_reading: libc::flock = libc::flock {
@@ -73,7 +74,7 @@ fn whoever_may_only_read_a_board_makes_no_dead_process_look_alive() {
 }
 
 #[test]
-fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
+fn a_goodbye_is_known_until_the_next_sweep() {
     let directory = tempfile::tempdir().unwrap();
     let gone = publish(&directory, 3);
     gone.board.header[word::GOODBYE_NS].store(7, Relaxed);
@@ -86,7 +87,7 @@ fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
     assert_eq!(lives(&mut boards), []);
 }
 
-/// Puts so many indicators on a board.
+/// Puts `count` indicators on a board.
 fn describe(board: &Published, count: usize) {
     for (index, slot) in board.board.slots.iter().take(count).enumerate() {
         let words = descriptor::encode(&format!("indicator{index}"), &Policy::DEFAULT);
@@ -96,7 +97,7 @@ fn describe(board: &Published, count: usize) {
 }
 
 #[test]
-fn a_board_is_read_to_its_end_however_many_indicators_it_had_before() {
+fn a_board_is_read_to_its_end_after_its_number_of_indicators_changed() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     let mut boards = Directory::new(directory.path());
@@ -107,7 +108,7 @@ fn a_board_is_read_to_its_end_however_many_indicators_it_had_before() {
 }
 
 #[test]
-fn reading_into_what_was_read_before_leaves_nothing_of_it() {
+fn reading_into_an_old_result_leaves_nothing_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let gone = publish(&directory, 1);
     let stays = publish(&directory, 2);
@@ -128,12 +129,12 @@ fn reading_into_what_was_read_before_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_board_that_could_not_be_read_once_is_asked_again() {
+fn a_board_that_could_not_be_read_is_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     boards.read().unwrap();
     let board = publish(&directory, 1);
-    // The listing is taken for up to date, so that only what the reader remembers makes it look at the file again.
+    // The listing counts as up to date, so that only `Found::New` makes the reader open the file again.
     let pretend_unchanged = |boards: &mut Directory| {
         let found = rustix::fs::fstat(boards.place.as_ref().unwrap().fd()).unwrap();
         let changed = Duration::new(found.st_mtime as u64, found.st_mtime_nsec as u32);
@@ -151,7 +152,7 @@ fn a_board_that_could_not_be_read_once_is_asked_again() {
 }
 
 #[test]
-fn a_directory_that_is_replaced_is_followed_by_path_and_not_when_it_is_held() {
+fn a_replaced_directory_is_followed_by_path_and_not_when_held() {
     let above = tempfile::tempdir().unwrap();
     let (path, aside) = (above.path().join("s"), above.path().join("aside"));
     std::fs::create_dir(&path).unwrap();
@@ -185,7 +186,7 @@ fn boards_that_come_and_go_between_two_reads_are_noticed() {
 }
 
 #[test]
-fn a_board_of_before_a_reboot_is_passed_over_and_swept() {
+fn a_board_from_before_a_reboot_is_skipped_and_swept() {
     let directory = tempfile::tempdir().unwrap();
     drop(publish_in(directory.path(), 1, [7, 7]));
     let mut boards = Directory::new(directory.path());
@@ -202,7 +203,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
     let gone = publish(&directory, 3);
     gone.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
     drop(gone);
-    // What a creator leaves that is killed before it could name its board.
+    // The temporary file of a creator that was killed before it named its board.
     File::create(directory.path().join(".9-0.tmp")).unwrap();
     let at_work = File::create(directory.path().join(".10-0.tmp")).unwrap();
     assert!(lock::try_take(&at_work).unwrap());
@@ -217,7 +218,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
 }
 
 #[test]
-fn however_many_have_died_they_cost_no_descriptors() {
+fn boards_of_dead_processes_cost_no_descriptors() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     let alive = publish(&directory, 1);
@@ -238,7 +239,7 @@ fn however_many_have_died_they_cost_no_descriptors() {
 }
 
 #[test]
-fn a_board_comes_into_being_amid_sweeps() {
+fn a_board_can_be_made_during_sweeps() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     std::thread::scope(|scope| {
@@ -255,7 +256,7 @@ fn a_board_comes_into_being_amid_sweeps() {
 }
 
 #[test]
-fn what_is_no_board_is_named_with_what_was_found() {
+fn a_file_that_is_no_board_is_named_with_what_was_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let good = publish(&directory, 1);
@@ -289,7 +290,7 @@ fn what_is_no_board_is_named_with_what_was_found() {
 }
 
 #[test]
-fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
+fn a_board_must_belong_to_root_or_the_owner_of_its_directory() {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
@@ -304,7 +305,7 @@ fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
 }
 
 #[test]
-fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
+fn a_board_that_claims_more_slots_than_there_are_is_read_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     for used in [SLOTS as u64 + 1, u64::MAX / 1024, u64::MAX] {
@@ -314,7 +315,7 @@ fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
 }
 
 #[test]
-fn room_for_a_board_is_taken_before_it_is_written_to() {
+fn space_for_a_board_is_reserved_when_it_is_made() {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
@@ -331,7 +332,7 @@ fn room_for_a_board_is_taken_before_it_is_written_to() {
     assert!(first.is_ok());
     let error = second.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert!(error.to_string().starts_with("cannot write board"), "{error}");
+    assert!(error.to_string().starts_with("cannot write a board in"), "{error}");
     assert_eq!(left, 1);
 }
 
@@ -347,4 +348,70 @@ fn a_file_cut_short_under_the_reader_is_refused() {
     OpenOptions::new().write(true).open(path_of(&directory, &board)).unwrap().set_len(100).unwrap();
     assert_eq!(lives(&mut boards), []);
     assert!(boards.refused()[0].contains("found 100 bytes"), "{:?}", boards.refused());
+}
+
+/// Where the threads of the process of this board stand, as a file that somebody has put there.
+fn stacks_of(board: &Published) -> String {
+    board.name().replace(".board", ".stacks")
+}
+
+#[test]
+fn stacks_are_read_beside_the_board_of_a_living_process_and_anew_when_they_are_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (board, other) = (publish(&directory, 1), publish(&directory, 2));
+    let place = Place::open(directory.path()).unwrap();
+    let mut boards = Directory::new(directory.path());
+    let mut taken = || {
+        let mut processes = boards.read().unwrap();
+        processes.sort_by_key(|process| process.pid);
+        processes.iter().map(|p| p.stacks.as_ref().map(|s| s.taken_ns)).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(), [None, None]);
+    for taken_ns in [5, 6] {
+        std::thread::sleep(RACY);
+        place.write_whole(&stacks_of(&board), &Stacks::at(taken_ns).encode()).unwrap();
+        assert_eq!(taken(), [Some(taken_ns), None]);
+    }
+    std::fs::write(directory.path().join(stacks_of(&other)), "noise").unwrap();
+    assert_eq!(taken(), [Some(6), None]);
+    place.remove(&stacks_of(&board));
+    assert_eq!(taken(), [None, None]);
+}
+
+#[test]
+fn stacks_are_never_read_through_a_link_nor_from_another_user() {
+    // SAFETY: geteuid has no preconditions.
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
+    let directory = tempfile::tempdir().unwrap();
+    let (elsewhere, board) = (tempfile::tempdir().unwrap(), publish(&directory, 1));
+    let (theirs, ours) = (elsewhere.path().join("stacks"), directory.path().join(stacks_of(&board)));
+    let stacks = || Directory::new(directory.path()).read().unwrap().remove(0).stacks;
+    std::fs::write(&theirs, Stacks::at(5).encode()).unwrap();
+    symlink(&theirs, &ours).unwrap();
+    assert_eq!(stacks(), None);
+    // Nor is anything written through one.
+    Place::open(directory.path()).unwrap().write_whole(&stacks_of(&board), b"new").unwrap();
+    assert_eq!(
+        (std::fs::read(&ours).unwrap(), std::fs::read(&theirs).unwrap()),
+        (b"new".into(), Stacks::at(5).encode())
+    );
+    std::fs::write(&ours, Stacks::at(5).encode()).unwrap();
+    assert!(stacks().is_some());
+    std::os::unix::fs::chown(&ours, Some(65534), None).unwrap();
+    assert_eq!(stacks(), None);
+}
+
+#[test]
+fn stacks_are_swept_with_their_board() {
+    let directory = tempfile::tempdir().unwrap();
+    let (board, mut boards) = (publish(&directory, 1), Directory::new(directory.path()));
+    let left = || std::fs::read_dir(directory.path()).unwrap().count();
+    Place::open(directory.path()).unwrap().write_whole(&stacks_of(&board), b"any").unwrap();
+    boards.sweep(now_ns());
+    assert_eq!(left(), 2);
+    board.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(board);
+    boards.sweep(now_ns());
+    boards.sweep(now_ns());
+    assert_eq!(left(), 0);
 }

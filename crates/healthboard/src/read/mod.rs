@@ -1,4 +1,4 @@
-//! Reading boards: on copies, with every byte under suspicion. Reading changes nothing.
+//! Reads boards: on copies, without trusting any byte. Reading changes nothing.
 
 mod board;
 #[cfg(not(loom))]
@@ -7,6 +7,8 @@ mod evidence;
 #[cfg(any(test, fuzzing))]
 #[cfg(not(loom))]
 mod fuzz;
+#[cfg(not(loom))]
+mod stack_files;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
 #[cfg(not(loom))]

@@ -7,10 +7,17 @@ use anyhow::Result;
 use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
 use crate::faults::{Scenario, Scene};
+use crate::servers::Resource;
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
 const REFRESHED: u64 = 13;
+
+/// Seconds until a refresh has no answer.
+const NO_ANSWER: u64 = 6;
+
+/// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
+const FAILING: u64 = 13;
 
 /// The goals for a lost database. Services notice it at their next refresh or report.
 fn without_database(scenario: Scenario) -> Scenario {
@@ -23,7 +30,7 @@ fn without_database(scenario: Scenario) -> Scenario {
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     // An idle service meets the hang with its next refresh.
     let stalled = stall_after + s(REFRESHED);
-    let mut all = broker();
+    let mut all = broker(stall_after);
     all.extend([
         without_database(fault(
             "mariadb-stopped",
@@ -37,7 +44,25 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.mariadb().freeze(),
             |scene, _| scene.mariadb().thaw(),
         )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), None)
         .fault_goal(&DATABASE_SERVICES, stalled, 5),
+        fault(
+            "mariadb-read-only",
+            "MariaDB refuses writes, as after a failover",
+            |scene, _| scene.mariadb().refuse_writes(),
+            |scene, _| scene.mariadb().take_writes(),
+        )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
+        .fault_goal(&DATABASE_SERVICES, s(REFRESHED + FAILING), REFRESHED)
+        .min_duration(30),
+        fault(
+            "mariadb-locked",
+            "MariaDB locked for a backup",
+            |scene, _| scene.mariadb().lock_for_backup(),
+            |scene, _| scene.mariadb().unlock(),
+        )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), Some(REFRESHED))
+        .min_duration(30),
         without_database(fault(
             "mariadb-exhausted",
             "MariaDB out of connections",
@@ -84,7 +109,14 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     all
 }
 
-fn broker() -> Vec<Scenario> {
+fn broker(stall_after: Duration) -> Vec<Scenario> {
+    // Who reports through the conductor publishes every 10 s.
+    let blocked = |scenario: Scenario| {
+        scenario
+            .alarm_goal(&THROUGH_CONDUCTOR, Some(REFRESHED), None)
+            .fault_goal(&THROUGH_CONDUCTOR, stall_after + s(REFRESHED), 5)
+            .min_duration(80)
+    };
     vec![
         fault(
             "rabbitmq-killed",
@@ -117,6 +149,18 @@ fn broker() -> Vec<Scenario> {
         )
         .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
         .min_duration(70),
+        blocked(fault(
+            "rabbitmq-out-of-memory",
+            "RabbitMQ out of memory",
+            |scene, _| scene.rabbitmq().exhaust(Resource::Memory),
+            |scene, _| scene.rabbitmq().restock(Resource::Memory),
+        )),
+        blocked(fault(
+            "rabbitmq-out-of-disk",
+            "RabbitMQ out of disk",
+            |scene, _| scene.rabbitmq().exhaust(Resource::Disk),
+            |scene, _| scene.rabbitmq().restock(Resource::Disk),
+        )),
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
         }),

@@ -1,4 +1,7 @@
-"""Nova: the report that a service writes to the database every 10 s is evidence for `service_report`."""
+"""Nova: the report that a service writes to the database every 10 s is evidence for `service_report`.
+
+nova-compute reaches the databases through nova-conductor.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import functools
 
 from ... import Indicator
 from ..patches import Patches
+from . import databases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,5 +35,9 @@ def _hook(db: ModuleType) -> None:
     _patches.around(db, "DbDriver._report_state", _record)
 
 
-_patches = Patches({"nova.servicegroup.drivers.db": _hook})
+def _hook_compute(_compute: ModuleType) -> None:
+    databases.is_indirect = True
+
+
+_patches = Patches({"nova.servicegroup.drivers.db": _hook, "nova.cmd.compute": _hook_compute})
 install, uninstall = _patches.install, _patches.uninstall

@@ -1,21 +1,23 @@
-"""SQLAlchemy: every statement is evidence for `database` or, in Nova, for `api_database`.
+"""SQLAlchemy: every statement is evidence for `database`, or for the database that it goes to.
 
 The hook wraps the methods of an engine's dialect instead of listening to SQLAlchemy's events. A method begins
 and ends in one place, so a hang in it shows. It raises what the driver raised. It is called also by an engine
 that has never connected.
+
+A statement that reads succeeds also where none that writes does. So while a server refuses writes, successes
+are not recorded, and refresh tells when it takes them again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import sys
 import weakref
 
-from ... import Indicator, notices, threads
-from ...refresher import register
+from ... import classify, notices, progress, refresher
 from ..patches import Patches
+from . import databases
+from .database_refresh import READ_ONLY, Database, ask
 from .in_flight import in_flight
 
 TYPE_CHECKING = False
@@ -31,159 +33,86 @@ STATEMENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 # and a commit may have nothing to write.
 IN_FLIGHT_ONLY = ("connect", "do_commit", "_do_ping_w_event")
 
-# Exception classes of every driver (PEP 249) that come from a working database: it refused the statement.
-ANSWER_CLASSES = {"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError"}
-
-# Error codes that come from a working database. MySQL: lock wait timeout, deadlock. PostgreSQL: serialization
-# failure, deadlock, lock not available.
-ANSWER_CODES = {1205, 1213, "40001", "40P01", "55P03"}
-
-# The drivers' arguments that identify a database.
-LOCATION_ARGUMENTS = ("host", "port", "unix_socket", "database", "dbname", "db")
+_databases: weakref.WeakKeyDictionary[Any, Database] = weakref.WeakKeyDictionary()
 
 
-class Watched:
-    """What the hook knows of an engine, which it identifies by its dialect."""
-
-    def __init__(self, indicator: Indicator, arguments: tuple[Any, Any], pool: Any) -> None:
-        self.indicator = indicator
-        # The refresh's own connection, by pid. A child neither uses nor closes its parent's.
-        self.refresh_connections: dict[int, Any] = {}
-        self.set_connection_source(arguments, pool)
-
-    def set_connection_source(self, arguments: tuple[Any, Any], pool: Any) -> None:
-        """Note the arguments and the pool of the newest connection: both can change."""
-        self.arguments = arguments
-        self.pid = os.getpid()
-        self.pool = None if pool is None else weakref.ref(pool)
-
-
-_watched: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
-
-
-def judge(raised: BaseException) -> bool | None:
-    """Judge an exception of a driver: False if the database failed, True if it answered."""
-    classes = {kind.__name__ for kind in type(raised).__mro__}
-    code = raised.args[0] if raised.args else None
-    state = getattr(raised, "sqlstate", None) or getattr(raised, "pgcode", None)
-    if (
-        classes & ANSWER_CLASSES
-        or code in ANSWER_CODES
-        or state in ANSWER_CODES
-        or code == "database is locked"
-    ):
-        return True
-    return False if "Error" in classes or isinstance(raised, OSError) else None
-
-
-def watch(dialect: Any, arguments: tuple[Any, Any], pool: Any = None) -> None:
+def watch(dialect: Any, arguments: tuple[Any, Any] | None, pool: Any = None) -> Database:
     """Record the operations of this dialect from now on. It connects with `arguments`, for `pool`."""
-    if dialect in _watched:
-        _watched[dialect].set_connection_source(arguments, pool)
-        return
-    name = "api_database" if _is_api_database(dialect, arguments) else "database"
-    # nova-compute reaches the databases through nova-conductor. It uses them directly at its start at most.
-    is_critical = "nova.cmd.compute" not in sys.modules
-    indicator = Indicator(name) if is_critical else Indicator(name, impact="informational", ttl=0)
-    _watched[dialect] = Watched(indicator, arguments, pool)
-    for name in STATEMENTS:
-        # On the object: any class of a driver may define the method.
-        setattr(dialect, name, indicator.wrap(getattr(dialect, name), judge))
+    database = _databases.get(dialect)
+    if database is not None:
+        database.set_connection_source(arguments, pool)
+        return database
+    name, is_configured = databases.name_of(dialect, arguments)
+    is_async = bool(getattr(dialect, "is_async", False))
+    indicator = databases.indicator(name, is_async=is_async)
+    database = _databases[dialect] = Database(indicator, takes_writes=is_configured)
+    database.set_connection_source(arguments, pool)
+    _record_statements(dialect, database, successes=True)
     for name in IN_FLIGHT_ONLY:
         # Not every version of SQLAlchemy has the ping.
         if hasattr(dialect, name):
+            judge = _judge_connect(dialect) if name == "connect" else classify.judge
             setattr(dialect, name, in_flight(indicator, judge, getattr(dialect, name)))
-    # An asynchronous dialect works in its own event loop only.
-    if is_critical and not getattr(dialect, "is_async", False):
-        register(indicator, functools.partial(_refresh, indicator, dialect), judge)
+    if not databases.is_indirect and not is_async:
+        # It keeps the newest dialect alive: the service drops an engine that could not connect.
+        operation = functools.partial(_refresh, indicator.name, dialect)
+        refresher.register(indicator, operation, database.judge)
+    return database
 
 
-def _refresh(indicator: Indicator, _newest: Any) -> None:
-    # `_newest` keeps the newest dialect alive: the service drops an engine that could not connect.
-    must_reconnect = threads.are_native_beside_green() or indicator.failures() > 0
-    # Several databases may share an indicator, as Nova's cells do. The failure of one is raised.
-    failure = None
-    for dialect, watched in list(_watched.items()):
-        if watched.indicator.name == indicator.name:
-            try:
-                _refresh_one(watched, dialect, must_reconnect)
-            except Exception as raised:
-                failure = raised
-    if failure is not None:
-        raise failure
-
-
-def _refresh_one(watched: Watched, dialect: Any, must_reconnect: bool) -> None:
-    try:
-        _query(watched, dialect, must_reconnect)
-    except Exception:
-        if must_reconnect:
-            raise
-        # The connection may have been lost earlier, or the pool may be exhausted. A new connection tells.
-        _query(watched, dialect, must_reconnect=True)
-
-
-def _query(watched: Watched, dialect: Any, must_reconnect: bool) -> None:
-    # A pool that this process has not used may hold connections of its parent.
-    pool = None if watched.pool is None or watched.pid != os.getpid() else watched.pool()
-    connection = watched.refresh_connections.pop(os.getpid(), None)
-    if connection is not None and (must_reconnect or pool is not None):
-        with contextlib.suppress(Exception):
-            connection.close()
-        connection = None
-    if pool is not None and not must_reconnect:
-        _query_through_pool(pool, dialect)
+def look_at_start() -> None:
+    """Ask the databases that the configuration names once, in a worker that may have no request for hours."""
+    # Not every service whose configuration names a database uses it. Those that do have this module.
+    if databases.is_indirect or "oslo_db.sqlalchemy.enginefacade" not in sys.modules:
         return
-    if connection is None:
-        # Not through the pool: it may be full of connections that hang, or gone with its engine.
-        positional, named = watched.arguments
-        connection = type(dialect).connect(dialect, *positional, **named)
-    try:
-        _select(dialect, connection)
-        # The statement may have begun a transaction.
-        dialect.do_rollback(connection)
-    except Exception:
-        connection.close()
-        raise
-    if pool is None:
-        watched.refresh_connections[os.getpid()] = connection
-    else:
-        connection.close()
+    from sqlalchemy.engine import make_url
+
+    for name, url in databases.configured().items():
+        kind: Any = make_url(url).get_dialect()
+        load = getattr(kind, "import_dbapi", None) or kind.dbapi
+        dialect = kind(dbapi=load())
+        indicator = databases.indicator(name, is_async=False)
+        database = _databases[dialect] = Database(indicator, takes_writes=True)
+        database.set_connection_source(dialect.create_connect_args(make_url(url)), None)
+        operation = functools.partial(_refresh, name, dialect)
+        refresher.register(indicator, operation, database.judge, at_start=True)
 
 
-def _query_through_pool(pool: Any, dialect: Any) -> None:
-    connection = pool.connect()
-    try:
-        _select(dialect, connection)
-    except Exception:
-        # As SQLAlchemy does: this invalidates all connections that are as old, for the service and for us.
-        pool._invalidate(connection)
-        raise
-    connection.close()
+def _record_statements(dialect: Any, database: Database, *, successes: bool) -> None:
+    judge = functools.partial(_judge, weakref.ref(dialect))
+    for name in STATEMENTS:
+        # On the object: any class of a driver may define the method.
+        recorded = getattr(dialect, name)
+        original = recorded.__wrapped__ if name in vars(dialect) else recorded
+        if successes:
+            setattr(dialect, name, database.indicator.wrap(original, judge))
+        else:
+            setattr(dialect, name, in_flight(database.indicator, judge, original))
+    database.records_successes = successes
 
 
-def _select(dialect: Any, connection: Any) -> None:
-    # SQLite does not read its file for `SELECT 1`.
-    statement = "SELECT 1 FROM sqlite_master" if dialect.name == "sqlite" else "SELECT 1"
-    # The method of the class, which is not recorded.
-    type(dialect).do_execute(dialect, connection.cursor(), statement, ())
+def _judge(known_dialect: weakref.ref[Any], raised: BaseException) -> Any:
+    found = classify.classify(raised)
+    dialect = known_dialect()
+    if found in READ_ONLY and dialect in _databases:
+        _databases[dialect].require_writes()
+        _record_statements(dialect, _databases[dialect], successes=False)
+    return found.evidence
 
 
-def _is_api_database(dialect: Any, arguments: tuple[Any, Any]) -> bool:
-    config: Any = sys.modules.get("oslo_config.cfg")
-    try:
-        from sqlalchemy.engine import make_url
-
-        api_arguments = dialect.create_connect_args(make_url(config.CONF.api_database.connection))
-        return bool(_location(api_arguments) == _location(arguments))
-    except Exception:
-        # There is no such option, or its URL is for another driver.
-        return False
+def _judge_connect(dialect: Any) -> Callable[[BaseException], Any]:
+    """Judge what connecting has raised: any error of the driver means that it could not."""
+    errors = getattr(dialect.dbapi, "Error", ())
+    return lambda raised: False if isinstance(raised, errors) else classify.judge_connecting(raised)
 
 
-def _location(arguments: Any) -> Any:
-    positional, named = arguments
-    return [*positional, *(named.get(name) for name in LOCATION_ARGUMENTS)]
+def _refresh(name: str, newest: Any) -> None:
+    same = [each for each in list(_databases.items()) if each[1].indicator.name == name]
+    same.sort(key=lambda each: each[0] is newest)
+    ask(same)
+    for dialect, database in same:
+        if not database.records_successes:
+            _record_statements(dialect, database, successes=True)
 
 
 def _on_do_connect(
@@ -193,14 +122,58 @@ def _on_do_connect(
     with notices.suppress_errors("hook for sqlalchemy"):
         # An event that passes the engine itself would slow down each statement.
         pool = getattr(record, "_ConnectionRecord__pool", None)
-        watch(dialect, (positional, named or {}), pool)
+        if record is not None:
+            watch(dialect, (positional, named or {}), pool)
+
+
+def _record_wait(do_get: Any) -> Any:
+    """Record how long an operation waits for a place in the pool, and that there was none in time."""
+
+    @functools.wraps(do_get)
+    def wrapper(pool: Any) -> Any:
+        database = None if pool.checkedin() else _databases.get(pool._dialect)
+        if database is None:
+            return do_get(pool)
+        with database.indicator.begin(_judge_wait) as operation:
+            result = do_get(pool)
+            operation.end()
+        return result
+
+    return wrapper
+
+
+def _judge_wait(raised: BaseException) -> Any:
+    # What connecting has raised is recorded where that is called.
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(raised).__mro__}
+    return "by_work" if "sqlalchemy.exc.TimeoutError" in kinds else None
+
+
+def _record_creator(create: Any) -> Any:
+    """Record the connections of an engine that has a function of the service connect."""
+
+    @functools.wraps(create)
+    def wrapper(pool: Any) -> Any:
+        dialect, result = pool._dialect, None
+        if dialect in _databases:
+            return create(pool)
+        result = create(pool)
+        with notices.suppress_errors("hook for sqlalchemy"):
+            # `do_connect` has not been called. A pool without an engine has no dialect to speak of.
+            if dialect not in _databases and hasattr(dialect, "do_execute"):
+                watch(dialect, None, pool)
+        return result
+
+    return wrapper
 
 
 def _hook(sqlalchemy: ModuleType) -> None:
-    from sqlalchemy import engine, event
+    from sqlalchemy import engine, event, pool
 
     listener: Callable[..., None] = _on_do_connect
     event.listen(engine.Engine, "do_connect", listener)
+    _patches.around(pool.impl, "QueuePool._do_get", _record_wait)
+    _patches.around(pool.base, "Pool._create_connection", _record_creator)
+    progress.looks_at_start.append(look_at_start)
 
 
 _patches = Patches({"sqlalchemy": _hook})
@@ -209,13 +182,15 @@ install = _patches.install
 
 def uninstall() -> None:
     _patches.uninstall()
+    if look_at_start in progress.looks_at_start:
+        progress.looks_at_start.remove(look_at_start)
     if "sqlalchemy" in sys.modules:
         from sqlalchemy import engine, event
 
         listener: Callable[..., None] = _on_do_connect
         if event.contains(engine.Engine, "do_connect", listener):
             event.remove(engine.Engine, "do_connect", listener)
-    for dialect in list(_watched):
+    for dialect in list(_databases):
         for name in (*STATEMENTS, *IN_FLIGHT_ONLY):
             vars(dialect).pop(name, None)
-    _watched.clear()
+    _databases.clear()
