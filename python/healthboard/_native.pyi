@@ -5,12 +5,15 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 __all__ = [
     "Checked",
     "Indicator",
+    "MemoryBoard",
     "Operation",
     "__version__",
     "attach",
+    "before_start",
     "drain",
     "end_trace",
     "goodbye",
+    "say_goodbye_on_sigterm",
     "scrub",
     "stamp",
     "start",
@@ -75,6 +78,17 @@ class Indicator:
 
     def wrap(self, function: _Function, judge: _Judge | None = None) -> _Function:
         """Return the function, with every call recorded."""
+
+@final
+class MemoryBoard:
+    """A board in memory, in the place of the process's own. The newest one records."""
+
+    def __new__(cls, service: str, options: Mapping[str, str]) -> MemoryBoard: ...
+    def advance(self, seconds: float) -> None:
+        """Let time go by."""
+
+    def report(self) -> str:
+        """Return the answer to a probe, as JSON."""
 
 @final
 class Operation:
@@ -143,3 +157,9 @@ def watch() -> None:
 
 def goodbye() -> None:
     """Say that this process ends in good order."""
+
+def say_goodbye_on_sigterm() -> None:
+    """Say goodbye when `SIGTERM` ends this process, unless the program handles the signal."""
+
+def before_start(callback: Callable[[], bool]) -> None:
+    """Call `callback` at the first recording in a process in which health has not started, until it has."""

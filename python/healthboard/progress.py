@@ -33,6 +33,7 @@ def start() -> bool:
 
     Return False if that thread cannot start it. The next recording calls this again.
     """
+    _native.say_goodbye_on_sigterm()
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is not None and not uwsgi.has_threads:
         text = "uWSGI runs no Python threads without `enable-threads`"
@@ -57,6 +58,19 @@ def attach() -> None:
             look()
     refresher.run_at_start()
     _native.attach()
+
+
+def has_native_thread() -> bool:
+    """Tell whether a native thread stamps `progress` in this process."""
+    return _thread is not None and _thread[0] == os.getpid()
+
+
+def stop_native_thread() -> None:
+    """Stop the native thread that stamps `progress`, without waiting for its end."""
+    global _thread
+    if _thread is not None:
+        _thread[1].set()
+        _thread = None
 
 
 class LoopStamps:
@@ -134,6 +148,9 @@ def _start_native_thread() -> bool:
     if loop_stamps is not None:
         with notices.suppress_errors("asyncio"):
             loop_stamps.start()
+    from . import monkey_patch
+
+    monkey_patch.watch()
     return True
 
 

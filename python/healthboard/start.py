@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import _native, launch, notices, progress
+from . import _native, by_itself, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def start(
     if environment is None:
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
+    by_itself.started()
     uwsgi = _uwsgi()
     is_worker = uwsgi is None or not uwsgi.serves_no_requests()
     if is_worker:
@@ -41,6 +42,10 @@ def start(
     problems = _disable_hooks(
         texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
+    launch.started_with = {_variable(name): value for name, value in texts.items()} | variables
+    launch.started_with["HEALTHBOARD_SERVICE"] = service
+    # Before the first board: what is ended from then on has a handler.
+    _native.say_goodbye_on_sigterm()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if uwsgi is not None and not is_worker:
         uwsgi.attach_in_workers()
@@ -61,6 +66,10 @@ def _disable_hooks(option: str, variable: str | None) -> list[str]:
     option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
     expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
     return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]
+
+
+def _variable(option: str) -> str:
+    return "HEALTHBOARD_" + option.replace(".", "__").upper()
 
 
 def _uwsgi() -> ModuleType | None:

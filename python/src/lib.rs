@@ -10,6 +10,8 @@ mod first_use;
 mod guard;
 mod indicator;
 mod stacks;
+mod termination;
+mod testing;
 mod traceback;
 mod vectorcall;
 
@@ -67,7 +69,7 @@ fn start(
 /// Creates this process's board now rather than at its first recording.
 #[pyfunction]
 fn attach(py: Python<'_>) {
-    py.detach(|| guard::guarded(false, healthboard::attach));
+    py.detach(|| guard::guarded(false, || termination::with_sigterm_blocked(healthboard::attach)));
     // The newest handler runs first, and so before the end of the interpreter, which a second signal may interrupt. uWSGI's
     // workers get one signal from systemd and one from their master.
     // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
@@ -114,6 +116,18 @@ fn goodbye() {
     guard::guarded((), healthboard::goodbye);
 }
 
+/// Says goodbye when `SIGTERM` ends this process, unless the program handles the signal.
+#[pyfunction]
+fn say_goodbye_on_sigterm() {
+    guard::guarded((), termination::say_goodbye_on_sigterm);
+}
+
+/// Calls `callback` at the first recording in a process in which health has not started, until it has.
+#[pyfunction]
+fn before_start(callback: Py<PyAny>) {
+    guard::guarded((), || first_use::arm_before_start(callback));
+}
+
 /// Runs after the interpreter has ended.
 extern "C" fn at_exit() {
     goodbye();
@@ -140,6 +154,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe { pyo3::ffi::Py_AtExit(Some(at_exit)) };
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
+    module.add_class::<testing::MemoryBoard>()?;
     module.add("Checked", checked::make_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(start, module)?)?;
     module.add_function(wrap_pyfunction!(attach, module)?)?;
@@ -151,5 +166,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;
+    module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;
+    module.add_function(wrap_pyfunction!(before_start, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

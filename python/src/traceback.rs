@@ -10,11 +10,11 @@ const HEAD: &str = " (most recent call first):";
 const INSTALLED: [&str; 2] = ["/site-packages/", "/dist-packages/"];
 
 /// Files of this package whose threads nobody wants to see.
-const WATCHING: [&str; 2] = ["progress.py", "stacks.py"];
+const WATCHING: [&str; 3] = ["by_itself.py", "progress.py", "stacks.py"];
 
-/// The hooks that record operations, and the one whose frames stand around a whole program.
-const EVIDENCE: &str = "hooks/evidence";
-const AROUND_A_PROGRAM: &str = "asyncio.py";
+/// The directories of what records operations, and the files there whose frames stand around a whole program.
+const EVIDENCE: [&str; 2] = ["hooks/evidence", "middleware"];
+const AROUND_A_PROGRAM: [&str; 2] = ["hooks/evidence/asyncio.py", "hooks/evidence/wsgi.py"];
 
 /// A thread of the text.
 struct Thread<'a> {
@@ -48,10 +48,11 @@ fn is_ours(thread: &Thread<'_>, package: &Path) -> bool {
     in_package(thread, package).any(|path| WATCHING.iter().any(|watching| path == Path::new(watching)))
 }
 
-/// A hook that records operations stands between the server and the application.
+/// What records operations stands between the server and the application.
 fn is_at_work(thread: &Thread<'_>, package: &Path) -> bool {
-    let mut hooks = in_package(thread, package).filter_map(|path| path.strip_prefix(EVIDENCE).ok());
-    hooks.any(|hook| hook != Path::new(AROUND_A_PROGRAM))
+    let is_evidence = |path: &Path| EVIDENCE.iter().any(|directory| path.starts_with(directory));
+    let is_around = |path: &Path| AROUND_A_PROGRAM.iter().any(|around| path == Path::new(around));
+    in_package(thread, package).any(|path| is_evidence(path) && !is_around(path))
 }
 
 /// The files of this package, from its directory, that have frames of a thread.

@@ -339,13 +339,11 @@ print(threads() - before, len(threading.enumerate()))
 
 
 def test_where_the_threads_of_a_server_stand_is_told_when_its_requests_hang(service: Service) -> None:
-    pytest.importorskip("paste.deploy")
     (service.folder / "app.py").write_text(
         """
 import time
 def index(environ, start_response):
     time.sleep(60)  # HANGS
-def make(config): return index
 """
     )
     service.environment["HEALTHBOARD_STALL_AFTER"] = "3"
@@ -354,10 +352,9 @@ def make(config): return index
         + """
 import logging
 sys.path.insert(0, os.getcwd())
-open("paste.ini", "w").write("[app:main]\\npaste.app_factory = app:make\\n")
-from paste import deploy
-application = deploy.loadapp("config:" + os.path.abspath("paste.ini"))
-healthboard.Indicator("requests", impact="degrading").set_capacity(3)
+import app
+from healthboard.middleware import WSGI
+application = WSGI(app.index, capacity=3)
 def serve(): application({"PATH_INFO": "/"}, None)
 for _ in range(3): threading.Thread(target=serve, daemon=True).start()
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

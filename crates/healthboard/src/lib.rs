@@ -58,7 +58,7 @@ pub use crate::{
     board::place::Place,
     process::{
         Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
-        stamp, take_notices, tick, watch,
+        goodbye_in_signal_handler, stamp, take_notices, tick, watch,
     },
     read::{Abandoned, Directory, Evidence, Life, Observed, Process},
     record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},

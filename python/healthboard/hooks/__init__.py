@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVIDENCE = (
     "sqlalchemy",
     "oslo_messaging",
+    "rpc_server",
     "amqp",
     "kombu",
     "asyncio",
@@ -25,7 +26,9 @@ EVIDENCE = (
     "nova",
     "nova_virt",
     "keystoneauth1",
-    "paste_deploy",
+    "wsgi",
+    "asgi",
+    "uwsgi",
 )
 
 

@@ -197,13 +197,20 @@ impl Service {
         }
     }
 
-    /// See [`goodbye`](crate::goodbye).
-    pub(crate) fn goodbye(&self) {
+    /// See [`goodbye_in_signal_handler`](crate::goodbye_in_signal_handler).
+    pub(crate) fn goodbye_in_signal_handler(&self) {
         let Some(page) = self.anchor.page() else { return };
         if let Some(board) = page.board() {
             page.say_goodbye();
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+        }
+    }
+
+    /// See [`goodbye`](crate::goodbye).
+    pub(crate) fn goodbye(&self) {
+        self.goodbye_in_signal_handler();
+        if let Some(board) = self.anchor.page().and_then(Page::board) {
             // The board of a process without a parent in the service stays: it says that the service was stopped and
             // did not die.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
