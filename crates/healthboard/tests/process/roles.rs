@@ -40,7 +40,7 @@ pub(crate) fn play(role: &str) {
                     shared.record_ok();
                 } else {
                     act::wait();
-                    act::say(&shared.refresh_due().unwrap().as_millis().to_string());
+                    act::say(&shared.refresh_due().unwrap().as_nanos().to_string());
                 }
             }
         }
