@@ -42,8 +42,8 @@ def is_probe(path: str) -> bool:
 def end(operation: Operation, status: int) -> bool:
     """End the operation of a request as the status of its response says, and tell whether that is a failure.
 
-    A refused request, such as one without credentials or for an unknown path, is no evidence: it may never have reached what
-    fails.
+    A refused request, such as one without credentials or for an unknown path, is no evidence: it may
+    never have reached what fails.
     """
     failed = status >= 500 and status != _NOT_IMPLEMENTED
     if failed:
