@@ -192,6 +192,8 @@ class MariaDb(Server):
         self.admin_port = free_port()
         self.options = options
         self.data = self.folder / "data"
+        # At its start a server removes the temporary files that it finds, those of others as well.
+        self.environment["TMPDIR"] = str(self.folder)
         self._run(
             [
                 program("mariadb-install-db"),

@@ -32,6 +32,7 @@ impl MariaDb {
     pub(crate) fn install(folder: &Path, step: &mut Step) -> Result<Self> {
         let mut install = Command::new("mariadb-install-db");
         install
+            .env("TMPDIR", folder)
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .args(["--auth-root-authentication-method=normal", "--innodb-log-file-size=16M"]);
         step.run(install.arg(format!("--datadir={}", folder.join("mariadb").display())))?;
@@ -49,7 +50,9 @@ impl MariaDb {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let (port, admin_port) = (free_port()?, free_port()?);
         let mut command = Command::new("mariadbd");
+        // Each server has its own: at its start one removes what it finds there of another.
         command
+            .env("TMPDIR", folder)
             .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args([
                 "--innodb-flush-log-at-trx-commit=2",
