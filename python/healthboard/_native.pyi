@@ -8,8 +8,10 @@ __all__ = [
     "Operation",
     "__version__",
     "attach",
+    "before_start",
     "drain",
     "goodbye",
+    "say_goodbye_on_sigterm",
     "scrub",
     "start",
     "tick",
@@ -131,3 +133,9 @@ def watch() -> None:
 
 def goodbye() -> None:
     """Say that this process ends in good order."""
+
+def say_goodbye_on_sigterm() -> None:
+    """Say goodbye when `SIGTERM` ends this process, unless the program handles the signal."""
+
+def before_start(callback: Callable[[], bool]) -> None:
+    """Call `callback` at the first recording in a process in which health has not started, until it has."""

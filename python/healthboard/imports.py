@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _hooks: dict[str, list[_Hook]] = {}
 
+# Modules that a program in C puts into `sys.modules`. Their hooks run before the next import of another module.
+_ADDED_BY_HOSTS = ("uwsgi",)
+
 
 def when_imported(name: str, hook: _Hook) -> None:
     """Call `hook` with the module `name`: now if it has been imported, otherwise right after its import.
@@ -48,6 +51,11 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        for added in _ADDED_BY_HOSTS:
+            # Nobody imports it: its host puts it there before it imports anything else.
+            if added in _hooks and added in sys.modules:
+                for hook in _hooks.pop(added):
+                    _run(hook, sys.modules[added])
         if name not in _hooks:
             return None
         behind = sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
 # Holds our `sitecustomize`. Python runs the first one on its path.
 _SITE_DIRECTORY = os.path.join(os.path.dirname(__file__), "site")
@@ -15,16 +16,39 @@ _SITE_DIRECTORY = os.path.join(os.path.dirname(__file__), "site")
 # Our variables, which have been removed from the process's environment. None without `healthboard-run`.
 environment: dict[str, str] | None = None
 
+# The options that health has started with, as variables of the environment.
+options: dict[str, str] = {}
+
 _service: str | None = None
 
 # Removes our variables and path from the process's environment.
 _clear_environment: Callable[[], object] | None = None
 
-# Programs that run another program. The name that the other one gives itself is more useful.
-_SERVERS = ("uwsgi", "pyuwsgi", "gunicorn", "mod_wsgi-express")
+# Programs that run an application of another name.
+_SERVERS = (
+    "daphne",
+    "fastapi",
+    "flask",
+    "gunicorn",
+    "hypercorn",
+    "mod_wsgi-express",
+    "pyuwsgi",
+    "uvicorn",
+    "uwsgi",
+    "waitress-serve",
+)
 
 # Servers whose master reloads by executing itself again, with the environment it has at that time.
 _SELF_EXECUTING_SERVERS = ("uwsgi", "pyuwsgi")
+
+# An argument that names an application, such as `shop.wsgi:application` or `shop:make_app()`.
+_APPLICATION = r"(?!unix:|fd:)[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?"
+
+# Words of an application's name that say nothing.
+_EMPTY_WORDS = ("wsgi", "asgi")
+
+# The application that the server has said it runs.
+application: str | None = None
 
 
 def begin(variables: dict[str, str], clear_environment: Callable[[], object]) -> None:
@@ -32,12 +56,13 @@ def begin(variables: dict[str, str], clear_environment: Callable[[], object]) ->
     global environment, _service, _clear_environment
     _service = variables.pop("HEALTHBOARD_SERVICE", None)
     environment, _clear_environment = variables, clear_environment
-    if _is_self_executing():
+    if is_self_executing():
         restore_environment(os.environ)
-    from . import hooks
+    from . import by_itself, hooks
 
     disabled, _ = hooks.named(variables.get("HEALTHBOARD_DISABLED_HOOKS", ""))
     hooks.install(disabled)
+    by_itself.prepare(variables)
 
 
 def restore_environment(environ: MutableMapping[str, str]) -> None:
@@ -47,6 +72,21 @@ def restore_environment(environ: MutableMapping[str, str]) -> None:
         if _service is not None:
             environ["HEALTHBOARD_SERVICE"] = _service
         prepend_site(environ)
+
+
+@contextmanager
+def restored_environment() -> Iterator[None]:
+    """Give our variables and path to the programs that are executed in this block.
+
+    They get the options and the name of this process, too.
+    """
+    restore_environment(os.environ)
+    if environment is not None:
+        os.environ.update({"HEALTHBOARD_SERVICE": service(), **options})
+    try:
+        yield
+    finally:
+        clear_environment()
 
 
 def clear_environment() -> None:
@@ -62,13 +102,51 @@ def prepend_site(environ: MutableMapping[str, str]) -> None:
 
 
 def service(prog: str | None = None) -> str:
-    """Return the name that operators use for this program. `prog` is the name it gives itself."""
-    # Not the title of the process: services change that.
-    program = os.path.basename(sys.argv[0])
-    return _service or (prog if prog and program in _SERVERS else program)
+    """Return the name that operators use for this program. `prog` is the name it gives itself.
+
+    It is the name of the program. What a server runs has the name that it gives itself, or the name of its
+    application: `shop.wsgi.api:application` is `shop-api`.
+    """
+    if _service:
+        return _service
+    program = _program()
+    if program not in _SERVERS:
+        return program
+    if prog and prog not in (program, os.path.basename(sys.argv[0])):
+        return prog
+    return _name_of_application() or program
 
 
-def _is_self_executing() -> bool:
+def is_self_executing() -> bool:
+    """Tell whether this program executes itself again to reload."""
     # Either the server itself, whose `sys.argv` is not set yet, or a script that becomes the server.
     programs = [os.readlink("/proc/self/exe"), *getattr(sys, "argv", [])[:1]]
     return any(os.path.basename(program).startswith(_SELF_EXECUTING_SERVERS) for program in programs)
+
+
+def _program() -> str:
+    """Return the name of the program, or of the package that `python -m` runs."""
+    # Not the title of the process: services change that.
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__").replace(".", "-")
+    name = os.path.basename(sys.argv[0]).removesuffix(".py")
+    return "uwsgi" if "uwsgi" in sys.modules else name or "python"
+
+
+def _name_of_application() -> str | None:
+    import re
+
+    from . import uwsgi
+
+    found = uwsgi.application() if "uwsgi" in sys.modules else application
+    if found is None:
+        arguments = [argument for argument in sys.argv[1:] if re.fullmatch(_APPLICATION, argument)]
+        found = arguments[0] if arguments else None
+    if found is None:
+        return None
+    module = found.partition(":")[0]
+    if uwsgi.is_file(found):
+        module = os.path.basename(found).removesuffix(".py").removesuffix(".wsgi")
+    words = [word for word in re.split(r"[\W_]+", module) if word and word not in _EMPTY_WORDS]
+    return "-".join(words) or module

@@ -26,6 +26,7 @@ def start() -> bool:
 
     Return False if that thread cannot start it. The next recording calls this again.
     """
+    _native.say_goodbye_on_sigterm()
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is not None and not uwsgi.has_threads:
         text = "uWSGI runs no Python threads without `enable-threads`"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from . import launch
+from . import launch, obstacles
 
 USAGE = """\
 usage: healthboard-run [--service NAME] PROGRAM [ARGUMENT…]
 
 Runs a Python program, such as nova-conductor, that then reports its own health. It answers at the endpoints
-named by `uri` in the group [healthcheck] of its configuration file. Without endpoints it runs as usual.
+named by `uri` in the group [healthcheck] of its oslo.config file, or by HEALTHBOARD_URI in the environment.
+Without endpoints it runs as usual.
 
-  --service NAME   the name of the service; the default is the name of the program
+  --service NAME   the name of the service; the default is the name of the program. What uWSGI, gunicorn,
+                   uvicorn and the like run is named like its application: shop.wsgi.api:application is shop-api
   --version        print the version
   --help           print this
 
@@ -41,6 +43,9 @@ def main() -> int:
     if not arguments or arguments[0].startswith("-"):
         sys.stderr.write(USAGE)
         return 2
+    obstacle = obstacles.obstacle(arguments)
+    if obstacle is not None:
+        sys.stderr.write(f"healthboard-run: the program runs without health: {obstacle}\n")
     launch.prepend_site(os.environ)
     try:
         os.execvp(arguments[0], arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _native, launch, notices, progress, uwsgi
+from . import _native, by_itself, launch, notices, progress, uwsgi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def start(
     if environment is None:
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
+    by_itself.started()
     is_worker = not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
@@ -38,6 +39,7 @@ def start(
     problems = _disable_hooks(
         texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
+    launch.options = {_variable(name): value for name, value in texts.items()} | variables
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if not is_worker:
         uwsgi.attach_in_workers()
@@ -58,3 +60,7 @@ def _disable_hooks(option: str, variable: str | None) -> list[str]:
     option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
     expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
     return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]
+
+
+def _variable(option: str) -> str:
+    return "HEALTHBOARD_" + option.replace(".", "__").upper()

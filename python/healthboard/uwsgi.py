@@ -8,7 +8,14 @@ from . import imports, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+# What uWSGI calls if no option names it.
+_DEFAULT_CALLABLE = "application"
+
+# What each worker does first.
+_first_actions: list[Callable[[], object]] = []
 
 
 def serves_no_requests() -> bool:
@@ -19,9 +26,62 @@ def serves_no_requests() -> bool:
 
 def attach_in_workers() -> None:
     """Attach in each worker after its fork: it may record nothing for hours."""
-    _add_post_fork_hook(sys.modules["uwsgi"])
-    # `uwsgidecorators` replaces the hook by its own.
-    imports.when_imported("uwsgidecorators", lambda _: _add_post_fork_hook(sys.modules["uwsgi"]))
+    in_workers(progress.attach)
+
+
+def in_workers(action: Callable[[], object]) -> None:
+    """Call `action` first in each worker, now if this is one."""
+    if not serves_no_requests():
+        action()
+        return
+    if action in _first_actions:
+        return
+    if not _first_actions:
+        _add_post_fork_hook(sys.modules["uwsgi"])
+        # `uwsgidecorators` replaces the hook by its own.
+        imports.when_imported("uwsgidecorators", lambda _: _add_post_fork_hook(sys.modules["uwsgi"]))
+    _first_actions.append(action)
+
+
+def options(*names: str) -> list[str]:
+    """Return the values of an option of uWSGI that has these names."""
+    given = sys.modules["uwsgi"].opt
+    values = [value for name in names for value in _as_list(given.get(name))]
+    return [value.decode(errors="replace") for value in values if isinstance(value, bytes)]
+
+
+def callable_name() -> str:
+    """Return what uWSGI calls in a file, and in a module unless its option names something else."""
+    return next(iter(options("callable")), _DEFAULT_CALLABLE)
+
+
+def modules() -> list[tuple[str, str]]:
+    """Return the modules that uWSGI loads applications from, each with the name of the application."""
+    found = [value.partition(":") for value in [*options("module", "wsgi"), *_mounted()]]
+    return [(module, name or callable_name()) for module, _, name in found if not is_file(module)]
+
+
+def application() -> str | None:
+    """Return the application that uWSGI loads: a module or a file."""
+    return next(iter([*options("module", "wsgi", "wsgi-file", "file"), *_mounted()]), None)
+
+
+def is_file(application: str) -> bool:
+    """Tell whether uWSGI loads an application from a file rather than from a module."""
+    return "/" in application or application.endswith((".py", ".wsgi"))
+
+
+def cores() -> int:
+    """Return how many requests a worker serves at once, in threads or green threads."""
+    return int(sys.modules["uwsgi"].cores)
+
+
+def _mounted() -> list[str]:
+    return [value.partition("=")[2] for value in options("mount")]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _add_post_fork_hook(uwsgi: Any) -> None:
@@ -32,7 +92,8 @@ def _add_post_fork_hook(uwsgi: Any) -> None:
             launch.clear_environment()
             # A spooler or a mule may have nothing to do, and a reload kills it.
             if not serves_no_requests():
-                progress.attach()
+                for action in _first_actions:
+                    action()
         if previous is not None:
             previous()
 

@@ -21,18 +21,32 @@ const CALLED: u32 = 1;
 /// No call in this process, only in those it forks.
 const ONLY_IN_CHILDREN: u32 = 2;
 
+/// What to call once health has started.
 static CALLBACK: OnceLock<Py<PyAny>> = OnceLock::new();
+
+/// What to call before that: it may start health.
+static BEFORE_START: OnceLock<Py<PyAny>> = OnceLock::new();
 
 /// Sets the function that [`call_once`] calls; without `in_this_process`, only in forked children. Returns false if that is
 /// impossible, or was done before.
 pub(crate) fn arm(callback: Py<PyAny>, in_this_process: bool) -> bool {
+    arm_with(&CALLBACK, callback, if in_this_process { PENDING } else { ONLY_IN_CHILDREN })
+}
+
+/// Sets the function that [`call_once`] calls as long as [`arm`] was not called.
+pub(crate) fn arm_before_start(callback: Py<PyAny>) {
+    arm_with(&BEFORE_START, callback, PENDING);
+}
+
+fn arm_with(slot: &OnceLock<Py<PyAny>>, callback: Py<PyAny>, state: u32) -> bool {
     let Some(page) = map_wiped_on_fork() else { return false };
     // SAFETY: only this function has the page until it is stored below.
-    unsafe { &*page }.store(if in_this_process { PENDING } else { ONLY_IN_CHILDREN }, Relaxed);
-    if CALLBACK.set(callback).is_err() {
+    unsafe { &*page }.store(state, Relaxed);
+    if slot.set(callback).is_err() {
         return false;
     }
-    // Release pairs with the Acquire in `call_once`: a thread that sees the page sees the callback.
+    // Release pairs with the Acquire in `call_once`: a thread that sees the page sees the callback. A page that was there
+    // before is never unmapped: another thread may be looking at it.
     STATE.store(page, Release);
     true
 }
@@ -61,7 +75,7 @@ pub(crate) fn call_once(py: Python<'_>) {
 fn call(py: Python<'_>, state: &AtomicU32) {
     // Before the call: the callback may record something itself.
     state.store(CALLED, Relaxed);
-    let Some(callback) = CALLBACK.get() else { return };
+    let Some(callback) = CALLBACK.get().or_else(|| BEFORE_START.get()) else { return };
     match callback.call0(py).and_then(|started| started.is_truthy(py)) {
         Ok(true) => (),
         Ok(false) => state.store(PENDING, Relaxed),

@@ -9,6 +9,7 @@ mod exception;
 mod first_use;
 mod guard;
 mod indicator;
+mod termination;
 mod vectorcall;
 
 use healthboard::{ErrorDetail, Service, Settings, StartError};
@@ -106,6 +107,18 @@ fn goodbye() {
     guard::guarded((), healthboard::goodbye);
 }
 
+/// Says goodbye when `SIGTERM` ends this process, unless the program handles the signal.
+#[pyfunction]
+fn say_goodbye_on_sigterm() {
+    guard::guarded((), termination::say_goodbye_on_sigterm);
+}
+
+/// Calls `callback` at the first recording in a process in which health has not started, until it has.
+#[pyfunction]
+fn before_start(callback: Py<PyAny>) {
+    guard::guarded((), || first_use::arm_before_start(callback));
+}
+
 /// Runs after the interpreter has ended.
 extern "C" fn at_exit() {
     goodbye();
@@ -140,5 +153,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;
+    module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;
+    module.add_function(wrap_pyfunction!(before_start, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

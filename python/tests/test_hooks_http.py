@@ -1,107 +1,11 @@
-"""Requests that a WSGI application answers, requests to other services, and gunicorn's workers."""
+"""Requests to other services, and gunicorn's workers."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from test_hooks import START, details
 
 from conftest import Service, eventually
-
-# Loads the application, and calls it as a server would.
-PASTE = """
-sys.path.insert(0, ".")
-import app
-from paste import deploy
-open("paste.ini", "w").write("[app:main]\\npaste.app_factory = app:make\\n")
-application = deploy.loadapp("config:" + os.path.abspath("paste.ini"))
-def get(path):
-    started = []
-    body = application({"PATH_INFO": path}, lambda *args: started.append(args))
-    return started, body
-"""
-
-APP = """
-class Body(list): pass
-class App:
-    marked = "theirs"
-    def __call__(self, environ, start_response):
-        path = environ["PATH_INFO"]
-        if path == "/raises": raise LookupError
-        if path == "/later": return self.later(start_response)
-        status = "200 OK" if path == "/" else path[1:4] + " X"
-        if path == "/healthcheck": status = "503 X"
-        if path == "/500/info": start_response(status, [("a", "b")], ("info",))
-        else: start_response(status, [("a", "b")])
-        return Body([b"x"])
-    def later(self, start_response):
-        start_response("503 X", [])
-        yield b"x"
-def make(config): return App()
-"""
-
-
-@pytest.fixture
-def wsgi(service: Service) -> Service:
-    pytest.importorskip("paste.deploy")
-    (service.folder / "app.py").write_text(APP)
-    return service
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        ("get('/')", {"state": "passing"}),
-        ("get('/404')", {"state": "passing"}),
-        ("get('/501')", {"state": "passing"}),
-        ("get('/500')", {"state": "transient", "error": "ServerError 500"}),
-        ("get('/'); get('/503')", {"state": "transient", "error": "ServerError 503"}),
-        ("get('/503'); get('/')", {"state": "passing", "failures": 0}),
-        ("get('/'); get('/healthcheck')", {"state": "passing", "failures": 0}),
-        ("list(get('/later')[1])", {"state": "transient", "error": "ServerError 503"}),
-        ("try: get('/raises')\nexcept LookupError: pass", {"state": "transient", "error": "LookupError"}),
-    ],
-)
-def test_the_responses_of_an_application_are_evidence(
-    wsgi: Service, asked: str, expected: dict[str, object]
-) -> None:
-    wsgi.start(START + PASTE + asked + "\nsys.stdin.read()")
-    details(wsgi, "requests", impact="degrading", ttl=0, in_flight=0, **expected)
-
-
-def test_only_a_request_clears_the_failure_of_a_request(wsgi: Service) -> None:
-    wsgi.environment["HEALTHBOARD_REFRESH_INTERVAL"] = "0.2"
-    wsgi.start(START + PASTE + "get('/500'); sys.stdin.readline(); get('/'); sys.stdin.read()")
-    details(wsgi, "requests", state="transient", failures=1)
-    # Seven times the refresh interval.
-    time.sleep(1.5)
-    details(wsgi, "requests", state="transient", failures=1)
-    assert wsgi.process is not None
-    assert wsgi.process.stdin is not None
-    wsgi.process.stdin.write("\n")
-    wsgi.process.stdin.flush()
-    details(wsgi, "requests", state="passing", failures=0)
-
-
-def test_a_response_is_passed_on_unchanged(wsgi: Service) -> None:
-    output = wsgi.run(
-        START
-        + PASTE
-        + """
-started, body = get("/500/info")
-assert started == [("500 X", [("a", "b")], ("info",))] and type(body) is app.Body and body == [b"x"]
-started, body = get("/later")
-assert started == [] and next(body) == b"x" and started == [("503 X", [])]
-body.close()
-assert application.marked == "theirs"
-try: application.missing
-except AttributeError: pass
-else: raise AssertionError
-"""
-    )
-    assert "Traceback" not in output
-
 
 SESSION = """
 import http.server, threading

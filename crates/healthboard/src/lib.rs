@@ -55,7 +55,7 @@ pub use crate::{
     board::place::Place,
     process::{
         Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
-        tick, watch,
+        goodbye_in_signal_handler, tick, watch,
     },
     read::{Abandoned, Directory, Evidence, Life, Observed, Process},
     record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},

@@ -23,7 +23,9 @@ EVIDENCE = (
     "nova",
     "nova_virt",
     "keystoneauth1",
-    "paste_deploy",
+    "wsgi",
+    "asgi",
+    "uwsgi",
 )
 
 

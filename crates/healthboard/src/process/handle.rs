@@ -95,3 +95,9 @@ pub fn watch() {
 pub fn goodbye() {
     DEFAULT.goodbye();
 }
+
+/// The same, for a handler of a signal that ends the process: takes no lock and allocates nothing. It leaves the board of a
+/// forked process to be swept by the holder.
+pub fn goodbye_in_signal_handler() {
+    DEFAULT.goodbye_in_signal_handler();
+}

@@ -15,7 +15,7 @@ mod runtime_dir;
 mod service;
 mod start;
 
-pub use handle::{Handle, attach, drain, goodbye, tick, watch};
+pub use handle::{Handle, attach, drain, goodbye, goodbye_in_signal_handler, tick, watch};
 pub use keeper::Keeper;
 pub use notice::{Notice, Transition};
 pub use service::Service;

@@ -170,11 +170,18 @@ impl Service {
         }
     }
 
-    /// See [`goodbye`](crate::goodbye).
-    pub(crate) fn goodbye(&self) {
+    /// See [`goodbye_in_signal_handler`](crate::goodbye_in_signal_handler).
+    pub(crate) fn goodbye_in_signal_handler(&self) {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+        }
+    }
+
+    /// See [`goodbye`](crate::goodbye).
+    pub(crate) fn goodbye(&self) {
+        self.goodbye_in_signal_handler();
+        if let Some(board) = self.anchor.page().and_then(Page::board) {
             // One that was started by itself stays, to say that the service was stopped and did not die.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
                 && let Some(attached) = self.attached()

@@ -1,7 +1,8 @@
 """The moments in the life of a process that its libraries know of, and what is done at each.
 
 A row names a module, a function in it, whether the action comes before or after the call, and the action.
-`IMPORTED` is the end of the module's import. `OPTIONAL` rows exist in some versions only. A class that a
+`IMPORTED` is the end of the module's import. With `AROUND` the action
+returns what replaces the function. `OPTIONAL` rows exist in some versions only. A class that a
 module has imported from elsewhere is left alone, so a row may name the place of another version.
 """
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     _Row = tuple[str, str, str, Callable[..., object]]
 
-BEFORE, AFTER, IMPORTED = "before", "after", "imported"
+BEFORE, AFTER, AROUND, IMPORTED = "before", "after", "around", "imported"
 OPTIONAL = "before, optional"
 
 # Modules that define eventlet's launchers: since 4.2, in 4.0 and 4.1, before 4.0.
@@ -57,14 +58,41 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("cotyledon._service", "Service._terminate", OPTIONAL, actions.drain),
     ),
     "gunicorn": (
-        ("gunicorn.arbiter", "Arbiter.run", BEFORE, actions.watch),
+        ("gunicorn.arbiter", "Arbiter.run", BEFORE, actions.watch_gunicorn),
         ("gunicorn.arbiter", "Arbiter.stop", BEFORE, actions.drain),
         ("gunicorn.arbiter", "Arbiter.reexec", BEFORE, actions.restore_gunicorn_environment),
         # With `preload`, the master has loaded the application and started health.
         ("gunicorn.workers.base", "Worker.init_process", BEFORE, actions.prepare_gunicorn_worker),
         # Without, health starts when the worker loads the application.
         ("gunicorn.workers.base", "Worker.load_wsgi", AFTER, actions.attach),
+        ("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", AFTER, actions.attach),
     ),
+    "uvicorn": (
+        ("uvicorn.supervisors.basereload", "BaseReload.run", BEFORE, actions.watch),
+        ("uvicorn.supervisors.multiprocess", "Multiprocess.run", BEFORE, actions.watch),
+        ("uvicorn.config", "Config.load", AFTER, actions.attach),
+        ("uvicorn.server", "Server.handle_exit", BEFORE, actions.drain),
+    ),
+    "hypercorn": (
+        ("hypercorn.run", "run", BEFORE, actions.watch_hypercorn),
+        ("hypercorn.app_wrappers", "ASGIWrapper.__init__", AFTER, actions.attach),
+        ("hypercorn.app_wrappers", "WSGIWrapper.__init__", AFTER, actions.attach),
+    ),
+    "daphne": (("daphne.server", "Server.run", BEFORE, actions.attach),),
+    "celery": (
+        # Before it forks its pool. It consumes the messages and is no mere master.
+        ("celery.worker.worker", "WorkController.start", BEFORE, actions.attach),
+        ("celery.worker.worker", "WorkController.stop", BEFORE, actions.drain),
+        ("celery.apps.beat", "Beat.run", BEFORE, actions.attach),
+        ("billiard.process", "BaseProcess._bootstrap", BEFORE, actions.attach_child),
+        ("billiard.pool", "Worker._do_exit", BEFORE, actions.say_goodbye_of_pool),
+    ),
+    "multiprocessing": (
+        ("multiprocessing.process", "BaseProcess._bootstrap", BEFORE, actions.attach_child),
+        ("multiprocessing.util", "spawnv_passfds", AROUND, actions.hook_spawned_process),
+        ("billiard.popen_spawn_posix", "spawnv_passfds", AROUND, actions.hook_spawned_process),
+    ),
+    "signal": (("signal", "signal", AFTER, actions.handle_default_sigterm),),
     # Nova's console proxies have a process for each open console, and there may be thousands.
     "websockify": (
         (
@@ -95,5 +123,7 @@ def _hook(name: str, rows: list[_Row], module: ModuleType) -> None:
             action()
         elif moment == AFTER:
             _made[name].after(module, path, action)
+        elif moment == AROUND:
+            _made[name].around(module, path, action)
         else:
             _made[name].before(module, path, action, optional=moment == OPTIONAL)

@@ -5,12 +5,23 @@ Each function takes whatever the hooked function takes.
 
 from __future__ import annotations
 
-from ... import _native, launch, notices, progress, refresher
+import contextlib
+import functools
+
+from ... import _native, by_itself, launch, notices, progress, refresher
 from ..patches import call_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+# The numbers of `signal`, which we must not import first.
+_SIGTERM = 15
+_SIG_DFL = 0
+
+# What a process of Celery's pool exits with when it has done its number of tasks.
+_BILLIARD_RECYCLE = 0x9B
 
 
 def drain(*_args: Any, **_kwargs: Any) -> None:
@@ -20,8 +31,21 @@ def drain(*_args: Any, **_kwargs: Any) -> None:
 
 def watch(*_args: Any, **_kwargs: Any) -> None:
     """Say that the process is a master, which refreshes nothing: a child must not inherit a held lock."""
+    by_itself.start()
     refresher.stop()
     _native.watch()
+
+
+def watch_gunicorn(arbiter: Any, *_args: Any, **_kwargs: Any) -> None:
+    """Say that the process is gunicorn's master, and which application its workers run."""
+    launch.application = getattr(arbiter.app, "app_uri", None)
+    watch()
+
+
+def watch_hypercorn(config: Any, *_args: Any, **_kwargs: Any) -> None:
+    """Say that the process is hypercorn's master, unless it serves by itself."""
+    if config.workers:
+        watch()
 
 
 def stop_refreshing(*_args: Any, **_kwargs: Any) -> None:
@@ -31,13 +55,44 @@ def stop_refreshing(*_args: Any, **_kwargs: Any) -> None:
 
 def attach(*_args: Any, **_kwargs: Any) -> None:
     """Give a worker its board now: it may record nothing for hours."""
+    by_itself.start()
     progress.attach()
+
+
+def attach_child(*_args: Any, **_kwargs: Any) -> None:
+    """Give a process that `multiprocessing` has started its board now. It refreshes what it has used itself."""
+    by_itself.start()
+    _native.attach()
+
+
+def hook_spawned_process(spawn: Any) -> Any:
+    """Wrap the function that starts the interpreters of `multiprocessing`: they get our hooks and options."""
+
+    @functools.wraps(spawn)
+    def wrapper(path: Any, arguments: Any, *args: Any, **kwargs: Any) -> Any:
+        is_process = not any("_tracker" in str(argument) for argument in arguments)
+        with launch.restored_environment() if is_process else contextlib.nullcontext():
+            return spawn(path, arguments, *args, **kwargs)
+
+    return wrapper
 
 
 def say_goodbye(status: int) -> None:
     """Say that the process ends in good order, if it does."""
     if status == 0:
         _native.goodbye()
+
+
+def say_goodbye_of_pool(_worker: Any, _pid: int, status: int, *_args: Any) -> None:
+    """Say that a process of Celery's pool ends in good order, if it does: also after its number of tasks."""
+    if status in (0, _BILLIARD_RECYCLE):
+        _native.goodbye()
+
+
+def handle_default_sigterm(_result: Any, number: int, handler: Any) -> None:
+    """Say goodbye if SIGTERM ends the process, which has just stopped handling it."""
+    if number == _SIGTERM and handler == _SIG_DFL:
+        _native.say_goodbye_on_sigterm()
 
 
 def read_configuration(_result: Any, conf: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -1,0 +1,51 @@
+"""What requests to WSGI and ASGI applications have in common: their indicator, and which of them count."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from .. import Indicator
+
+# Marks a request that is recorded already, in its environment or scope.
+MARK = "healthboard.is_recorded"
+
+# The last segment of paths that health checks ask for by convention. A probe is no evidence.
+_PROBES = frozenset(("health", "healthcheck", "healthz", "livez", "readyz"))
+
+# The application does not support the request. It has not failed.
+_NOT_IMPLEMENTED = 501
+
+# How many requests this process can serve at once, and the process in which that was said. None if unknown.
+_capacity: int | None = None
+_said_in_process = 0
+
+
+@functools.cache
+def indicator() -> Indicator:
+    """Return the indicator of all requests. Only a request is evidence for it, however old."""
+    return Indicator("requests", impact="degrading", ttl=0)
+
+
+def is_probe(path: str) -> bool:
+    """Tell whether a health check asks for this path."""
+    return path.rpartition("/")[2] in _PROBES
+
+
+def is_failure(status: int) -> bool:
+    """Tell whether a response with this status says that the application has failed."""
+    return status >= 500 and status != _NOT_IMPLEMENTED
+
+
+def set_capacity(requests: int) -> None:
+    """Remember how many requests each process can serve at once. It is said at the first request."""
+    global _capacity
+    _capacity = requests
+
+
+def say_capacity() -> None:
+    """Say the capacity in this process, once. A worker without requests says it, too: it has room."""
+    global _said_in_process
+    if _capacity is not None and _said_in_process != os.getpid():
+        _said_in_process = os.getpid()
+        indicator().set_capacity(_capacity)

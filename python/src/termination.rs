@@ -1,0 +1,33 @@
+//! A goodbye from a process that is ended by `SIGTERM` and does not handle it.
+//!
+//! Nothing else would run: neither exit handlers nor Python. Whoever sends the signal has ordered the end, so it is not a
+//! death. The process ends by the signal as before. Python's own view of the signal stays "default", and a handler that the
+//! program sets replaces this one. A program that the process executes gets the default action, as the kernel resets it.
+
+use std::{mem, ptr};
+
+/// Sets the handler, unless the program handles the signal, or ignores it.
+pub(crate) fn say_goodbye_on_sigterm() {
+    // SAFETY: both actions are valid for the calls; zero is a valid value of each of their fields. The handler is safe in a
+    // signal handler. Another thread that sets a handler at this moment may lose it to ours: Python sets them in the main
+    // thread, before or after the call.
+    unsafe {
+        let mut current: libc::sigaction = mem::zeroed();
+        if libc::sigaction(libc::SIGTERM, ptr::null(), &mut current) != 0
+            || current.sa_sigaction != libc::SIG_DFL
+        {
+            return;
+        }
+        let mut ours: libc::sigaction = mem::zeroed();
+        ours.sa_sigaction = on_sigterm as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        // The default action is back when the handler runs, and the signal is not blocked in it.
+        ours.sa_flags = libc::SA_RESETHAND | libc::SA_NODEFER;
+        libc::sigaction(libc::SIGTERM, &ours, ptr::null_mut());
+    }
+}
+
+extern "C" fn on_sigterm(signal: libc::c_int) {
+    healthboard::goodbye_in_signal_handler();
+    // SAFETY: safe in a signal handler. The process ends here.
+    unsafe { libc::raise(signal) };
+}

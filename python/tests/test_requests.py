@@ -1,0 +1,292 @@
+"""Requests to real applications in real servers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import sysconfig
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_servers import Server, server
+
+from conftest import eventually
+
+__all__ = ["server"]
+
+# A WSGI application of no framework. `/slow` waits until there is a file.
+WSGI = """
+import os, time
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/slow":
+        while not os.path.exists("go on"): time.sleep(0.05)
+    if path == "/upload":
+        while environ["wsgi.input"].read(1): pass
+    if path == "/download":
+        start_response("200 OK", [])
+        return (b"x" * 65536 for _ in range(1000))
+    if path == "/raises": raise LookupError
+    status = path[1:] + " X" if path[1:].isdigit() else "200 OK"
+    start_response(status, [("Content-Length", "1")])
+    return [b"x"]
+"""
+
+ASGI = """
+import asyncio
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown": await send({"type": "lifespan.startup.complete"})
+        return await send({"type": "lifespan.shutdown.complete"})
+    path = scope["path"]
+    if path == "/waits":
+        while (await receive())["type"] != "http.disconnect": pass
+        raise LookupError
+    if path == "/raises": raise LookupError
+    status = int(path[1:]) if path[1:].isdigit() else 200
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"1")]})
+    await send({"type": "http.response.body", "body": b"x"})
+"""
+
+FLASK = """
+import flask
+application = flask.Flask(__name__)
+@application.route("/")
+def ok(): return "x"
+@application.route("/raises")
+def raises(): raise LookupError
+"""
+
+DJANGO = """
+import django.conf, django.core.wsgi, django.http, django.urls
+def ok(request): return django.http.HttpResponse("x")
+def raises(request): raise LookupError
+urlpatterns = [django.urls.path("", ok), django.urls.path("raises", raises)]
+django.conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+application = django.core.wsgi.get_wsgi_application()
+"""
+
+PECAN = """
+import pecan
+class Root:
+    @pecan.expose()
+    def index(self): return "x"
+    @pecan.expose()
+    def raises(self): raise LookupError
+application = pecan.make_app(Root(), wrap_app=lambda app: Errors(app))
+class Errors:
+    def __init__(self, app): self.app = app
+    def __call__(self, environ, start_response):
+        try: return self.app(environ, start_response)
+        except LookupError:
+            start_response("500 X", [])
+            return [b""]
+"""
+
+PASTE = """
+import os
+from paste import deploy
+class App:
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/raises": raise LookupError
+        start_response("200 OK", [])
+        return [b"x"]
+def make(config): return App()
+open("paste.ini", "w").write("[app:main]\\npaste.app_factory = app:make\\n")
+if __name__ != "__main__" and not os.environ.get("NO_APPLICATION"):
+    application = deploy.loadapp("config:" + os.path.abspath("paste.ini"))
+"""
+
+FASTAPI = """
+import fastapi
+application = fastapi.FastAPI()
+@application.get("/")
+def ok(): return "x"
+@application.get("/raises")
+async def raises(): raise LookupError
+"""
+
+PROGRAMS = {
+    "wsgiref": """
+import sys, app
+from wsgiref.simple_server import make_server
+make_server("127.0.0.1", int(sys.argv[1]), app.application).serve_forever()
+""",
+    "werkzeug": """
+import sys, app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), app.application, threaded=True)
+""",
+    "cheroot": """
+import sys, app
+from cheroot.wsgi import Server
+Server(("127.0.0.1", int(sys.argv[1])), app.application).start()
+""",
+    "waitress": """
+import sys, app, waitress
+waitress.serve(app.application, host="127.0.0.1", port=int(sys.argv[1]), threads=2)
+""",
+    "eventlet": """
+import warnings; warnings.simplefilter("ignore")
+import eventlet; eventlet.monkey_patch()
+import sys, app, eventlet.wsgi
+eventlet.wsgi.server(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), app.application)
+""",
+    "gevent": """
+from gevent import monkey; monkey.patch_all()
+import sys, app
+from gevent.pywsgi import WSGIServer
+WSGIServer(("127.0.0.1", int(sys.argv[1])), app.application).serve_forever()
+""",
+    "tornado": """
+import sys, app, asyncio
+import tornado.wsgi, tornado.httpserver
+async def main():
+    tornado.httpserver.HTTPServer(tornado.wsgi.WSGIContainer(app.application)).listen(int(sys.argv[1]))
+    await asyncio.Event().wait()
+asyncio.run(main())
+""",
+}
+
+
+def own(name: str) -> Callable[[Server, str], Server]:
+    """Serve by a program of the library's user."""
+
+    def serve(server: Server, application: str) -> Server:
+        pytest.importorskip(name)
+        (server.folder / "serve.py").write_text(PROGRAMS[name])
+        return server.serve(application, sys.executable, "serve.py", str(server.web))
+
+    return serve
+
+
+def module(name: str, *options: str) -> Callable[[Server, str], Server]:
+    """Serve by `python -m name`."""
+
+    def serve(server: Server, application: str) -> Server:
+        pytest.importorskip(name)
+        filled = [option.format(port=server.web) for option in options]
+        return server.serve(application, sys.executable, "-m", name, *filled)
+
+    return serve
+
+
+def uwsgi(*options: str) -> Callable[[Server, str], Server]:
+    def serve(server: Server, application: str) -> Server:
+        program = Path(sys.executable).with_name("uwsgi")
+        if not program.exists():
+            pytest.skip("there is no uwsgi")
+        line = "--master --die-on-term --need-app --enable-threads"
+        socket = ("--http-socket", f"127.0.0.1:{server.web}", "-H", sys.prefix)
+        return server.serve(application, str(program), *line.split(), *socket, *options)
+
+    return serve
+
+
+GUNICORN = ("--workers=1", "--bind=127.0.0.1:{port}", "--worker-tmp-dir=.", "--no-control-socket")
+
+
+def gunicorn(*options: str) -> Callable[[Server, str], Server]:
+    return module("gunicorn", *GUNICORN, *options, "app:application")
+
+
+def asgi_worker(name: str) -> Callable[[Server, str], Server]:
+    return gunicorn(f"--worker-class={name}")
+
+
+UVICORN = module("uvicorn", "--port={port}", "app:application")
+
+WSGI_SERVERS: dict[str, Callable[[Server, str], Server]] = {
+    "uwsgi_module": uwsgi("--module", "app:application"),
+    "uwsgi_module_lazy": uwsgi("-w", "app", "--lazy-apps"),
+    "uwsgi_file": uwsgi("--wsgi-file", "app.py"),
+    "uwsgi_file_lazy": uwsgi("--wsgi-file", "app.py", "--lazy-apps"),
+    "uwsgi_mount": uwsgi("--mount", "/=app.py"),
+    "uwsgi_threads": uwsgi("--wsgi-file", "app.py", "--threads", "2"),
+    "gunicorn_sync": gunicorn(),
+    "gunicorn_preload": gunicorn("--preload"),
+    "gunicorn_gthread": gunicorn("--threads=2"),
+    "gunicorn_gevent": gunicorn("--worker-class=gevent"),
+    "hypercorn": module("hypercorn", "--bind=127.0.0.1:{port}", "wsgi:app:application"),
+    **{name: own(name) for name in PROGRAMS},
+}
+
+ASGI_SERVERS = {
+    "uvicorn": UVICORN,
+    "uvicorn_workers": module("uvicorn", "--port={port}", "--workers=2", "app:application"),
+    "gunicorn_asgi": asgi_worker("asgi"),
+    "gunicorn_uvicorn": asgi_worker("uvicorn.workers.UvicornWorker"),
+    "hypercorn": module("hypercorn", "--bind=127.0.0.1:{port}", "app:application"),
+    "daphne": module("daphne", "--port={port}", "app:application"),
+}
+
+FRAMEWORKS = {
+    "flask": (FLASK, gunicorn()),
+    "django": (DJANGO, uwsgi("--module", "app:application")),
+    "django_file": (DJANGO, uwsgi("--wsgi-file", "app.py")),
+    "pecan": (PECAN, own("wsgiref")),
+    "paste": (PASTE, gunicorn()),
+    "fastapi": (FASTAPI, UVICORN),
+}
+
+EVERY = {
+    **{f"wsgi-{name}": (WSGI, serve) for name, serve in WSGI_SERVERS.items()},
+    **{f"asgi-{name}": (ASGI, serve) for name, serve in ASGI_SERVERS.items()},
+    **{f"framework-{name}": value for name, value in FRAMEWORKS.items()},
+}
+
+
+def get(server: Server, path: str) -> int:
+    """Return the status of a request, or 0 if there was none."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.web}{path}", timeout=20) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def requests(server: Server, **wanted: object) -> dict[str, Any]:
+    """Wait until the report has these values for `requests`."""
+
+    def look() -> dict[str, Any] | None:
+        health = server.try_health()
+        found: dict[str, Any] = (health or {"details": {}})["details"].get("requests", {})
+        return found if wanted.items() <= found.items() else None
+
+    return eventually(look)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("application", "serve"), EVERY.values(), ids=EVERY)
+def test_an_application_that_fails_is_seen_whoever_made_it_and_whatever_serves_it(
+    server: Server, application: str, serve: Callable[[Server, str], Server]
+) -> None:
+    for name in ("flask", "django", "pecan", "paste.deploy", "fastapi"):
+        if f"import {name.partition('.')[0]}" in application:
+            pytest.importorskip(name)
+    serve(server, application)
+    eventually(lambda: get(server, "/") == 200)
+    requests(server, state="passing", in_flight=0)
+    get(server, "/raises")
+    requests(server, state="transient", in_flight=0, failures=1)
+    eventually(lambda: get(server, "/") == 200)
+
+
+def test_the_application_of_paste_in_uwsgi_is_recorded(server: Server) -> None:
+    pytest.importorskip("paste.deploy")
+    server.environment["NO_APPLICATION"] = "1"
+    (server.folder / "paste.ini").write_text("[app:main]\npaste.app_factory = app:make\n")
+    uwsgi("--paste", f"config:{server.folder}/paste.ini", "--pythonpath", ".")(server, PASTE)
+    eventually(lambda: get(server, "/") == 200)
+    requests(server, state="passing", in_flight=0)
