@@ -415,3 +415,52 @@ class RabbitMq(Server):
         super().remove()
         self.mapper.kill()
         self.mapper.wait()
+
+
+class RabbitMqCluster:
+    """Three nodes of RabbitMQ with the user `guest`. They share Erlang's port mapper and cookie."""
+
+    NAMES = ("a@localhost", "b@localhost", "c@localhost")
+
+    def __init__(self, configuration: str = "") -> None:
+        members = "".join(
+            f"cluster_formation.classic_config.nodes.{number} = {name}\n"
+            for number, name in enumerate(self.NAMES, 1)
+        )
+        configuration += f"\nnet_ticktime = 10\n{members}"
+        self.nodes = [RabbitMq(configuration) for _ in self.NAMES]
+        first = self.nodes[0]
+        cookie = first.folder / ".erlang.cookie"
+        cookie.write_text("healthboard")
+        cookie.chmod(0o400)
+        for name, node in zip(self.NAMES, self.nodes, strict=True):
+            node.environment |= {
+                "RABBITMQ_NODENAME": name,
+                "HOME": first.environment["HOME"],
+                "ERL_EPMD_PORT": first.environment["ERL_EPMD_PORT"],
+            }
+
+    @property
+    def ports(self) -> list[int]:
+        return [node.port for node in self.nodes]
+
+    def control(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on the first node that runs."""
+        return next(node for node in self.nodes if node.process is not None).control(*arguments)
+
+    def __enter__(self) -> Self:
+        try:
+            # Each waits for the others.
+            for node in self.nodes:
+                node.process = node._spawn(node.command())
+            for node in self.nodes:
+                node.until_it_answers()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The first one last: its port mapper serves them all.
+        for node in reversed(self.nodes):
+            node.remove()

@@ -19,6 +19,7 @@ EVIDENCE = (
     "sqlalchemy",
     "oslo_messaging",
     "amqp",
+    "kombu",
     "periodic_tasks",
     "nova",
     "nova_virt",

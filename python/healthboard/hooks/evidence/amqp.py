@@ -1,4 +1,11 @@
-"""amqp, below oslo.messaging's rabbit driver: connection attempts and frames are evidence for `message_bus`.
+"""amqp, below kombu and oslo.messaging: the broker's answers are evidence for `message_bus` and its parts.
+
+- `message_bus`: attempts to connect, frames, and requests that wait for an answer. A heartbeat that does not
+  come is a failure. So is a connection that is lost, if no other one has received a frame since.
+- `message_bus_publish`: a confirmation is a success. Without confirmations, writing into a socket proves
+  nothing. A broker out of memory or disk says that it takes no messages (`Blocked`) and stops reading.
+- `message_bus_consume`: a consumer that the broker cancels, as when its queue is deleted, or that is lost
+  with its connection or channel, is in flight until the service has it again.
 
 Above this layer an outage looks like one long operation, and a sent message may still be in a local buffer.
 """
@@ -7,20 +14,26 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
+import time
+import weakref
 
-from ... import Indicator
+from ... import Indicator, notices
 from ..patches import Patches
+from .bus import Bus, Link, Subscriptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+# The methods that answer a publish, and that deliver a message.
+ACK, DELIVER = (60, 80), (60, 60)
 
-def message_bus() -> Indicator:
-    """Return the indicator. It is created on first use, so that only services that use AMQP have it."""
-    # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
-    return Indicator("message_bus", ttl=60, refresh_interval=40)
+# Reply codes of a broker that has failed, or is out of resources.
+BROKER_FAILED = {506, 541}
+
+WHAT = "hook for amqp"
 
 
 def judge(raised: BaseException) -> bool | None:
@@ -32,50 +45,223 @@ def judge(raised: BaseException) -> bool | None:
     classes = {kind.__name__ for kind in type(raised).__mro__}
     if "AMQPError" not in classes:
         return None
+    code = getattr(raised, "reply_code", None)
     if classes & {"ChannelError", "ConsumerCancelled"}:
         # The broker sent these itself.
-        return True
+        return code not in BROKER_FAILED
     # Without a reply code, this process has closed the connection itself.
-    return False if getattr(raised, "reply_code", None) else None
+    return False if code else None
 
 
-def _record_frames(bus: Indicator) -> Any:
-    # The `id` of the connection that received the newest frame.
-    newest = 0
-
-    def wrap(blocking_read: Any) -> Any:
-        # Not an operation in flight: a consumer may wait for hours.
-        @functools.wraps(blocking_read)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal newest
-            connection = args[0] if args else None
-            # A broker that refuses all clients sends frames, too. During the handshake `connect` is recorded.
-            is_open = getattr(connection, "_handshake_complete", True)
-            try:
-                result = blocking_read(*args, **kwargs)
-            except Exception as raised:
-                outcome = judge(raised) if is_open else None
-                # If another connection has received a frame since, this one was lost earlier: no news.
-                if outcome is False and newest == id(connection):
-                    bus.record_fail(raised)
-                elif outcome:
-                    bus.record_ok()
-                raise
-            newest = id(connection)
-            if is_open:
-                bus.record_ok()
-            return result
-
-        return wrapper
-
-    return wrap
+def judge_publish(raised: BaseException) -> bool | None:
+    """Judge an exception of a publish: False if the broker did not take the message."""
+    nacked = type(raised).__name__ == "MessageNacked"
+    late = isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out"
+    if nacked or late:
+        return False
+    # A connection that is lost is evidence for `message_bus`.
+    return True if judge(raised) else None
 
 
-def _hook(connection: ModuleType) -> None:
-    bus = message_bus()
-    _patches.around(connection, "Connection.connect", bus.wrap)
-    _patches.around(connection, "Connection.blocking_read", _record_frames(bus))
+@functools.cache
+def message_bus() -> Bus:
+    """Return what is known of the broker. Created on first use, so that only who uses AMQP has indicators."""
+    # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
+    connecting = Indicator("message_bus", ttl=0, refresh_interval=40)
+    # A day: nothing is asked. What is in flight is looked at when that takes long.
+    publishing = Indicator("message_bus_publish", ttl=0, refresh_interval=86400)
+    return Bus(connecting, publishing)
 
 
-_patches = Patches({"amqp.connection": _hook})
+def _consuming() -> Indicator:
+    return Indicator("message_bus_consume", ttl=0)
+
+
+subscriptions = Subscriptions(_consuming)
+
+# The buses of kombu's connections that are not for `message_bus`. None: a connection of healthboard's own.
+clients: weakref.WeakKeyDictionary[Any, Bus | None] = weakref.WeakKeyDictionary()
+
+_links: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
+
+# The queue of each consumer of a channel, by the consumer's tag.
+_queues: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def bus_of(client: Any) -> Bus | None:
+    """Return the bus of one of kombu's connections."""
+    # Not as a default: that would make indicators which a service that only notifies does not need.
+    return clients[client] if client is not None and client in clients else message_bus()
+
+
+def _record_attempts(connect: Any) -> Any:
+    @functools.wraps(connect)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        link = None
+        with notices.suppress_errors(WHAT):
+            connection = args[0]
+            bus = None if connection.connected else bus_of(getattr(connection, "client", None))
+            if bus is not None:
+                link = _links[connection] = Link(bus, connection)
+        if link is None:
+            return connect(*args, **kwargs)
+        return link.bus.connect(link, functools.partial(connect, *args, **kwargs))
+
+    return wrapper
+
+
+def _record_frames(blocking_read: Any) -> Any:
+    # Not an operation in flight: a consumer may wait for hours.
+    @functools.wraps(blocking_read)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = blocking_read(*args, **kwargs)
+        except Exception as raised:
+            with notices.suppress_errors(WHAT):
+                _on_frame(args[0], raised)
+            raise
+        with notices.suppress_errors(WHAT):
+            _on_frame(args[0])
+        return result
+
+    return wrapper
+
+
+def _on_frame(connection: Any, raised: Exception | None = None) -> None:
+    link = _links.get(connection)
+    # A broker that refuses all clients sends frames, too. During the handshake the attempt is recorded.
+    if link is None or not connection._handshake_complete:
+        return
+    meaning = raised is None or judge(raised)
+    if meaning:
+        link.bus.receive(link)
+    elif meaning is False and raised is not None:
+        link.bus.lose(link, raised)
+
+
+def _record_publish(publish: Any) -> Any:
+    @functools.wraps(publish)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        link = _links.get(args[0].connection) if args else None
+        if link is None:
+            return publish(*args, **kwargs)
+        # The message is in a buffer when this returns.
+        return link.bus.publishes.run(judge_publish, False, publish, *args, **kwargs)
+
+    return wrapper
+
+
+def _record_requests(wait: Any) -> Any:
+    @functools.wraps(wait)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        link = _links.get(args[0].connection) if args else None
+        method = args[1] if len(args) > 1 else kwargs.get("method")
+        methods = method if isinstance(method, list) else [method]
+        if link is None or DELIVER in methods:
+            return wait(*args, **kwargs)
+        if ACK in methods:
+            return link.bus.publishes.run(judge_publish, True, wait, *args, **kwargs)
+        # Its answer is a frame.
+        return link.bus.requests.run(_no_evidence, False, wait, *args, **kwargs)
+
+    return wrapper
+
+
+def _no_evidence(_raised: BaseException) -> None:
+    return None
+
+
+def _on_heartbeat_tick(_result: Any, connection: Any, *_args: Any, **_kwargs: Any) -> None:
+    link = _links.get(connection)
+    # RabbitMQ sends two in this time.
+    if link is not None and 0 < connection.heartbeat < time.monotonic() - link.last_frame:
+        link.bus.miss_heartbeat(link)
+
+
+def _on_blocked(connection: Any) -> None:
+    link = _links.get(connection)
+    if link is not None:
+        link.bus.block(link)
+
+
+def _on_unblocked(connection: Any) -> None:
+    link = _links.get(connection)
+    if link is not None:
+        link.bus.unblock(link)
+
+
+def _on_collect(connection: Any) -> None:
+    link = _links.pop(connection, None)
+    if link is None or link.pid != os.getpid():
+        return
+    link.bus.unblock(link)
+    if not connection.is_closing:
+        channels = (connection.channels or {}).values()
+        queues = {queue for channel in list(channels) for queue in _queues_of(channel)}
+        subscriptions.lose(_owner(connection), queues)
+
+
+def _on_consume(tag: Any, channel: Any, queue: str = "", *_args: Any, **_kwargs: Any) -> None:
+    if channel.connection in _links:
+        _queues.setdefault(channel, {})[str(tag)] = queue
+        subscriptions.add(_owner(channel.connection), queue)
+
+
+def _on_cancel(channel: Any, consumer_tag: Any, *_args: Any, **_kwargs: Any) -> None:
+    queue = _queues.get(channel, {}).pop(str(consumer_tag), None)
+    if queue is not None and channel.connection is not None:
+        subscriptions.drop(_owner(channel.connection), queue)
+
+
+def _on_cancelled(channel: Any, consumer_tag: Any) -> None:
+    queue = _queues.get(channel, {}).pop(str(consumer_tag), None)
+    if queue is not None:
+        subscriptions.lose(_owner(channel.connection), [queue], "ConsumerCancelled")
+
+
+def _on_channel_closed(channel: Any, *_args: Any) -> None:
+    if not channel.is_closing and not channel.connection.is_closing:
+        subscriptions.lose(_owner(channel.connection), _queues_of(channel))
+        _queues.pop(channel, None)
+
+
+def _queues_of(channel: Any) -> list[str]:
+    return list(_queues.get(channel, {}).values())
+
+
+def _owner(connection: Any) -> Any:
+    # kombu's connection outlives those of amqp.
+    return getattr(connection, "client", None) or connection
+
+
+def _hook_connection(connection: ModuleType) -> None:
+    _patches.around(connection, "Connection.connect", _record_attempts)
+    _patches.around(connection, "Connection.blocking_read", _record_frames)
+    _patches.after(connection, "Connection.heartbeat_tick", _on_heartbeat_tick)
+    _patches.before(connection, "Connection._on_blocked", _on_blocked)
+    _patches.before(connection, "Connection._on_unblocked", _on_unblocked)
+    _patches.before(connection, "Connection.collect", _on_collect)
+
+
+def _hook_channel(channel: ModuleType) -> None:
+    # The second one is called by `basic_publish_confirm`.
+    for name in ("basic_publish", "_basic_publish"):
+        _patches.around(channel, f"Channel.{name}", _record_publish)
+    _patches.after(channel, "Channel.basic_consume", _on_consume)
+    _patches.before(channel, "Channel.basic_cancel", _on_cancel)
+    _patches.before(channel, "Channel._on_basic_cancel", _on_cancelled)
+    _patches.before(channel, "Channel._on_close", _on_channel_closed)
+
+
+def _hook_wait(abstract_channel: ModuleType) -> None:
+    _patches.around(abstract_channel, "AbstractChannel.wait", _record_requests)
+
+
+_patches = Patches(
+    {
+        "amqp.connection": _hook_connection,
+        "amqp.channel": _hook_channel,
+        "amqp.abstract_channel": _hook_wait,
+    }
+)
 install, uninstall = _patches.install, _patches.uninstall

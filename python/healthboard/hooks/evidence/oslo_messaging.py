@@ -1,4 +1,7 @@
-"""oslo.messaging's rabbit driver: calls that wait for the broker are in flight for `message_bus`.
+"""oslo.messaging's rabbit driver: connections that only send notifications are those of `notification_bus`.
+
+A service works also while it cannot notify, so this is degrading. Connections for RPC, and to listen for
+notifications, are those of `message_bus`.
 
 An RPC call without an answer is no evidence: the server that should answer may hang.
 """
@@ -6,64 +9,56 @@ An RPC call without an answer is no evidence: the server that should answer may 
 from __future__ import annotations
 
 import functools
-import os
+import weakref
 
-from ... import Indicator, launch, notices
-from ...refresher import register
+from ... import Indicator
 from ..patches import Patches
-from .amqp import message_bus
-from .in_flight import in_flight
+from .amqp import clients
+from .bus import Bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Seconds that the broker has to confirm the end of a connection.
-CLOSE_TIMEOUT = 5.0
+# The drivers of transports for notifications, and the driver's connections that only send these.
+_drivers: weakref.WeakSet[Any] = weakref.WeakSet()
+_notifying: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def _register_refresh_after(bus: Indicator) -> Any:
-    def wrap(ensure_connection: Any) -> Any:
-        @functools.wraps(ensure_connection)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            result = ensure_connection(*args, **kwargs)
-            with notices.suppress_errors("refresh of message_bus"):
-                register(bus, functools.partial(_refresh, args[0].connection.clone()))
-            return result
-
-        return wrapper
-
-    return wrap
+@functools.cache
+def notification_bus() -> Bus:
+    """Return what is known of the broker for notifications. Created on first use."""
+    connecting = Indicator("notification_bus", impact="degrading", ttl=0, refresh_interval=40)
+    publishing = Indicator("notification_bus_publish", impact="degrading", ttl=0, refresh_interval=86400)
+    return Bus(connecting, publishing)
 
 
-def _refresh(template: Any) -> None:
-    # Always a connection of its own: the pool closes idle connections, and a driver that waits before its
-    # next attempt does not notice that the broker is back.
-    name = f"{launch.service()}:{os.getpid()}:healthboard"
-    options = {**template.transport_options, "client_properties": {"connection_name": name}}
-    connection = template.clone(transport_options=options)
-    try:
-        # Try each broker of a cluster once.
-        retries = max(len(connection.alt), 1) - 1
-        connection.ensure_connection(max_retries=retries, interval_start=0, interval_step=0)
-        connection.connection.sock.settimeout(CLOSE_TIMEOUT)
-    finally:
-        connection.release()
+def _on_transport(transport: Any, driver: Any) -> None:
+    _drivers.add(driver)
 
 
-def _hook(rabbit: ModuleType) -> None:
-    undelivered = rabbit.exceptions.MessageDeliveryFailure
-
-    def judge(raised: BaseException) -> bool | None:
-        return False if isinstance(raised, undelivered) else None
-
-    bus = message_bus()
-    for name in ("_ensure_publishing", "declare_consumer"):
-        # In an outage it neither returns nor raises. Its success is a frame, which amqp's hook records.
-        _patches.around(rabbit, f"Connection.{name}", functools.partial(in_flight, bus, judge))
-    _patches.around(rabbit, "Connection.ensure_connection", _register_refresh_after(bus))
+def _on_connection(connection: Any, _conf: Any, url: Any, purpose: str, *_args: Any, **_kwargs: Any) -> None:
+    # Each driver has a URL object of its own. URLs that are equal may be of different transports.
+    if purpose == "send" and any(driver._url is url for driver in _drivers):
+        _notifying.add(connection)
 
 
-_patches = Patches({"oslo_messaging._drivers.impl_rabbit": _hook})
+def _before_connecting(connection: Any) -> None:
+    if connection in _notifying:
+        clients[connection.connection] = notification_bus()
+
+
+def _hook_transport(transport: ModuleType) -> None:
+    _patches.before(transport, "NotificationTransport.__init__", _on_transport)
+
+
+def _hook_driver(rabbit: ModuleType) -> None:
+    _patches.before(rabbit, "Connection.__init__", _on_connection)
+    _patches.before(rabbit, "Connection.ensure_connection", _before_connecting)
+
+
+_patches = Patches(
+    {"oslo_messaging.transport": _hook_transport, "oslo_messaging._drivers.impl_rabbit": _hook_driver}
+)
 install, uninstall = _patches.install, _patches.uninstall

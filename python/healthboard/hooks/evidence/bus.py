@@ -1,0 +1,245 @@
+"""What this process knows of a message broker, for the hooks of amqp, kombu and oslo.messaging.
+
+Connecting, publishing and consuming are told apart, each with an indicator of its own. A heartbeat proves the
+connection and nothing else: a broker that takes no messages goes on sending them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+
+from ...refresher import NotAsked, register
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ... import Indicator
+
+# Seconds after which the broker should have answered.
+LATE_AFTER = 5.0
+
+# Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
+MAX_RETRY_INTERVAL = 35.0
+
+# Seconds between two successes that frames record.
+MIN_FRAME_INTERVAL = 1.0
+
+
+class NoAnswer(Exception):  # noqa: N818 - the name of a failure
+    """The broker has not answered a request."""
+
+
+class Unconfirmed(Exception):  # noqa: N818 - the name of a failure
+    """The broker has not confirmed a message."""
+
+
+class Operations:
+    """The operations of one indicator. A late one is a failure already before it ends."""
+
+    def __init__(self, indicator: Indicator, late: type[Exception]) -> None:
+        self.indicator = indicator
+        self._late = late
+        self._pid = os.getpid()
+        self._begun: dict[object, float] = {}
+
+    def run(
+        self,
+        judge: Callable[[BaseException], bool | None] | None,
+        succeeds: bool,
+        function: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Call the function, which is one operation. With `succeeds`, its return is evidence."""
+        if self._pid != os.getpid():
+            # A forked child has none of its parent's operations in flight.
+            self._pid = os.getpid()
+            self._begun.clear()
+        key = object()
+        self._begun[key] = time.monotonic()
+        try:
+            with self.indicator.begin(judge) as operation:
+                result = function(*args, **kwargs)
+                if not succeeds:
+                    operation.end()
+        finally:
+            self._begun.pop(key, None)
+        return result
+
+    def is_late(self) -> bool:
+        """Tell whether an operation has been in flight for too long."""
+        begun = list(self._begun.values())
+        return bool(begun) and self._pid == os.getpid() and time.monotonic() - min(begun) > LATE_AFTER
+
+    def check(self) -> None:
+        """Raise what a late operation is recorded as, unless a failure is recorded already."""
+        if self.is_late() and not self.indicator.failures():
+            raise self._late
+
+    def refresh(self) -> None:
+        """Check what is in flight. The broker is not asked."""
+        self.check()
+        raise NotAsked
+
+
+class Link:
+    """One connection of this process to a broker."""
+
+    def __init__(self, bus: Bus, connection: Any) -> None:
+        self.bus = bus
+        self.connection = weakref.ref(connection)
+        self.pid = os.getpid()
+        self.last_frame = time.monotonic()
+        # The broker takes no messages over it.
+        self.is_blocked = False
+        # The broker should have sent a heartbeat.
+        self.is_silent = False
+
+    def is_open(self) -> bool:
+        connection = self.connection()
+        return self.pid == os.getpid() and connection is not None and bool(connection.connected)
+
+
+class Bus:
+    """The connections to a broker that are used for the same purpose."""
+
+    def __init__(self, connecting: Indicator, publishing: Indicator) -> None:
+        self.requests = Operations(connecting, NoAnswer)
+        self.publishes = Operations(publishing, Unconfirmed)
+        # Asks the broker over a connection of its own, and closes that connection.
+        self.ask: Callable[[], object] | None = None
+        self.stop_asking: Callable[[], object] = _nothing
+        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+        # The link that received the newest frame.
+        self._newest: Link | None = None
+        # By the monotonic clock: the newest success of a frame, the newest failed attempt to connect.
+        self._frame_recorded = 0.0
+        self._attempt_failed = float("-inf")
+        register(connecting, self._refresh)
+        register(publishing, self.publishes.refresh)
+
+    def connect(self, link: Link, function: Callable[[], Any]) -> Any:
+        """Call the function, which is an attempt to connect."""
+        self._links.add(link)
+        try:
+            result = self.requests.run(None, False, function)
+        except Exception:
+            self._attempt_failed = time.monotonic()
+            raise
+        self.receive(link)
+        return result
+
+    def receive(self, link: Link) -> None:
+        """Record that a frame has come. It says nothing of another connection, nor of publishing."""
+        now = link.last_frame = time.monotonic()
+        link.is_silent = False
+        self._newest = link
+        connecting = self.requests.indicator
+        if now - self._frame_recorded < MIN_FRAME_INTERVAL and not connecting.failures():
+            return
+        if not self.requests.is_late() and not any(each.is_silent for each in self._open_links()):
+            self._frame_recorded = now
+            # Not as an end of the operations in flight.
+            connecting.begin_refresh().ok()
+
+    def lose(self, link: Link, raised: BaseException) -> None:
+        """Record that a connection is lost. If another one has received a frame since, that is no news."""
+        if self._newest is link:
+            self.requests.indicator.record_fail(raised)
+
+    def miss_heartbeat(self, link: Link) -> None:
+        """Record, once, that the broker has not sent the heartbeats it has promised."""
+        if not link.is_silent:
+            link.is_silent = True
+            self.requests.indicator.record_fail("HeartbeatMissed")
+
+    def block(self, link: Link) -> None:
+        """Record that the broker has said that it takes no messages."""
+        link.is_blocked = True
+        self.publishes.indicator.record_fail("Blocked")
+
+    def unblock(self, link: Link) -> None:
+        """Record that it takes messages again, or that a connection without messages has ended."""
+        if link.is_blocked:
+            link.is_blocked = False
+            if not any(each.is_blocked for each in self._open_links()):
+                self.publishes.indicator.record_ok()
+
+    def _open_links(self) -> list[Link]:
+        return [link for link in list(self._links) if link.is_open()]
+
+    def _refresh(self) -> None:
+        self.requests.check()
+        if self._open_links():
+            self.stop_asking()
+            raise NotAsked
+        if self.ask is None or time.monotonic() - self._attempt_failed < MAX_RETRY_INTERVAL:
+            # The service itself connects again.
+            raise NotAsked
+        self.ask()
+
+
+class Subscriptions:
+    """The consumers that the broker or the connection has ended, until the service has them again."""
+
+    def __init__(self, make_indicator: Callable[[], Indicator]) -> None:
+        self._make_indicator = make_indicator
+        # By what makes the connection anew.
+        self._lost: weakref.WeakKeyDictionary[Any, _Lost] = weakref.WeakKeyDictionary()
+
+    def add(self, owner: Any, queue: str) -> None:
+        """Record that the broker has accepted a consumer."""
+        lost = self._lost.get(owner)
+        if lost is not None:
+            lost.queues.discard(queue)
+            if not lost.queues:
+                del self._lost[owner], lost
+        self._settle()
+
+    def lose(self, owner: Any, queues: Iterable[str], failure: str | None = None) -> None:
+        """Record that the consumers of these queues have ended: an operation until they are back."""
+        queues = set(queues)
+        if not queues:
+            return
+        if failure is not None:
+            self._make_indicator().record_fail(failure)
+        lost = self._lost.get(owner)
+        if lost is None:
+            lost = self._lost[owner] = _Lost(self._make_indicator())
+        lost.queues |= queues
+
+    def drop(self, owner: Any, queue: str | None = None) -> None:
+        """Record that the service itself ends a consumer, or all of the owner."""
+        lost = self._lost.get(owner)
+        if lost is None:
+            return
+        if queue is None:
+            lost.queues.clear()
+        else:
+            lost.queues.discard(queue)
+        if not lost.queues:
+            del self._lost[owner], lost
+            self._settle()
+
+    def _settle(self) -> None:
+        if not len(self._lost):
+            self._make_indicator().record_ok()
+
+
+class _Lost:
+    def __init__(self, indicator: Indicator) -> None:
+        self.queues: set[str] = set()
+        self._operation = indicator.begin()
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        # Also when the owner is gone: it does not consume any more.
+        self._operation.end()
+
+
+def _nothing() -> None:
+    pass
