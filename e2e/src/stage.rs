@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::daemon::Daemon;
 use crate::setup::Setup;
+use crate::watch::Watched;
 
 /// The service with two workers.
 pub const CONDUCTOR: &str = "nova-conductor";
@@ -136,6 +137,13 @@ impl Stage {
             .iter()
             .find(|daemon| daemon.binary() == binary)
             .with_context(|| format!("{binary} was not started"))
+    }
+
+    /// What a watch needs to know of a service. `oslo` is the address of its `/healthcheck`, if it has one.
+    pub(crate) fn watched(&self, service: &str, oslo: Option<String>) -> Watched {
+        // A service that does not run has no process group. No group has this number.
+        let group = self.daemon(service).map_or(u32::MAX, Daemon::pid);
+        Watched { service: service.to_owned(), uri: self.uri(service), group, oslo }
     }
 
     /// The names of all services that were started.

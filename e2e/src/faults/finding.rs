@@ -34,6 +34,9 @@ pub struct Finding {
     pub ok: Option<Duration>,
     /// The first message during the fault.
     pub message: String,
+    /// Changes to a status other than OK between the fault and the recovery.
+    #[serde(default)]
+    pub during: Vec<Change>,
     /// Changes to a status other than OK before the fault.
     pub before: Vec<Change>,
     /// Changes to a status other than OK after the recovery.
@@ -84,6 +87,7 @@ impl Finding {
             fault,
             ok: recovered.filter(|_| noticed.is_some()),
             message: noticed.map(|change| change.note.clone()).unwrap_or_default(),
+            during: ours.not_ok(times.fault, calm).cloned().collect(),
             before: ours.not_ok(Duration::ZERO, times.fault).cloned().collect(),
             after: ours.not_ok(calm, times.end).cloned().collect(),
             noticed: noticed.is_some(),

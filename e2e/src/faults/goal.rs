@@ -16,6 +16,8 @@ pub enum Wanted {
     Ok,
     /// Each probe gets an answer in time.
     Answer,
+    /// A message during the fault names this indicator.
+    Named(&'static str),
     /// OK before the fault and after the recovery; for a service that the fault does not concern, OK throughout.
     NoFalseAlarm,
 }
@@ -28,6 +30,7 @@ impl Wanted {
             Self::Fault => "FAULT within",
             Self::Ok => "OK again within",
             Self::Answer => "an answer within",
+            Self::Named(_) => "a message that names the cause",
             Self::NoFalseAlarm => "no false alarm",
         }
     }
@@ -48,7 +51,7 @@ pub struct Check {
     pub met: bool,
 }
 
-impl Scenario {
+impl<S> Scenario<S> {
     /// Compares the findings with the goals of this scenario.
     pub fn checks(&self, findings: &[Finding]) -> Vec<Check> {
         findings.iter().flat_map(|finding| self.checks_of(finding)).collect()
@@ -68,6 +71,10 @@ impl Scenario {
             check(Wanted::Fault, goal.fault, finding.fault);
             check(Wanted::Ok, goal.ok, finding.ok);
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
+            if let Some(indicator) = goal.named {
+                let named = finding.during.iter().find(|change| change.note.contains(&format!("{indicator}: ")));
+                check(Wanted::Named(indicator), Some(Duration::MAX), named.map(|change| change.at));
+            }
         }
         let concerned = self.concerns.contains(&service);
         // Some effects last beyond the repair, such as a death that is reported for a while.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::block;
+use super::{Site, block};
 use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA};
 use crate::daemon::Daemon;
 use crate::probe::get_with;
@@ -122,27 +122,6 @@ impl Scene {
         self.start(service)
     }
 
-    /// What a watch needs to know of each service.
-    pub fn watched(&self) -> Vec<Watched> {
-        let of = |service: &&'static str| {
-            let oslo = [API, METADATA].contains(service).then(|| self.cluster.listens_at(service)).flatten();
-            // A service that does not run has no process group. No group has this number.
-            let group = self.cluster.daemon(service).map_or(u32::MAX, Daemon::pid);
-            Watched { service: (*service).to_owned(), uri: self.cluster.uri(service), group, oslo }
-        };
-        self.started.iter().map(of).collect()
-    }
-
-    /// Where the servers listen.
-    pub fn ports(&self) -> Ports {
-        self.ports
-    }
-
-    /// The concurrency of the services.
-    pub fn mode(&self) -> Concurrency {
-        self.mode
-    }
-
     /// Fills the disk of the runtime folder.
     pub(super) fn fill_disk(&self) -> Result<()> {
         let mut file = File::create(self.filler())?;
@@ -161,6 +140,27 @@ impl Scene {
 
     fn runtime_dir(&self) -> PathBuf {
         runtime_dir(&self.cluster, &self.disk)
+    }
+}
+
+impl Site for Scene {
+    fn watched(&self) -> Vec<Watched> {
+        let of = |service: &&'static str| {
+            let oslo = [API, METADATA].contains(service).then(|| self.cluster.listens_at(service)).flatten();
+            self.cluster.watched(service, oslo)
+        };
+        self.started.iter().map(of).collect()
+    }
+
+    fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    fn name(&self) -> &'static str {
+        match self.mode {
+            Concurrency::Threading => "threading",
+            Concurrency::Eventlet => "eventlet",
+        }
     }
 }
 

@@ -20,6 +20,7 @@ EVIDENCE = (
     "oslo_messaging",
     "amqp",
     "kombu",
+    "looping_calls",
     "periodic_tasks",
     "nova",
     "nova_virt",
