@@ -83,14 +83,7 @@ class Root:
     def index(self): return "x"
     @pecan.expose()
     def raises(self): raise LookupError
-application = pecan.make_app(Root(), wrap_app=lambda app: Errors(app))
-class Errors:
-    def __init__(self, app): self.app = app
-    def __call__(self, environ, start_response):
-        try: return self.app(environ, start_response)
-        except LookupError:
-            start_response("500 X", [])
-            return [b""]
+application = pecan.make_app(Root())
 """
 
 PASTE = """
@@ -290,3 +283,111 @@ def test_the_application_of_paste_in_uwsgi_is_recorded(server: Server) -> None:
     uwsgi("--paste", f"config:{server.folder}/paste.ini", "--pythonpath", ".")(server, PASTE)
     eventually(lambda: get(server, "/") == 200)
     requests(server, state="passing", in_flight=0)
+
+
+def test_a_worker_whose_every_thread_hangs_is_a_fault_and_one_with_room_is_not(server: Server) -> None:
+    server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
+    pytest.importorskip("gunicorn")
+    gunicorn("--threads=2", "--timeout=0")(server, WSGI)
+    saturate(server, places=2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("lazy", [(), ("--lazy-apps",)], ids=["prefork", "lazy"])
+def test_all_workers_of_uwsgi_that_hang_are_a_fault_and_one_place_is_none(
+    server: Server, lazy: tuple[str, ...], threads: int
+) -> None:
+    server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
+    uwsgi("--wsgi-file", "app.py", "--processes", "2", "--threads", str(threads), *lazy)(server, WSGI)
+    saturate(server, places=2 * threads)
+
+
+def saturate(server: Server, places: int) -> None:
+    """Let requests hang until there is no place left, and go on."""
+    eventually(lambda: get(server, "/") == 200)
+    hanging = []
+    for place in range(places):
+        thread = threading.Thread(target=get, args=(server, "/slow"))
+        hanging.append(thread)
+        thread.start()
+        eventually(lambda: in_flight(server) == place + 1)  # noqa: B023 - it waits here
+        if place + 1 < places:
+            # Twice `stall_after`. It is DEGRADED where one worker has no place left.
+            time.sleep(2)
+            assert server.health()["status"] != "FAULT"
+    health = eventually(lambda: (h := server.health())["status"] == "FAULT" and h)
+    assert "requests: all" in health["message"]
+    (server.folder / "go on").touch()
+    for thread in hanging:
+        thread.join()
+    eventually(lambda: server.health()["status"] == "OK")
+
+
+def in_flight(server: Server) -> int:
+    return int((server.try_health() or {"details": {}})["details"].get("requests", {}).get("in_flight", 0))
+
+
+UPLOADS = {
+    "uwsgi": (WSGI, uwsgi("--wsgi-file", "app.py", "--processes", "2")),
+    "gunicorn": (WSGI, gunicorn("--threads=2")),
+    "gevent": (WSGI, gunicorn("--worker-class=gevent")),
+    "uvicorn": (FASTAPI + "@application.post('/upload')\nasync def upload(request: fastapi.Request):\n"
+                "    return str(len(await request.body()))\n", UVICORN),
+}
+
+
+@pytest.mark.parametrize(("application", "serve"), UPLOADS.values(), ids=UPLOADS)
+def test_a_long_upload_is_no_fault_while_there_is_room(
+    server: Server, application: str, serve: Callable[[Server, str], Server]
+) -> None:
+    server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
+    if "fastapi" in application:
+        pytest.importorskip("fastapi")
+    serve(server, application)
+    eventually(lambda: get(server, "/") == 200)
+    with socket.create_connection(("127.0.0.1", server.web)) as client:
+        client.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nConnection: close\r\n\r\n")
+        end = time.monotonic() + 4
+        sent = 0
+        while time.monotonic() < end:
+            client.sendall(b"x")
+            sent += 1
+            time.sleep(0.1)
+            assert server.health()["status"] == "OK"
+        client.sendall(b"x" * (100 - sent))
+        assert b"200" in client.makefile("rb").readline()
+    requests(server, state="passing", in_flight=0)
+
+
+LEAVERS = {
+    name: (WSGI, serve)
+    for name, serve in WSGI_SERVERS.items()
+    if name in ("uwsgi_file", "gunicorn_sync", "gunicorn_gthread", "gunicorn_gevent", "waitress", "eventlet", "gevent")
+} | {"uvicorn": (ASGI, UVICORN)}
+
+
+@pytest.mark.parametrize(("application", "serve"), LEAVERS.values(), ids=LEAVERS)
+@pytest.mark.parametrize("early", ["body", "reset", "download"])
+def test_a_client_that_goes_away_is_no_failure(
+    server: Server, application: str, serve: Callable[[Server, str], Server], early: str
+) -> None:
+    serve(server, application)
+    eventually(lambda: get(server, "/") == 200)
+    path = "/waits" if application is ASGI else "/download" if early == "download" else "/upload"
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.web)) as client:
+            length = 0 if early == "download" else 100
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            if length:
+                client.sendall(b"x")
+            else:
+                client.recv(1)
+            if early != "body":
+                # The close resets the connection.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            time.sleep(0.2)
+    # After those before it.
+    eventually(lambda: get(server, "/") == 200)
+    requests(server, state="passing", failures=0, in_flight=0)
+    time.sleep(0.5)
+    requests(server, state="passing", failures=0, in_flight=0)

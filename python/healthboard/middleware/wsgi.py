@@ -1,8 +1,9 @@
 """Requests to a WSGI application.
 
 A request is in flight until the application has returned the body. For a body that is a generator, that is
-when the generator has said the status. So a response that streams for hours is not in flight, and a server's
-capacity decides whether a long upload matters. What a generator raises later is a failure.
+when the generator has said the status. So a response that streams for hours is not in flight. What a generator
+raises later is a failure. A request is as old as the newest part of its body that the application has read: a
+long upload is no hang, as long as it goes on.
 
 A client that goes away is no failure: an error that `wsgi.input` or `write` has raised comes from there, and
 so do errors that follow from it.
@@ -48,9 +49,12 @@ class WSGI:
         request = _Request(start_response)
         if environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = _Input(environ.get("wsgi.input"), request)
-        with request.operation:
+        try:
             body = self._application(environ, request.start)
-            return request.end(body)
+        except BaseException as raised:
+            request.operation.__exit__(None, raised, None)
+            raise
+        return request.end(body)
 
 
 class _Request:
@@ -84,14 +88,16 @@ class _Request:
         is_generator = type(body) is GeneratorType
         if self._status is not None:
             self._end_by_status()
-        elif is_generator:
-            # The caller ends the old operation without evidence.
-            old, self.operation = self.operation, requests.indicator().begin(self.judge)
-            old.end()
-        else:
+        elif not is_generator:
             self.operation.end()
         # Servers treat some classes specially, so no other body is wrapped.
         return _Generator(body, self) if is_generator else body
+
+    def renew(self) -> None:
+        """Begin anew, while the application reads the body."""
+        if not self._has_returned:
+            old, self.operation = self.operation, requests.indicator().begin(self.judge)
+            old.end()
 
     def _end_by_status(self) -> None:
         code = str(self._status)[:3]
@@ -166,10 +172,12 @@ class _Input:
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            return function(*args)
+            data = function(*args)
         except Exception:
             self._request.client_is_gone = True
             raise
+        self._request.renew()
+        return data
 
 
 def _write(write: Callable[[bytes], object], request: _Request) -> Callable[[bytes], None]:

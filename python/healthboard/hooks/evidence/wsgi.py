@@ -50,7 +50,10 @@ def _hook(module: ModuleType) -> None:
 
 
 def _wrap_argument(parameter: str, capacity: Callable[[dict[str, Any]], int | None] | None, serve: Any) -> Any:
-    code = serve.__code__
+    original = serve
+    while hasattr(original, "__wrapped__"):
+        original = original.__wrapped__
+    code = original.__code__
     names = code.co_varnames[: code.co_argcount]
     position = names.index(parameter)
 
