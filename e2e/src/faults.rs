@@ -29,6 +29,7 @@ pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
 pub use self::site::Site;
 use crate::cluster::Concurrency;
+use crate::watch::Status;
 
 /// An action on a site. The pids are those of the processes that the fault affects, from its beginning to its repair.
 pub type Act<S = Scene> = fn(&mut S, &mut Vec<u32>) -> Result<()>;
@@ -74,6 +75,8 @@ pub struct Goal {
     pub answer: Option<Duration>,
     /// The indicator that a message during the fault must name.
     pub named: Option<&'static str>,
+    /// Statuses that it must not have during the fault.
+    pub never: &'static [Status],
 }
 
 impl<S> Scenario<S> {

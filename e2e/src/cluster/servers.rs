@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::config::{self, Addresses};
+use super::config::{self, LISTENERS};
+use crate::addresses::Addresses;
 use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
 use crate::setup::Setup;
 use crate::stage::Stage;
@@ -27,8 +28,8 @@ impl Servers {
         rabbitmq.begin_start()?;
         let mut libvirtd = libvirtd(folder)?;
         libvirtd.begin_start()?;
-        let addresses = Addresses::find(mariadb.address(), rabbitmq.address())?;
-        config::write(folder, &addresses, &setup.api_paste())?;
+        let addresses = Addresses::find(mariadb.address(), rabbitmq.address(), &LISTENERS)?;
+        config::write(folder, &addresses, &setup.venv())?;
         let address = addresses.of("placement").context("placement has no address")?;
         let mut placement = placement(folder, stage.command("uwsgi"), address)?;
         // placement connects to its database before it answers.

@@ -6,13 +6,17 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::config::{self, Addresses};
+use super::config::{self, LISTENERS};
+use crate::addresses::Addresses;
 use crate::servers::{MariaDb, RabbitMq, libvirtd};
 use crate::setup::Setup;
 use crate::step::Step;
 
 /// The URL of a cell, with placeholders that Nova fills in from the nova.conf of each run.
 const CELL_URL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
+
+/// The databases that Nova and placement use.
+const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
 
 /// The folders of the template that are copied into each cluster.
 pub(crate) const TEMPLATE_FOLDERS: [&str; 3] = ["mariadb", "rabbitmq", "libvirt"];
@@ -24,7 +28,7 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     rabbitmq.begin_start()?;
     let mut libvirtd = libvirtd(folder)?;
     libvirtd.begin_start()?;
-    let mariadb = MariaDb::install(folder, step)?;
+    let mariadb = MariaDb::install(folder, &DATABASES, step)?;
     make_databases(setup, folder, &mariadb, step)?;
     rabbitmq.until_it_answers()?;
     libvirtd.until_it_answers()?;
@@ -35,8 +39,8 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
 
 fn make_databases(setup: &Setup, folder: &Path, mariadb: &MariaDb, step: &mut Step) -> Result<()> {
     let nowhere = ([127, 0, 0, 1], 9).into();
-    let addresses = Addresses::find(mariadb.address(), nowhere)?;
-    config::write(folder, &addresses, &setup.api_paste())?;
+    let addresses = Addresses::find(mariadb.address(), nowhere, &LISTENERS)?;
+    config::write(folder, &addresses, &setup.venv())?;
     let (cell0, cell1, bus) =
         (format!("{CELL_URL}nova_cell0"), format!("{CELL_URL}nova"), format!("{CELL_URL}/"));
     let steps: [(&str, &[&str]); 5] = [

@@ -1,9 +1,11 @@
 //! What one fault did to one service, according to its endpoint and to the checks that deployments use today.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::seconds;
 use crate::watch::{Change, Seen, Status, Timeline};
 
 /// How long a service must stay OK to count as recovered: it may still find connections that were lost in the fault.
@@ -98,6 +100,16 @@ impl Finding {
             database: CheckResult::of(&seen.database, times),
             longest_wait: seen.pace.longest_wait(),
             micros: seen.pace.micros().to_vec(),
+        }
+    }
+}
+
+impl fmt::Display for CheckResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotApplicable => formatter.write_str("–"),
+            Self::Ok => formatter.write_str("ok"),
+            Self::Noticed(after) => write!(formatter, "noticed after {}", seconds(*after)),
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Wanted {
     Answer,
     /// A message during the fault names this indicator.
     Named(&'static str),
+    /// None of these statuses.
+    Never(&'static [Status]),
     /// OK before the fault and after the recovery; for a service that the fault does not concern, OK throughout.
     NoFalseAlarm,
 }
@@ -31,6 +33,7 @@ impl Wanted {
             Self::Ok => "OK again within",
             Self::Answer => "an answer within",
             Self::Named(_) => "a message that names the cause",
+            Self::Never(_) => "no worse status than is right",
             Self::NoFalseAlarm => "no false alarm",
         }
     }
@@ -49,6 +52,22 @@ pub struct Check {
     pub found: Option<Duration>,
     /// Whether the goal was met.
     pub met: bool,
+}
+
+impl Check {
+    /// What was wanted, and what was found.
+    pub fn text(&self) -> String {
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        match self.wanted {
+            Wanted::NoFalseAlarm => String::from("a false alarm, or no recovery"),
+            Wanted::Named(indicator) => format!("no message names `{indicator}`"),
+            Wanted::Never(statuses) => format!("it was one of {statuses:?}"),
+            wanted => {
+                let found = self.found.map_or_else(|| String::from("never"), seconds);
+                format!("{} {}: {found}", wanted.text(), seconds(self.limit))
+            }
+        }
+    }
 }
 
 impl<S> Scenario<S> {
@@ -72,9 +91,13 @@ impl<S> Scenario<S> {
             check(Wanted::Ok, goal.ok, finding.ok);
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
             if let Some(indicator) = goal.named {
-                let named = finding.during.iter().find(|change| change.note.contains(&format!("{indicator}: ")));
+                let named =
+                    finding.during.iter().find(|change| change.note.contains(&format!("{indicator}: ")));
                 check(Wanted::Named(indicator), Some(Duration::MAX), named.map(|change| change.at));
             }
+            let is_worse = finding.during.iter().any(|change| goal.never.contains(&change.status));
+            let limit = (!goal.never.is_empty()).then_some(Duration::ZERO);
+            check(Wanted::Never(goal.never), limit, (!is_worse).then_some(Duration::ZERO));
         }
         let concerned = self.concerns.contains(&service);
         // Some effects last beyond the repair, such as a death that is reported for a while.

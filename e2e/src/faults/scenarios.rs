@@ -56,7 +56,12 @@ impl<S> Scenario<S> {
     }
 
     /// An alarm within `alarm` seconds, and OK within `ok` seconds of the repair.
-    pub(crate) fn alarm_goal(mut self, services: &[&'static str], alarm: Option<u64>, ok: Option<u64>) -> Self {
+    pub(crate) fn alarm_goal(
+        mut self,
+        services: &[&'static str],
+        alarm: Option<u64>,
+        ok: Option<u64>,
+    ) -> Self {
         let (alarm, ok) = (alarm.map(s), ok.map(s));
         self.goals.push(Goal { services: services.to_vec(), alarm, ok, ..Goal::default() });
         self
@@ -76,6 +81,11 @@ impl<S> Scenario<S> {
     /// An answer to each probe within `limit`.
     fn answer_goal(mut self, services: &[&'static str], limit: Duration) -> Self {
         self.goals.push(Goal { services: services.to_vec(), answer: Some(limit), ..Goal::default() });
+        self
+    }
+
+    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+        self.goals.push(goal);
         self
     }
 

@@ -10,14 +10,12 @@ use anyhow::{Context, Result, ensure};
 use super::{Server, free_port};
 use crate::step::Step;
 
-/// The databases that Nova and placement use.
-const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
-/// The password in nova.conf.
+/// The password of that user.
 pub(crate) const PASSWORD: &str = "stage";
 /// The lowest connection limit that `MariaDB` accepts.
 const MIN_CONNECTION_LIMIT: usize = 10;
 
-/// `MariaDB`. Nova connects as the user `nova`. We use the administrative port, which the faults do not affect.
+/// `MariaDB`. Services connect as the user `nova`. We use the administrative port, which the faults do not affect.
 pub struct MariaDb {
     server: Server,
     port: u16,
@@ -26,8 +24,8 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Creates `folder/mariadb` with empty databases and the user `nova`. Returns the running server.
-    pub(crate) fn install(folder: &Path, step: &mut Step) -> Result<Self> {
+    /// Creates `folder/mariadb` with these empty databases and the user `nova`. Returns the running server.
+    pub(crate) fn install(folder: &Path, databases: &[&str], step: &mut Step) -> Result<Self> {
         let mut install = Command::new("mariadb-install-db");
         install
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
@@ -36,7 +34,7 @@ impl MariaDb {
         let mut new = Self::new(folder)?;
         new.start()?;
         let mut lines = format!("CREATE USER nova@'%' IDENTIFIED BY '{PASSWORD}';");
-        for database in DATABASES {
+        for database in databases {
             lines += &format!("CREATE DATABASE {database}; GRANT ALL ON {database}.* TO nova@'%';");
         }
         new.execute(&lines)?;

@@ -50,18 +50,13 @@ impl Setup {
             fs::remove_dir_all(&template)?;
         }
         fs::create_dir(&template)?;
-        copy(folder.path(), &template)
+        copy(folder.path(), &template, &TEMPLATE_FOLDERS)
     }
 
     /// Copies the initial data of the servers into an empty folder.
     pub(crate) fn populate_cluster(&self, folder: &Path) -> Result<()> {
         ensure!(self.stamp("cluster").exists(), "the servers are not set up\nnext: cargo xtask test e2e");
-        copy(&self.cluster(), folder)
-    }
-
-    /// The api-paste.ini that Nova ships.
-    pub(crate) fn api_paste(&self) -> PathBuf {
-        self.home().join("venv/etc/nova/api-paste.ini")
+        copy(&self.cluster(), folder, &TEMPLATE_FOLDERS)
     }
 
     fn cluster(&self) -> PathBuf {
@@ -69,11 +64,12 @@ impl Setup {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies these parts of a folder of data.
+pub(super) fn copy(from: &Path, to: &Path, parts: &[&str]) -> Result<()> {
     // Data files are sparse.
     let status = Command::new("cp")
         .args(["--archive", "--reflink=auto", "--sparse=always"])
-        .args(TEMPLATE_FOLDERS.map(|part| from.join(part)))
+        .args(parts.iter().map(|part| from.join(part)))
         .arg(to)
         .status()
         .context("cannot run cp")?;
