@@ -134,18 +134,20 @@ impl Services {
         ready.with_context(|| format!("{service} is not ready\nnext: less {shown}/{service}.out"))
     }
 
-    /// Makes Keystone send a notification, and thereby connect to the broker: somebody gets a token.
+    /// Makes Keystone send a notification, and thereby connect to the broker: somebody creates a project.
     fn send_notification(&self) -> Result<()> {
         let address = self.addresses.of(KEYSTONE).context("Keystone does not listen")?;
         let user = r#"{"name": "admin", "domain": {"id": "default"}, "password": "stage"}"#;
-        let body = format!(
-            r#"{{"auth": {{"identity": {{"methods": ["password"], "password": {{"user": {user}}}}}}}}}"#
-        );
+        let identity = format!(r#"{{"methods": ["password"], "password": {{"user": {user}}}}}"#);
+        let scope = r#"{"project": {"name": "admin", "domain": {"id": "default"}}}"#;
         let line = format!(
-            "curl -sf -o /dev/null -H 'Content-Type: application/json' -d '{body}' http://{address}/v3/auth/tokens"
+            r#"ask() {{ curl -sfi -H 'Content-Type: application/json' http://{address}/v3/"$@"; }}
+               token=$(ask auth/tokens -d '{{"auth": {{"identity": {identity}, "scope": {scope}}}}}' |
+                   sed -n 's/^X-Subject-Token: \(.*\)\r$/\1/p')
+               ask projects -H "X-Auth-Token: $token" -d '{{"project": {{"name": "stage"}}}}'"#
         );
         let output = self.stage.shell(&line)?;
-        ensure!(output.code == Some(0), "Keystone gave no token: {}", output.text);
+        ensure!(output.code == Some(0), "Keystone created no project: {}", output.text);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from .. import launch
+from ..indicators import KNOWN
 from ..start import start as start_health
 
 GROUP = "healthcheck"
@@ -106,11 +107,15 @@ IMPACT = cfg.StrOpt(
 
 
 def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
-    """List the options for oslo-config-generator. `database` is an example of an indicator."""
-    indicator = cfg.OptGroup(
-        f"{GROUP}:database", help="The indicator `database`. Unset options are as in [healthcheck]."
-    )
-    return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), (indicator, [*POLICY_OPTIONS, IMPACT])]
+    """List the options for oslo-config-generator and oslo-config-validator: the service's, and each indicator's."""
+    groups = [
+        cfg.OptGroup(
+            f"{GROUP}:{name}", help=f"The indicator `{name}`: {about}. Unset options are as in [{GROUP}]."
+        )
+        for name, about in KNOWN.items()
+    ]
+    options = [*POLICY_OPTIONS, IMPACT]
+    return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), *((group, options) for group in groups)]
 
 
 _configuration: cfg.ConfigOpts = cfg.CONF
