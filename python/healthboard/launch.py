@@ -16,8 +16,8 @@ _SITE_DIRECTORY = os.path.join(os.path.dirname(__file__), "site")
 # Our variables, which have been removed from the process's environment. None without `healthboard-run`.
 environment: dict[str, str] | None = None
 
-# The options that health has started with, as variables of the environment.
-options: dict[str, str] = {}
+# What health has started with, as variables of the environment.
+started_with: dict[str, str] = {}
 
 _service: str | None = None
 
@@ -82,7 +82,7 @@ def restored_environment() -> Iterator[None]:
     """
     restore_environment(os.environ)
     if environment is not None:
-        os.environ.update({"HEALTHBOARD_SERVICE": service(), **options})
+        os.environ.update(started_with)
     try:
         yield
     finally:
@@ -146,7 +146,5 @@ def _name_of_application() -> str | None:
     if found is None:
         return None
     module = found.partition(":")[0]
-    if uwsgi.is_file(found):
-        module = os.path.basename(found).removesuffix(".py").removesuffix(".wsgi")
     words = [word for word in re.split(r"[\W_]+", module) if word and word not in _EMPTY_WORDS]
     return "-".join(words) or module

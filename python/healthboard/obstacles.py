@@ -9,8 +9,11 @@ import sys
 # Options of Python: it ignores PYTHONPATH, or runs no `sitecustomize`.
 _OBSTACLES = {"E": "ignores PYTHONPATH", "I": "ignores PYTHONPATH", "S": "runs no sitecustomize"}
 
-# Options whose value is the rest of the argument, or the next one.
-_WITH_VALUE = "cmWX"
+# Options whose value is the rest of the argument, or the next one. 
+_WITH_VALUE = "WX"
+
+# Options after which all arguments are the program's.
+_LAST = "cm"
 
 # Programs that run Python, and those that run any other program.
 _PYTHON = ("python", "pypy", "uwsgi", "pyuwsgi", "mod_wsgi")
@@ -51,23 +54,26 @@ def _of_binary(arguments: list[str], path: str, content: bytes) -> str | None:
     name = os.path.basename(path)
     if name.startswith(("python", "pypy")) or os.path.samefile(path, sys.executable):
         return _of_options(arguments[1:], "the command")
-    if name.startswith(_PYTHON) or name in _WRAPPERS or any(mark in content for mark in _EMBEDS_PYTHON):
+    if name.startswith(_PYTHON) or name in (*_WRAPPERS, *_SHELLS) or any(mark in content for mark in _EMBEDS_PYTHON):
         return None
     return f"{path} is not a Python program"
 
 
 def _of_options(options: list[str], where: str) -> str | None:
-    for option in options:
+    given = iter(options)
+    for option in given:
         if not option.startswith("-") or option in ("-", "--"):
             break
-        if option.startswith("--"):
-            continue
         for index, letter in enumerate(option[1:], 1):
+            if letter == "-":
+                # A long option.
+                break
             if letter in _OBSTACLES:
                 return f"`{option}` in {where}: with -{letter} Python {_OBSTACLES[letter]}"
+            if letter in _LAST:
+                return None
             if letter in _WITH_VALUE:
-                if letter in "cm" or not option[index + 1 :]:
-                    # What follows is the program's, or a value.
-                    return None
+                if not option[index + 1 :]:
+                    next(given, None)
                 break
     return None

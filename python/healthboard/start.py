@@ -39,7 +39,10 @@ def start(
     problems = _disable_hooks(
         texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
-    launch.options = {_variable(name): value for name, value in texts.items()} | variables
+    launch.started_with = {_variable(name): value for name, value in texts.items()} | variables
+    launch.started_with["HEALTHBOARD_SERVICE"] = service
+    # Before the first board: what is ended from then on has a handler.
+    _native.say_goodbye_on_sigterm()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if not is_worker:
         uwsgi.attach_in_workers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from . import imports, launch, notices, progress
@@ -57,23 +58,25 @@ def callable_name() -> str:
 
 def modules() -> list[tuple[str, str]]:
     """Return the modules that uWSGI loads applications from, each with the name of the application."""
-    found = [value.partition(":") for value in [*options("module", "wsgi"), *_mounted()]]
-    return [(module, name or callable_name()) for module, _, name in found if not is_file(module)]
+    given = [*options("module", "wsgi"), *(value for value in _mounted() if not _is_file(value))]
+    found = [value.partition(":") for value in given]
+    return [(module, name or callable_name()) for module, _, name in found]
 
 
 def application() -> str | None:
-    """Return the application that uWSGI loads: a module or a file."""
-    return next(iter([*options("module", "wsgi", "wsgi-file", "file"), *_mounted()]), None)
-
-
-def is_file(application: str) -> bool:
-    """Tell whether uWSGI loads an application from a file rather than from a module."""
-    return "/" in application or application.endswith((".py", ".wsgi"))
+    """Return the module or the file that uWSGI loads the application from. A file has no suffix here."""
+    files = [*options("wsgi-file", "file"), *(value for value in _mounted() if _is_file(value))]
+    names = [os.path.splitext(os.path.basename(file))[0] for file in files]
+    return next(iter([*(module for module, _ in modules()), *names]), None)
 
 
 def cores() -> int:
     """Return how many requests a worker serves at once, in threads or green threads."""
     return int(sys.modules["uwsgi"].cores)
+
+
+def _is_file(application: str) -> bool:
+    return "/" in application or application.endswith((".py", ".wsgi"))
 
 
 def _mounted() -> list[str]:

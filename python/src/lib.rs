@@ -66,7 +66,7 @@ fn start(
 /// Creates this process's board now rather than at its first recording.
 #[pyfunction]
 fn attach(py: Python<'_>) {
-    py.detach(|| guard::guarded(false, healthboard::attach));
+    py.detach(|| guard::guarded(false, || termination::with_sigterm_blocked(healthboard::attach)));
     // The newest handler runs first, and so before the end of the interpreter, which a second signal may interrupt. uWSGI's
     // workers get one signal from systemd and one from their master.
     // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.

@@ -26,6 +26,23 @@ pub(crate) fn say_goodbye_on_sigterm() {
     }
 }
 
+/// Does the work with `SIGTERM` blocked in this thread: a process that is ended in the middle of getting its board would leave
+/// one without a goodbye.
+pub(crate) fn with_sigterm_blocked<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the sets are valid for the calls, and `sigemptyset` initializes the first.
+    let before = unsafe {
+        let (mut sigterm, mut before): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
+        libc::sigemptyset(&mut sigterm);
+        libc::sigaddset(&mut sigterm, libc::SIGTERM);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &sigterm, &mut before);
+        before
+    };
+    let result = work();
+    // SAFETY: the set comes from the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
+    result
+}
+
 extern "C" fn on_sigterm(signal: libc::c_int) {
     healthboard::goodbye_in_signal_handler();
     // SAFETY: safe in a signal handler. The process ends here.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVIDENCE = (
     "sqlalchemy",
     "oslo_messaging",
+    "rpc_server",
     "amqp",
     "kombu",
     "looping_calls",
