@@ -26,26 +26,45 @@ if what == "query":
             connection.exec_driver_sql("SELECT 1").scalar()
 else:
     # What the hooks replace, doing nothing: a real call waits more or less often, which no count survives.
+    ACK = [(60, 80), (60, 120)]
+
     class Connection:
+        client = None
+        connected = False
         _handshake_complete = True
+
+        def connect(self):
+            pass
 
         def blocking_read(self, timeout=None):
             pass
 
-        def _ensure_publishing(self, *args):
+    class Channel:
+        _confirm_selected = True
+
+        def __init__(self, connection):
+            self.connection = connection
+
+        def _basic_publish(self, *args):
+            pass
+
+        def wait(self, method):
             pass
 
     if how == "with":
-        from healthboard.hooks import amqp, in_flight
+        from healthboard.hooks.evidence import amqp
 
-        bus = amqp.message_bus()
-        Connection.blocking_read = amqp._record_frames(bus)(Connection.blocking_read)
-        publish = in_flight.in_flight(bus, lambda raised: None, Connection._ensure_publishing)
-        Connection._ensure_publishing = publish
+        Connection.connect = amqp._record_attempts(Connection.connect)
+        Connection.blocking_read = amqp._record_frames(Connection.blocking_read)
+        Channel._basic_publish = amqp._record_publish(Channel._basic_publish)
+        Channel.wait = amqp._record_requests(Channel.wait)
     connection = Connection()
+    connection.connect()
+    channel = Channel(connection)
     for _ in range(count):
         # Request and answer, three frames and a confirmation for each.
         for _ in range(2):
-            connection._ensure_publishing("exchange", "message")
+            channel._basic_publish("message", "exchange", "key")
+            channel.wait(ACK)
             for _ in range(4):
                 connection.blocking_read(timeout=1)

@@ -18,6 +18,7 @@ pub use mariadb::MariaDb;
 pub(crate) use mariadb::PASSWORD;
 pub(crate) use placement::placement;
 pub use rabbitmq::RabbitMq;
+pub(crate) use rabbitmq::Resource;
 pub use server::Server;
 
 const FIRST_PORT: u16 = 16_384;

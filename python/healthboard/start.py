@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from . import _native, by_itself, launch, notices, progress, uwsgi
+from . import _native, by_itself, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 
 def start(
@@ -31,7 +33,8 @@ def start(
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
     by_itself.started()
-    is_worker = not uwsgi.serves_no_requests()
+    uwsgi = _uwsgi()
+    is_worker = uwsgi is None or not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
     texts = {name: str(value) for name, value in (options or {}).items()}
@@ -44,7 +47,7 @@ def start(
     # Before the first board: what is ended from then on has a handler.
     _native.say_goodbye_on_sigterm()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
-    if not is_worker:
+    if uwsgi is not None and not is_worker:
         uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
@@ -67,3 +70,12 @@ def _disable_hooks(option: str, variable: str | None) -> list[str]:
 
 def _variable(option: str) -> str:
     return "HEALTHBOARD_" + option.replace(".", "__").upper()
+
+
+def _uwsgi() -> ModuleType | None:
+    """Return our module for uWSGI, if this process is uWSGI's. No other process has to import it."""
+    if "uwsgi" not in sys.modules:
+        return None
+    from . import uwsgi
+
+    return uwsgi

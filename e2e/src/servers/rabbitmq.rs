@@ -3,26 +3,38 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::Server;
 use super::network::Network;
 
-/// The server's script. The wrapper on `PATH` requires another user.
+/// The server's scripts. The wrapper on `PATH` requires another user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+const NODE: &str = "rabbit@localhost";
 const PORT: u16 = 5672;
 /// `guest` may connect from our network. No other one reaches the server.
 const CONFIG: &str = "loopback_users = none\nlog.file.level = warning\n";
+
+/// What the server runs out of. It then takes no messages, while it goes on sending heartbeats.
+#[derive(Debug, Clone, Copy)]
+pub enum Resource {
+    /// Its memory.
+    Memory,
+    /// The disk with its data.
+    Disk,
+}
 
 /// `RabbitMQ`, in a network of its own that can be cut.
 pub struct RabbitMq {
     // Dropped in this order.
     server: Server,
     network: Network,
+    home: PathBuf,
 }
 
 impl RabbitMq {
@@ -50,14 +62,14 @@ impl RabbitMq {
         command
             .current_dir(&home)
             .env("HOME", &home)
-            .env("RABBITMQ_NODENAME", "rabbit@localhost")
+            .env("RABBITMQ_NODENAME", NODE)
             .env("RABBITMQ_NODE_PORT", PORT.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
             // The script then executes the server instead of supervising it.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         let address = SocketAddr::from((network.address(), PORT));
         let server = Server::new("rabbitmq", command, folder, move || greets(address).is_ok())?;
-        Ok(Self { server, network })
+        Ok(Self { server, network, home })
     }
 
     /// The address for Nova.
@@ -82,6 +94,47 @@ impl RabbitMq {
     pub fn restore(&mut self) -> Result<()> {
         self.network.drop_packets(false)?;
         self.server.until_it_answers()
+    }
+}
+
+impl RabbitMq {
+    /// Makes the server believe that it has run out of a resource.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be told.
+    pub fn exhaust(&self, resource: Resource) -> Result<()> {
+        self.control(match resource {
+            Resource::Memory => &["set_vm_memory_high_watermark", "0.0000001"],
+            Resource::Disk => &["set_disk_free_limit", "99TB"],
+        })
+    }
+
+    /// Ends [`RabbitMq::exhaust`].
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be told.
+    pub fn restock(&self, resource: Resource) -> Result<()> {
+        self.control(match resource {
+            Resource::Memory => &["set_vm_memory_high_watermark", "0.4"],
+            Resource::Disk => &["set_disk_free_limit", "50MB"],
+        })
+    }
+
+    fn control(&self, arguments: &[&str]) -> Result<()> {
+        let output = self
+            .network
+            .inside(CONTROL, arguments)
+            .current_dir(&self.home)
+            .env("HOME", &self.home)
+            .env("RABBITMQ_NODENAME", NODE)
+            .env("RABBITMQ_CONF_ENV_FILE", self.home.join("none"))
+            .output()
+            .context("cannot start rabbitmqctl")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "rabbitmqctl {} failed: {said}", arguments.join(" "));
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ import no library. An exception in none of them says nothing. docs/classificatio
 
 from __future__ import annotations
 
+from typing import Literal
+
 from . import amqp, http, libvirt, mysql, oslo, postgresql, redis, sqlalchemy, sqlite, system
 from .finding import Entry, Finding, Follow, Meaning, read, unavailable, unknown
 
@@ -21,6 +23,8 @@ _CLASSES: dict[str, Entry] = {name: entry for table in TABLES for name, entry in
 
 IN_NO_TABLE = unknown("it is in no table")
 NOT_REACHED = unavailable("the thing was not reached")
+
+Evidence = bool | Literal["by_work"] | None
 
 # How many exceptions may wrap each other. SQLAlchemy's, its asynchronous adapter's and oslo.db's are three.
 DEPTH = 8
@@ -41,15 +45,17 @@ def classify_connecting(raised: BaseException) -> Finding:
     socket's timeout, a missing file.
     """
     found = classify(raised)
-    return NOT_REACHED if found.meaning is Meaning.UNKNOWN and isinstance(raised, OSError) else found
+    # `isinstance` would read an attribute of the exception.
+    is_system = issubclass(type(raised), OSError)
+    return NOT_REACHED if found.meaning is Meaning.UNKNOWN and is_system else found
 
 
-def judge(raised: BaseException) -> bool | None:
-    """Return False if the thing is unavailable, True if it answered, None if the exception says neither."""
+def judge(raised: BaseException) -> Evidence:
+    """Return what the exception is evidence for: see `Finding.evidence`."""
     return classify(raised).evidence
 
 
-def judge_connecting(raised: BaseException) -> bool | None:
+def judge_connecting(raised: BaseException) -> Evidence:
     """Judge an exception that was raised by a function whose only work is to connect."""
     return classify_connecting(raised).evidence
 

@@ -43,6 +43,14 @@ CODES = (
     (answered("the broker refused a request that is wrong"), (NOT_ALLOWED, 540)),
 )
 
+# What the readers below decide by more than the code, for the documentation.
+CASES = (
+    (NOT_LET_IN, ("403 and 530 of the connection",)),
+    (NODE_DOWN, ("404 of a queue that is down or inaccessible",)),
+    (UNCONFIRMED, ("a publish that timed out",)),
+    (NO_CODE, ("no code",)),
+)
+
 _codes = by_key(CODES)
 
 

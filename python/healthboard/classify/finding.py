@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -32,9 +32,11 @@ class Finding(NamedTuple):
     by_work: bool = False
 
     @property
-    def evidence(self) -> bool | None:
-        """False for a failure, True for a success, None for neither: what an `Indicator`'s judge returns."""
-        return None if self.meaning is Meaning.UNKNOWN else self.meaning is Meaning.ANSWERED
+    def evidence(self) -> bool | Literal["by_work"] | None:
+        """What an `Indicator`'s judge returns: False or "by_work" a failure, True a success, None neither."""
+        if self.meaning is Meaning.UNAVAILABLE:
+            return "by_work" if self.by_work else False
+        return True if self.meaning is Meaning.ANSWERED else None
 
 
 # Reads an exception more closely. With None, the next class in the exception's MRO decides.
@@ -65,6 +67,8 @@ def unknown(why: str) -> Finding:
 
 
 # Nothing but the end of the service's own work can give back a connection.
+NO_CONNECTION_LEFT = unavailable("no connection is left for this service")
+NO_PRIVILEGE = unknown("a missing privilege: of a single statement, or of all")
 NO_FREE_CONNECTION = unavailable("no connection of the service's pool became free in time", by_work=True)
 
 

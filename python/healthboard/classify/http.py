@@ -31,8 +31,11 @@ STATUSES = (
     (unknown("the peer is too busy for it, or the client was too slow"), (408, 425, 429)),
     (answered("the peer does not support the request"), (501, 505, 506, 510)),
 )
-SERVER_ERROR = unavailable("500 and above: the peer has failed, or what it needs itself")
-CLIENT_ERROR = answered("below 500: the peer works, and refused the request")
+SERVER_ERROR = unavailable("the peer has failed, or what it needs itself")
+CLIENT_ERROR = answered("the peer works, and refused the request")
+
+# What the reader below decides by ranges, for the documentation.
+CASES = ((SERVER_ERROR, ("another status from 500 on",)), (CLIENT_ERROR, ("another status from 300 to 499",)))
 
 _statuses = by_key(STATUSES)
 

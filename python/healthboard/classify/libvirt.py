@@ -20,13 +20,15 @@ CODES = (
         (42, 43, 49, 50, 53, 57, 62, 66, 72, 80, 99, 101, 103, 104, 107),
     ),
     (answered("not possible in the state that the object is in, or not at all"), (3, 55, 67, 74, 84, 91)),
-    (answered("the request was wrong"), (7, 8, 27, 28, 37, 92, 106, 110)),
+    (answered("the request was wrong"), (7, 8, 27, 28, 35, 37, 92, 106, 110)),
 )
 
 # `VIR_FROM_REMOTE`, `VIR_FROM_RPC`: nobody else speaks of a system's error there.
 PARTS = ((CONNECTION, (13, 7)),)
 
 OF_ONE_OBJECT = unknown("it may be of one domain only: its monitor, its guest agent, its disk")
+
+CASES = ((OF_ONE_OBJECT, ("everything else",)),)
 
 _codes, _parts = by_key(CODES), by_key(PARTS)
 

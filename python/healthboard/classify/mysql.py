@@ -10,7 +10,9 @@ import errno
 import re
 
 from .finding import (
+    NO_CONNECTION_LEFT,
     NO_FREE_CONNECTION,
+    NO_PRIVILEGE,
     Entry,
     Finding,
     answered,
@@ -40,7 +42,7 @@ NUMBERS = (
         (1043, 1044, 1045, 1129, 1130, 1251, 1275, 1698, 1820, 1862, 3118, 3159, 4151),
     ),
     (unavailable("the database of this service does not exist"), (1049,)),
-    (unavailable("no connection is left for this service"), (1040, 1203, 1226)),
+    (NO_CONNECTION_LEFT, (1040, 1203, 1226)),
     (EXHAUSTED, (1041, 1135, 1637)),
     (unavailable("a Galera node outside its cluster, or not ready yet"), (1047,)),
     (unavailable("the group that replicates it refuses the transaction"), (3100,)),
@@ -74,7 +76,7 @@ NUMBERS = (
     (unknown("a read-only transaction: the service began it, or the server's default is such"), (1792,)),
     (unknown("an idle connection was closed by the server"), (4031,)),
     (unknown("a missing table: a check whether it exists, or a lost schema"), (1046, 1051, 1146)),
-    (unknown("a missing privilege: of a single statement, or of all"), (1142, 1143, 1227, 1370)),
+    (NO_PRIVILEGE, (1142, 1143, 1227, 1370)),
     (unknown("an error that proxies give for everything"), (1105,)),
     (answered("the statement is larger than the server accepts"), (1153,)),
     (
@@ -108,6 +110,17 @@ EXHAUSTION = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 # What mysqlclient and MySQL Connector say of a connection that this process has closed.
 CLOSED_HERE = ("(2006, '')", "Errno 9: Bad file descriptor")
+
+# What the reader below decides by more than the number, for the documentation.
+CASES = (
+    (READ_ONLY, ("1290 of the option --read-only",)),
+    (OTHER_OPTION, ("1290 of another option",)),
+    (DISK, ("an error of the storage with EIO, ENOSPC, EROFS or EDQUOT",)),
+    (EXHAUSTED, ("an error of the storage with ENOMEM, EMFILE or ENFILE",)),
+    (OTHER_CAUSE, ("another error of the storage",)),
+    (NO_NUMBER, ("no number",)),
+    (PING_FAILED, ("MySQL Connector: MySQL Connection not available",)),
+)
 
 _numbers, _states = by_key(NUMBERS), by_key(STATES)
 

@@ -7,7 +7,9 @@ connect or has lost the connection.
 from __future__ import annotations
 
 from .finding import (
+    NO_CONNECTION_LEFT,
     NO_FREE_CONNECTION,
+    NO_PRIVILEGE,
     Entry,
     Finding,
     answered,
@@ -28,7 +30,7 @@ READ_ONLY = unavailable("the server takes no writes: a standby, or set to read o
 DECLARED = answered("a write in a transaction that the service began as read only")
 
 STATES = (
-    (unavailable("no connection is left for this service"), ("53300",)),
+    (NO_CONNECTION_LEFT, ("53300",)),
     (unavailable("the server's disk is full or broken", by_work=True), ("53100", "58030")),
     (unavailable("the server has no memory or locks left", by_work=True), ("53000", "53200")),
     (
@@ -49,7 +51,7 @@ STATES = (
         ("55P03",),
     ),
     (unknown("a missing table or schema: a check whether it exists, or a lost schema"), ("42P01", "3F")),
-    (unknown("a missing privilege: of a single statement, or of all"), ("42501",)),
+    (NO_PRIVILEGE, ("42501",)),
     (
         unknown("the statement may be at fault, or the server"),
         ("53", "55", "57", "58", "F0", "HV", "P0", "XX"),
@@ -64,6 +66,13 @@ STATES = (
             *("2D", "2F", "34", "38", "39", "3B", "42", "44", "54", "72"),
         ),
     ),
+)
+
+# What the readers below decide by more than the SQLSTATE, for the documentation.
+CASES = (
+    (DECLARED, ("25006 while the server and the session can write (psycopg2 alone tells)",)),
+    (LOST, ("an OperationalError without an SQLSTATE",)),
+    (DRIVER, ("another exception without an SQLSTATE",)),
 )
 
 # psycopg2's broken connections that are neither an `OperationalError` nor have an SQLSTATE.
@@ -95,7 +104,7 @@ def by_state_or_text(raised: BaseException) -> Finding:
 
 
 def _began_read_only(raised: BaseException) -> bool:
-    # PostgreSQL 14 and later report both settings unasked. If they are off, only the transaction is read only.
+    # PostgreSQL 14 and later report both settings unasked. If they are off, the transaction alone forbids it.
     # The exceptions of psycopg 3 and asyncpg do not lead to the connection.
     status = read(read(read(read(raised, "cursor"), "connection"), "info"), "parameter_status")
     return status is not None and all(status(name) == "off" for name in READ_ONLY_SETTINGS)

@@ -26,6 +26,8 @@ WORDS = (
 )
 OTHER_WORD = answered("the server refused a command that is wrong")
 
+CASES = ((OTHER_WORD, ("another word",)),)
+
 _words = by_key(WORDS)
 
 

@@ -24,6 +24,9 @@ RESULTS = (
     (answered("a statement that is wrong or unlucky"), (ERROR, 12, 16, 17, 18, 19, 20, 23, 25)),
 )
 
+# What the readers below decide by more than the result, for the documentation.
+CASES = ((NO_TABLE, ("no such table",)),)
+
 WORDS = {
     "database is locked": 5,
     "database table is locked": 6,

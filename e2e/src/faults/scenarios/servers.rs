@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
 use crate::faults::{Scenario, Scene};
+use crate::servers::Resource;
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
@@ -23,7 +24,7 @@ fn without_database(scenario: Scenario) -> Scenario {
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     // An idle service meets the hang with its next refresh.
     let stalled = stall_after + s(REFRESHED);
-    let mut all = broker();
+    let mut all = broker(stall_after);
     all.extend([
         without_database(fault(
             "mariadb-stopped",
@@ -84,7 +85,14 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     all
 }
 
-fn broker() -> Vec<Scenario> {
+fn broker(stall_after: Duration) -> Vec<Scenario> {
+    // Who reports through the conductor publishes every 10 s.
+    let blocked = |scenario: Scenario| {
+        scenario
+            .alarm_goal(&THROUGH_CONDUCTOR, Some(REFRESHED), None)
+            .fault_goal(&THROUGH_CONDUCTOR, stall_after + s(REFRESHED), 5)
+            .min_duration(80)
+    };
     vec![
         fault(
             "rabbitmq-killed",
@@ -117,6 +125,18 @@ fn broker() -> Vec<Scenario> {
         )
         .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
         .min_duration(70),
+        blocked(fault(
+            "rabbitmq-out-of-memory",
+            "RabbitMQ out of memory",
+            |scene, _| scene.rabbitmq().exhaust(Resource::Memory),
+            |scene, _| scene.rabbitmq().restock(Resource::Memory),
+        )),
+        blocked(fault(
+            "rabbitmq-out-of-disk",
+            "RabbitMQ out of disk",
+            |scene, _| scene.rabbitmq().exhaust(Resource::Disk),
+            |scene, _| scene.rabbitmq().restock(Resource::Disk),
+        )),
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
         }),

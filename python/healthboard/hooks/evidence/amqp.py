@@ -12,13 +12,13 @@ Above this layer an outage looks like one long operation, and a sent message may
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import time
 import weakref
 
 from ... import Indicator, notices
+from ...classify import judge
 from ..patches import Patches
 from .bus import Bus, Link, Subscriptions
 
@@ -27,40 +27,21 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from ...classify import Evidence
+
 # The methods that answer a publish, and that deliver a message.
 ACK, DELIVER = (60, 80), (60, 60)
-
-# Reply codes of a broker that has failed, or is out of resources.
-BROKER_FAILED = {506, 541}
 
 WHAT = "hook for amqp"
 
 
-def judge(raised: BaseException) -> bool | None:
-    """Judge an exception raised while waiting for a frame: False if the broker is unavailable."""
-    if isinstance(raised, OSError):
-        # A read timeout has no errno. EBADF: this process has closed the connection.
-        idle = isinstance(raised, TimeoutError) and raised.errno is None
-        return None if idle or raised.errno == errno.EBADF else False
-    classes = {kind.__name__ for kind in type(raised).__mro__}
-    if "AMQPError" not in classes:
-        return None
-    code = getattr(raised, "reply_code", None)
-    if classes & {"ChannelError", "ConsumerCancelled"}:
-        # The broker sent these itself.
-        return code not in BROKER_FAILED
-    # Without a reply code, this process has closed the connection itself.
-    return False if code else None
-
-
-def judge_publish(raised: BaseException) -> bool | None:
-    """Judge an exception of a publish: False if the broker did not take the message."""
-    nacked = type(raised).__name__ == "MessageNacked"
-    late = isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out"
-    if nacked or late:
+def judge_publish(raised: BaseException) -> Evidence:
+    """Judge an exception of a publish: a failure if the broker did not take the message."""
+    if isinstance(raised, TimeoutError):
         return False
+    meaning = judge(raised)
     # A connection that is lost is evidence for `message_bus`.
-    return True if judge(raised) else None
+    return None if meaning is False else meaning
 
 
 @functools.cache
@@ -86,6 +67,11 @@ _links: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
 
 # The queue of each consumer of a channel, by the consumer's tag.
 _queues: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def _link_of(connection: Any) -> Link | None:
+    # A channel that is closed has no connection.
+    return None if connection is None else _links.get(connection)
 
 
 def bus_of(client: Any) -> Bus | None:
@@ -128,12 +114,12 @@ def _record_frames(blocking_read: Any) -> Any:
 
 
 def _on_frame(connection: Any, raised: Exception | None = None) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     # A broker that refuses all clients sends frames, too. During the handshake the attempt is recorded.
     if link is None or not connection._handshake_complete:
         return
     meaning = raised is None or judge(raised)
-    if meaning:
+    if meaning is True:
         link.bus.receive(link)
     elif meaning is False and raised is not None:
         link.bus.lose(link, raised)
@@ -142,11 +128,15 @@ def _on_frame(connection: Any, raised: Exception | None = None) -> None:
 def _record_publish(publish: Any) -> Any:
     @functools.wraps(publish)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        link = _links.get(args[0].connection) if args else None
+        link = _link_of(args[0].connection) if args else None
         if link is None:
             return publish(*args, **kwargs)
         # The message is in a buffer when this returns.
-        return link.bus.publishes.run(judge_publish, False, publish, *args, **kwargs)
+        result = link.bus.publishes.run(judge_publish, False, functools.partial(publish, *args, **kwargs))
+        with notices.suppress_errors(WHAT):
+            if not args[0]._confirm_selected:
+                link.bus.write(link)
+        return result
 
     return wrapper
 
@@ -154,38 +144,34 @@ def _record_publish(publish: Any) -> Any:
 def _record_requests(wait: Any) -> Any:
     @functools.wraps(wait)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        link = _links.get(args[0].connection) if args else None
+        link = _link_of(args[0].connection) if args else None
         method = args[1] if len(args) > 1 else kwargs.get("method")
         methods = method if isinstance(method, list) else [method]
         if link is None or DELIVER in methods:
             return wait(*args, **kwargs)
+        waiting = functools.partial(wait, *args, **kwargs)
         if ACK in methods:
-            return link.bus.publishes.run(judge_publish, True, wait, *args, **kwargs)
-        # Its answer is a frame.
-        return link.bus.requests.run(_no_evidence, False, wait, *args, **kwargs)
+            return link.bus.publishes.run(judge_publish, True, waiting)
+        return link.bus.request(link, waiting)
 
     return wrapper
 
 
-def _no_evidence(_raised: BaseException) -> None:
-    return None
-
-
 def _on_heartbeat_tick(_result: Any, connection: Any, *_args: Any, **_kwargs: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     # RabbitMQ sends two in this time.
     if link is not None and 0 < connection.heartbeat < time.monotonic() - link.last_frame:
         link.bus.miss_heartbeat(link)
 
 
 def _on_blocked(connection: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     if link is not None:
         link.bus.block(link)
 
 
 def _on_unblocked(connection: Any) -> None:
-    link = _links.get(connection)
+    link = _link_of(connection)
     if link is not None:
         link.bus.unblock(link)
 
@@ -194,7 +180,6 @@ def _on_collect(connection: Any) -> None:
     link = _links.pop(connection, None)
     if link is None or link.pid != os.getpid():
         return
-    link.bus.unblock(link)
     if not connection.is_closing:
         channels = (connection.channels or {}).values()
         queues = {queue for channel in list(channels) for queue in _queues_of(channel)}
@@ -202,7 +187,7 @@ def _on_collect(connection: Any) -> None:
 
 
 def _on_consume(tag: Any, channel: Any, queue: str = "", *_args: Any, **_kwargs: Any) -> None:
-    if channel.connection in _links:
+    if _link_of(channel.connection) is not None:
         _queues.setdefault(channel, {})[str(tag)] = queue
         subscriptions.add(_owner(channel.connection), queue)
 
@@ -215,12 +200,21 @@ def _on_cancel(channel: Any, consumer_tag: Any, *_args: Any, **_kwargs: Any) -> 
 
 def _on_cancelled(channel: Any, consumer_tag: Any) -> None:
     queue = _queues.get(channel, {}).pop(str(consumer_tag), None)
-    if queue is not None:
+    if queue is not None and channel.connection is not None:
         subscriptions.lose(_owner(channel.connection), [queue], "ConsumerCancelled")
 
 
+def _on_delete(channel: Any, queue: str = "", *_args: Any, **_kwargs: Any) -> None:
+    # The broker will cancel its consumers, which the service expects.
+    channels = getattr(channel.connection, "channels", None) or {}
+    for each in list(channels.values()):
+        tags = _queues.get(each, {})
+        for tag in [tag for tag, name in tags.items() if name == queue]:
+            del tags[tag]
+
+
 def _on_channel_closed(channel: Any, *_args: Any) -> None:
-    if not channel.is_closing and not channel.connection.is_closing:
+    if channel.connection is not None and not channel.is_closing and not channel.connection.is_closing:
         subscriptions.lose(_owner(channel.connection), _queues_of(channel))
         _queues.pop(channel, None)
 
@@ -249,6 +243,7 @@ def _hook_channel(channel: ModuleType) -> None:
         _patches.around(channel, f"Channel.{name}", _record_publish)
     _patches.after(channel, "Channel.basic_consume", _on_consume)
     _patches.before(channel, "Channel.basic_cancel", _on_cancel)
+    _patches.before(channel, "Channel.queue_delete", _on_delete)
     _patches.before(channel, "Channel._on_basic_cancel", _on_cancelled)
     _patches.before(channel, "Channel._on_close", _on_channel_closed)
 

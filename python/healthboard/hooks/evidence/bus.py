@@ -7,6 +7,7 @@ connection and nothing else: a broker that takes no messages goes on sending the
 from __future__ import annotations
 
 import os
+import socket
 import time
 import weakref
 
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ... import Indicator
+    from ...classify import Evidence
 
 # Seconds after which the broker should have answered.
 LATE_AFTER = 5.0
 
 # Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
 MAX_RETRY_INTERVAL = 35.0
+
+# The state of a TCP connection that neither end has closed, in Linux.
+ESTABLISHED = 1
+
+# Seconds in which the broker says that it takes no messages.
+BLOCKED_WITHIN = 1.0
 
 # Seconds between two successes that frames record.
 MIN_FRAME_INTERVAL = 1.0
@@ -48,11 +56,9 @@ class Operations:
 
     def run(
         self,
-        judge: Callable[[BaseException], bool | None] | None,
+        judge: Callable[[BaseException], Evidence] | None,
         succeeds: bool,
-        function: Callable[..., Any],
-        *args: Any,
-        **kwargs: Any,
+        function: Callable[[], Any],
     ) -> Any:
         """Call the function, which is one operation. With `succeeds`, its return is evidence."""
         if self._pid != os.getpid():
@@ -63,7 +69,7 @@ class Operations:
         self._begun[key] = time.monotonic()
         try:
             with self.indicator.begin(judge) as operation:
-                result = function(*args, **kwargs)
+                result = function()
                 if not succeeds:
                     operation.end()
         finally:
@@ -94,14 +100,24 @@ class Link:
         self.connection = weakref.ref(connection)
         self.pid = os.getpid()
         self.last_frame = time.monotonic()
+        # When the first message was written that the broker will not confirm.
+        self.first_write: float | None = None
         # The broker takes no messages over it.
         self.is_blocked = False
         # The broker should have sent a heartbeat.
         self.is_silent = False
 
     def is_open(self) -> bool:
-        connection = self.connection()
-        return self.pid == os.getpid() and connection is not None and bool(connection.connected)
+        """Tell whether the connection is one of this process, and is not closed at the other end."""
+        # Not `transport`: that would connect.
+        transport = getattr(self.connection(), "_transport", None)
+        if self.pid != os.getpid() or transport is None or not transport.connected:
+            return False
+        try:
+            return bool(transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED)
+        except (AttributeError, OSError):
+            # Closed meanwhile.
+            return False
 
 
 class Bus:
@@ -126,11 +142,21 @@ class Bus:
         """Call the function, which is an attempt to connect."""
         self._links.add(link)
         try:
+            # Whatever it raises is a failure.
             result = self.requests.run(None, False, function)
         except Exception:
             self._attempt_failed = time.monotonic()
             raise
         self.receive(link)
+        return result
+
+    def request(self, link: Link, function: Callable[[], Any]) -> Any:
+        """Call the function, which waits for the answer to a request."""
+        # Whatever it raises is in a frame, or is the loss of the connection.
+        result = self.requests.run(_no_evidence, False, function)
+        if self.requests.indicator.failures():
+            # The frame with the answer came while the request was late.
+            self.receive(link)
         return result
 
     def receive(self, link: Link) -> None:
@@ -157,17 +183,25 @@ class Bus:
             link.is_silent = True
             self.requests.indicator.record_fail("HeartbeatMissed")
 
+    def write(self, link: Link) -> None:
+        """Record that a message is written that the broker will not confirm. By itself it proves nothing."""
+        now = time.monotonic()
+        link.first_write = link.first_write or now
+        # A broker that takes no messages says so when it gets the first one.
+        taken = not link.is_blocked and now - link.first_write > BLOCKED_WITHIN
+        if taken and self.publishes.indicator.failures():
+            self.publishes.indicator.record_ok()
+
     def block(self, link: Link) -> None:
         """Record that the broker has said that it takes no messages."""
         link.is_blocked = True
         self.publishes.indicator.record_fail("Blocked")
 
     def unblock(self, link: Link) -> None:
-        """Record that it takes messages again, or that a connection without messages has ended."""
-        if link.is_blocked:
-            link.is_blocked = False
-            if not any(each.is_blocked for each in self._open_links()):
-                self.publishes.indicator.record_ok()
+        """Record that the broker has said that it takes messages again."""
+        link.is_blocked = False
+        if not any(each.is_blocked for each in self._open_links()):
+            self.publishes.indicator.record_ok()
 
     def _open_links(self) -> list[Link]:
         return [link for link in list(self._links) if link.is_open()]
@@ -239,6 +273,10 @@ class _Lost:
     def __del__(self) -> None:
         # Also when the owner is gone: it does not consume any more.
         self._operation.end()
+
+
+def _no_evidence(_raised: BaseException) -> None:
+    return None
 
 
 def _nothing() -> None:

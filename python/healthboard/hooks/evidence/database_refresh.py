@@ -40,10 +40,8 @@ _SCHEMAS = {
     "postgresql": ("CURRENT_SCHEMA()", '"'),
 }
 
-# The findings of a server that takes no writes, of one that has no connection left, of a missing privilege.
+# The findings of a server that takes no writes.
 READ_ONLY = (classify.mysql.READ_ONLY, classify.postgresql.READ_ONLY)
-NO_CONNECTION = "no connection is left for this service"
-NO_PRIVILEGE = "a missing privilege"
 
 
 class Database:
@@ -169,7 +167,7 @@ class Database:
             found = classify.classify(raised)
             may_write = self.statement.startswith("UPDATE")
             is_replica = found in READ_ONLY and not self.takes_writes
-            if not may_write or not (is_replica or found.why.startswith(NO_PRIVILEGE)):
+            if not may_write or not (is_replica or found is classify.finding.NO_PRIVILEGE):
                 # The table may be gone.
                 self.statement = None
                 raise
@@ -193,7 +191,7 @@ def ask(databases: list[tuple[Any, Database]]) -> None:
         database.ask_directly(dialect)
     except Exception as raised:
         has_others = any(database.is_in_use() for _, database in databases)
-        if has_others and classify.classify(raised).why == NO_CONNECTION:
+        if has_others and classify.classify(raised) is classify.finding.NO_CONNECTION_LEFT:
             # The service has the connections that it needs.
             raise NotAsked from raised
         raise

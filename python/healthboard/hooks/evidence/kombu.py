@@ -72,7 +72,9 @@ class _Asking:
         clients[connection] = None
         # Try each broker of a cluster once.
         retries = max(len(connection.alt), 1) - 1
-        connection.ensure_connection(max_retries=retries, interval_start=0, interval_step=0)
+        connection.ensure_connection(
+            max_retries=retries, interval_start=0, interval_step=0, reraise_as_library_errors=False
+        )
         connection.connection.sock.settimeout(TIMEOUT)
         return connection
 
