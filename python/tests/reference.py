@@ -91,7 +91,10 @@ def indicators(module: Any) -> Iterator[list[str]]:
             isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Indicator"
         ):
             continue
-        chosen = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        # A hook takes the others from the service.
+        literals = [keyword for keyword in call.keywords if isinstance(keyword.value, ast.Constant)]
+        chosen: dict[Any, Any] = {keyword.arg: ast.literal_eval(keyword.value) for keyword in literals}
+        is_taken = len(literals) < len(call.keywords)
         for name in names(tree, call.args[0], module):
             policy = healthboard.Indicator(name, **chosen).policy
             # Hooks do not refresh informational indicators.
@@ -100,7 +103,7 @@ def indicators(module: Any) -> Iterator[list[str]]:
             yield [
                 f"`{name}`",
                 policy["impact"],
-                f"{policy['ttl']:g}" if policy["ttl"] else "for ever",
+                "3 intervals" if is_taken else f"{policy['ttl']:g}" if policy["ttl"] else "for ever",
                 f"{policy['stall_after']:g}" if policy["stall_after"] else "never",
                 f"{policy['refresh_interval']:g}" if is_refreshed else "",
                 about,

@@ -6,7 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use healthboard_e2e::faults::{Outcome, Pacing, Scenario, Scene, drain, page, play, quiet, scenarios};
+use healthboard_e2e::faults::{
+    Outcome, Pacing, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
+};
 use healthboard_e2e::{ALL, Concurrency, Setup};
 
 use self::results::Results;
@@ -205,5 +207,14 @@ pub(crate) fn missed_goals<S>(scenario: &Scenario<S>, outcome: &Outcome) -> Vec<
         return vec![format!("not possible: {why}")];
     }
     let missed = scenario.checks(&outcome.findings).into_iter().filter(|check| !check.met);
-    missed.map(|check| format!("{}: {}", check.service, check.text())).collect()
+    missed
+        .map(|check| {
+            let found = outcome.findings.iter().find(|found| found.service == check.service);
+            let alarms = found.filter(|_| check.wanted == Wanted::NoFalseAlarm).into_iter();
+            let alarms = alarms.flat_map(|found| found.before.iter().chain(&found.after));
+            let notes: String =
+                alarms.map(|change| format!("; {:?} {}", change.status, change.note)).collect();
+            format!("{}: {}{notes}", check.service, check.text())
+        })
+        .collect()
 }

@@ -107,7 +107,7 @@ IMPACT = cfg.StrOpt(
 
 
 def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
-    """List the options for oslo-config-generator and oslo-config-validator: the service's, and each indicator's."""
+    """List the options for oslo-config-generator and its validator: the service's and each indicator's."""
     groups = [
         cfg.OptGroup(
             f"{GROUP}:{name}", help=f"The indicator `{name}`: {about}. Unset options are as in [{GROUP}]."

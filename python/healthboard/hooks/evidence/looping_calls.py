@@ -1,9 +1,10 @@
-"""oslo.service's looping calls: what a service does again and again, and how often.
+"""oslo.service's looping calls: those that report that the service is up are evidence for `service_report`.
 
-A call that reports that the service is up is evidence for `service_report`. It is known by the name of its
-function. Such a function swallows its failures, so that the loop goes on. It has failed if it raises, if its
-module logs an error meanwhile, or if it leaves the flag `model_disconnected` behind. One that clears the flag
-has succeeded, and may say so in an error.
+Such a call is known by the name of its function, which swallows its failures so that the loop goes on. It has
+failed if it raises, if its module logs an error meanwhile, or if it leaves the flag `model_disconnected`
+behind. One that clears the flag has succeeded, and may say so in an error.
+
+The other calls tell how often the service does what they do.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _interval: ContextVar[float | None] = ContextVar("healthboard_interval", default
 
 
 def ttl(default: float) -> float:
-    """Return for how many seconds an outcome counts of what the running call does; `default` outside of any."""
+    """Return for how many seconds an outcome of the running call counts; `default` outside of any."""
     interval = _interval.get()
     return default if interval is None else INTERVALS * interval
 
