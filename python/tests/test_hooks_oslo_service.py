@@ -43,8 +43,15 @@ def report(service: Service, body: str) -> None:
 
 
 def test_a_report_is_evidence_for_three_intervals(service: Service) -> None:
-    report(service, "pass")
+    report(service, "self.count = 1")
     details(service, "service_report", state="passing", impact="degrading", ttl=0.15)
+
+
+def test_an_empty_report_is_no_evidence(service: Service) -> None:
+    text = REPORTER.replace("{report}", "'To do.'").replace("sys.stdin", "time.sleep(0.5)\nsys.stdin")
+    service.start(START + text.replace("sys.stdin", "healthboard.record_ok('work')\nsys.stdin"))
+    details(service, "work", state="passing")
+    assert "service_report" not in service.health()["details"]
 
 
 @pytest.mark.parametrize(

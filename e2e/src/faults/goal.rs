@@ -114,3 +114,44 @@ impl<S> Scenario<S> {
         checks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Goal, Times};
+    use crate::watch::Seen;
+
+    const SERVICE: &str = "keystone";
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// The texts of the missed checks of a service that is DEGRADED, with this message, from 12 s to 43 s.
+    fn missed(goal: Goal, message: &str) -> Vec<String> {
+        let mut seen = Seen { service: SERVICE.to_owned(), ..Seen::default() };
+        for (at, status, note) in [(0, Status::Ok, ""), (12, Status::Degraded, message), (43, Status::Ok, "")]
+        {
+            seen.ours.record(s(at), status, note);
+        }
+        let finding = Finding::of(&seen, Times { fault: s(10), repair: s(40), end: s(80) });
+        let scenario = Scenario::<()>::new("gone", "gone", |(), _| Ok(()), |(), _| Ok(()));
+        let scenario = scenario.concerns(&[SERVICE]).goal(Goal { services: vec![SERVICE], ..goal });
+        let checks = scenario.checks(&[finding]).into_iter();
+        checks.filter(|check| !check.met).map(|check| check.text()).collect()
+    }
+
+    #[test]
+    fn a_message_must_name_the_indicator_and_not_only_contain_its_name() {
+        let goal = || Goal { named: Some("database"), ..Goal::default() };
+        assert!(missed(goal(), "requests: 500; database: 2003").is_empty());
+        assert_eq!(missed(goal(), "requests: no database"), ["no message names `database`"]);
+    }
+
+    #[test]
+    fn a_status_that_must_never_be_is_a_miss() {
+        let never = |never| Goal { never, ..Goal::default() };
+        assert!(missed(never(&[Status::Fault]), "").is_empty());
+        assert_eq!(missed(never(&[Status::Degraded]), ""), ["it was one of [Degraded]"]);
+    }
+}
