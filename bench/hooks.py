@@ -26,12 +26,9 @@ if what == "query":
             connection.exec_driver_sql("SELECT 1").scalar()
 else:
     # What the hooks replace, doing nothing: a real call waits more or less often, which no count survives.
-    ACK = [(60, 80), (60, 120)]
-
     class Connection:
         client = None
         connected = False
-        _handshake_complete = True
 
         def connect(self):
             pass
@@ -40,15 +37,10 @@ else:
             pass
 
     class Channel:
-        _confirm_selected = True
-
         def __init__(self, connection):
             self.connection = connection
 
-        def _basic_publish(self, *args):
-            pass
-
-        def wait(self, method):
+        def basic_publish_confirm(self, *args):
             pass
 
     if how == "with":
@@ -56,15 +48,13 @@ else:
 
         Connection.connect = amqp._record_attempts(Connection.connect)
         Connection.blocking_read = amqp._record_frames(Connection.blocking_read)
-        Channel._basic_publish = amqp._record_publish(Channel._basic_publish)
-        Channel.wait = amqp._record_requests(Channel.wait)
+        Channel.basic_publish_confirm = amqp._record_confirmed_publish(Channel.basic_publish_confirm)
     connection = Connection()
     connection.connect()
     channel = Channel(connection)
     for _ in range(count):
         # Request and answer, three frames and a confirmation for each.
         for _ in range(2):
-            channel._basic_publish("message", "exchange", "key")
-            channel.wait(ACK)
+            channel.basic_publish_confirm("message", "exchange", "key")
             for _ in range(4):
                 connection.blocking_read(timeout=1)

@@ -9,8 +9,14 @@ use healthboard_e2e::{Concurrency, Setup};
 /// Much longer than any operation of an idle service takes.
 const STALL_AFTER: Duration = Duration::from_secs(8);
 
-const FAULTS: [&str; 5] =
-    ["rabbitmq-killed", "mariadb-stopped", "mariadb-frozen", "worker-frozen", "holder-killed"];
+const FAULTS: [&str; 6] = [
+    "rabbitmq-killed",
+    "mariadb-stopped",
+    "mariadb-frozen",
+    "mariadb-read-only",
+    "worker-frozen",
+    "holder-killed",
+];
 
 /// A single test, because the faults share one cluster.
 #[test]

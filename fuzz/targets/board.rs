@@ -1,6 +1,6 @@
-//! A file that may be a board, its verdict, and every answer that is made of it.
+//! A file that may be a board, its verdict, and every answer for it.
 //!
-//! Each input is read as it is, and once more with its checksums made right. The last eight bytes are the time of the
+//! Each input is read as it is, and again with its checksums corrected. The last eight bytes are the time of the
 //! verdict.
 
 #![no_main]
@@ -17,13 +17,13 @@ fuzz_target!(|bytes: &[u8]| {
     let mut board = board.to_vec();
     repair_board(&mut board);
     let repaired = fuzz_board(&board);
-    assert_eq!(repaired.is_some(), board.len() >= 1024, "a board with its checksums right is a board");
+    assert_eq!(repaired.is_some(), board.len() >= 1024, "a board with correct checksums is accepted");
     for process in [as_it_is, repaired].into_iter().flatten() {
         verdict(process, now_ns);
     }
 });
 
-/// The verdict of one process, and of two that say the same while one of them is dead.
+/// The verdict of one process, and of the same process beside a dead one with the same evidence.
 fn verdict(process: Process, now_ns: u64) {
     for indicator in &process.indicators {
         assert_eq!(printable(&indicator.name), *indicator.name);

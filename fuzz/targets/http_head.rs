@@ -1,4 +1,4 @@
-//! The head of a request: whether it is read the same however it is cut on its way.
+//! The head of a request must be parsed the same however its bytes are split.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Texts of errors. The first byte is the most bytes that may come out.
+//! Texts of errors. The first byte is the size limit.
 
 #![no_main]
 
@@ -14,10 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(text);
     let clean = scrub(&text, most);
     assert!(clean.len() <= most, "{} bytes, at most {most}: {clean:?}", clean.len());
-    assert_eq!(printable(&clean), clean, "one line, and nothing in it that is not seen");
+    assert_eq!(printable(&clean), clean, "one line without invisible characters");
 
-    // Whatever stands around a secret, it does not come out. What is not seen may hide one; a terminal's sequence may swallow
-    // the key.
+    // A secret is hidden whatever surrounds it. Left out: texts that contain the canary, and escape sequences, which
+    // may swallow the key.
     if !printable(&text).contains(CANARY) && !text.contains('\u{1b}') {
         let middle = text.floor_char_boundary(text.len() / 2);
         let (before, after) = text.split_at(middle);

@@ -1,4 +1,4 @@
-//! Options, one `NAME=VALUE` a line, as a configuration file and the environment give them.
+//! Options, one `NAME=VALUE` a line, as from a configuration file and from the environment.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     for (option, value) in lines.clone().filter_map(|line| line.split_once('=')) {
         let before = settings.clone();
         if let Err(error) = settings.set(option, value) {
-            assert_eq!(settings, before, "a value that is refused changes nothing");
+            assert_eq!(settings, before, "a refused value changes nothing");
             let error = error.to_string();
             assert_eq!(printable(&error), error, "an error is one line of a log");
         }

@@ -1,4 +1,4 @@
-//! An address: what is understood is printed so that it is understood again, and alike.
+//! An accepted URI is printed so that it parses to the same URI.
 
 #![no_main]
 

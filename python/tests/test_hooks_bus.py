@@ -284,6 +284,33 @@ wait()
     details(bus, "message_bus_consume", state="passing", in_flight=0)
 
 
+def test_a_queue_whose_node_is_down_fails_beside_connections_that_work(bus: Service) -> None:
+    # What RabbitMQ says when the only node with a classic queue is down.
+    bus.start(
+        START
+        + AMQP
+        + CONSUMER
+        + """
+consume("i")
+working = channel.wait
+def refuse(*args, **kwargs):
+    text = "home node 'rabbit@b' of durable queue 'i' in vhost '/' is down or inaccessible"
+    raise amqp.NotFound(text, (50, 10), reply_code=404)
+channel.wait = refuse
+try: consume("i")
+except amqp.NotFound: wait()
+channel.wait = working
+consume("i")
+receive(connect(heartbeat=2))
+"""
+    )
+    says(bus, "waits")
+    details(bus, "message_bus_consume", state="transient", error="NotFound 404")
+    details(bus, "message_bus", state="passing", failures=0)
+    go_on(bus)
+    details(bus, "message_bus_consume", state="passing", failures=0)
+
+
 def test_a_consumer_that_the_service_cancels_is_not_missing(bus: Service) -> None:
     bus.start(
         START
@@ -385,11 +412,36 @@ def test_an_idle_producer_notices_that_the_broker_has_closed_its_connection(
 ) -> None:
     kombu.environment["HEALTHBOARD_MESSAGE_BUS__REFRESH_INTERVAL"] = "0.2"
     kombu.start(START + KOMBU + "broker.SimpleQueue('s').put('x'); wait()")
+    says(kombu, "waits")
     details(kombu, "message_bus", state="passing", failures=0)
     relay.close()
     details(kombu, "message_bus", error="ConnectionRefusedError 111")
     relay.open()
     details(kombu, "message_bus", state="passing", failures=0)
+
+
+def test_a_failed_publish_is_over_when_the_broker_confirms_one_of_our_own(
+    kombu: Service, relay: Relay
+) -> None:
+    kombu.start(
+        START
+        + KOMBU.replace('"connect_timeout": 2', '"transport_options": {"confirm_publish": True}')
+        + """
+channel = broker.default_channel
+def publish(): channel.basic_publish(channel.prepare_message(b"x", properties={}), "", "t")
+publish()
+wait()
+broker.connection.sock.settimeout(0.1)
+try: publish()
+except TimeoutError: wait()
+"""
+    )
+    details(kombu, "message_bus_publish", state="passing")
+    relay.hold()
+    go_on(kombu)
+    details(kombu, "message_bus_publish", state="transient", error="TimeoutError", in_flight=0)
+    relay.release()
+    details(kombu, "message_bus_publish", state="passing", failures=0)
 
 
 def test_nothing_is_asked_while_a_connection_of_the_service_lives(kombu: Service, relay: Relay) -> None:

@@ -15,11 +15,9 @@ def load_compute_driver(virtapi, compute_driver=None):
 """
 
 LIBVIRT = """
-VIR_FROM_REMOTE, VIR_FROM_RPC, VIR_FROM_QEMU, VIR_ERR_INVALID_CONN, VIR_ERR_AUTH_FAILED = 13, 7, 10, 6, 45
+VIR_FROM_RPC, VIR_FROM_QEMU = 7, 10
 class libvirtError(Exception):
-    def __init__(self, domain, code=38): self.domain, self.code = domain, code
-    def get_error_domain(self): return self.domain
-    def get_error_code(self): return self.code
+    def __init__(self, domain, code=38): self.err = (code, domain)
 """
 
 HOST = """

@@ -1,4 +1,4 @@
-//! Evidence that a reader can check: every part of a failure follows from its number.
+//! Evidence that a reader can check: every part of a failure is computed from its number.
 
 use anyhow::{Result, ensure};
 use healthboard::{Evidence, Failure};
@@ -11,20 +11,20 @@ pub(crate) fn success_before(number: u64) -> bool {
     number.is_multiple_of(SUCCESS_EVERY)
 }
 
-/// How many failures in a row there are with this one.
+/// The failures in a row up to this one.
 fn streak(number: u64) -> u32 {
     let since = if number < SUCCESS_EVERY { number } else { number % SUCCESS_EVERY + 1 };
     since as u32
 }
 
-/// The failure of this number, which fills the room that a board has for its text.
+/// The failure of this number. Its text is as long as a board keeps.
 pub(crate) fn failure(number: u64) -> Failure {
     let words = (0..26).map(|i| format!("{:05}", (number * 31 + i * 7919) % 100_000));
     let text = words.collect::<Vec<_>>().join(" ");
     Failure::new(format!("Failure{number}")).code(streak(number).to_string()).text(text)
 }
 
-/// The number of a failure that was read, every part of which must be that of this number. `None`: there is none.
+/// The number of a failure that was read; `None` if there is none. Fails if its parts do not belong to one number.
 pub(crate) fn number(found: &Evidence) -> Result<Option<u64>> {
     let Some(found) = &found.error else { return Ok(None) };
     let number = found.class.strip_prefix("Failure").and_then(|number| number.parse().ok());
@@ -33,8 +33,9 @@ pub(crate) fn number(found: &Evidence) -> Result<Option<u64>> {
     Ok(number)
 }
 
-/// What a process has left that was killed after it had recorded the failure `done`, and before the one after the next.
-pub(crate) fn check_last_words(found: &Evidence, done: u64) -> Result<()> {
+/// Checks the evidence of a process that was killed after it had recorded the failure `done`, and before the next but
+/// one.
+pub(crate) fn check_final_evidence(found: &Evidence, done: u64) -> Result<()> {
     let next = done + 1;
     let (failures, number) = (found.failures, number(found)?);
     let nothing = failures == 0 && number.is_none() && (done == 0 || success_before(next));
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_must_not_be_missing() {
+    fn a_lost_failure_is_not_accepted() {
         let after = |number: u64| Evidence {
             failures: streak(number),
             error: Some(failure(number).into()),
@@ -74,10 +75,10 @@ mod tests {
             ..Evidence::default()
         };
         for done in 1..30 {
-            assert!(check_last_words(&after(done), done).is_ok());
-            assert!(check_last_words(&after(done + 1), done).is_ok());
-            assert!(check_last_words(&after(done + 2), done).is_err());
-            assert!(check_last_words(&after(done), done + 1).is_err());
+            assert!(check_final_evidence(&after(done), done).is_ok());
+            assert!(check_final_evidence(&after(done + 1), done).is_ok());
+            assert!(check_final_evidence(&after(done + 2), done).is_err());
+            assert!(check_final_evidence(&after(done), done + 1).is_err());
         }
     }
 }

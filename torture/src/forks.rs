@@ -1,4 +1,4 @@
-//! Storms of forks: every child has a board of its own at once, none hangs, and the endpoints stay with the parent.
+//! Forks in a loop: every child has its own board at once, none hangs, and the endpoints stay with the parent.
 
 use crate::evidence::failure;
 use crate::listeners::Endpoints;
@@ -12,16 +12,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A child that takes longer hangs.
+/// A child that lives longer hangs.
 const MAX_LIFE: Duration = Duration::from_secs(60);
 
-/// A file by which the parent says that it is done.
+/// The file that the parent creates when it is done.
 const DONE: &str = "done";
 
 /// Threads that record while their process forks.
 const RECORDING: usize = 3;
 
-/// Has a process fork so often; says what was seen.
+/// Makes a process fork this often; returns the result.
 pub(crate) fn run(kind: Fork, times: u64) -> Result<String> {
     let folder = tempfile::tempdir()?;
     let endpoints = Endpoints::new(folder.path())?;
@@ -35,42 +35,42 @@ pub(crate) fn run(kind: Fork, times: u64) -> Result<String> {
     let listeners = endpoints.listeners()?;
 
     let probes = Probes::default();
-    let stormed = probes.during(&endpoints, || {
+    let result = probes.during(&endpoints, || {
         let done = runtime.join(DONE);
         while !done.exists() {
             let ended = parent.try_wait()?;
             ensure!(ended.is_none(), "the parent ended early, with {ended:?}");
-            let serving = probes.met()?.serving;
-            ensure!(serving.is_none_or(|(serving, _)| serving == pid), "somebody else serves: {serving:?}");
+            let serving = probes.results()?.serving;
+            ensure!(serving.is_none_or(|(serving, _)| serving == pid), "another process serves: {serving:?}");
             std::thread::sleep(Duration::from_millis(1));
         }
         let found = endpoints.listeners()?;
         ensure!(found == listeners, "another socket listens: {found:?}, and it was {listeners:?}");
         Ok(())
     });
-    if stormed.is_err() {
+    if result.is_err() {
         let _ = parent.kill();
     }
     // It waits for the end of its input.
     let status = parent.wait()?;
-    stormed?;
+    result?;
     ensure!(status.success(), "the parent ended with {status}");
-    let met = probes.met()?;
+    let results = probes.results()?;
     let alive: Vec<_> =
         Directory::new(runtime.join(SERVICE)).read()?.into_iter().filter(|p| p.life.is_alive()).collect();
     ensure!(alive.is_empty(), "still alive: {alive:?}");
-    ensure!(met.cut == 0, "{} connections were cut", met.cut);
+    ensure!(results.cut == 0, "{} connections were cut", results.cut);
     let each = begin.elapsed() / u32::try_from(times).unwrap_or(1);
     Ok(format!(
         "{} answers, 0 refused, 0 cut, one listener each; {}; {each:.1?} each",
-        met.answers, met.longest_gap
+        results.answers, results.longest_gap
     ))
 }
 
-/// The role: forks so often, while other threads record where that can be.
-pub(crate) fn storm(runtime: &Path, health: Handle, kind: Fork, times: u64) -> Result<()> {
+/// The role: forks this often, while other threads record, except for raw clones.
+pub(crate) fn fork_in_a_loop(runtime: &Path, health: Handle, kind: Fork, times: u64) -> Result<()> {
     let own = health.indicator("own", Policy::DEFAULT);
-    // A process without handlers for forks must not be forked while a thread holds a lock of the C library.
+    // A raw clone runs no fork handlers, so no other thread may hold a lock of the C library.
     if !matches!(kind, Fork::Clone) {
         for thread in 0..RECORDING {
             std::thread::spawn(move || record(&health, thread));
@@ -110,7 +110,7 @@ fn record(health: &Handle, thread: usize) {
 }
 
 fn fork_once(health: &Handle, own: Indicator, kind: Fork, number: u64) -> Result<()> {
-    // SAFETY: the child records, which is what this is about, and ends without any handler. Its parent waits for it.
+    // SAFETY: the child records, which is the test, and ends without any handler. Its parent waits for it.
     let pid = unsafe {
         match kind {
             Fork::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32,
@@ -132,7 +132,7 @@ fn fork_once(health: &Handle, own: Indicator, kind: Fork, number: u64) -> Result
     }
 }
 
-/// What a child does; not all of them say goodbye.
+/// The actions of a child; returns its exit code. Not all children say goodbye.
 fn live(health: &Handle, own: Indicator, number: u64) -> i32 {
     let operation = own.begin();
     if !health.attach() {

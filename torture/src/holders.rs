@@ -1,4 +1,5 @@
-//! Holders are killed at any moment: the endpoints stay the same two sockets, no connection is refused, another one answers.
+//! Kills holders at any moment: the endpoints stay the same two sockets, no connection is refused, another process
+//! answers.
 
 use crate::listeners::Endpoints;
 use crate::probes::{Probes, until};
@@ -10,16 +11,16 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// Processes of the service. All but one stand by.
+/// Processes of the service. All but one are standbys.
 const PROCESSES: usize = 3;
 
-/// Sockets of a process that stands by: one for each endpoint, and its connection to the holder.
+/// Sockets of a standby: one for each endpoint, and its connection to the holder.
 const SOCKETS: usize = 3;
 
 /// The longest time between two kills.
 const MAX_PAUSE: Duration = Duration::from_millis(30);
 
-/// The processes of the service; they end with it.
+/// The processes of the service, killed when this is dropped.
 struct Processes(Vec<Child>);
 
 impl Drop for Processes {
@@ -31,7 +32,7 @@ impl Drop for Processes {
     }
 }
 
-/// Kills so many holders, and a standby now and then; says what was seen.
+/// Kills this many holders, and a standby from time to time; returns the result.
 pub(crate) fn run(times: u64) -> Result<String> {
     let folder = tempfile::tempdir()?;
     let endpoints = Endpoints::new(folder.path())?;
@@ -49,10 +50,10 @@ pub(crate) fn run(times: u64) -> Result<String> {
     let mut random = Random::new();
     let mut took = Vec::new();
     probes.during(&endpoints, || {
-        let serving = || Ok(probes.met()?.serving);
+        let serving = || Ok(probes.results()?.serving);
         let (mut holder, _) = until("an answer", serving)?;
         for _ in 0..times {
-            stand_by(&processes.0)?;
+            wait_for_standbys(&processes.0)?;
             random.sleep(MAX_PAUSE);
             if random.below(4) == 0 {
                 let standby = processes.0.iter().find(|child| child.id() != holder).map(Child::id);
@@ -74,25 +75,25 @@ pub(crate) fn run(times: u64) -> Result<String> {
         Ok(())
     })?;
 
-    let met = probes.met()?;
+    let results = probes.results()?;
     took.sort();
     let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
     Ok(format!(
         "{} answers, 0 refused, {} cut by a kill, one listener each; next answer: median {:.1?}, p99 {:.1?}, longest {:.1?}; \
          {}",
-        met.answers,
-        met.cut,
+        results.answers,
+        results.cut,
         at(50),
         at(99),
         at(100),
-        met.longest_gap
+        results.longest_gap
     ))
 }
 
-/// Waits until each has all it needs to go on alone.
-fn stand_by(processes: &[Child]) -> Result<()> {
+/// Waits until each process has all the sockets it needs to take over.
+fn wait_for_standbys(processes: &[Child]) -> Result<()> {
     for process in processes {
-        until("one that stands by", || Ok((sockets(process.id()) >= SOCKETS).then_some(())))?;
+        until("a standby", || Ok((sockets(process.id()) >= SOCKETS).then_some(())))?;
     }
     Ok(())
 }
@@ -105,7 +106,7 @@ fn kill(processes: &mut Vec<Child>, pid: u32) -> Result<()> {
     Ok(killed?)
 }
 
-/// How many sockets the thread of a process has that is ours.
+/// How many sockets the keeper of a process has.
 fn sockets(pid: u32) -> usize {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let mut tasks = tasks.map(|task| task.path());

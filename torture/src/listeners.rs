@@ -5,13 +5,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-/// Where the tortured service listens.
+/// The endpoints of the tested service.
 pub(crate) struct Endpoints {
     pub(crate) port: u16,
     pub(crate) socket: PathBuf,
 }
 
-/// The one socket of each endpoint.
+/// The inode of the one listening socket of each endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Listeners {
     tcp: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Listeners {
 }
 
 impl Endpoints {
-    /// One of each kind; the port is free now.
+    /// One endpoint of each kind, with a free port.
     pub(crate) fn new(folder: &Path) -> Result<Endpoints> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         // A name that no other socket of this machine has.
@@ -31,12 +31,12 @@ impl Endpoints {
         format!("tcp://127.0.0.1:{},unix://{}", self.port, self.socket.display())
     }
 
-    /// Who listens, which must be one socket for each endpoint.
+    /// The listening sockets. Fails unless there is one for each endpoint.
     pub(crate) fn listeners(&self) -> Result<Listeners> {
         let address = format!("0100007F:{:04X}", self.port);
         let tcp =
             rows("/proc/net/tcp", 9, |row| row.get(1) == Some(&&*address) && row.get(3) == Some(&"0A"))?;
-        // It was made under a longer name, which is the one that the kernel lists.
+        // The kernel lists the longer temporary name under which the socket was bound.
         let name = self.socket.file_name().context("a socket with a name")?.to_string_lossy();
         let is_ours = |path: &&str| path.contains(&*name);
         let accepts = "00010000";
@@ -50,7 +50,7 @@ impl Endpoints {
     }
 }
 
-/// The numbers, in this column, of the rows that are looked for.
+/// The numbers in this column of the wanted rows.
 fn rows(table: &str, column: usize, wanted: impl Fn(&[&str]) -> bool) -> Result<Vec<u64>> {
     let text = fs::read_to_string(table).with_context(|| format!("cannot read {table}"))?;
     let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

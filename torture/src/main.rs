@@ -1,7 +1,6 @@
-//! Writers and holders that are killed at any moment, and storms of forks, while readers read and probes ask.
+//! Kills writers and holders at any moment, and forks in a loop, while readers and probes check the results.
 //!
-//! Each part starts this program again in roles, looks at what these leave, and says what it has seen. The first thing that is
-//! not as it should be ends it.
+//! Each part starts this program again in roles, checks their results and prints a summary. The first error ends it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -17,7 +16,7 @@ mod writers;
 use anyhow::{Context, Result, ensure};
 use std::process::ExitCode;
 
-/// How often something is done to a part.
+/// How often each part is repeated.
 struct Times {
     writers: u64,
     holders: u64,
@@ -47,7 +46,7 @@ fn run(words: &[&str]) -> Result<()> {
     }
 }
 
-/// Runs the parts of these names; none named means all.
+/// Runs the named parts; without names all of them.
 fn torture(names: &[&str], times: &Times) -> Result<()> {
     const PARTS: [&str; 3] = ["writers", "holders", "forks"];
     for name in names {

@@ -1,4 +1,4 @@
-//! Probes that never stop: one over TCP, one over the unix socket, a new connection each time.
+//! Probes in a loop: one over TCP, one over the unix socket, each time over a new connection.
 
 use crate::listeners::Endpoints;
 use anyhow::{Result, ensure};
@@ -10,29 +10,29 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// A probe waits no longer for a part of its answer. Far more than anybody should have to wait.
+/// The longest wait for a part of an answer, far longer than any answer should take.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Between two probes of one endpoint.
+/// The pause between two probes of one endpoint.
 const PAUSE: Duration = Duration::from_micros(300);
 
-/// What all probes have met.
+/// Two probes and their results.
 #[derive(Default)]
 pub(crate) struct Probes {
     stop: AtomicBool,
-    met: Mutex<Met>,
+    results: Mutex<Results>,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Met {
+pub(crate) struct Results {
     pub(crate) answers: u64,
-    /// Connections that a process had accepted that was then killed.
+    /// Connections that ended without a whole answer: the process that had accepted them was killed.
     pub(crate) cut: u64,
-    /// Who answers, and since when.
+    /// The pid of the process that answers, and since when.
     pub(crate) serving: Option<(u32, Instant)>,
     /// The longest time between two answers of one endpoint.
     pub(crate) longest_gap: Gap,
-    /// What must never happen.
+    /// The first failure: something that must never happen.
     failure: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Met {
 pub(crate) struct Gap {
     endpoint: &'static str,
     took: Duration,
-    /// How much of it the last connection took until it was there.
+    /// The part of it that connecting took.
     connecting: Duration,
 }
 
@@ -63,14 +63,14 @@ impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 
 impl Probes {
-    /// What they have met so far, unless that is what must never happen.
-    pub(crate) fn met(&self) -> Result<Met> {
-        let met = self.lock().clone();
-        ensure!(met.failure.is_none(), "{}", met.failure.unwrap_or_default());
-        Ok(met)
+    /// The results so far; fails if there was a failure.
+    pub(crate) fn results(&self) -> Result<Results> {
+        let results = self.lock().clone();
+        ensure!(results.failure.is_none(), "{}", results.failure.unwrap_or_default());
+        Ok(results)
     }
 
-    /// Probes both endpoints, which must be there, until they are stopped, while `work` is done.
+    /// Probes both endpoints, which must be open, while `work` runs.
     pub(crate) fn during<T>(&self, endpoints: &Endpoints, work: impl FnOnce() -> Result<T>) -> Result<T> {
         std::thread::scope(|scope| {
             scope.spawn(|| self.probe("tcp", || tcp(endpoints)));
@@ -88,31 +88,31 @@ impl Probes {
             let connected = connect();
             let connecting = begin.elapsed();
             let probed = ask(connected);
-            let mut met = self.lock();
+            let mut results = self.lock();
             match probed {
                 Probed::Answer(pid) => {
-                    met.answers += 1;
+                    results.answers += 1;
                     let took = answered.elapsed();
-                    if took > met.longest_gap.took {
-                        met.longest_gap = Gap { endpoint, took, connecting };
+                    if took > results.longest_gap.took {
+                        results.longest_gap = Gap { endpoint, took, connecting };
                     }
                     answered = Instant::now();
-                    if met.serving.is_none_or(|(serving, _)| serving != pid) {
-                        met.serving = Some((pid, answered));
+                    if results.serving.is_none_or(|(serving, _)| serving != pid) {
+                        results.serving = Some((pid, answered));
                     }
                 }
-                Probed::Cut => met.cut += 1,
+                Probed::Cut => results.cut += 1,
                 Probed::Failure(why) => {
-                    met.failure.get_or_insert(why);
+                    results.failure.get_or_insert(why);
                 }
             }
-            drop(met);
+            drop(results);
             std::thread::sleep(PAUSE);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Met> {
-        self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -137,7 +137,7 @@ fn ask(connected: std::io::Result<Box<dyn Stream>>) -> Probed {
     let asked =
         stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").and_then(|()| stream.read_to_string(&mut answer));
     match asked {
-        // Taken up by a process that was killed before it answered: no answer, or a part of one.
+        // Accepted by a process that was killed before it answered completely.
         Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
             Probed::Cut
         }
@@ -150,13 +150,13 @@ fn ask(connected: std::io::Result<Box<dyn Stream>>) -> Probed {
     }
 }
 
-/// The process that has answered.
+/// The pid of the process that has answered.
 fn serving(answer: &str) -> Option<u32> {
     let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
     u32::try_from(body["processes"]["serving"].as_u64()?).ok()
 }
 
-/// Waits for something that must come.
+/// Waits until `found` returns a value; fails after 60 s.
 pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begin = Instant::now();
     loop {

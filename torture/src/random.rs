@@ -1,4 +1,4 @@
-//! Random numbers that need not be good ones.
+//! Random numbers of low quality.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Another sequence for each process and each moment.
+    /// A different sequence for each process and each start.
     pub(crate) fn new() -> Random {
         Random((healthboard::now_ns() ^ u64::from(std::process::id()) << 32) | 1)
     }

@@ -1,4 +1,4 @@
-//! What this program does when a part has started it again.
+//! The roles of this program when a part starts it again.
 
 use crate::evidence::{failure, success_before};
 use crate::{forks, writers};
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The name of the service that is tortured.
+/// The name of the tested service.
 pub(crate) const SERVICE: &str = "tortured";
 
-/// Threads of a writer that have operations in flight, each one at a time.
+/// Threads of a writer. Each has one operation in flight at a time.
 pub(crate) const THREADS: u32 = 3;
 
 /// A way to make a process.
@@ -39,7 +39,7 @@ impl Fork {
     }
 }
 
-/// This program in a role.
+/// Starts this program in a role.
 pub(crate) fn start(role: &str, words: &[&str]) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("role").arg(role).args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -48,17 +48,17 @@ pub(crate) fn start(role: &str, words: &[&str]) -> Result<Child> {
 
 pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
     match (role, words) {
-        ("nursery", [runtime, times]) => writers::nurse(Path::new(runtime), times.parse()?),
+        ("parent", [runtime, times]) => writers::parent(Path::new(runtime), times.parse()?),
         ("serves", [runtime, uri]) => serve(&started(runtime, uri)?),
         ("forks", [runtime, uri, kind, times]) => {
             let kind = Fork::ALL.into_iter().find(|fork| fork.name() == *kind).context("no such fork")?;
-            forks::storm(Path::new(runtime), started(runtime, uri)?, kind, times.parse()?)
+            forks::fork_in_a_loop(Path::new(runtime), started(runtime, uri)?, kind, times.parse()?)
         }
         _ => bail!("no such role: {role} {words:?}"),
     }
 }
 
-/// A service whose failures are kept with their texts. Deaths are forgotten after a second.
+/// A service that keeps the texts of failures. A death counts for one second.
 pub(crate) fn builder(runtime: impl AsRef<Path>) -> Builder {
     let builder = Service::builder(SERVICE).runtime_dir(runtime.as_ref());
     builder.error_detail(ErrorDetail::Message).option("ttl", "1")
@@ -77,7 +77,8 @@ fn serve(health: &Handle) -> Result<()> {
     }
 }
 
-/// Records for as long as the process lives. The number of the newest failure that is on the board for certain goes to `done`.
+/// Records for as long as the process lives. `done` gets the number of the newest failure that is certainly on the
+/// board.
 pub(crate) fn write(health: &Handle, done: &'static AtomicU64) -> ! {
     let contended = health.indicator("contended", Policy::DEFAULT);
     let in_flight = health.indicator("in_flight", Policy::DEFAULT);
@@ -99,7 +100,7 @@ pub(crate) fn write(health: &Handle, done: &'static AtomicU64) -> ! {
             counted.record_ok();
         }
         counted.record_fail(&failure(number));
-        // Relaxed: who reads it has waited for the end of this process.
+        // Relaxed: the reader has waited for the end of this process.
         done.store(number, Relaxed);
     }
     unreachable!("there is no end of numbers")

@@ -1,10 +1,11 @@
-//! Writers are killed at any moment: no reader ever accepts what is torn, and what was recorded is on the board afterwards.
+//! Kills writers at any moment: no reader may accept torn evidence, and recorded evidence must be on the board
+//! afterwards.
 //!
-//! A nursery is a process that forks writers and kills each within milliseconds, in the middle of making its board or of
-//! writing. It then looks at what the writer has left, which must be exactly what it had recorded, or one step more. Meanwhile
-//! another process reads all boards all the time.
+//! A parent process forks writers and kills each within milliseconds, while it makes its board or writes. It then
+//! checks the writer's board, which must have exactly what was recorded, or one step more. Meanwhile another process
+//! reads all boards all the time.
 
-use crate::evidence::{check_last_words, number};
+use crate::evidence::{check_final_evidence, number};
 use crate::random::Random;
 use crate::roles::{self, SERVICE, THREADS};
 use anyhow::{Context, Result, ensure};
@@ -15,32 +16,32 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-const NURSERIES: u64 = 2;
+const PARENTS: u64 = 2;
 
-/// No writer lives longer. It needs about one to have a board.
+/// No writer lives longer. It needs about one millisecond to make its board.
 const MAX_LIFE: Duration = Duration::from_millis(5);
 
-/// Kills so many writers; says what was seen.
+/// Kills this many writers; returns the result.
 pub(crate) fn run(times: u64) -> Result<String> {
     let runtime = tempfile::tempdir()?;
     let path = runtime.path().to_str().context("a path that is text")?;
-    let mut nurseries = Vec::new();
-    for _ in 0..NURSERIES {
-        nurseries.push(roles::start("nursery", &[path, &(times / NURSERIES).to_string()])?);
+    let mut parents = Vec::new();
+    for _ in 0..PARENTS {
+        parents.push(roles::start("parent", &[path, &(times / PARENTS).to_string()])?);
     }
     let ended = AtomicBool::new(false);
     let (outputs, read) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(&runtime.path().join(SERVICE), &ended));
-        let outputs: Vec<_> = nurseries.into_iter().map(|nursery| nursery.wait_with_output()).collect();
+        let outputs: Vec<_> = parents.into_iter().map(|parent| parent.wait_with_output()).collect();
         ended.store(true, Relaxed);
         (outputs, reader.join())
     });
     let mut boards = 0;
     for output in outputs {
         let output = output?;
-        ensure!(output.status.success(), "a nursery ended with {}", output.status);
+        ensure!(output.status.success(), "a parent ended with {}", output.status);
         let said = String::from_utf8(output.stdout)?;
-        boards += said.trim().parse::<u64>().with_context(|| format!("a nursery said `{said}`"))?;
+        boards += said.trim().parse::<u64>().with_context(|| format!("a parent said `{said}`"))?;
     }
     let read = read.map_err(|_| anyhow::anyhow!("the reader panicked"))??;
     ensure!(boards > 0 && read > 0, "no writer lived long enough for a board");
@@ -51,7 +52,7 @@ pub(crate) fn run(times: u64) -> Result<String> {
     ))
 }
 
-/// Reads all boards until it is told to end; answers how many of writers it has read.
+/// Reads all boards until `ended` is set; returns the number of boards of writers.
 fn read(path: &Path, ended: &AtomicBool) -> Result<u64> {
     let mut directory = Directory::new(path);
     let mut newest: HashMap<u64, u64> = HashMap::new();
@@ -69,7 +70,7 @@ fn read(path: &Path, ended: &AtomicBool) -> Result<u64> {
     Ok(read)
 }
 
-/// Whatever a board says at whatever moment; answers the newest failure that is counted.
+/// Checks a board that was read at any moment; returns the number of the newest counted failure.
 fn check(process: &Process) -> Result<Option<u64>> {
     let mut counted = None;
     for indicator in &process.indicators {
@@ -86,18 +87,18 @@ fn check(process: &Process) -> Result<Option<u64>> {
     Ok(counted)
 }
 
-/// The boards of the nurseries themselves are all that is left, once what was cut short was swept.
+/// Checks that only the boards of the parents are left after a sweep.
 fn check_nothing_is_left(path: &Path) -> Result<()> {
     let mut directory = Directory::new(path);
     directory.read()?;
     directory.sweep(now_ns());
     let left: Vec<_> = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
-    ensure!(left.len() as u64 <= NURSERIES, "left behind: {left:?}");
+    ensure!(left.len() as u64 <= PARENTS, "left behind: {left:?}");
     Ok(())
 }
 
-/// The role: kills so many writers and says how many of them had a board.
-pub(crate) fn nurse(runtime: &Path, times: u64) -> Result<()> {
+/// The role: kills this many writers and prints how many of them had a board.
+pub(crate) fn parent(runtime: &Path, times: u64) -> Result<()> {
     let builder = roles::builder(runtime).uri("unix:///nowhere.sock".parse().map_err(anyhow::Error::msg)?);
     let health = builder.start_with(|keeper: &Keeper| {
         keeper.listening(Ok(Vec::new()));
@@ -120,10 +121,10 @@ pub(crate) fn nurse(runtime: &Path, times: u64) -> Result<()> {
     Ok(())
 }
 
-/// Forks a writer and kills it; it has been waited for.
+/// Forks a writer, kills it and waits for it.
 fn kill_one(health: &Handle, done: &'static AtomicU64, random: &mut Random) -> Result<u32> {
-    // SAFETY: but for the keeper, which the child does not have, this process has one thread; the child never returns. The
-    // parent signals and waits for a child of its own.
+    // SAFETY: besides the keeper, which the child does not have, this process has one thread; the child never returns.
+    // The parent signals and waits for its own child.
     unsafe {
         let pid = libc::fork();
         if pid == 0 {
@@ -137,7 +138,7 @@ fn kill_one(health: &Handle, done: &'static AtomicU64, random: &mut Random) -> R
     }
 }
 
-/// Looks at what the writer has left, and removes it; answers whether there was a board.
+/// Checks the writer's board and removes it; returns whether there was one.
 fn examine(path: &Path, directory: &mut Directory, pid: u32, done: u64) -> Result<bool> {
     let processes = directory.read()?;
     let Some(process) = processes.iter().find(|process| process.pid == pid) else {
@@ -147,7 +148,7 @@ fn examine(path: &Path, directory: &mut Directory, pid: u32, done: u64) -> Resul
     ensure!(process.life == Life::Dead, "a killed writer counts as {:?}", process.life);
     check(process)?;
     match process.indicators.iter().find(|indicator| &*indicator.name == "counted") {
-        Some(counted) => check_last_words(&counted.evidence, done)?,
+        Some(counted) => check_final_evidence(&counted.evidence, done)?,
         None => ensure!(done == 0, "{done} failures were recorded, and the indicator is not on the board"),
     }
     for entry in fs::read_dir(path)? {
@@ -159,7 +160,7 @@ fn examine(path: &Path, directory: &mut Directory, pid: u32, done: u64) -> Resul
     Ok(true)
 }
 
-/// A number that this process shares with those that it forks.
+/// A number that this process shares with the processes it forks.
 fn shared_number() -> Result<&'static AtomicU64> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;

@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line.
 
 use crate::source::Source;
 use healthboard::Uri;
@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use std::time::Duration;
 
 const HELP: &str = "\
-Asks a service how it is.
+Asks a service for its health.
 
 Usage: healthboard check [OPTIONS] URI      one line and an exit code
        healthboard show [OPTIONS] URI...    a table for people
@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Show(Source),
 }
 
-/// How `check` says it.
+/// The output format of `check`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Line,
@@ -53,7 +53,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
             Long("boards") => source.boards = Some(parser.value()?.into()),
             Long("json") => style = Style::Json,
             Long("nagios") => style = Style::Nagios,
-            // `main` sees to its exit code.
+            // `main` uses it for the exit code.
             Long("docker") => {}
             Value(value) if command.is_none() => command = Some(value.string()?),
             Value(value) => source.uris.push(value.parse_with(uri)?),
@@ -76,7 +76,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
 
 fn uri(text: &str) -> Result<Uri, String> {
     match text.parse() {
-        // To a service that listens it is any port that is free.
+        // Port 0 is any free port for a service, but not an address to connect to.
         Ok(Uri::Tcp { port: 0, .. }) => Err("expected a port from 1 to 65535".to_owned()),
         Ok(uri) => Ok(uri),
         Err(expected) => Err(format!("expected {expected}")),

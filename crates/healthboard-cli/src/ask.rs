@@ -1,4 +1,4 @@
-//! One request to an endpoint, over before the deadline whatever the other side does.
+//! One request to an endpoint, which ends by the deadline whatever the other side does.
 
 use healthboard::Uri;
 use healthboard::format::Answer;
@@ -7,14 +7,14 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-/// 1.0, so that the answer comes in one piece and ends with the connection.
+/// HTTP/1.0, so that the answer is not chunked and ends with the connection.
 const REQUEST: &[u8] =
     b"GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: healthboard\r\n\r\n";
 
-/// A report of some ten thousand indicators.
+/// The longest accepted answer, in bytes: enough for about ten thousand indicators.
 const LONGEST: usize = 4 << 20;
 
-/// An answer, and the very text it was read from.
+/// An answer, and the text it was parsed from.
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) body: String,
@@ -40,7 +40,7 @@ impl fmt::Display for NoAnswer {
             NoAnswer::TimedOut => f.write_str("timed out"),
             NoAnswer::TooLong => write!(f, "found more than {LONGEST} bytes"),
             NoAnswer::CutOff { found, expected } => write!(f, "found {found} bytes, expected {expected}"),
-            NoAnswer::NotHttp => f.write_str("found something else than HTTP"),
+            NoAnswer::NotHttp => f.write_str("found something other than HTTP"),
             NoAnswer::NotAReport { code, why } => {
                 write!(f, "found HTTP status {code} without a report: {why}")
             }
@@ -50,7 +50,7 @@ impl fmt::Display for NoAnswer {
 
 impl From<io::Error> for NoAnswer {
     fn from(why: io::Error) -> NoAnswer {
-        // The last is what a `connect` says whose time is over.
+        // `EINPROGRESS` is the error of a `connect` that has timed out.
         let over = matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
             || why.raw_os_error() == Some(libc::EINPROGRESS);
         if over { NoAnswer::TimedOut } else { NoAnswer::Talk(why) }

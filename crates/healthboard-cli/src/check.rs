@@ -7,13 +7,13 @@ use crate::source::{Source, Unanswered};
 use healthboard::format::Answer;
 use healthboard::{Impact, printable};
 
-/// The exit code.
+/// Prints the answer; returns the exit code.
 pub(crate) fn run(source: &Source, style: Style) -> u8 {
-    // Exactly one, since there is one URI at most.
-    source.ask().iter().map(|answer| say(answer, style)).max().unwrap_or(UNKNOWN)
+    // Exactly one answer, since there is at most one URI.
+    source.ask().iter().map(|answer| print_answer(answer, style)).max().unwrap_or(UNKNOWN)
 }
 
-fn say(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
+fn print_answer(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
     match answer {
         Ok(answered) => {
             match style {
@@ -36,7 +36,7 @@ fn say(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
     }
 }
 
-/// `nova-api OK`, `nova-api FAULT: database: …`. What came over a socket is made harmless once more.
+/// `nova-api OK`, `nova-api FAULT: database: …`. Control characters are removed, since the answer came over a socket.
 fn line(answer: &Answer) -> String {
     if answer.stopped {
         return printable(&format!("{} is stopped", answer.service));
@@ -45,7 +45,8 @@ fn line(answer: &Answer) -> String {
     printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
 }
 
-/// With performance data: processes, and of each indicator the failures in a row; one is worth a warning.
+/// The line with performance data: the number of processes, and the failures in a row of each indicator, with a warning
+/// from 1 on.
 fn nagios(answer: &Answer) -> String {
     let processes = answer.processes;
     let mut line = line(answer).replace('|', "/");

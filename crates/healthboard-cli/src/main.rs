@@ -1,7 +1,7 @@
-//! The command `healthboard`: asks a service how it is, over its endpoint or from its boards.
+//! The command `healthboard`: asks a service for its health, over its endpoint or from its boards.
 //!
-//! What was asked for goes to stdout, advice to stderr. It is started every few seconds by whoever watches, so it does
-//! little before the first byte is sent: no runtime, no threads, no configuration.
+//! The answer goes to stdout, hints to stderr. Monitoring starts it every few seconds, so it does little before it
+//! sends the first byte: no runtime, no threads, no configuration.
 
 #![allow(clippy::print_stderr, reason = "this is what a command does")]
 
@@ -17,7 +17,7 @@ use output::{DEGRADED, UNKNOWN, print};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything can go wrong: docker takes any other code than 0 and 1 for a mistake of its own.
+    // Before anything can fail: docker allows only the codes 0 and 1.
     let docker = std::env::args_os().any(|argument| argument == "--docker");
     let code = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Command::Print(text)) => {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(Command::Show(source)) => show::run(&source),
         Err(error) => {
             eprintln!("error: {error}");
-            eprintln!("hint: `healthboard --help` says how it is used");
+            eprintln!("hint: see `healthboard --help`");
             UNKNOWN
         }
     };

@@ -1,16 +1,16 @@
-//! What every part of the command ends with: text on stdout, and an exit code.
+//! Output on stdout, and exit codes.
 
 use healthboard::Status;
 use healthboard::format::Answer;
 use std::io::Write;
 
-/// No answer, or not used as it should be.
+/// No answer, or wrong usage.
 pub(crate) const UNKNOWN: u8 = 3;
 
-/// It works, with something amiss.
+/// The service works, with a problem.
 pub(crate) const DEGRADED: u8 = 1;
 
-/// The convention of Nagios, which others follow. A service that was stopped in good order is neither well nor ill.
+/// The exit code by the convention of Nagios. A service that was stopped in good order is unknown.
 pub(crate) fn exit_code(answer: &Answer) -> u8 {
     match answer.status {
         _ if answer.stopped => UNKNOWN,
@@ -20,7 +20,7 @@ pub(crate) fn exit_code(answer: &Answer) -> u8 {
     }
 }
 
-/// Nobody left to read it is no reason to fail: the exit code is the answer.
+/// Prints a text. A closed stdout is ignored: the exit code is the answer.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

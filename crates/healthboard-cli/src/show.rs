@@ -1,4 +1,4 @@
-//! `healthboard show`: everything, for people.
+//! `healthboard show`: the whole answer as a table.
 
 use crate::ask::Answered;
 use crate::output::{UNKNOWN, exit_code, print};
@@ -18,12 +18,12 @@ const HEAD: [&str; 9] = [
     "ERROR",
 ];
 
-/// A longer cell moves those after it in its own row, and nothing in the others.
+/// The widest column. A longer cell moves only the cells after it in its own row.
 const WIDEST: usize = 64;
 
 type Row = [String; HEAD.len()];
 
-/// The highest exit code of all.
+/// Prints all answers; returns the highest exit code.
 pub(crate) fn run(source: &Source) -> u8 {
     let answers = source.ask();
     let texts: Vec<String> = answers.iter().map(text).collect();
@@ -64,7 +64,7 @@ fn table(answer: &Answer) -> String {
         text += "\n";
         text += &aligned(answer.details.iter().map(|(name, detail)| row(answer, name, detail)).collect());
     }
-    // What came over a socket must not act upon the terminal.
+    // The answer came over a socket: no control characters may reach the terminal.
     text.lines().map(|line| healthboard::printable(line) + "\n").collect()
 }
 
@@ -84,7 +84,7 @@ fn row(answer: &Answer, name: &str, detail: &AnswerDetail) -> Row {
     ]
 }
 
-/// How long before the report; the time itself where that cannot be told.
+/// The age at the time of the report; the time itself if it cannot be parsed.
 fn age(now: &str, then: &str) -> String {
     let parse = |time| humantime::parse_rfc3339(time).ok();
     let age =

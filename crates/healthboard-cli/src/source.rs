@@ -1,4 +1,4 @@
-//! Where an answer comes from: the endpoints, else the boards.
+//! The source of an answer: the endpoints, else the boards.
 
 use crate::ask::{self, Answered, NoAnswer};
 use healthboard::{Directory, Uri};
@@ -12,7 +12,7 @@ pub(crate) struct Source {
     pub(crate) timeout: Duration,
 }
 
-/// Why there is none.
+/// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Endpoint(Uri, NoAnswer),
@@ -20,7 +20,7 @@ pub(crate) enum Unanswered {
 }
 
 impl Source {
-    /// What every endpoint says; where none of them answers, what the boards say.
+    /// The answer of every endpoint; if none of them answers, that of the boards.
     pub(crate) fn ask(&self) -> Vec<Result<Answered, Unanswered>> {
         let deadline = Instant::now() + self.timeout;
         let ask = |uri: &Uri| ask::ask(uri, deadline).map_err(|why| Unanswered::Endpoint(uri.clone(), why));
@@ -42,7 +42,7 @@ fn read_boards(path: &Path) -> io::Result<Answered> {
         eprintln!("hint: {refused}");
     }
     if processes.is_empty() {
-        // To the service that is starting this is OK; to somebody who asks about it, it is no answer.
+        // `judge` says OK for a service that is starting. For this command it is no answer.
         return Err(io::Error::new(io::ErrorKind::NotFound, "found no board of any process there"));
     }
     let service = path.file_name().unwrap_or_default().to_string_lossy();
@@ -52,7 +52,7 @@ fn read_boards(path: &Path) -> io::Result<Answered> {
 }
 
 impl Unanswered {
-    /// What to do about it.
+    /// A hint for the user.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let (Unanswered::Endpoint(_, NoAnswer::Connect(why)) | Unanswered::Boards(_, why)) = self else {
             return None;
@@ -62,7 +62,7 @@ impl Unanswered {
                 Some("is the service running, with `uri` in its [healthcheck] set to this?")
             }
             io::ErrorKind::PermissionDenied => Some(
-                "this user may not: see `socket_mode` in the service's [healthcheck], and the group of the path",
+                "this user has no permission: see `socket_mode` in the service's [healthcheck], and the group of the path",
             ),
             _ => None,
         }
@@ -72,7 +72,7 @@ impl Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The reason may quote what came over the socket.
+            // The reason may quote bytes from the socket.
             Unanswered::Endpoint(uri, why) => {
                 f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
             }

@@ -1,5 +1,5 @@
-//! What the command says and with which exit code, against a small HTTP server and against boards. `BLESS=1` writes the
-//! files in `tests/golden` anew.
+//! Output and exit codes of the command, against a small HTTP server and against boards. `BLESS=1` rewrites the files
+//! in `tests/golden`.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
@@ -69,7 +69,7 @@ fn assert_golden(name: &str, found: &str) {
 }
 
 #[test]
-fn every_status_has_its_line_and_its_exit_codes() {
+fn every_status_has_its_output_and_its_exit_codes() {
     for (name, http_code, body, expected, docker) in
         [("ok", 200, OK, 0, 0), ("degraded", 200, DEGRADED, 1, 0), ("fault", 503, FAULT, 2, 1)]
     {
@@ -97,7 +97,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn wrong_usage_says_what_is_right() {
+fn the_error_for_wrong_usage_says_what_is_expected() {
     for (arguments, expected) in [
         (&[][..], "found no command, expected `check` or `show`"),
         (&["probe"], "found no URI"),
@@ -115,7 +115,7 @@ fn wrong_usage_says_what_is_right() {
         assert_eq!((code(&output), stdout(&output).as_str()), (3, ""), "{arguments:?}");
         let stderr = stderr(&output);
         assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{arguments:?}: {stderr}");
-        assert!(stderr.ends_with("\nhint: `healthboard --help` says how it is used\n"));
+        assert!(stderr.ends_with("\nhint: see `healthboard --help`\n"));
     }
     assert_eq!(code(&healthboard(&["check", "--docker"])), 1, "docker knows no other");
 }
@@ -140,11 +140,11 @@ fn no_answer_is_unknown_with_a_hint() {
 }
 
 #[test]
-fn what_is_no_report_is_unknown() {
+fn an_answer_that_is_no_report_is_unknown() {
     for (answer, expected) in [
         ("", "connection lost: unexpected end of file"),
         ("HTTP/1.1 200 OK\r\nX: ", "connection lost: unexpected end of file"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "found something else than HTTP"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "found something other than HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "found 2 bytes, expected 50"),
         (&http(404, "not found"), "found HTTP status 404 without a report"),
         (&http(200, "{\"status\":\"pass\"}"), "found HTTP status 200 without a report"),
@@ -158,7 +158,7 @@ fn what_is_no_report_is_unknown() {
 }
 
 #[test]
-fn nothing_that_came_over_a_socket_acts_upon_the_terminal() {
+fn no_control_character_of_an_answer_reaches_the_terminal() {
     let control =
         |text: &str| text.trim_end().contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}');
     for body in [
@@ -177,7 +177,7 @@ fn nothing_that_came_over_a_socket_acts_upon_the_terminal() {
 }
 
 #[test]
-fn a_name_as_long_as_an_answer_can_be_is_shown() {
+fn a_name_as_long_as_an_answer_is_shown() {
     let wide = OK.replace("\"database\":{", &format!("\"{}\":{{", "x".repeat(1 << 20)));
     let others = (0..1000)
         .map(|i| format!("\"{i}\":{}", &OK[OK.find("{\"status\":\"OK\",\"state").unwrap()..OK.len() - 2]));
@@ -189,8 +189,8 @@ fn a_name_as_long_as_an_answer_can_be_is_shown() {
 }
 
 #[test]
-fn the_timeout_is_for_everything_together() {
-    // One that never answers, one that answers a byte at a time, one whose backlog is full.
+fn the_timeout_covers_the_whole_check() {
+    // A server that never answers, one that answers a byte at a time, and one whose backlog is full.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dripping = TcpListener::bind("127.0.0.1:0").unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ fn the_timeout_is_for_everything_together() {
     drop((filling, listener));
 }
 
-/// Connects until nobody can any more, and keeps the connections.
+/// Connects until the backlog is full, and keeps the connections.
 fn fill_backlog(path: &Path) -> Vec<socket2::Socket> {
     let address = socket2::SockAddr::unix(path).unwrap();
     let connect = |_| {
@@ -273,7 +273,7 @@ fn start(name: &str, runtime: &Path) -> Handle {
     builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap()
 }
 
-/// Not a test by itself: a service that is stopped or killed by the one below.
+/// Not a test by itself: a service that stops or is killed, started by the test below.
 #[test]
 fn role() {
     let Some(runtime) = std::env::var_os("ROLE_RUNTIME") else { return };
@@ -287,7 +287,7 @@ fn role() {
 }
 
 #[test]
-fn a_service_that_died_is_a_fault_for_ever_and_one_that_was_stopped_is_none() {
+fn a_service_that_died_is_a_fault_and_one_that_stopped_is_not() {
     for (leaves, expected, exit) in
         [(false, "a-service FAULT: no process is alive; process ", 2), (true, "a-service is stopped\n", 3)]
     {
@@ -306,7 +306,7 @@ fn a_service_that_died_is_a_fault_for_ever_and_one_that_was_stopped_is_none() {
 }
 
 #[test]
-fn no_boards_are_no_good_news() {
+fn a_directory_without_boards_is_unknown() {
     let empty = tempfile::tempdir().unwrap();
     for boards in [empty.path(), Path::new("/nowhere")] {
         let output = healthboard(&["check", "--boards", boards.to_str().unwrap()]);

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Checks until that is the answer: a report is made anew with each tick of the clock.
+/// Checks until this is the answer: a new report is made only with the next tick of the clock.
 #[track_caller]
 fn assert_answer(uri: &str, expected: &str, code: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -1,13 +1,14 @@
-//! The service as an endpoint needs it: where its reports come from and what its process has to say.
+//! The service as an endpoint needs it: its reports, and the notices of its process.
 //!
-//! The only place that knows how boards are kept and read.
+//! Only this module knows how boards are kept and read.
 
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use std::io;
 use std::time::SystemTime;
 
-/// Every so many ticks the directory is swept.
+/// The directory is swept once in this many ticks.
 const TICKS_PER_SWEEP: u32 = 10;
 
 /// The boards of the service of one keeper.
@@ -15,12 +16,14 @@ pub(crate) struct Boards<'a> {
     keeper: &'a Keeper,
     options: &'a HttpOptions,
     directory: Option<Directory>,
-    /// What the newest report was made of.
+    /// The processes of the newest report; their memory is reused.
     processes: Vec<Process>,
     pauses: Pauses,
     refused: Vec<String>,
     ticks: u32,
     status: Status,
+    /// The kind of the error that was logged last.
+    last_error: Option<io::ErrorKind>,
 }
 
 impl<'a> Boards<'a> {
@@ -35,6 +38,7 @@ impl<'a> Boards<'a> {
             refused: Vec::new(),
             ticks: 0,
             status: Status::Ok,
+            last_error: None,
         }
     }
 
@@ -43,45 +47,52 @@ impl<'a> Boards<'a> {
         self.keeper.settings().service()
     }
 
-    /// Where the service is to be asked.
+    /// The endpoints of the service.
     pub(crate) fn uris(&self) -> &'static [Uri] {
         &self.keeper.settings().uris
     }
 
-    /// How it is to be answered.
+    /// The options for answers.
     pub(crate) fn options(&self) -> &'a HttpOptions {
         self.options
     }
 
-    /// Where the processes of the service meet; `None` where this one is alone.
+    /// The service's directory; `None` if only this process is served.
     pub(crate) fn place(&self) -> Option<&'a Place> {
         self.keeper.place()
     }
 
-    /// To be asked about once a second: has the keeper look after its board. `false`: whoever serves or stands by is to return,
-    /// since the boards are in another place now.
+    /// Call this about once a second: the keeper checks its board. `false`: the caller must return, since the boards
+    /// are in another directory now.
     pub(crate) fn look_after(&self) -> bool {
         self.keeper.look_after()
     }
 
-    /// Has a line written to the service's log.
+    /// Leaves a notice for the service's log.
     pub(crate) fn say(&self, warning: bool, line: impl Into<String>) {
         self.keeper.say(warning, line);
     }
 
-    /// Pauses of the host, as far as this process has seen them.
+    /// Logs why no probe is answered, once for each kind of error.
+    pub(crate) fn cannot_serve(&mut self, error: &io::Error) {
+        if self.last_error.replace(error.kind()) != Some(error.kind()) {
+            self.say(true, format!("cannot serve: {error}; trying again each second"));
+        }
+    }
+
+    /// Pauses of the host that this process has seen.
     pub(crate) fn pauses(&mut self) -> &mut Pauses {
         &mut self.pauses
     }
 
-    /// To be called when it is known where the service listens, or why it does not.
+    /// Sets the endpoints that the service listens on, or why there are none.
     pub(crate) fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.keeper.listening(endpoints);
     }
 
-    /// How the service is now.
+    /// Makes a report.
     pub(crate) fn report(&mut self) -> Report {
-        // An unreadable directory is no fault of the service, whose own board is at hand anyway.
+        // An unreadable directory is no fault of the service. This process's own board can still be read.
         let processes = &mut self.processes;
         if self.directory.as_mut().is_none_or(|directory| directory.read_into(processes).is_err()) {
             processes.clear();
@@ -93,12 +104,12 @@ impl<'a> Boards<'a> {
         let at = self.pauses.at(now_ns());
         let mut report = judge(self.service(), &self.processes, at, SystemTime::now());
         report.processes.serving = Some(std::process::id());
-        // This process has said goodbye, and nobody is left to serve.
+        // All processes have said goodbye, this one too.
         report.draining |= !self.processes.iter().any(|p| p.life.is_alive());
         report
     }
 
-    /// What is to be done once a second while this process serves.
+    /// Call this once a second while this process serves.
     pub(crate) fn tick(&mut self, report: &Report) {
         if report.status != self.status {
             let (time, message) = (report.time, report.message.clone());
@@ -111,7 +122,7 @@ impl<'a> Boards<'a> {
         self.ticks = self.ticks.wrapping_add(1);
     }
 
-    /// Removes the boards of those who died long ago, and says what cannot be read.
+    /// Removes unneeded boards, and reports files that are not boards.
     fn sweep(&mut self) {
         let Some(directory) = &mut self.directory else { return };
         directory.sweep(now_ns());

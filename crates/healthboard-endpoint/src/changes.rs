@@ -1,28 +1,28 @@
-//! What the log is told about changes of the status.
+//! Log lines about changes of the status.
 //!
-//! A change is said once, with its cause. A status that comes and goes is said to flap: then the log gets a sum from time to
-//! time and a last line when the status has settled. What is worse than all before is said at once even then.
+//! A change is logged once, with its cause. A status that changes often is flapping: then the log gets a summary from
+//! time to time and a last line when the status has settled. A status worse than all before is still logged at once.
 
 use healthboard::Status;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// So many changes within [`FLAPS_WITHIN`] are called flapping.
-const FLAPS_FROM: usize = 3;
+/// This many changes within [`FLAPPING_WINDOW`] are flapping.
+const FLAPPING_CHANGES: usize = 3;
 
-/// See [`FLAPS_FROM`].
-const FLAPS_WITHIN: Duration = Duration::from_secs(600);
+/// See [`FLAPPING_CHANGES`].
+const FLAPPING_WINDOW: Duration = Duration::from_secs(600);
 
-/// The time between two sums.
-const SUM_EVERY: Duration = Duration::from_secs(1200);
+/// The time between two summaries.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(1200);
 
-/// A status that has not changed for so long has settled.
+/// A status that has not changed for this long has settled.
 const SETTLED_AFTER: Duration = Duration::from_secs(300);
 
 /// A line for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Whether somebody should act.
+    /// Whether an operator should act.
     pub(crate) warning: bool,
     pub(crate) text: String,
 }
@@ -30,38 +30,38 @@ pub(crate) struct Line {
 /// Follows a status.
 pub(crate) struct Changes {
     status: Status,
-    /// When it changed, as far as that matters.
+    /// The times of the newest changes, at most [`FLAPPING_CHANGES`].
     changed: VecDeque<Instant>,
     flaps: Option<Flaps>,
 }
 
-/// A status that comes and goes.
+/// A flapping status.
 struct Flaps {
-    /// Since the last line about it.
+    /// When the last summary was logged.
     since: Instant,
     changes: u32,
     worst: Status,
 }
 
 impl Changes {
-    /// A service begins `OK`; nothing needs to be said about that.
+    /// A service begins `OK`, which is not logged.
     pub(crate) fn new() -> Changes {
         Changes { status: Status::Ok, changed: VecDeque::new(), flaps: None }
     }
 
-    /// Takes note of the status at this moment; `message` is its cause, empty when all is well. To be called about once a
-    /// second. Returns what is to be said about it.
+    /// Call this about once a second with the status at `now`; `message` is its cause, empty for `OK`. Returns the line
+    /// to log, if any.
     pub(crate) fn observe(&mut self, now: Instant, status: Status, message: &str) -> Option<Line> {
         let has_changed = status != self.status;
         self.status = status;
         if has_changed {
             self.changed.push_back(now);
-            while self.changed.len() > FLAPS_FROM {
+            while self.changed.len() > FLAPPING_CHANGES {
                 self.changed.pop_front();
             }
         }
         let last = self.changed.back().copied()?;
-        let cause = if message.is_empty() { "all is well again" } else { message };
+        let cause = if message.is_empty() { "recovered" } else { message };
         let line = |about: String| Some(Line { warning: status > Status::Ok, text: about });
         if let Some(flaps) = &mut self.flaps {
             flaps.changes += u32::from(has_changed);
@@ -74,9 +74,9 @@ impl Changes {
                 flaps.worst = status;
                 return line(format!("{}: {cause}", status.name()));
             }
-            if since >= SUM_EVERY {
+            if since >= SUMMARY_INTERVAL {
                 (flaps.since, flaps.changes) = (now, 0);
-                return line(sum(changes, since, status, cause));
+                return line(summary(changes, since, status, cause));
             }
             return None;
         }
@@ -85,15 +85,15 @@ impl Changes {
         }
         let first = self.changed.front().copied().unwrap_or(now);
         let within = now.saturating_duration_since(first);
-        if self.changed.len() == FLAPS_FROM && within <= FLAPS_WITHIN {
+        if self.changed.len() == FLAPPING_CHANGES && within <= FLAPPING_WINDOW {
             self.flaps = Some(Flaps { since: now, changes: 0, worst: Status::Degraded.max(status) });
-            return line(sum(FLAPS_FROM as u32, within, status, cause));
+            return line(summary(FLAPPING_CHANGES as u32, within, status, cause));
         }
         line(format!("{}: {cause}", status.name()))
     }
 }
 
-fn sum(changes: u32, within: Duration, status: Status, cause: &str) -> String {
+fn summary(changes: u32, within: Duration, status: Status, cause: &str) -> String {
     let minutes = (within.as_secs() / 60).max(1);
     format!("flaps: {changes} changes in {minutes} min; now {}: {cause}", status.name())
 }
@@ -102,7 +102,7 @@ fn sum(changes: u32, within: Duration, status: Status, cause: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What is said of a status that is looked at once a second for so long.
+    /// The lines for a status that is observed once a second.
     fn said(seconds: u64, status: impl Fn(u64) -> Status) -> Vec<(u64, String)> {
         let (mut changes, begin) = (Changes::new(), Instant::now());
         let mut said = Vec::new();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_said_once_with_its_cause() {
+    fn a_change_is_logged_once_with_its_cause() {
         let said = said(7200, |s| match s {
             0..60 => Status::Ok,
             60..120 => Status::Degraded,
@@ -134,13 +134,13 @@ mod tests {
             [
                 (60, "DEGRADED: database: OperationalError".to_owned()),
                 (120, "FAULT: database: OperationalError".to_owned()),
-                (4000, "OK: all is well again".to_owned()),
+                (4000, "OK: recovered".to_owned()),
             ]
         );
     }
 
     #[test]
-    fn a_status_that_comes_and_goes_is_summed_up_and_its_end_is_said() {
+    fn a_flapping_status_is_summarised_and_its_end_is_logged() {
         let day = 86_400;
         let flapping = |s: u64| if s < day && (s * 10 / 7) % 2 == 1 { Status::Degraded } else { Status::Ok };
         let said = said(day + 3600, flapping);
@@ -149,19 +149,19 @@ mod tests {
             assert!((1..=6).contains(&within), "{within} lines in hour {hour}");
         }
         let texts = texts(&said);
-        assert_eq!(texts[..2], ["DEGRADED: database: OperationalError", "OK: all is well again"]);
+        assert_eq!(texts[..2], ["DEGRADED: database: OperationalError", "OK: recovered"]);
         assert!(texts[2].starts_with("flaps: 3 changes in 1 min; now "), "{}", texts[2]);
         assert!(
             texts[3].starts_with("flaps: ") && texts[3].contains(" changes in 20 min; now "),
             "{}",
             texts[3]
         );
-        assert_eq!(texts.last(), Some(&"settled: OK: all is well again"));
+        assert_eq!(texts.last(), Some(&"settled: OK: recovered"));
         assert_eq!(texts.iter().filter(|text| text.starts_with("settled")).count(), 1);
     }
 
     #[test]
-    fn a_fault_amid_flapping_is_said_at_once() {
+    fn a_fault_during_flapping_is_logged_at_once() {
         let said = said(2000, |s| match s {
             0..100 if s % 2 == 1 => Status::Degraded,
             350.. => Status::Fault,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_pattern_the_log_stays_readable_and_ends_with_the_truth() {
+    fn for_any_pattern_the_log_stays_short_and_ends_with_the_last_status() {
         let mut seed = 1_u64;
         let mut next = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

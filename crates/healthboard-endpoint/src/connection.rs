@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
-//! A connection does one step at a time and gives its turn away after each answer. It knows nothing of other connections and
-//! of the reactor: it says what it waits for.
+//! A connection does one step at a time and ends its turn after each answer. It knows nothing of other connections and
+//! of the reactor: it returns what it waits for.
 
 use crate::http::{After, Answer, Answers, MAX_HEAD_BYTES, Outcome, Refusal};
 use crate::reactor::Interest;
@@ -12,18 +12,18 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The most bytes that are read and thrown away before a connection is closed: a client may send a body that nobody wants.
+/// The most bytes that are read and discarded before a connection is closed, such as an unread body.
 const MAX_DRAINED_BYTES: usize = 4 << 20;
 
 /// Reads in one step of a connection that is being drained.
 const DRAINS_PER_STEP: usize = 8;
 
-/// How long a peer may take for what.
+/// Time limits for a peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For the head of a request, from the opening of the connection or its first byte on.
     pub(crate) head: Duration,
-    /// For taking an answer.
+    /// For reading an answer.
     pub(crate) answer: Duration,
     /// Between an answer and the first byte of the next request.
     pub(crate) idle: Duration,
@@ -53,73 +53,73 @@ impl Limits {
     }
 }
 
-/// What the peer owes.
+/// What the connection waits for from its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The head of a request, or the rest of it.
     Head,
-    /// That it takes the answer.
+    /// Reading the answer.
     Answer,
-    /// The next request, if it wants to make one.
+    /// The next request, if there is one.
     Idle,
-    /// That it closes its half: it has had its last answer.
+    /// Closing its half after the last answer.
     Linger,
 }
 
 impl Phase {
     pub(crate) const ALL: [Phase; 4] = [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger];
 
-    /// What ends the wait.
+    /// The event that ends the wait.
     pub(crate) fn interest(self) -> Interest {
         if self == Phase::Answer { Interest::Write } else { Interest::Read }
     }
 }
 
-/// What comes after a step.
+/// What follows a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Another step, when it is this connection's turn again.
     Again,
-    /// A wait for the peer. `answered`: an exchange has been completed, so a new wait begins.
+    /// A wait for the peer. `answered`: an exchange is complete, so a new wait begins.
     Wait { phase: Phase, answered: bool },
     /// The end.
     Close,
 }
 
-/// What a step needs.
+/// The context of a step.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     pub(crate) limits: &'a Limits,
     pub(crate) answers: &'a mut Answers,
     /// Makes a report.
     pub(crate) report: &'a mut dyn FnMut() -> Report,
-    /// Where all connections read to; of [`SCRATCH_BYTES`].
+    /// The buffer into which all connections read; [`SCRATCH_BYTES`] long.
     pub(crate) scratch: &'a mut [u8],
 }
 
-/// Room for one head. What is read beyond it belongs to the next request, and waits where it is.
+/// Room for one head. Bytes beyond it stay in the socket.
 pub(crate) const SCRATCH_BYTES: usize = MAX_HEAD_BYTES;
 
-/// A connection. One that waits for a request holds no memory but this.
+/// A connection. While it waits for a request it holds no buffer.
 pub(crate) struct Connection {
     socket: OwnedFd,
     opened: Instant,
-    /// What the reactor has been asked to watch for, if anything.
+    /// What the reactor watches for, if anything.
     pub(crate) watched: Option<Interest>,
-    /// Bytes that have been read and not yet answered, from `taken` on.
+    /// Bytes that have been read. Those from `taken` on are not answered yet.
     input: Vec<u8>,
     taken: usize,
     /// Whether `input` is known to hold no whole request.
     is_unfinished: bool,
-    /// What the peer has not yet taken, and how much of it it has.
+    /// The answer that is being sent, and how many bytes of it have been sent.
     output: Option<(Answer, usize)>,
     was_answered: bool,
-    /// After the last answer: how many bytes have been thrown away.
+    /// After the last answer: how many bytes have been discarded.
     drained: Option<usize>,
 }
 
 impl Connection {
-    /// `socket` does not block.
+    /// `socket` must not block.
     pub(crate) fn new(socket: OwnedFd, now: Instant) -> Connection {
         Connection {
             socket,
@@ -156,7 +156,7 @@ impl Connection {
         self.read(turn)
     }
 
-    /// Says that a head took too long.
+    /// Answers that the head took too long. Closes if no byte of it has arrived.
     pub(crate) fn time_out(&mut self, answers: &Answers) -> Step {
         if self.rest().is_empty() {
             return Step::Close;
@@ -165,8 +165,8 @@ impl Connection {
         self.send(answers.refuse(Refusal::LATE, false))
     }
 
-    /// Whether the peer has done its share and it is we who have not looked yet. A part of a head is no share.
-    pub(crate) fn was_heard(&self, phase: Phase) -> bool {
+    /// Whether a new request of the peer has arrived that was not read yet. The rest of a begun head does not count.
+    pub(crate) fn has_unread_request(&self, phase: Phase) -> bool {
         if phase == Phase::Answer || phase == Phase::Linger || !self.rest().is_empty() {
             return false;
         }
@@ -174,7 +174,7 @@ impl Connection {
         poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
-    /// How much memory it holds for its peer.
+    /// Bytes of its buffers.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.input.capacity() + self.output.as_ref().map_or(0, |(answer, _)| answer.bytes.len())
@@ -188,7 +188,7 @@ impl Connection {
         turn.now.saturating_duration_since(self.opened) >= turn.limits.total
     }
 
-    /// Empty lines before a request are no part of it. Some clients end a request with one too many.
+    /// Skips empty lines before a request: some clients end a request with one too many.
     fn skip_empty_lines(&mut self) {
         self.taken += empty_lines(self.rest());
         if self.taken == self.input.len() {
@@ -207,7 +207,7 @@ impl Connection {
         turn.scratch[..kept].copy_from_slice(&self.input[self.taken..]);
         let read = match receive(&self.socket, &mut turn.scratch[kept..]) {
             Ok(0) if kept == 0 => return Step::Close,
-            // The peer may still be listening.
+            // The peer may still read.
             Ok(0) => {
                 self.taken = self.input.len();
                 return self.send(turn.answers.refuse(Refusal::UNFINISHED, false));
@@ -273,8 +273,8 @@ impl Connection {
         }
     }
 
-    /// Closes our half and reads on for a while: a socket that is closed with bytes unread resets the connection, and the
-    /// peer may lose the answer.
+    /// Closes our half and continues to read for a while: closing a socket with unread bytes resets the connection, and
+    /// the peer may lose the answer.
     fn linger(&mut self) -> Step {
         self.forget_input();
         if shutdown(&self.socket, Shutdown::Write).is_err() {

@@ -1,7 +1,7 @@
-//! Files by their name in an open directory: no path is resolved twice, and no link is followed.
+//! Access to files by name in an open directory: no path is resolved twice, and no link is followed.
 //!
-//! The address of a unix socket is a path, and `chmod` of a socket needs one too. `/proc/thread-self/fd/N` is a path that
-//! names what a descriptor of this thread refers to, whatever its own path leads to now. It has to be `thread-self`: the
+//! The address of a unix socket is a path, and `chmod` of a socket needs one too. `/proc/thread-self/fd/N` is a path to
+//! the file of a descriptor of this thread, even if the file's own path has changed. It must be `thread-self`: the
 //! keeper's descriptors are not those of the process.
 
 use rustix::fs::{
@@ -18,18 +18,18 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`. A flood must not fill it before the
-/// accepting loop has had its turn.
+/// The most connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`. A flood must not fill
+/// the queue between two turns of the server.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// The longest name that a temporary name repeats. With what is added it fits into a file name and into a socket's address
-/// behind `/proc/thread-self/fd/N/`.
+/// The most bytes of a name that a temporary name repeats. With its prefix and suffix it fits into a file name, and
+/// into a socket's address behind `/proc/thread-self/fd/N/`.
 const MAX_REPEATED_NAME: usize = 48;
 
 /// Bytes of the random part of a temporary name.
 const RANDOM_DIGITS: usize = 16;
 
-/// Which file it is, whatever its name.
+/// The identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -41,13 +41,13 @@ impl Identity {
         Identity { device: stat.st_dev, inode: stat.st_ino }
     }
 
-    /// Of what has this name in the directory, be it a link.
+    /// The identity of the file of this name in the directory; a link is not followed.
     pub(crate) fn named(directory: impl AsFd, name: &OsStr) -> io::Result<Identity> {
         Ok(Identity::of(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 }
 
-/// What a name in a directory stood for when it was opened. Nothing that happens to the name afterwards changes that.
+/// A file opened by its name in a directory. Later changes of the name do not affect it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     file: OwnedFd,
@@ -55,7 +55,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Opens what has this name, without reading or following it.
+    /// Opens the file of this name, without reading it or following a link.
     pub(crate) fn open(directory: impl AsFd, name: &OsStr) -> io::Result<Entry> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(directory, name, flags, Mode::empty())?;
@@ -71,14 +71,14 @@ impl Entry {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::Socket
     }
 
-    /// Connects to this very socket without waiting for a free place in its queue.
+    /// Connects to this socket without waiting for a free place in its queue.
     pub(crate) fn connect(&self) -> Result<OwnedFd, Errno> {
         let socket = unix_socket()?;
         connect(&socket, &SocketAddrUnix::new(self.path())?)?;
         Ok(socket)
     }
 
-    /// Gives it exactly this mode.
+    /// Sets exactly this mode.
     pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
         if self.stat.st_mode & 0o7777 != mode {
             chmod(self.path(), Mode::from_raw_mode(mode))?;
@@ -102,17 +102,16 @@ pub(crate) struct NewSocket<'d> {
 /// Why a new socket did not get its name.
 #[derive(Debug)]
 pub(crate) enum NotPlaced {
-    /// Something else has it that was not there before.
+    /// Another file has it that was not there before.
     Taken,
     Failed(io::Error),
 }
 
 impl<'d> NewSocket<'d> {
-    /// Makes a socket that listens and has this mode, to be named `name` later. At no moment is its mode wider, whatever the
-    /// umask.
+    /// Makes a listening socket with this mode, to be named `name` later. Its mode is never wider, whatever the umask.
     pub(crate) fn listen(directory: BorrowedFd<'d>, name: &OsStr, mode: u32) -> io::Result<NewSocket<'d>> {
         let socket = unix_socket()?;
-        // The file gets no more than this, whatever the umask.
+        // The file gets at most this mode, whatever the umask.
         fchmod(&socket, Mode::from_raw_mode(mode))?;
         let name = temporary(name);
         let mut address = format!("/proc/thread-self/fd/{}/", directory.as_raw_fd()).into_bytes();
@@ -121,15 +120,15 @@ impl<'d> NewSocket<'d> {
         let temporary = Temporary { directory, name };
         let entry = Entry::open(directory, &temporary.name)?;
         if !entry.is_socket() || entry.stat.st_uid != geteuid().as_raw() {
-            return Err(io::Error::other("somebody replaced the new socket while it was made"));
+            return Err(io::Error::other("another process replaced the new socket while it was made"));
         }
-        // And no less than this.
+        // And at least this mode.
         entry.set_mode(mode)?;
         listen(&socket, BACKLOG)?;
         Ok(NewSocket { socket, temporary, identity: entry.identity() })
     }
 
-    /// Takes a name that nothing has, or only the file `stale`, which is removed.
+    /// Gives the socket its name, which no file may have except `stale`, which is removed.
     pub(crate) fn place(
         mut self,
         name: &OsStr,
@@ -144,7 +143,7 @@ impl<'d> NewSocket<'d> {
             (Ok(()), Some(stale)) => {
                 let directory = self.temporary.directory;
                 if !Identity::named(directory, &self.temporary.name).is_ok_and(|found| found == stale) {
-                    // What has come since the look is not ours to remove.
+                    // A file that has come since then must not be removed.
                     let back = self.temporary.rename(name, RenameFlags::EXCHANGE);
                     if back.is_err() {
                         self.temporary.name.clear();
@@ -152,10 +151,10 @@ impl<'d> NewSocket<'d> {
                     return Err(NotPlaced::Taken);
                 }
             }
-            // The stale one has gone by itself.
+            // The stale file is gone already.
             (Err(Errno::NOENT), Some(_)) => return self.place(name, None),
             (Err(Errno::EXIST), None) => return Err(NotPlaced::Taken),
-            // A file system without these ways to rename: a last look, right before.
+            // The file system does not support these flags: check once more right before.
             (Err(Errno::INVAL | Errno::NOSYS), _) => {
                 match (Identity::named(self.temporary.directory, name), stale) {
                     (Ok(found), Some(stale)) if found == stale => {}
@@ -166,18 +165,18 @@ impl<'d> NewSocket<'d> {
             }
             (Err(errno), _) => return Err(NotPlaced::Failed(errno.into())),
         }
-        // A stale file is now under the temporary name, and goes with it.
+        // The stale file now has the temporary name, and is removed with it.
         Ok((self.socket, self.identity))
     }
 
-    /// Takes the name from whatever has it.
+    /// Gives the socket this name, replacing any file.
     pub(crate) fn replace(self, name: &OsStr) -> io::Result<(OwnedFd, Identity)> {
         self.temporary.rename(name, RenameFlags::empty())?;
         Ok((self.socket, self.identity))
     }
 }
 
-/// A name of our own in a directory. What has it when this is dropped is removed.
+/// A temporary name in a directory. The file of that name is removed when this is dropped.
 #[derive(Debug)]
 struct Temporary<'d> {
     directory: BorrowedFd<'d>,
@@ -201,7 +200,7 @@ fn unix_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
 }
 
-/// A name beside `name` that no other process chooses.
+/// A temporary name derived from `name`, different each time.
 pub(crate) fn temporary(name: &OsStr) -> OsString {
     let mut temporary = temporary_prefix(name);
     let random = RandomState::new().hash_one(std::process::id());

@@ -1,7 +1,7 @@
-//! Whether the holder is frozen, as a process that stands by sees it.
+//! Decides, in a standby, whether the holder is frozen.
 //!
-//! No clock of another process is trusted, and nothing that was written before this process began to look. What counts is
-//! how long this process has itself seen one and the same beat.
+//! Neither a clock of another process counts nor anything written before this process began to watch: only the time
+//! during which this process has seen the same beat.
 
 use crate::lock::Beat;
 use std::time::Duration;
@@ -9,26 +9,27 @@ use std::time::Duration;
 /// A holder whose beat has not changed for longer than this is frozen.
 pub(crate) const FROZEN_AFTER: Duration = Duration::from_secs(3);
 
-/// One look is to come a second after the other. Of what goes by between two looks no more than this counts: whoever comes
-/// later than that was kept from running itself, by a pause of the host or by a crowd on it, and so may have been the holder.
+/// Checks come once a second. Of the time between two checks at most this counts: a standby that comes later was itself
+/// kept from running, by a pause of the host or by its load, and so may the holder have been.
 const MAX_COUNTED: Duration = Duration::from_millis(1500);
 
-/// What has been seen of the holder so far.
+/// What a standby has seen of the holder so far.
 #[derive(Debug, Default)]
 pub(crate) struct HolderWatch {
     beat: Option<Beat>,
-    looked_ns: u64,
+    checked_ns: u64,
     unchanged: Duration,
 }
 
 impl HolderWatch {
-    /// Takes note of the newest beat, `None` if it could not be seen. Returns the beat for which the holder counts as frozen.
+    /// Call this once a second with the newest beat, `None` if it could not be read. Returns that beat if the holder
+    /// counts as frozen.
     ///
-    /// To be called once a second. A first look never finds anybody frozen. At [`FROZEN_AFTER`] exactly the holder still works.
-    pub(crate) fn look(&mut self, now_ns: u64, beat: Option<Beat>) -> Option<Beat> {
-        let since = Duration::from_nanos(now_ns.saturating_sub(self.looked_ns));
-        self.looked_ns = now_ns;
-        // A look that saw nothing neither counts nor makes the others void.
+    /// The first check never finds the holder frozen. At [`FROZEN_AFTER`] exactly it is not frozen yet.
+    pub(crate) fn observe(&mut self, now_ns: u64, beat: Option<Beat>) -> Option<Beat> {
+        let since = Duration::from_nanos(now_ns.saturating_sub(self.checked_ns));
+        self.checked_ns = now_ns;
+        // A check without a beat neither counts nor resets the time.
         let beat = beat?;
         if self.beat == Some(beat) {
             self.unchanged += since.min(MAX_COUNTED);
@@ -46,34 +47,35 @@ mod tests {
     use crate::entry::Identity;
     use std::ffi::OsStr;
 
-    /// A beat of the lock file, or of another one.
+    /// A beat at this time; `file` stands for the lock file, or another one.
     fn beat(file: &str, time: i64) -> Option<Beat> {
         Some(Beat::At(Identity::named(rustix::fs::CWD, OsStr::new(file)).unwrap(), time, 0))
     }
 
-    /// After how many of these looks, each so many milliseconds after the one before, the holder is frozen.
+    /// The index of the check at which the holder is frozen. Each check has the milliseconds since the one before, and
+    /// a beat.
     fn frozen_at(looks: &[(u64, Option<Beat>)]) -> Option<usize> {
         let mut watch = HolderWatch::default();
         let mut now_ms = 1_000_000;
         looks.iter().position(|(after_ms, beat)| {
             now_ms += after_ms;
-            watch.look(now_ms * 1_000_000, *beat).is_some()
+            watch.observe(now_ms * 1_000_000, *beat).is_some()
         })
     }
 
     #[test]
-    fn frozen_is_who_was_seen_unchanged_for_more_than_three_seconds() {
+    fn a_holder_is_frozen_when_its_beat_was_seen_unchanged_for_more_than_three_seconds() {
         let old = beat("/", 7);
         // At 3 s exactly it is not yet.
         assert_eq!(frozen_at(&[(0, old), (1000, old), (1000, old), (1000, old), (1, old)]), Some(4));
         assert_eq!(frozen_at(&[(0, old), (1001, old), (1000, old), (1000, old)]), Some(3));
-        // However old the beat was at the first look, and however late that came.
+        // The age of the beat at the first check does not count.
         assert_eq!(frozen_at(&[(3_600_000, old)]), None);
         assert_eq!(frozen_at(&[(3_600_000, old), (1, old)]), None);
     }
 
     #[test]
-    fn any_change_begins_anew() {
+    fn any_change_restarts_the_time() {
         let steps = [0, 1000, 1000, 1000, 1000, 1000, 1000, 1000];
         let beats = |at: usize, other| {
             let looks = steps.iter().enumerate();
@@ -84,21 +86,21 @@ mod tests {
         assert_eq!(frozen_at(&beats(3, beat("/", 6))), Some(7), "a beat, by a clock that was set back");
         assert_eq!(frozen_at(&beats(3, beat("/proc", 7))), Some(7), "another holder's file");
         assert_eq!(frozen_at(&beats(3, Some(Beat::Missing))), Some(7), "no file");
-        assert_eq!(frozen_at(&beats(0, Some(Beat::Missing))), Some(4), "no file for all the time");
+        assert_eq!(frozen_at(&beats(0, Some(Beat::Missing))), Some(4), "no file all the time");
     }
 
     #[test]
-    fn a_pause_of_the_observer_counts_for_hardly_more_than_a_look() {
+    fn a_pause_of_the_standby_counts_for_little_more_than_one_check() {
         let old = beat("/", 7);
-        // Seen once, then a suspend of an hour: the holder has a second and a half to show that it is back.
+        // Seen once, then a suspend of an hour: the holder has another second and a half for a beat.
         assert_eq!(frozen_at(&[(0, old), (3_600_000, old), (1000, old)]), None);
         assert_eq!(frozen_at(&[(0, old), (3_600_000, old), (1000, old), (1000, old)]), Some(3));
-        // An observer that is late every time finds out nevertheless.
+        // A standby that is late every time detects it nevertheless.
         assert_eq!(frozen_at(&[(0, old), (9000, old), (9000, old), (9000, old)]), Some(3));
     }
 
     #[test]
-    fn a_look_that_sees_nothing_proves_nothing() {
+    fn a_check_without_a_beat_proves_nothing() {
         let old = beat("/", 7);
         assert_eq!(frozen_at(&[(0, None), (1000, None), (1000, None), (1000, None), (1000, None)]), None);
         let look = (1000, old);
@@ -109,7 +111,7 @@ mod tests {
     fn a_clock_that_seems_to_go_back_does_no_harm() {
         let mut watch = HolderWatch::default();
         for now_ns in [u64::MAX, 0, 5, 0, u64::MAX] {
-            assert_eq!(watch.look(now_ns, beat("/", 7)), None);
+            assert_eq!(watch.observe(now_ns, beat("/", 7)), None);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The listening sockets go from the holder to those who stand by, while it lives.
+//! The holder passes its listening sockets to the standbys while it lives.
 //!
-//! Each process that stands by keeps a connection to the holder's socket `endpoint.sock`. Over it come, once, duplicates of
-//! the listening sockets, with the URI of each. When the holder dies the connection ends: that wakes those who stand by at
-//! once, and the next holder goes on with the very sockets on which connections were waiting. No probe is refused.
+//! Each standby keeps a connection to the holder's socket `endpoint.sock`. Over it the holder sends, once, duplicates
+//! of the listening sockets, with the URI of each. When the holder dies the connection ends, which wakes the standbys
+//! at once, and the next holder continues with the same sockets, on which connections may be waiting. No probe is
+//! refused.
 //!
 //! The message is `GREETING`, then a NUL and the URI for each socket, in one piece with all the sockets.
 
@@ -29,10 +30,10 @@ const MAX_SOCKETS: usize = 32;
 /// Bytes of one handover: the longest URI is that of a unix socket, with 7 and 107 bytes.
 const MAX_MESSAGE: usize = GREETING.len() + MAX_SOCKETS * 128;
 
-/// What a handover begins with. A change of what follows changes the number.
+/// The beginning of a handover. The number changes with the format.
 const GREETING: &[u8] = b"healthboard endpoint 1";
 
-/// Its name in the service's directory.
+/// The name of the holder's socket in the service's directory.
 const SOCKET: &str = "endpoint.sock";
 
 /// A listening socket of an earlier holder.
@@ -42,60 +43,59 @@ pub(crate) struct Inherited {
     pub(crate) socket: OwnedFd,
 }
 
-/// What came from the connection to the holder.
+/// The result of waiting for the holder's end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// The holder is gone.
-    End,
-    /// Nothing, for as long as asked.
-    Silence,
+pub(crate) enum Wait {
+    /// The holder has ended, or the connection to it.
+    Ended,
+    /// The connection is still open.
+    TimedOut,
 }
 
-/// Where those who stand by come to.
+/// The holder's socket to which standbys connect.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct StandbySocket {
     /// Does not block.
     pub(crate) listener: UnixListener,
     identity: Identity,
 }
 
-impl Door {
-    /// Listens for those who stand by, in place of any earlier holder.
-    pub(crate) fn open(directory: BorrowedFd<'_>) -> io::Result<Door> {
+impl StandbySocket {
+    /// Listens for standbys, replacing the socket of any earlier holder.
+    pub(crate) fn open(directory: BorrowedFd<'_>) -> io::Result<StandbySocket> {
         let name = OsStr::new(SOCKET);
         let (socket, identity) = NewSocket::listen(directory, name, 0o600)?.replace(name)?;
-        Ok(Door { listener: socket.into(), identity })
+        Ok(StandbySocket { listener: socket.into(), identity })
     }
 
-    /// Whether it is still there: not removed, and not another holder's.
+    /// Whether the name still leads to this socket.
     pub(crate) fn is_found(&self, directory: BorrowedFd<'_>) -> bool {
         Identity::named(directory, OsStr::new(SOCKET)).is_ok_and(|found| found == self.identity)
     }
 
-    /// Who has come to stand by, over a connection that does not block.
+    /// Accepts a standby, over a connection that does not block.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` where nobody has come, `PermissionDenied` for a process of another user.
-    #[allow(dead_code, reason = "the holder still accepts by itself")]
+    /// `WouldBlock` if no standby waits, `PermissionDenied` for a process of another user.
     pub(crate) fn accept(&self) -> io::Result<(UnixStream, Peer)> {
         let stream = accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         let peer = Peer::of(&stream)?;
         if !peer.is_trusted() {
-            let why = format!("a process of uid {} cannot stand by for this service", peer.uid);
+            let why = format!("a process of uid {} cannot be a standby of this service", peer.uid);
             return Err(Error::new(ErrorKind::PermissionDenied, why));
         }
         Ok((stream.into(), peer))
     }
 }
 
-impl AsFd for Door {
+impl AsFd for StandbySocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 }
 
-/// Gives duplicates of these sockets to a process that stands by. Never waits for it.
+/// Sends duplicates of these sockets to a standby, at most 32. Never waits for it.
 pub(crate) fn give(to: impl AsFd, listeners: &[(Uri, Listener)]) -> io::Result<()> {
     let listeners = &listeners[..listeners.len().min(MAX_SOCKETS)];
     let mut text = GREETING.to_vec();
@@ -113,29 +113,28 @@ pub(crate) fn give(to: impl AsFd, listeners: &[(Uri, Listener)]) -> io::Result<(
     Ok(())
 }
 
-/// Connects to the holder and takes what it gives. Waits at most as long as `patience` for it.
+/// Connects to the holder and receives its sockets. Waits at most `timeout`.
 ///
 /// # Errors
 ///
-/// `NotFound` and `ConnectionRefused` where there is no holder, `UnexpectedEof` and `ConnectionReset` where it has just
-/// left, `TimedOut` where it says nothing, `InvalidData` where what it says is no handover.
-pub(crate) fn take(
-    directory: BorrowedFd<'_>,
-    patience: Duration,
-) -> io::Result<(UnixStream, Vec<Inherited>)> {
-    let deadline = Instant::now() + patience;
-    let door = Entry::open(directory, OsStr::new(SOCKET))?;
-    let holder = match door.connect() {
+/// `NotFound` and `ConnectionRefused` if there is no holder, `UnexpectedEof` and `ConnectionReset` if it has just
+/// ended, `TimedOut` if it sends nothing, `InvalidData` if it sends no valid handover, `PermissionDenied` if it belongs
+/// to another user.
+pub(crate) fn take(directory: BorrowedFd<'_>, timeout: Duration) -> io::Result<(UnixStream, Vec<Inherited>)> {
+    let deadline = Instant::now() + timeout;
+    let socket = Entry::open(directory, OsStr::new(SOCKET))?;
+    let holder = match socket.connect() {
         Err(Errno::AGAIN) => {
-            // It accepts nobody, and there is no way to wait until it does.
-            std::thread::sleep(patience);
+            // Its queue is full, and there is no way to wait for a place.
+            std::thread::sleep(timeout);
             return Err(ErrorKind::TimedOut.into());
         }
         connected => connected?,
     };
     let peer = Peer::of(&holder)?;
     if !peer.is_trusted() {
-        let why = format!("`{SOCKET}` is served by uid {}, a stranger to this service; remove it", peer.uid);
+        let why =
+            format!("`{SOCKET}` is served by uid {}, not the user of this service; remove it", peer.uid);
         return Err(Error::new(ErrorKind::PermissionDenied, why));
     }
     while !wait_readable(&holder, deadline.saturating_duration_since(Instant::now()))? {
@@ -147,7 +146,7 @@ pub(crate) fn take(
     Ok((holder.into(), inherited))
 }
 
-/// Reads one handover. Whatever else has come is closed.
+/// Reads one handover. Descriptors of an invalid one are closed.
 fn receive(holder: impl AsFd) -> io::Result<Vec<Inherited>> {
     let mut text = [0; MAX_MESSAGE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
@@ -181,21 +180,21 @@ fn receive(holder: impl AsFd) -> io::Result<Vec<Inherited>> {
 fn parse(text: &[u8]) -> Option<Vec<String>> {
     let uris = text.strip_prefix(GREETING)?;
     let mut parts = uris.split(|byte| *byte == 0);
-    // Between the greeting and the first NUL there is nothing.
+    // The greeting is followed by a NUL.
     parts.next().filter(|between| between.is_empty())?;
     parts.map(|uri| String::from_utf8(uri.to_vec()).ok()).collect()
 }
 
-/// Waits for the holder's end, for at most this long.
-pub(crate) fn listen_for_end(holder: &UnixStream, at_most: Duration) -> Heard {
-    // The holder never says anything more: readable is the end.
+/// Waits at most this long for the holder's end.
+pub(crate) fn wait_for_end(holder: &UnixStream, at_most: Duration) -> Wait {
+    // The holder sends nothing more, so readable means the end.
     match wait_readable(holder, at_most) {
-        Ok(false) => Heard::Silence,
-        _ => Heard::End,
+        Ok(false) => Wait::TimedOut,
+        _ => Wait::Ended,
     }
 }
 
-/// Whether there is something to read, or the end of it. `false` may come early.
+/// Whether there are bytes or an end to read. May return `false` early.
 fn wait_readable(stream: impl AsFd, at_most: Duration) -> io::Result<bool> {
     let mut polled = [PollFd::new(&stream, PollFlags::IN)];
     let timeout =

@@ -1,9 +1,9 @@
-//! What the keeper does: stand by, then hold the endpoints.
+//! The keeper's work in this crate: be a standby, then hold the endpoints.
 
 use crate::boards::Boards;
 use crate::changes::Changes;
 use crate::connection::Limits;
-use crate::handover::{self, Door, Inherited};
+use crate::handover::{self, Inherited, StandbySocket};
 use crate::http::Answers;
 use crate::listen::{self, Listener};
 use crate::lock::Lock;
@@ -19,25 +19,25 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How often the holder looks after its lock, its sockets and the status.
+/// How often the holder checks its lock, its sockets and the status.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The longest pause between two attempts to listen.
 const MAX_LISTEN_PAUSE: Duration = Duration::from_secs(60);
 
-/// A process yields to a child that has stood by for so long. One that lives for less would leave nobody to serve.
+/// A holder yields to a child that has been a standby for this long. A child that lives shorter would leave no holder.
 const YIELDS_TO_CHILD_AFTER: Duration = Duration::from_secs(3);
 
-/// For so long the holder answers those whom it has accepted before it steps back.
+/// For how long a holder that stops serving still answers accepted connections.
 const STEP_BACK_WITHIN: Duration = Duration::from_millis(100);
 
-/// How long the holder rests when it cannot be had to work at all.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// The pause after an error of the server.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// Those who come to stand by and are admitted in one turn.
+/// The most standbys accepted in one turn.
 const MAX_ADMITTED_PER_TURN: usize = 16;
 
-/// Serves until another keeper takes over in this process. It may be called again after a panic: whatever it had opened is
+/// Serves until the boards are in another directory. May be called again after a panic: everything it had opened is
 /// closed by then.
 pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watchdog>) {
     let mut boards = Boards::new(keeper, options);
@@ -49,17 +49,18 @@ pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watc
             (lock, sockets) = (Some(taken), inherited);
         }
         match Server::new(Answers::new(boards.options().clone()), Limits::DEFAULT) {
-            // Who steps back keeps the sockets: should the next holder die at once, no connection is lost.
+            // The sockets are kept: if the next holder dies at once, no connection is lost.
             Ok(server) => sockets = Holder::new(&mut boards, lock, server, watchdog.cloned()).hold(sockets),
             Err(error) => {
-                boards.say(true, format!("cannot serve: {error}; trying again"));
-                std::thread::sleep(TROUBLE_PAUSE);
+                boards.cannot_serve(&error);
+                boards.listening(Err(format!("cannot serve: {error}")));
+                std::thread::sleep(ERROR_PAUSE);
             }
         }
     }
 }
 
-/// The process that serves now.
+/// This process while it serves.
 struct Holder<'a, 'b> {
     boards: &'a mut Boards<'b>,
     lock: Option<Lock>,
@@ -68,16 +69,16 @@ struct Holder<'a, 'b> {
     /// One for each of `listening`.
     accepting: Vec<ListenerId>,
     missing: Vec<Missing>,
-    door: Option<Door>,
-    standing_by: Vec<StandingBy>,
+    standby_socket: Option<StandbySocket>,
+    standbys: Vec<Standby>,
     changes: Changes,
     watchdog: Option<Watchdog>,
-    /// Why an endpoint could not be opened.
-    why_not: String,
+    /// Why an endpoint could not be opened last.
+    last_error: String,
 }
 
-/// A process that stands by.
-struct StandingBy {
+/// A standby.
+struct Standby {
     stream: UnixStream,
     is_child: bool,
     since: Instant,
@@ -104,23 +105,23 @@ impl<'a, 'b> Holder<'a, 'b> {
             listening: Vec::new(),
             accepting: Vec::new(),
             missing: Vec::new(),
-            door: None,
-            standing_by: Vec::new(),
+            standby_socket: None,
+            standbys: Vec::new(),
             changes: Changes::new(),
             watchdog,
-            why_not: String::new(),
+            last_error: String::new(),
         }
     }
 
-    /// Serves for as long as it may; returns the sockets on which it did, for whoever serves next.
+    /// Serves until another process must serve, or the boards have moved. Returns its sockets.
     fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
         for uri in self.boards.uris() {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }
         drop(inherited);
-        self.tell_endpoints();
-        if let Err(error) = self.open_door() {
-            self.boards.say(true, format!("no process can stand by: {error}"));
+        self.report_endpoints();
+        if let Err(error) = self.open_standby_socket() {
+            self.boards.say(true, format!("no process can become a standby: {error}"));
         }
         let mut next = Instant::now();
         loop {
@@ -132,17 +133,17 @@ impl<'a, 'b> Holder<'a, 'b> {
             }
             let next = self.pet().map_or(next, |interval| next.min(Instant::now() + interval));
             match self.turn(next) {
-                Ok(true) => self.admit(),
+                Ok(true) => self.admit_standbys(),
                 Ok(false) => {}
                 Err(error) => {
-                    self.boards.say(true, format!("cannot serve: {error}; trying again"));
-                    std::thread::sleep(TROUBLE_PAUSE);
+                    self.boards.cannot_serve(&error);
+                    std::thread::sleep(ERROR_PAUSE);
                 }
             }
         }
     }
 
-    /// Returns whether somebody is at the door.
+    /// One turn of the server. Returns whether a standby waits to be accepted.
     fn turn(&mut self, until: Instant) -> io::Result<bool> {
         let boards = &mut *self.boards;
         self.server.turn(until, &mut || boards.report())
@@ -160,14 +161,14 @@ impl<'a, 'b> Holder<'a, 'b> {
         Some(watchdog.interval())
     }
 
-    /// Answers whom it has accepted, and nobody more.
+    /// Stops accepting, and answers the accepted connections.
     fn step_back(mut self) -> Vec<Inherited> {
         self.accepting.drain(..).for_each(|listener| self.server.unlisten(listener));
         self.lock = None;
-        self.close_door();
-        self.standing_by.clear();
+        self.close_standby_socket();
+        self.standbys.clear();
         let until = Instant::now() + STEP_BACK_WITHIN;
-        // Those who only keep their connections open are not waited for any longer than that.
+        // Idle connections are not waited for any longer.
         while Instant::now() < until && self.server.connections() > 0 && self.turn(until).is_ok() {}
         let kept = |(uri, listener): &(Uri, Listener)| {
             Some(Inherited { uri: uri.to_string(), socket: listener.as_fd().try_clone_to_owned().ok()? })
@@ -195,7 +196,7 @@ impl<'a, 'b> Holder<'a, 'b> {
                 let seconds = pause.as_secs();
                 self.boards
                     .say(true, format!("cannot listen on {uri}: {error}; trying again in {seconds} s"));
-                self.why_not = format!("cannot listen on {uri}: {error}");
+                self.last_error = format!("cannot listen on {uri}: {error}");
                 self.missing.push(Missing { uri, pause, again: Instant::now() + pause });
             }
         }
@@ -210,63 +211,68 @@ impl<'a, 'b> Holder<'a, 'b> {
         Ok(())
     }
 
-    /// Opens the door to those who stand by, unless it is open.
-    fn open_door(&mut self) -> io::Result<()> {
+    /// Opens the socket for standbys, unless it is open.
+    fn open_standby_socket(&mut self) -> io::Result<()> {
         let Some(place) = self.boards.place() else { return Ok(()) };
-        if self.door.as_ref().is_some_and(|door| door.is_found(place.fd())) {
+        if self.standby_socket.as_ref().is_some_and(|socket| socket.is_found(place.fd())) {
             return Ok(());
         }
-        self.close_door();
-        let door = Door::open(place.fd())?;
-        self.server.watch_door(&door.listener)?;
-        self.door = Some(door);
+        self.close_standby_socket();
+        let standby_socket = StandbySocket::open(place.fd())?;
+        self.server.watch_standbys(&standby_socket.listener)?;
+        self.standby_socket = Some(standby_socket);
         Ok(())
     }
 
-    fn close_door(&mut self) {
-        if let Some(door) = self.door.take() {
-            self.server.unwatch_door(&door.listener);
+    fn close_standby_socket(&mut self) {
+        if let Some(standby_socket) = self.standby_socket.take() {
+            self.server.unwatch_standbys(&standby_socket.listener);
         }
     }
 
-    /// Somebody wants to stand by.
-    fn admit(&mut self) {
+    /// Accepts waiting standbys.
+    fn admit_standbys(&mut self) {
         for _ in 0..MAX_ADMITTED_PER_TURN {
-            let Some(door) = &self.door else { return };
-            match door.accept() {
-                Ok((stream, peer)) => self.introduce(stream, peer),
+            let Some(standby_socket) = &self.standby_socket else { return };
+            match standby_socket.accept() {
+                Ok((stream, peer)) => self.add_standby(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Most likely no descriptors. The next tick opens another door: trying again at once would only spin.
-                Err(_) => return self.close_door(),
+                // Most likely no descriptors are left. The next tick opens the socket again: trying again at once would
+                // spin.
+                Err(_) => return self.close_standby_socket(),
             }
         }
     }
 
-    fn introduce(&mut self, stream: UnixStream, peer: Peer) {
+    fn add_standby(&mut self, stream: UnixStream, peer: Peer) {
         if handover::give(&stream, &self.listening).is_err() {
             return;
         }
         let is_child = peer.pid.is_some_and(is_child);
-        self.standing_by.push(StandingBy { stream, is_child, since: Instant::now() });
+        self.standbys.push(Standby { stream, is_child, since: Instant::now() });
     }
 
-    /// Once a second. Returns whether this process goes on serving.
+    /// Runs once a second. Returns whether this process continues to serve.
     fn tick(&mut self) -> bool {
         if !self.boards.look_after() || !self.keeps_lock() {
             return false;
         }
-        // Whoever stands by says nothing: an end, an error and a word all mean that it does not.
-        self.standing_by.retain_mut(|by| {
-            by.stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        // A standby sends nothing: an end, an error and data all mean that it is gone.
+        self.standbys.retain_mut(|standby| {
+            standby.stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         });
-        // A service's workers serve rather than the process that only watches over them.
-        if self.standing_by.iter().any(|by| by.is_child && by.since.elapsed() >= YIELDS_TO_CHILD_AFTER) {
+        // Workers serve rather than their master.
+        if self
+            .standbys
+            .iter()
+            .any(|standby| standby.is_child && standby.since.elapsed() >= YIELDS_TO_CHILD_AFTER)
+        {
             return false;
         }
         self.open_missing();
-        // Where it cannot be opened, that has been said or will be by those who cannot stand by.
-        let _ = self.open_door();
+        // An error was logged at the start, or is logged by the processes that cannot connect.
+        let _ = self.open_standby_socket();
         let report = self.boards.report();
         if let Some(line) = self.changes.observe(Instant::now(), report.status, &report.message) {
             self.boards.say(line.warning, line.text);
@@ -278,17 +284,17 @@ impl<'a, 'b> Holder<'a, 'b> {
         true
     }
 
-    /// Tells whoever has started the service where it listens.
-    fn tell_endpoints(&self) {
+    /// Reports the open endpoints to the keeper.
+    fn report_endpoints(&self) {
         let endpoints: Vec<Uri> =
             self.listening.iter().filter_map(|(_, listener)| listener.local_uri().ok()).collect();
-        let endpoints = if endpoints.is_empty() { Err(self.why_not.clone()) } else { Ok(endpoints) };
+        let endpoints = if endpoints.is_empty() { Err(self.last_error.clone()) } else { Ok(endpoints) };
         self.boards.listening(endpoints);
     }
 
     fn keeps_lock(&mut self) -> bool {
         let Some((lock, place)) = self.lock.as_mut().zip(self.boards.place()) else { return true };
-        // A directory that is gone is no reason to stop answering, and neither is a beat that fails.
+        // A missing directory is no reason to stop answering, and neither is a failed beat.
         let is_held = lock.is_held(place.fd()).unwrap_or(true);
         if is_held {
             let _ = lock.beat();
@@ -296,7 +302,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         is_held
     }
 
-    /// Opens what could not be opened before, and again what somebody has removed.
+    /// Opens endpoints that could not be opened before, and reopens removed ones.
     fn open_missing(&mut self) {
         let mut due = Vec::new();
         for i in (0..self.listening.len()).rev() {
@@ -321,14 +327,14 @@ impl<'a, 'b> Holder<'a, 'b> {
             self.open(uri, &mut Vec::new(), pause);
         }
         if self.listening.len() > listening {
-            self.tell_endpoints();
-            // Those who stand by come again, for what is new.
-            self.standing_by.clear();
+            self.report_endpoints();
+            // The standbys connect again and get the new sockets.
+            self.standbys.clear();
         }
     }
 }
 
-/// Whether this process is the parent of that one.
+/// Whether this process is the parent of `pid`.
 fn is_child(pid: u32) -> bool {
     watchdog::parent(pid) == Some(std::process::id())
 }

@@ -1,4 +1,4 @@
-//! HTTP/1, as far as an endpoint speaks it: what a request says and the bytes that answer it. No sockets, no time limits.
+//! The part of HTTP/1 that an endpoint needs: parsing requests and rendering answers. No sockets, no time limits.
 
 mod answers;
 mod date;
@@ -10,7 +10,7 @@ mod response;
 pub(crate) use answers::{After, Answer, Answers, Outcome};
 pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
 
-/// Reads bytes as requests, whole and cut, and panics where that makes a difference. For fuzzing.
+/// Parses bytes as a request, whole and in prefixes, and panics if the results differ. For fuzzing.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz_head(bytes: &[u8]) {
     let verdict = |bytes: &[u8]| {
@@ -19,7 +19,7 @@ pub(crate) fn fuzz_head(bytes: &[u8]) {
             .map(|head| head.map(|head| (head.bytes, head.keep_alive, head.has_body)))
     };
     let whole = verdict(bytes);
-    // The first cut that is not unfinished says what the whole says.
+    // The first prefix that is not unfinished must have the same result as the whole.
     let cut = (0..=bytes.len()).map(|end| verdict(&bytes[..end])).find(|verdict| *verdict != Ok(None));
     assert_eq!(cut.unwrap_or(Ok(None)), whole, "{}", bytes.escape_ascii());
 }

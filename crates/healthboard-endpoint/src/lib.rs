@@ -33,8 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Of all processes of a service one answers, from the boards of all; when it dies, another one takes over with the sockets
-//! it had. `docs/openapi.yaml` says what is answered to what.
+//! One process of a service answers, from the boards of all; when it dies, another one takes over its sockets.
+//! `docs/openapi.yaml` describes the requests and answers.
 
 mod boards;
 mod changes;
@@ -66,13 +66,13 @@ use watchdog::Watchdog;
 
 /// Starts a service together with its endpoints.
 pub trait Start {
-    /// Starts recording in this process and all that it forks, and answering for the service.
+    /// Starts recording in this process and all that it forks, and serves the endpoints.
     ///
-    /// Costs about a millisecond; waits at most four seconds where the board or an endpoint cannot be had at once.
+    /// Costs about a millisecond; waits at most two seconds for the board and two for the endpoints.
     ///
     /// # Errors
     ///
-    /// What is not as it was asked for. What could be started goes on all the same: see [`StartError::handle`].
+    /// The error says what could not be started. The rest runs all the same: see [`StartError::handle`].
     fn start(self) -> Result<Handle, StartError>;
 }
 
@@ -82,21 +82,21 @@ impl Start for Builder {
     }
 }
 
-/// A service whose options have all been looked at.
+/// A service whose options have all been parsed.
 pub struct Prepared {
     builder: Builder,
     options: HttpOptions,
 }
 
 impl Prepared {
-    /// Takes the options of the endpoints from among the others.
+    /// Parses the options that belong to the endpoints.
     pub fn of(builder: Builder) -> Prepared {
         let mut options = HttpOptions::default();
         let builder = builder.claim(HttpOptions::NAMES, |option, value| options.try_set(option, value));
         Prepared { builder, options }
     }
 
-    /// The values that were refused, which then do not come to the service's log as notices.
+    /// Takes the values that were refused; they then do not appear as notices in the service's log.
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.builder.take_refused()
     }
@@ -105,7 +105,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Start::start`].
     pub fn start(self) -> Result<Handle, StartError> {
         let Prepared { builder, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
@@ -114,7 +114,7 @@ impl Prepared {
     }
 }
 
-/// Reads bytes as the head of a request, in every way they could arrive. Panics where that makes a difference.
+/// Parses bytes as the head of a request, whole and in prefixes. Panics if the results differ.
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub fn fuzz_head(bytes: &[u8]) {

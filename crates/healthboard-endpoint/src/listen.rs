@@ -26,7 +26,7 @@ pub(crate) enum Listener {
 ///
 /// # Errors
 ///
-/// What was found and what to do about it. The caller names the URI.
+/// The error says what was found and what to do. The caller adds the URI.
 pub(crate) fn bind(uri: &Uri, socket_mode: u32) -> io::Result<Vec<Listener>> {
     match uri {
         Uri::Tcp { .. } => tcp::bind_tcp(&uri.addresses()),
@@ -39,7 +39,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// It is no listening socket, or one that is not to be reached by this URI any more.
+    /// It is not a listening socket, or no longer reachable by this URI.
     pub(crate) fn from_fd(uri: &Uri, socket: OwnedFd, socket_mode: u32) -> io::Result<Listener> {
         let elsewhere =
             || Error::new(ErrorKind::InvalidInput, format!("the inherited socket does not listen on {uri}"));
@@ -65,8 +65,7 @@ impl Listener {
         }
     }
 
-    /// Whether a client that goes by the URI still comes here: the socket file has not been removed or replaced, nor the
-    /// directory that it is in.
+    /// Whether the URI still leads to this socket: neither the socket file nor its directory was removed or replaced.
     pub(crate) fn is_reachable(&self) -> bool {
         match self {
             Listener::Tcp(_) => true,
@@ -74,11 +73,11 @@ impl Listener {
         }
     }
 
-    /// Where a client finds it. A port that was asked for as 0 is the one that the kernel chose.
+    /// The URI for clients. Port 0 is replaced by the port that the kernel chose.
     ///
     /// # Errors
     ///
-    /// The kernel does not tell.
+    /// The socket's address cannot be read.
     pub(crate) fn local_uri(&self) -> io::Result<Uri> {
         match self {
             Listener::Tcp(listener) => tcp_uri(listener),
@@ -87,7 +86,7 @@ impl Listener {
     }
 }
 
-/// Where a client finds this TCP socket.
+/// The URI of this TCP socket for clients.
 pub(crate) fn tcp_uri(socket: impl AsFd) -> io::Result<Uri> {
     let address = SocketAddr::try_from(getsockname(socket)?)?;
     Ok(Uri::Tcp { host: address.ip().to_string(), port: address.port() })
@@ -102,7 +101,7 @@ impl AsFd for Listener {
     }
 }
 
-/// The same kind of error with a text of ours.
+/// An error of the same kind with this text.
 fn refused(error: &Error, why: String) -> Error {
     Error::new(error.kind(), why)
 }

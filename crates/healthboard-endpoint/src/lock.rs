@@ -1,12 +1,12 @@
-//! Who serves: the process that holds the lock on the file `endpoint.lock` of the service's directory.
+//! The lock that decides which process serves: `endpoint.lock` in the service's directory.
 //!
-//! The lock belongs to the open file, which nobody inherits: the kernel frees it when its holder dies, in whatever way. Once
-//! a second the holder gives the file a new time, its *beat*, so that a holder that is frozen can be told from one that
-//! works (see [`frozen`](crate::frozen)); such a one loses its place to a new file of the same name. A beat is a time of the
-//! file and nothing in it: that needs no room on a disk that is full, and reading it needs no descriptor.
+//! The lock belongs to the open file, which no process inherits: the kernel frees it however its holder dies. Once a
+//! second the holder sets the file's modification time, its *beat*, so that a frozen holder can be told from one that
+//! works (see [`frozen`](crate::frozen)); a frozen holder is replaced by a new file of the same name. A beat is a time
+//! stamp and not content: it needs no space on a full disk, and reading it needs no descriptor.
 //!
-//! Whoever holds a file that no longer has the name is not the holder any more: that is looked at once a second. For that
-//! long two processes may serve, which does no harm: they answer alike, from the same boards.
+//! A process whose lock file no longer has the name is no longer the holder. It checks that once a second. For that
+//! long two processes may serve, which does no harm: they give the same answers, from the same boards.
 
 use crate::entry::{Identity, temporary};
 use rustix::fs::{
@@ -18,7 +18,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// Its name in the service's directory.
+/// The name of the lock file in the service's directory.
 const FILE: &str = "endpoint.lock";
 
 /// The lock, held.
@@ -27,12 +27,12 @@ pub(crate) struct Lock {
     file: OwnedFd,
 }
 
-/// What can be seen of a holder from outside. As long as it works it is never twice the same.
+/// The sign of life of a holder. It changes with each beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// There is no lock file: a holder that works would have put it back.
+    /// There is no lock file: a working holder would have made it again.
     Missing,
-    /// Of this file, at this time.
+    /// The file, and its modification time in seconds and nanoseconds.
     At(Identity, i64, u64),
 }
 
@@ -41,7 +41,7 @@ impl Beat {
     ///
     /// # Errors
     ///
-    /// It cannot be seen now, which says nothing about the holder.
+    /// The beat cannot be read, which says nothing about the holder.
     pub(crate) fn read(directory: BorrowedFd<'_>) -> io::Result<Beat> {
         match retry_on_intr(|| statat(directory, FILE, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Beat::At(Identity::of(&stat), stat.st_mtime, stat.st_mtime_nsec)),
@@ -52,7 +52,7 @@ impl Beat {
 }
 
 impl Lock {
-    /// Takes the lock if nobody has it.
+    /// Takes the lock; `None` if another process has it.
     pub(crate) fn try_take(directory: BorrowedFd<'_>) -> io::Result<Option<Lock>> {
         Lock::try_hold(directory, open(directory, OsStr::new(FILE))?)
     }
@@ -68,13 +68,13 @@ impl Lock {
         if !lock.has_the_name(directory)? {
             return Ok(None);
         }
-        // Who cannot show that it works serves nevertheless.
+        // A process that cannot beat serves nevertheless.
         let _ = lock.beat();
         Ok(Some(lock))
     }
 
-    /// Takes the place of a holder that is frozen, with a new lock file; the frozen one keeps the lock on the old. `seen` is
-    /// the beat for which it counts as frozen: if there is another one by now, somebody works, and this is `None`.
+    /// Replaces a frozen holder by a new lock file; the frozen process keeps the lock on the old one. `seen` is the
+    /// beat for which it counts as frozen. If the beat has changed, some holder works, and this returns `None`.
     pub(crate) fn take_from_frozen(directory: BorrowedFd<'_>, seen: Beat) -> io::Result<Option<Lock>> {
         let name = temporary(OsStr::new(FILE));
         let file = open(directory, &name)?;
@@ -93,11 +93,11 @@ impl Lock {
         Ok(taken?.then_some(Lock { file }))
     }
 
-    /// Whether this process is still the holder. A file that somebody removed is put back.
+    /// Whether this process is still the holder. A removed file is made again.
     ///
     /// # Errors
     ///
-    /// It cannot be told, which is no reason to stop serving.
+    /// The file cannot be checked, which is no reason to stop serving.
     pub(crate) fn is_held(&mut self, directory: BorrowedFd<'_>) -> io::Result<bool> {
         if self.has_the_name(directory)? {
             return Ok(true);
@@ -109,11 +109,12 @@ impl Lock {
         Ok(true)
     }
 
-    /// Shows that the holder works.
+    /// Sets a new beat.
     ///
     /// # Errors
     ///
-    /// The others will take it for frozen, and one of them its place; until then it serves.
+    /// The beat cannot be set. The standbys will count this holder as frozen and one will replace it; until then it
+    /// serves.
     pub(crate) fn beat(&self) -> io::Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
@@ -137,14 +138,14 @@ fn open(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
         retry_on_intr(|| openat(directory, name, flags, Mode::from_raw_mode(0o600))).map_err(|errno| {
             let error = io::Error::from(errno);
             let what = match errno {
-                Errno::LOOP | Errno::ISDIR | Errno::NXIO => "it is no regular file; remove it".to_owned(),
+                Errno::LOOP | Errno::ISDIR | Errno::NXIO => "it is not a regular file; remove it".to_owned(),
                 Errno::ACCESS => format!("{error}; remove what another user has left"),
                 _ => error.to_string(),
             };
             io::Error::new(error.kind(), format!("cannot open `{}`: {what}", name.display()))
         })?;
     if !is_regular(&fstat(&file)?) {
-        let why = format!("cannot open `{}`: it is no regular file; remove it", name.display());
+        let why = format!("cannot open `{}`: it is not a regular file; remove it", name.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(file)

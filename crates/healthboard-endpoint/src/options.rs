@@ -1,6 +1,6 @@
-//! The options of `[healthcheck]` that concern HTTP alone.
+//! The options of `[healthcheck]` that concern the endpoints.
 
-/// What an operator may choose about the answers and who gets them.
+/// The options for answers and for access to them.
 ///
 /// ```
 /// use healthboard_endpoint::HttpOptions;
@@ -18,13 +18,13 @@ pub struct HttpOptions {
     pub degraded_status_code: u16,
     /// The value of the header `Cache-Control`; `None` for no such header.
     pub cache_control: Option<String>,
-    /// Which names a `Host` may be, besides IP addresses and `localhost`.
+    /// The names that a `Host` may have, besides IP addresses and `localhost`.
     pub allowed_hosts: AllowedHosts,
     /// Permissions of unix sockets.
     pub socket_mode: u32,
 }
 
-/// Names that a `Host` may be. Requests for other names are refused: a page in a browser could have sent them.
+/// Names that a `Host` may have. Requests for other names are refused: a page in a browser could have sent them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedHosts {
     /// Any name at all.
@@ -50,11 +50,11 @@ impl HttpOptions {
     pub const NAMES: &[&str] =
         &["fault_status_code", "degraded_status_code", "cache_control", "allowed_hosts", "socket_mode"];
 
-    /// Sets one option from its text. `Ok(false)`: there is no such option here.
+    /// Sets one option from its text. `Ok(false)`: the option does not belong to the endpoints.
     ///
     /// # Errors
     ///
-    /// What would have been right. The previous value stays.
+    /// The error is the expected value. The previous value stays.
     pub fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
         match option {
             "fault_status_code" => self.fault_status_code = status_code(value)?,
@@ -96,7 +96,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
 }
 
 fn status_code(value: &str) -> Result<u16, String> {
-    // These have no body; a client would take the body for the next answer.
+    // These have no body: a client would take the body for the next answer.
     let bare = [204, 205, 304];
     let code = value.parse().ok().filter(|code| (200..600).contains(code) && !bare.contains(code));
     Ok(code.ok_or("an HTTP status code with a body, 200 to 599")?)
@@ -111,7 +111,7 @@ fn cache_control(value: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Octal, with or without a leading `0` or `0o`, as people write it.
+/// An octal number, with or without a leading `0` or `0o`.
 fn mode(value: &str) -> Result<u32, String> {
     let digits = value.strip_prefix("0o").unwrap_or(value);
     let octal = digits.bytes().all(|b| b.is_ascii_digit()).then(|| u32::from_str_radix(digits, 8).ok());
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_down_is_what_holds() {
+    fn options_are_set_from_their_text() {
         let mut options = HttpOptions::default();
         for (option, value) in [
             ("fault_status_code", "500"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_good_changes_nothing_and_says_what_would_be() {
+    fn a_wrong_value_changes_nothing_and_the_error_says_what_is_expected() {
         for (option, values, expected) in [
             ("fault_status_code", ["", "100", "204", "600", "-1", "5O3"].as_slice(), "200 to 599"),
             ("degraded_status_code", &["304", "0"], "200 to 599"),

@@ -1,15 +1,15 @@
 //! Pauses of the host: a machine that was suspended, a container that was frozen.
 //!
-//! Everybody stood still, so nobody's silence means anything. Who serves looks at the clock once a second; when much more
-//! has gone by, it has been paused itself, and takes the others to have been, too. Where only this one was, another process
-//! has taken over and has seen no pause.
+//! During a pause no process could record anything. The holder reads the clock once a second; if much more time has
+//! passed, it was paused itself, and assumes the same of the others. If only this process was paused, another one has
+//! taken over and has seen no pause.
 
 use healthboard::Moment;
 
-/// A look at the clock that comes later than this, in nanoseconds, is a pause; the rest is a busy machine.
-const LATE: u64 = 5_000_000_000;
+/// A longer time between two reads of the clock, in nanoseconds, is a pause; a shorter one is load.
+const PAUSE_AFTER_NS: u64 = 5_000_000_000;
 
-/// The newest pause, seen from within.
+/// The newest pause that this process has seen.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Pauses {
     seen_ns: u64,
@@ -17,9 +17,9 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// The moment of a verdict that is given now. To be asked once a second, whether or not there is a probe.
+    /// The moment of a verdict at `now_ns`. Call it once a second, even without probes.
     pub(crate) fn at(&mut self, now_ns: u64) -> Moment {
-        if self.seen_ns != 0 && now_ns.saturating_sub(self.seen_ns) > LATE {
+        if self.seen_ns != 0 && now_ns.saturating_sub(self.seen_ns) > PAUSE_AFTER_NS {
             self.resumed_ns = now_ns;
         }
         self.seen_ns = now_ns;
@@ -34,7 +34,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
-    fn only_a_gap_between_two_looks_is_a_pause() {
+    fn only_a_gap_between_two_calls_is_a_pause() {
         let mut pauses = Pauses::default();
         let mut resumed = |second: u64| pauses.at(second * SECOND).resumed_ns / SECOND;
         assert_eq!([resumed(1000), resumed(1001), resumed(1006)], [0, 0, 0]);

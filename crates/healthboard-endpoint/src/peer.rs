@@ -4,17 +4,17 @@ use rustix::process::geteuid;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Who listened, or who connected.
+/// The process that listened, or that connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// `None` for a process of a pid namespace that this one does not see. `rustix` takes a pid for never 0, so the kernel
-    /// is asked directly.
+    /// `None` for a process in a pid namespace that this one does not see. `rustix` assumes that a pid is never 0, so
+    /// the kernel is asked directly.
     pub(crate) pid: Option<u32>,
     pub(crate) uid: u32,
 }
 
 impl Peer {
-    /// Of a connected socket, as of when it connected or began to listen.
+    /// The peer of a connected socket, at the time it connected or began to listen.
     pub(crate) fn of(socket: impl AsFd) -> io::Result<Peer> {
         let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;
@@ -34,7 +34,7 @@ impl Peer {
         Ok(Peer { pid: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0), uid: peer.uid })
     }
 
-    /// Whether it may be a process of this service: of this user, or of root, who may do anything anyway.
+    /// Whether it may be a process of this service: one of this user, or of root.
     pub(crate) fn is_trusted(self) -> bool {
         self.uid == geteuid().as_raw() || self.uid == 0
     }

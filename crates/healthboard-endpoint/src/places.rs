@@ -1,32 +1,32 @@
-//! The connections that are open, and who of them has waited for how long.
+//! The open connections, and how long each has waited.
 //!
-//! Connections that wait in one phase at one listening socket stand in a queue in the order in which they came to it, so the
-//! one that has waited longest is the first, and so is the one whose time is up next. Everything takes constant time.
+//! Each listening socket has a queue for each phase. Connections are in it in the order in which they began to wait, so
+//! the first has waited longest and is the next to time out. Every operation takes constant time.
 
 use crate::connection::{Connection, Phase};
 use std::time::Instant;
 
-/// No slot.
-const NOBODY: u32 = u32::MAX;
+/// The index of no slot.
+const NONE: u32 = u32::MAX;
 
-/// All connections, with places for those of each listening socket counted by themselves.
+/// All connections, counted by listening socket.
 #[derive(Default)]
 pub(crate) struct Places {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    listeners: Vec<Listeners>,
+    listeners: Vec<ListenerQueues>,
 }
 
-/// A connection. Slots are used again; an `Id` of an earlier user finds nobody.
+/// The id of a connection. Slots are reused; the `Id` of a removed connection finds none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
     slot: u32,
     generation: u32,
 }
 
-/// What belongs to one listening socket.
+/// The connections of one listening socket.
 #[derive(Default)]
-struct Listeners {
+struct ListenerQueues {
     count: usize,
     queues: [Queue; 4],
 }
@@ -41,7 +41,7 @@ struct Slot {
     generation: u32,
     connection: Option<Connection>,
     listener: usize,
-    /// Whether it stands in the line of those whose turn it is.
+    /// Whether it is in the server's list of ready connections.
     is_ready: bool,
     waits: Option<(Phase, Instant)>,
     before: u32,
@@ -60,14 +60,14 @@ impl Id {
 
 impl Default for Queue {
     fn default() -> Queue {
-        Queue { first: NOBODY, last: NOBODY }
+        Queue { first: NONE, last: NONE }
     }
 }
 
 impl Places {
     pub(crate) fn insert(&mut self, listener: usize, connection: Connection) -> Id {
         while self.listeners.len() <= listener {
-            self.listeners.push(Listeners::default());
+            self.listeners.push(ListenerQueues::default());
         }
         self.listeners[listener].count += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -77,8 +77,8 @@ impl Places {
                 listener,
                 is_ready: false,
                 waits: None,
-                before: NOBODY,
-                after: NOBODY,
+                before: NONE,
+                after: NONE,
             });
             (self.slots.len() - 1) as u32
         });
@@ -109,32 +109,32 @@ impl Places {
         self.listeners.get(listener).map_or(0, |listener| listener.count)
     }
 
-    /// How many there are.
+    /// How many connections there are.
     pub(crate) fn total(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Which listening socket a connection came from.
+    /// The listening socket that a connection came from.
     pub(crate) fn listener(&mut self, id: Id) -> Option<usize> {
         self.slot(id).map(|slot| slot.listener)
     }
 
-    /// Puts a connection in the line of those whose turn it is; returns whether it was not in it already.
+    /// Marks a connection as ready; returns whether it was not ready before.
     pub(crate) fn set_ready(&mut self, id: Id) -> bool {
         self.slot(id).is_some_and(|slot| !std::mem::replace(&mut slot.is_ready, true))
     }
 
-    /// Its turn has come.
+    /// Marks a connection as not ready: its turn has come.
     pub(crate) fn clear_ready(&mut self, id: Id) {
         if let Some(slot) = self.slot(id) {
             slot.is_ready = false;
         }
     }
 
-    /// The connection waits for its peer. One that has waited in this phase already goes on waiting, unless it waits `anew`.
-    pub(crate) fn wait(&mut self, id: Id, phase: Phase, anew: bool, now: Instant) {
+    /// The connection waits for its peer. If it already waits in this phase, the wait continues, unless `restart`.
+    pub(crate) fn wait(&mut self, id: Id, phase: Phase, restart: bool, now: Instant) {
         let Some(slot) = self.slot(id) else { return };
-        if !anew && slot.waits.is_some_and(|(before, _)| before == phase) {
+        if !restart && slot.waits.is_some_and(|(before, _)| before == phase) {
             return;
         }
         self.leave(id);
@@ -143,31 +143,31 @@ impl Places {
         let listener = slot.listener;
         let queue = &mut self.listeners[listener].queues[phase as usize];
         let last = std::mem::replace(&mut queue.last, id.slot);
-        if last == NOBODY {
+        if last == NONE {
             queue.first = id.slot;
         } else {
             self.slots[last as usize].after = id.slot;
         }
         let slot = &mut self.slots[id.slot as usize];
-        (slot.before, slot.after) = (last, NOBODY);
+        (slot.before, slot.after) = (last, NONE);
     }
 
-    /// The connection waits for nobody.
+    /// The connection no longer waits.
     pub(crate) fn leave(&mut self, id: Id) {
         let Some(slot) = self.slot(id) else { return };
         let Some((phase, _)) = slot.waits.take() else { return };
         let (listener, before, after) = (slot.listener, slot.before, slot.after);
         let queue = &mut self.listeners[listener].queues[phase as usize];
-        if before == NOBODY {
+        if before == NONE {
             queue.first = after
         } else {
             self.slots[before as usize].after = after
         }
-        if after == NOBODY { queue.last = before } else { self.slots[after as usize].before = before }
+        if after == NONE { queue.last = before } else { self.slots[after as usize].before = before }
     }
 
-    /// Those who wait in a phase at a listening socket: who, since when, and whether it is their turn already. The one that
-    /// has waited longest comes first.
+    /// The connections that wait in a phase at a listening socket: id, since when, and whether it is ready. The one
+    /// that has waited longest comes first.
     pub(crate) fn waiting(
         &self,
         listener: usize,
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn somebody(places: &mut Places, listener: usize) -> Id {
+    fn insert_connection(places: &mut Places, listener: usize) -> Id {
         let socket = std::fs::File::open("/dev/null").unwrap().into();
         places.insert(listener, Connection::new(socket, Instant::now()))
     }
@@ -217,11 +217,11 @@ mod tests {
     fn the_one_that_has_waited_longest_in_its_phase_is_the_first() {
         let mut places = Places::default();
         let now = Instant::now();
-        let [a, b, c, other] = [0, 0, 0, 1].map(|listener| somebody(&mut places, listener));
+        let [a, b, c, other] = [0, 0, 0, 1].map(|listener| insert_connection(&mut places, listener));
         for id in [a, b, c, other] {
             places.wait(id, Phase::Head, false, now);
         }
-        // More of a head is no reason to begin anew.
+        // More of a head does not restart the wait.
         places.wait(a, Phase::Head, false, now + Duration::from_secs(9));
         assert_eq!(order(&places, 0, Phase::Head), [a, b, c]);
         assert_eq!(places.waiting(0, Phase::Head).next().map(|(_, since, _)| since), Some(now));
@@ -237,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_after_another_in_the_same_slot_is_not_taken_for_it() {
+    fn a_connection_in_a_reused_slot_is_not_taken_for_the_old_one() {
         let mut places = Places::default();
-        let first = somebody(&mut places, 0);
+        let first = insert_connection(&mut places, 0);
         places.wait(first, Phase::Head, false, Instant::now());
         assert!(places.remove(first).is_some());
         assert_eq!(order(&places, 0, Phase::Head), []);
-        let second = somebody(&mut places, 0);
+        let second = insert_connection(&mut places, 0);
         assert_eq!(second.slot, first.slot);
         assert!(places.get(first).is_none() && places.remove(first).is_none() && !places.set_ready(first));
         assert!(places.get(second).is_some() && places.set_ready(second) && !places.set_ready(second));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queues_hold_who_waits_whatever_happens() {
+    fn the_queues_have_exactly_the_waiting_connections_after_any_operations() {
         let mut places = Places::default();
         let now = Instant::now();
         let mut alive: Vec<(Id, Option<Phase>)> = Vec::new();
@@ -261,7 +261,7 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let (pick, choice) = ((seed >> 33) as usize, (seed >> 20) % 7);
             if alive.is_empty() || (choice == 0 && alive.len() < 50) {
-                alive.push((somebody(&mut places, pick % 3), None));
+                alive.push((insert_connection(&mut places, pick % 3), None));
                 continue;
             }
             let at = pick % alive.len();

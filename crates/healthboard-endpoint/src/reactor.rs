@@ -17,7 +17,7 @@ pub(crate) struct Reactor {
     events: Vec<Event>,
 }
 
-/// What is wanted of a descriptor. An error or the end of both directions is always reported.
+/// The events to watch for. An error or the end of both directions is always reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
     Read,
@@ -29,8 +29,8 @@ impl Reactor {
         Ok(Reactor { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(MAX_EVENTS) })
     }
 
-    /// Watches a descriptor. A closed one is forgotten by itself if no duplicate of it is open; a listening socket, which
-    /// other processes may share, must be removed.
+    /// Watches a descriptor. A closed one is removed automatically if no duplicate of it is open; a listening socket,
+    /// which other processes may share, must be removed explicitly.
     pub(crate) fn add(&self, descriptor: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), interest.flags())?)
     }
@@ -40,7 +40,7 @@ impl Reactor {
     }
 
     pub(crate) fn remove(&self, descriptor: impl AsFd) {
-        // It may not be watched, or be closed: then there is nothing to remove.
+        // If it is not watched, or closed, there is nothing to remove.
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 

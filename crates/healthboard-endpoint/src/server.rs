@@ -1,11 +1,11 @@
-//! Accepting connections, serving them in turn, and keeping no more of them than there are places for.
+//! Accepts connections, serves them in turn, and limits their number.
 //!
-//! One thread and one loop. In each turn a bounded number of connections is accepted and requests are answered for a bounded
-//! time, so neither newcomers nor those who are connected wait for all of the others. A connection that has had an answer
-//! goes to the end of the line.
+//! One thread and one loop. In each turn a bounded number of connections is accepted and requests are answered for a
+//! bounded time, so neither new nor existing connections wait for all of the others. A connection that has had an
+//! answer goes to the end of the list.
 //!
-//! Whoever does its share keeps its place. When all places of a listening socket are taken, the connection whose peer has
-//! owed something for longest makes room; while no peer owes anything, newcomers wait in the kernel's queue.
+//! An active connection keeps its place. When all places of a listening socket are taken, the connection that has
+//! waited longest for its peer is closed; while none waits, new connections stay in the kernel's queue.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
 use crate::http::Answers;
@@ -20,41 +20,41 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Places of one listening socket, where descriptors allow.
+/// The most places of one listening socket, if there are enough descriptors.
 const MAX_CONNECTIONS: usize = 2048;
 
-/// Places of one listening socket in a process with hardly any descriptors.
+/// The fewest places of one listening socket.
 const MIN_CONNECTIONS: usize = 8;
 
-/// Descriptors that are left to boards, locks and those who stand by.
+/// Descriptors that are left for boards, locks and standbys.
 const MIN_RESERVED_DESCRIPTORS: usize = 32;
 const MAX_RESERVED_DESCRIPTORS: usize = 128;
 
 /// Connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// How long connections have their steps in one turn. Newcomers wait for one turn.
+/// For how long connections make steps in one turn. A new connection waits for one turn.
 const MAX_TURN: Duration = Duration::from_millis(2);
 
-/// Steps between two looks at the clock.
-const STEPS_PER_LOOK: usize = 8;
+/// Steps between two reads of the clock.
+const STEPS_PER_CLOCK_READ: usize = 8;
 
-/// A peer that has owed something for less is not closed to make room.
+/// A connection that has waited for its peer for less is not closed to make room.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How long accepting rests when it fails and nothing can be done about it: trying again at once would only spin.
+/// The pause after an error of accepting that the server cannot solve: trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that are looked at, in each phase, for one to make room.
+/// Connections that are checked, in each phase, for one to close.
 const MAX_CANDIDATES: usize = 16;
 
-/// A wait that is shorter than this was none: somebody was there already.
-const IN_A_HURRY_BELOW: Duration = Duration::from_micros(2);
+/// A wait shorter than this did not block: an event was there already.
+const MIN_BLOCKING_WAIT: Duration = Duration::from_micros(2);
 
-/// The token of the door; no connection and no listening socket has it.
-const DOOR: u64 = u64::MAX;
+/// The token of the socket for standbys; no connection and no listening socket has it.
+const STANDBY_SOCKET: u64 = u64::MAX;
 
-/// Tokens of listening sockets are from here on; generations of connections stay below.
+/// Tokens of listening sockets begin here; those of connections are lower.
 const LISTENERS: u64 = 1 << 63;
 
 /// Serves the connections of any number of listening sockets.
@@ -68,7 +68,7 @@ pub(crate) struct Server {
     /// Places of each listening socket.
     capacity: usize,
     places: Places,
-    /// Connections with something to do. Each is in it once.
+    /// Connections with something to do, each once.
     ready: VecDeque<Id>,
     scratch: Vec<u8>,
 }
@@ -76,13 +76,13 @@ pub(crate) struct Server {
 /// A listening socket.
 struct Accepting {
     socket: OwnedFd,
-    /// Whether somebody waits to be accepted.
+    /// Whether a connection waits to be accepted.
     is_ready: bool,
-    /// No connection is accepted before.
+    /// No connection is accepted before this.
     paused_until: Option<Instant>,
 }
 
-/// Which listening socket.
+/// The id of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerId(usize);
 
@@ -101,7 +101,7 @@ impl Server {
         })
     }
 
-    /// Accepts from a listening socket, which does not block, from now on.
+    /// Accepts from a listening socket, which must not block, from now on.
     pub(crate) fn listen(&mut self, socket: BorrowedFd<'_>) -> io::Result<ListenerId> {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
@@ -115,22 +115,22 @@ impl Server {
         Ok(ListenerId(index))
     }
 
-    /// Accepts from it no more. Those who have been accepted are served on.
+    /// Stops accepting from it. Its accepted connections are still served.
     pub(crate) fn unlisten(&mut self, listener: ListenerId) {
         if let Some(accepting) = self.listeners.get_mut(listener.0).and_then(Option::take) {
-            // Other processes may have the same socket: closing it does not make the kernel forget it.
+            // Other processes may have the same socket, so closing it does not remove it from epoll.
             self.reactor.remove(&accepting.socket);
         }
         self.share_places();
     }
 
-    /// Also says when this can be read.
-    pub(crate) fn watch_door(&self, door: impl AsFd) -> io::Result<()> {
-        self.reactor.add(door, DOOR, Interest::Read)
+    /// Also watches the socket for standbys.
+    pub(crate) fn watch_standbys(&self, socket: impl AsFd) -> io::Result<()> {
+        self.reactor.add(socket, STANDBY_SOCKET, Interest::Read)
     }
 
-    pub(crate) fn unwatch_door(&self, door: impl AsFd) {
-        self.reactor.remove(door);
+    pub(crate) fn unwatch_standbys(&self, socket: impl AsFd) {
+        self.reactor.remove(socket);
     }
 
     /// How many connections are open.
@@ -143,18 +143,19 @@ impl Server {
         self.answers.take_notice()
     }
 
-    /// Waits for something to do, at most until then, and does a bounded part of it. Returns whether the door can be read.
+    /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits
+    /// to be accepted.
     ///
     /// # Errors
     ///
-    /// The kernel does not let us wait.
+    /// Waiting failed.
     pub(crate) fn turn(&mut self, until: Instant, report: &mut dyn FnMut() -> Report) -> io::Result<bool> {
         let before = Instant::now();
         let timeout = self.time_to_wait(before, until);
-        let mut door = false;
+        let mut standby_waits = false;
         for token in self.reactor.wait(timeout)? {
-            if token == DOOR {
-                door = true;
+            if token == STANDBY_SOCKET {
+                standby_waits = true;
             } else if token >= LISTENERS {
                 let listener = self.listeners.get_mut((token - LISTENERS) as usize);
                 if let Some(Some(accepting)) = listener {
@@ -166,9 +167,9 @@ impl Server {
         }
         let now = Instant::now();
         self.resume(now);
-        // After a wait, one at a time: the next wait says whether there is another, and a single probe costs no accept that
-        // finds nobody.
-        let at_most = if now - before > IN_A_HURRY_BELOW { 1 } else { MAX_ACCEPTS_PER_TURN };
+        // After a wait that blocked, one at a time: the next wait says whether there is another, and a single probe
+        // costs no accept that fails.
+        let at_most = if now - before > MIN_BLOCKING_WAIT { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, report);
         }
@@ -176,15 +177,15 @@ impl Server {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, report);
-            if steps.is_multiple_of(STEPS_PER_LOOK) && now.elapsed() > MAX_TURN {
+            if steps.is_multiple_of(STEPS_PER_CLOCK_READ) && now.elapsed() > MAX_TURN {
                 break;
             }
         }
         self.expire(now);
-        Ok(door)
+        Ok(standby_waits)
     }
 
-    /// Until something is due.
+    /// The time until something is due.
     fn time_to_wait(&self, now: Instant, until: Instant) -> Duration {
         if !self.ready.is_empty() {
             return Duration::ZERO;
@@ -203,8 +204,8 @@ impl Server {
         next.saturating_duration_since(now)
     }
 
-    /// Accepts at most so many from one listening socket; each newcomer has its first step at once, since most have said
-    /// what they want when they are accepted.
+    /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since most
+    /// requests have arrived by then.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, report: &mut dyn FnMut() -> Report) {
         let (mut left, mut has_made_room) = (at_most, false);
         while left > 0 {
@@ -223,7 +224,7 @@ impl Server {
                     has_made_room = false;
                     let id = self.places.insert(index, Connection::new(socket, now));
                     self.step(id, now, report);
-                    // Most are gone already.
+                    // Most connections are closed again by now.
                     if self.places.count(index) > self.capacity
                         && let Some(longest) = self.longest_waiting(index..=index, now)
                     {
@@ -234,7 +235,8 @@ impl Server {
                     accepting.is_ready = false;
                     return;
                 }
-                // No descriptors or no memory. What one connection sets free may be enough, and the next is not closed in vain.
+                // No descriptors or no memory are left. Closing one connection may be enough; a second one is not
+                // closed in vain.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     let all = 0..=self.places.listeners().saturating_sub(1);
                     match self.longest_waiting(all, now) {
@@ -248,7 +250,7 @@ impl Server {
                         }
                     }
                 }
-                // The connection has ended before it began, or a firewall does not like it.
+                // The connection has ended already, or a firewall refuses it.
                 Err(
                     Errno::CONNABORTED
                     | Errno::INTR
@@ -262,7 +264,7 @@ impl Server {
                     | Errno::HOSTUNREACH
                     | Errno::NONET,
                 ) => left -= 1,
-                // Somebody who has the same socket may have shut it down.
+                // Another process with the same socket may have shut it down.
                 Err(_) => {
                     self.pause(index, now);
                     return;
@@ -275,7 +277,7 @@ impl Server {
         }
     }
 
-    /// One step of a connection, and what comes of it.
+    /// Makes one step of a connection and acts on its result.
     fn step(&mut self, id: Id, now: Instant, report: &mut dyn FnMut() -> Report) {
         let Some(connection) = self.places.get(id) else { return };
         let step = connection.step(&mut Turn {
@@ -306,7 +308,7 @@ impl Server {
         }
     }
 
-    /// Has the reactor watch for what a connection waits for.
+    /// Makes the reactor watch for what a connection waits for.
     fn watch(&mut self, id: Id, interest: Interest) -> bool {
         let Some(connection) = self.places.get(id) else { return true };
         let watched = match connection.watched {
@@ -325,12 +327,12 @@ impl Server {
             && let Some(Some(accepting)) = self.listeners.get_mut(index)
             && let Some(until) = &mut accepting.paused_until
         {
-            // There is a place again.
+            // A place is free again.
             *until = Instant::now();
         }
     }
 
-    /// Closes those whose time is up; who is in the middle of a head is told why.
+    /// Closes connections that have timed out; one in the middle of a head is answered 408.
     fn expire(&mut self, now: Instant) {
         for index in 0..self.places.listeners() {
             for phase in Phase::ALL {
@@ -349,8 +351,8 @@ impl Server {
         }
     }
 
-    /// Whether a newcomer can be accepted. All places may be taken, if it looks as if somebody could make room: most
-    /// newcomers are gone before that is needed. At most one connection is there without a place of its own.
+    /// Whether another connection can be accepted. All places may be taken if one is likely to be closed for it: most
+    /// new connections end before that is needed. At most one connection exceeds the capacity.
     fn has_room(&mut self, index: usize, now: Instant) -> bool {
         if self.places.count(index) > self.capacity {
             let Some(longest) = self.longest_waiting(index..=index, now) else { return false };
@@ -361,7 +363,7 @@ impl Server {
             || Phase::ALL.into_iter().filter_map(since).any(|since| since + GRACE <= now)
     }
 
-    /// The connection whose peer has owed something for longest, if that is long enough.
+    /// The connection that has waited longest for its peer, if that is at least [`GRACE`].
     fn longest_waiting(&mut self, listeners: std::ops::RangeInclusive<usize>, now: Instant) -> Option<Id> {
         let mut longest: Option<(Instant, Id)> = None;
         for index in listeners {
@@ -378,7 +380,7 @@ impl Server {
                     if longest.is_some_and(|(than, _)| than <= since) {
                         break;
                     }
-                    if self.places.get(id).is_some_and(|connection| !connection.was_heard(phase)) {
+                    if self.places.get(id).is_some_and(|connection| !connection.has_unread_request(phase)) {
                         longest = Some((since, id));
                         break;
                     }
@@ -388,7 +390,7 @@ impl Server {
         longest.map(|(_, id)| id)
     }
 
-    /// Accepts nobody until somebody can make room, or for a while.
+    /// Stops accepting until a connection can be closed for a new one, but at most for [`ACCEPT_PAUSE`].
     fn pause(&mut self, index: usize, now: Instant) {
         let first = |phase| self.places.first(index, phase).map(|(_, since, _)| since + GRACE);
         let next = Phase::ALL.into_iter().filter_map(first).filter(|next| *next > now).min();
@@ -411,7 +413,7 @@ impl Server {
         }
     }
 
-    /// Each listening socket has as many places as any other, so that a crowd at one does not reach the others.
+    /// Gives every listening socket the same number of places, so that a crowd at one does not affect the others.
     fn share_places(&mut self) {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);

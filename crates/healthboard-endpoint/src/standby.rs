@@ -1,8 +1,8 @@
-//! Until it is this process's turn to serve.
+//! Waits until this process must serve.
 
 use crate::boards::Boards;
 use crate::frozen::HolderWatch;
-use crate::handover::{self, Heard, Inherited};
+use crate::handover::{self, Inherited, Wait};
 use crate::listen::tcp_uri;
 use crate::lock::{Beat, Lock};
 use healthboard::{Place, Uri, now_ns};
@@ -10,30 +10,30 @@ use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How often a standby looks whether the holder is frozen. Death wakes it at once.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a standby checks whether the holder is frozen. Its death wakes the standby at once.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause between two attempts while somebody else has the lock and no socket yet.
+/// The pause between two attempts while another process has the lock but no socket yet.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// So often a process without sockets leaves the lock to a standby that has them.
+/// How often a process without sockets leaves the lock to a standby that has them.
 const MAX_WAITS_FOR_STANDBYS: u32 = 10;
 
-/// Waits for the lock; returns with it and the sockets of the last holder, `inherited` if none is met. `None` when the boards
-/// have moved.
+/// Waits for the lock. Returns it with the sockets of the last holder, or `inherited` if there was none. `None` if the
+/// boards have moved.
 ///
-/// The holder is asked before the lock is: somebody who has removed the lock file does not make a second holder.
+/// The holder's socket is tried before the lock, so that a removed lock file does not lead to a second holder.
 pub(crate) fn wait(
     boards: &mut Boards<'_>,
     place: &Place,
     mut inherited: Vec<Inherited>,
 ) -> Option<(Lock, Vec<Inherited>)> {
-    let mut complaint = None;
+    let mut last_error = None;
     let mut compared = false;
     let mut waits_for_standbys = MAX_WAITS_FOR_STANDBYS;
     let mut watch = HolderWatch::default();
     while boards.look_after() {
-        let turn = match handover::take(place.fd(), LOOK_EVERY) {
+        let turn = match handover::take(place.fd(), CHECK_INTERVAL) {
             Ok((holder, sockets)) => {
                 inherited = sockets;
                 boards.listening(Ok(inherited.iter().filter_map(local_uri).collect()));
@@ -41,14 +41,14 @@ pub(crate) fn wait(
                     compare(boards, &inherited, &mut compared);
                 })
             }
-            // There was a holder: the standbys have its sockets, and nobody else can open them.
+            // There was a holder: the standbys have its sockets, and no other process can open them.
             Err(e) if has_left(&e) && inherited.is_empty() && waits_for_standbys > 0 => {
                 waits_for_standbys -= 1;
                 Ok(None)
             }
             Err(error) => match (Lock::try_take(place.fd()), frozen(boards, place, &mut watch)) {
                 (Ok(None), Some(beat)) => Lock::take_from_frozen(place.fd(), beat),
-                // Somebody serves, with whom there is no standing by.
+                // A process serves that cannot hand over its sockets.
                 (Ok(None), None)
                     if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::PermissionDenied) =>
                 {
@@ -61,16 +61,16 @@ pub(crate) fn wait(
             Ok(Some(lock)) => return Some((lock, inherited)),
             Ok(None) => std::thread::sleep(RETRY_AFTER),
             Err(error) => {
-                complain(boards, place, &error, &mut complaint);
-                std::thread::sleep(LOOK_EVERY);
+                report_error(boards, place, &error, &mut last_error);
+                std::thread::sleep(CHECK_INTERVAL);
             }
         }
     }
     None
 }
 
-/// As long as the holder works. The lock, if it is to be had afterwards. `settled` is called when the holder has been there for
-/// a while: one that is about to end may have closed its sockets already.
+/// Waits while the holder works; returns the lock if this process gets it then. `settled` is called after each second:
+/// a holder that is about to end may have closed its sockets already, so not before.
 fn stand_by(
     boards: &mut Boards<'_>,
     place: &Place,
@@ -79,9 +79,9 @@ fn stand_by(
     mut settled: impl FnMut(&Boards<'_>),
 ) -> io::Result<Option<Lock>> {
     while boards.look_after() {
-        match handover::listen_for_end(holder, LOOK_EVERY) {
-            Heard::End => return Lock::try_take(place.fd()),
-            Heard::Silence => match frozen(boards, place, watch) {
+        match handover::wait_for_end(holder, CHECK_INTERVAL) {
+            Wait::Ended => return Lock::try_take(place.fd()),
+            Wait::TimedOut => match frozen(boards, place, watch) {
                 Some(beat) => return Lock::take_from_frozen(place.fd(), beat),
                 None => settled(boards),
             },
@@ -90,7 +90,7 @@ fn stand_by(
     Ok(None)
 }
 
-/// Where a client finds the socket.
+/// The URI of the socket for clients.
 fn local_uri(inherited: &Inherited) -> Option<Uri> {
     match inherited.uri.parse().ok()? {
         Uri::Tcp { .. } => tcp_uri(&inherited.socket).ok(),
@@ -98,13 +98,13 @@ fn local_uri(inherited: &Inherited) -> Option<Uri> {
     }
 }
 
-/// The beat for which the holder counts as frozen.
+/// The beat of the holder if it counts as frozen.
 fn frozen(boards: &mut Boards<'_>, place: &Place, watch: &mut HolderWatch) -> Option<Beat> {
     boards.pauses().at(now_ns());
-    watch.look(now_ns(), Beat::read(place.fd()).ok())
+    watch.observe(now_ns(), Beat::read(place.fd()).ok())
 }
 
-/// Whether a holder has been there.
+/// Whether the error shows that there was a holder.
 fn has_left(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -112,7 +112,8 @@ fn has_left(error: &io::Error) -> bool {
     )
 }
 
-/// Says, once, which of our endpoints the holder does not serve: two programs of one name share one place.
+/// Reports, once, which of our endpoints the holder does not serve: two programs may share a service name and
+/// directory.
 fn compare(boards: &Boards<'_>, inherited: &[Inherited], compared: &mut bool) {
     for uri in boards.uris().iter().map(ToString::to_string).filter(|_| !*compared) {
         if !inherited.iter().any(|socket| socket.uri == uri) {
@@ -129,11 +130,13 @@ fn compare(boards: &Boards<'_>, inherited: &[Inherited], compared: &mut bool) {
     *compared = true;
 }
 
-/// Once for each kind of trouble.
-fn complain(boards: &Boards<'_>, place: &Place, error: &io::Error, last: &mut Option<ErrorKind>) {
+/// Reports an error, once for each kind in a row.
+fn report_error(boards: &Boards<'_>, place: &Place, error: &io::Error, last: &mut Option<ErrorKind>) {
     if *last != Some(error.kind()) {
         *last = Some(error.kind());
         let directory = place.path().display();
-        boards.say(true, format!("cannot stand by for the endpoint in `{directory}`: {error}"));
+        let text = format!("cannot become a standby in `{directory}`: {error}");
+        boards.say(true, &*text);
+        boards.listening(Err(text));
     }
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Far longer than anything takes: reaching it is a hang.
+/// A time limit that only a hang reaches.
 pub(crate) const HANG: Duration = Duration::from_secs(30);
 
 /// An endpoint in a thread of its own, which ends with the test process.
@@ -40,7 +40,7 @@ impl Endpoint {
         stream
     }
 
-    /// The whole answer to a client that says all it has to say and closes its half, but for the date.
+    /// The whole answer, without the date, to a client that sends its request and closes its half.
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_ref()).unwrap();
@@ -48,10 +48,10 @@ impl Endpoint {
         rest_of(stream)
     }
 
-    /// The whole answer to a client that goes on listening: the endpoint has to close.
+    /// The whole answer to a client that keeps its half open: the endpoint must close.
     pub(crate) fn ask_and_wait(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
-        // The endpoint may have closed before it has heard everything.
+        // The endpoint may have closed before it has read everything.
         let _ = stream.write_all(request.as_ref());
         rest_of(stream)
     }
@@ -62,7 +62,7 @@ impl Endpoint {
     }
 }
 
-/// A directory that others may search, and that nobody else may write to, whatever the umask.
+/// A directory that others may search but not write to, whatever the umask.
 pub(crate) fn own_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     set_mode(directory.path(), 0o755);
@@ -79,11 +79,11 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs this as uid 65534, in a thread that ends with it: to the kernel, each thread has a user of its own.
+/// Runs this as uid 65534, in a thread of its own: the kernel has user ids for each thread.
 ///
 /// # Panics
 ///
-/// Not run by root, or whatever `run` panics with.
+/// If not run by root, or if `run` panics.
 pub(crate) fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     let nobody: libc::uid_t = 65534;
     let thread = std::thread::spawn(move || {
@@ -101,7 +101,7 @@ pub(crate) fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'sta
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A listening socket that the settings could not ask for.
+/// A listening socket on a free port.
 pub(crate) fn any_port() -> (Listener, SocketAddr) {
     let listener = bind_tcp(&[([127, 0, 0, 1], 0).into()]).unwrap().pop().unwrap();
     let Listener::Tcp(tcp) = &listener else { unreachable!() };
@@ -120,7 +120,7 @@ pub(crate) fn serve(listener: Listener, options: HttpOptions, limits: Limits, re
     });
 }
 
-/// All that comes until the endpoint closes, but for the date.
+/// Everything until the endpoint closes, without the date.
 pub(crate) fn rest_of(mut stream: impl Read) -> String {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
@@ -137,12 +137,12 @@ pub(crate) fn code(answer: &str) -> u16 {
     answer.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {answer:?}"))
 }
 
-/// What follows the head.
+/// The body of an answer.
 pub(crate) fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer:?}")).1
 }
 
-/// A report with this status; anything but `Ok` is the message bus's fault.
+/// A report with this status; if it is not `Ok`, `message_bus` is the cause.
 pub(crate) fn report(status: Status) -> Report {
     let detail = Detail {
         status: Status::Ok,

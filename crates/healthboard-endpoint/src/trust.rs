@@ -1,8 +1,9 @@
-//! Opening a directory in which nobody but this user and root can put anything in the place of our files.
+//! Opens a directory in which only this user and root can replace our files.
 //!
-//! Whoever owns a directory, or may write to it, may replace what is in it: the socket itself, or a directory on the way to
-//! it. A group is others too: the members of a socket's group are those who may ask, and they need not be those who may
-//! answer. The sticky bit makes a shared directory harmless, since there only the owner of a file may replace it.
+//! The owner of a directory, and every user who may write to it, may replace what is in it: the socket itself, or a
+//! directory on the path to it. Groups count as others: the members of a socket's group may send probes, but must not
+//! be able to answer them. The sticky bit makes a shared directory safe, since there only the owner of a file may
+//! replace it.
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
@@ -13,16 +14,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Symbolic links on the way to a directory; the kernel takes as many.
+/// The most symbolic links on the path to a directory, as in the kernel.
 const MAX_LINKS: u32 = 40;
 
-/// Opens a directory, only to reach what is in it.
+/// Opens a directory with `O_PATH`, to reach the files in it.
 ///
-/// Every directory on the way is checked, and so is every link that is followed.
+/// Every directory on the path is checked, and so is every followed link.
 ///
 /// # Errors
 ///
-/// Names the directory at fault, which may be one above, and says what was found and what to do.
+/// The error names the wrong directory, which may be one above, and says what was found and what to do.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
     let user = geteuid().as_raw();
     let root = || open(CWD, OsStr::new("/")).map_err(|errno| unreachable(Path::new("/"), errno));
@@ -95,7 +96,7 @@ fn check(path: &Path, owner: u32, mode: u32, user: u32) -> Result<()> {
     Ok(())
 }
 
-/// In a sticky directory anybody may make a link. Elsewhere only those can who have been checked.
+/// In a sticky directory any user may make a link. Elsewhere only users that have been checked can.
 fn check_link(path: &Path, link: &Stat, directory: &Stat, user: u32) -> Result<()> {
     if is_trusted(link.st_uid, user) || directory.st_mode & 0o022 == 0 {
         return Ok(());
@@ -121,7 +122,7 @@ fn unreachable(path: &Path, errno: Errno) -> Error {
     let name = path.display();
     let why = match errno {
         Errno::NOENT => format!("there is no directory `{name}`; make it (systemd: RuntimeDirectory=)"),
-        Errno::NOTDIR => format!("`{name}` is no directory; choose a path in one"),
+        Errno::NOTDIR => format!("`{name}` is not a directory; choose a path in one"),
         _ => format!("cannot open the directory `{name}`: {}", Error::from(errno)),
     };
     Error::new(Error::from(errno).kind(), why)

@@ -4,18 +4,18 @@ use rustix::net::sockopt::set_tcp_nodelay;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// For so long the kernel keeps a connection that has said nothing to itself.
-const SILENT_SECONDS: libc::c_int = 1;
+/// For how long the kernel holds back a connection without a request.
+const DEFER_SECONDS: libc::c_int = 1;
 
-/// To be called for every listening socket. Where an option is not to be had, connections only cost more; unix sockets know
+/// Call this for every listening socket. If an option cannot be set, connections only cost more; unix sockets have
 /// neither.
 pub(crate) fn tune(listener: impl AsFd) {
-    // Connections have it from the listening socket. Otherwise the second of two pipelined answers would wait until the peer
-    // has confirmed the first.
+    // Connections inherit it from the listening socket. Without it the second of two pipelined answers would wait until
+    // the peer has acknowledged the first.
     let _ = set_tcp_nodelay(&listener, true);
-    // A connection is accepted when its request is there: without it, four of nine system calls of a probe. One that stays
-    // silent comes a second later, which keeps nobody waiting. Meanwhile it takes a place in the kernel's queue of those who
-    // connect; only with SYN cookies does a full one keep nobody out.
+    // A connection is accepted when its request is there, which saves four of nine system calls of a probe. One without
+    // a request is accepted a second later. Meanwhile it takes a place in the kernel's SYN queue; only with SYN cookies
+    // does a full queue not keep others out.
     if has_syn_cookies() {
         let _ = defer_accept(&listener);
     }
@@ -27,7 +27,7 @@ fn has_syn_cookies() -> bool {
 }
 
 fn defer_accept(listener: impl AsFd) -> io::Result<()> {
-    let seconds = SILENT_SECONDS;
+    let seconds = DEFER_SECONDS;
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the option is an int, which is alive for the call; the descriptor is borrowed for as long.
     let result = unsafe {

@@ -1,24 +1,24 @@
-//! systemd's watchdog, as sd_watchdog_enabled(3) and sd_notify(3) describe it.
+//! systemd's watchdog, as described in sd_watchdog_enabled(3) and sd_notify(3).
 //!
-//! What systemd has told a service stands in its environment at its start; oslo.service takes it out later. The holder's
-//! keeper pets the watchdog, whichever process of the service that is: the main process may be a master that runs no code of
-//! ours, as uWSGI's. The unit then needs `NotifyAccess=all`.
+//! systemd passes its settings in the environment of the service; oslo.service removes them later, so they are read at
+//! the start. The holder's keeper pets the watchdog, in whichever process it is: the main process may be a master that
+//! runs no code of ours, such as uWSGI's. The unit then needs `NotifyAccess=all`.
 
 use healthboard::Status;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with};
 use std::io;
 use std::time::Duration;
 
-/// The watchdog is petted at least so often, however long it would wait.
+/// The watchdog is petted at least this often, even if it would wait longer.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The watchdog is petted at most so often. No service can be watched more closely, and trying it would cost a core.
+/// The watchdog is petted at most this often: a shorter interval would cost a core.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Processes between this one and an ancestor.
+/// The most generations that are searched for an ancestor.
 const MAX_ANCESTORS: u32 = 64;
 
-/// What systemd wants to hear again and again of a service with `WatchdogSec=`.
+/// The watchdog of a service with `WatchdogSec=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watchdog {
     manager: SocketAddrUnix,
@@ -27,10 +27,10 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// `None` where nobody watches, or somebody who wants to hear it of an unrelated process.
+    /// `None` if there is no watchdog, or if it expects an unrelated process.
     ///
-    /// To be called at the start, in a thread of the host. `WATCHDOG_PID` may be the process itself or an ancestor of it:
-    /// where workers are forked, the main process is the one that systemd has started.
+    /// Call this at the start, in a thread of the host. `WATCHDOG_PID` may be the process itself or an ancestor: if
+    /// this is a forked worker, systemd has started its master.
     pub(crate) fn from_env(
         variable: impl Fn(&str) -> Option<String>,
         pid: u32,
@@ -53,10 +53,11 @@ impl Watchdog {
         self.interval
     }
 
-    /// Says that the service progresses, if it does. `progress` is the verdict on the indicator of that name, over all
-    /// processes of the service.
+    /// Notifies systemd unless all processes of the service hang. `progress` is the status of that indicator over all
+    /// processes.
     ///
-    /// May be called more often than the interval asks for. Never waits; a manager that does not listen will act by itself.
+    /// May be called more often than the interval. Never waits; if a notification is lost, systemd acts on its own
+    /// timeout.
     pub(crate) fn pet(&mut self, now_ns: u64, progress: Status) {
         if progress != Status::Fault && self.is_due(now_ns) {
             self.petted_ns = Some(now_ns);
@@ -64,14 +65,14 @@ impl Watchdog {
         }
     }
 
-    /// From half an interval on: a caller that comes once in an interval, and by a coarse clock a little early, is not sent
-    /// away for a whole one.
+    /// Whether half an interval has passed. A caller that comes once in an interval may come a little early by the
+    /// coarse clock, and must not wait another whole interval.
     pub(crate) fn is_due(&self, now_ns: u64) -> bool {
         let since = self.petted_ns.map(|petted| Duration::from_nanos(now_ns.saturating_sub(petted)));
         since.is_none_or(|since| since >= self.interval / 2)
     }
 
-    /// Sends one message to the service's manager, over a socket of its own that is closed at once.
+    /// Sends one message to systemd, over a new socket that is closed at once.
     fn notify(&self, message: &[u8]) -> io::Result<()> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
@@ -80,7 +81,7 @@ impl Watchdog {
     }
 }
 
-/// Whether that process is a parent of this one, or a parent's parent, and so on.
+/// Whether `pid` is an ancestor of this process.
 pub(crate) fn is_ancestor(pid: u32) -> bool {
     let mut process = std::process::id();
     for _ in 0..MAX_ANCESTORS {
@@ -93,16 +94,16 @@ pub(crate) fn is_ancestor(pid: u32) -> bool {
     false
 }
 
-/// The parent of that process.
+/// The parent of `pid`.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; after it come the state and the parent.
+    // The name, in parentheses, may contain anything; after it come the state and the parent.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = str::from_utf8(&stat[end + 1..]).ok()?;
     rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Digits and nothing else.
+/// Parses digits only, without a sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

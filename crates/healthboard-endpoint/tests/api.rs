@@ -1,4 +1,4 @@
-//! What the author of a Rust service sees of a start: handles, addresses, transitions, and what was not as asked for.
+//! The start of a service, as its author sees it: handles, addresses, transitions, and errors.
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
-/// Far longer than anything takes.
+/// A time limit that only a hang reaches.
 const HANG: Duration = Duration::from_secs(30);
 
 fn builder(name: &str, place: &tempfile::TempDir, uri: &str) -> Builder {
@@ -47,7 +47,7 @@ fn notices(health: &Handle) -> String {
 }
 
 #[test]
-fn the_handle_knows_the_port_that_was_found_and_several_services_live_side_by_side() {
+fn the_handle_knows_the_chosen_port_and_several_services_run_side_by_side() {
     let place = tempfile::tempdir().unwrap();
     let first = builder("first", &place, ANY_PORT).start().unwrap();
     let second = builder("second", &place, ANY_PORT).start().unwrap();
@@ -86,7 +86,7 @@ fn a_change_of_the_status_is_among_the_transitions_and_logged_once() {
 }
 
 #[test]
-fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
+fn the_error_says_what_could_not_be_started_and_the_rest_runs() {
     let place = tempfile::tempdir().unwrap();
 
     let disabled = Service::builder("off").option("uri", "http://nowhere").start().unwrap_err();
@@ -97,7 +97,7 @@ fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
         "{said}"
     );
     disabled.handle().indicator("database", Policy::DEFAULT).record_ok();
-    assert_eq!(disabled.handle().name(), "", "whatever else runs in this process");
+    assert_eq!(disabled.handle().name(), "", "no other service of this process is used");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("tcp://{}", taken.local_addr().unwrap());
@@ -121,7 +121,7 @@ fn what_is_not_as_asked_for_is_said_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_value_that_is_no_good_is_said_in_the_log_and_changes_nothing() {
+fn a_wrong_value_is_logged_and_changes_nothing() {
     let place = tempfile::tempdir().unwrap();
     let builder = builder("options", &place, ANY_PORT);
     let builder = builder.option("ttl", "1e300").option("fault_status_code", "busy").option("tttl", "5");
@@ -134,5 +134,45 @@ fn a_value_that_is_no_good_is_said_in_the_log_and_changes_nothing() {
         "socket_mode",
     ] {
         assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_start_without_an_endpoint_fails_with_the_reason_and_it_is_logged_once() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(place.path().join("run/locked/endpoint.lock")).unwrap();
+    let locked = builder("locked", &place, ANY_PORT).start().unwrap_err();
+    let said = locked.to_string();
+    assert!(matches!(locked, StartError::NoEndpoint(..)), "{said}");
+    assert!(said.contains("cannot open `endpoint.lock`: it is not a regular file; remove it"), "{said}");
+
+    // In a thread of its own: only the keeper that it starts inherits its filter.
+    let refused = std::thread::spawn(move || {
+        refuse(libc::SYS_epoll_create1);
+        let started = builder("refused", &place, ANY_PORT).start().unwrap_err();
+        std::thread::sleep(Duration::from_millis(2500));
+        (started.to_string(), started.handle().tick())
+    });
+    let (said, notices) = refused.join().unwrap();
+    assert!(said.starts_with("no endpoint is open yet: cannot serve: "), "{said}");
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].text.starts_with("cannot serve: "), "{notices:?}");
+}
+
+/// Makes this system call fail in this thread, and in those that it starts from now on.
+fn refuse(call: libc::c_long) {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let mut filter = [
+        step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        step((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, call as u32),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, refused),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: a valid program, which the kernel copies.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
     }
 }

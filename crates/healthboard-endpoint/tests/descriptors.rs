@@ -1,4 +1,4 @@
-//! A service with hardly any descriptors, and more idle clients than it has.
+//! A service with more idle clients than descriptors.
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes, and shorter than any time limit after which the endpoint closes an idle connection.
+/// A time limit that only a hang reaches, and shorter than any after which the endpoint closes an idle connection.
 const HANG: Duration = Duration::from_secs(8);
 
 fn probe(socket: &Path) -> std::io::Result<String> {
@@ -23,7 +23,7 @@ fn probe(socket: &Path) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// The service: run by the test after it, in a process of its own.
+/// Not a test by itself: the service, which the test below starts in a process of its own.
 #[test]
 fn role() {
     let Some(place) = std::env::var_os("ROLE_PLACE").map(PathBuf::from) else { return };
@@ -32,7 +32,7 @@ fn role() {
     let uri = format!("unix://{}", place.join("health.sock").display());
     let builder = Service::builder("service").runtime_dir(place.join("run")).uri(uri.parse().unwrap());
     builder.start().unwrap();
-    // Until whoever started it is gone.
+    // Until the test ends.
     let _ = std::io::stdin().read(&mut [0]);
 }
 

@@ -1,4 +1,4 @@
-//! Several real processes of one service: one serves, and whatever happens to it, the endpoints answer.
+//! Several real processes of one service: one serves, and the endpoints answer whatever happens to it.
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A service with an endpoint of each kind, in a place of its own.
+/// A service with an endpoint of each kind, in its own directory.
 struct Service {
     place: TempDir,
     port: u16,
@@ -22,7 +22,7 @@ struct Service {
 
 impl Service {
     fn new() -> Service {
-        // Free now; nobody else on this machine is told about it.
+        // A free port; no other test uses it.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Service { place: tempfile::tempdir().unwrap(), port, processes: Vec::new() }
     }
@@ -58,7 +58,7 @@ impl Service {
         child.wait().unwrap();
     }
 
-    /// Who answers on the unix socket, if somebody does.
+    /// The pid of the process that answers on the unix socket, if any.
     fn serving(&self) -> Option<u32> {
         serving(UnixStream::connect(self.socket()).ok()?)
     }
@@ -126,7 +126,7 @@ fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The thread of a process that is ours.
+/// The keeper's thread of a process.
 fn keeper(pid: u32) -> Option<PathBuf> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
     tasks
@@ -139,7 +139,7 @@ fn sockets(pid: u32) -> usize {
     which_sockets(pid).len()
 }
 
-/// Which they are, by the kernel's names for them.
+/// The keeper's sockets, by the kernel's names for them.
 fn which_sockets(pid: u32) -> BTreeSet<PathBuf> {
     let fds = keeper(pid).and_then(|task| std::fs::read_dir(task.join("fd")).ok());
     let targets = fds.into_iter().flatten().flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
@@ -156,13 +156,13 @@ fn role() {
     let Ok(role) = std::env::var("ROLE") else { return };
     let builder = healthboard::Service::builder(&std::env::var("ROLE_SERVICE").unwrap());
     let builder = builder.runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
-    // What is wrong is said by the notices, too.
+    // Errors are notices, too.
     let started = builder.option("uri", &std::env::var("ROLE_URI").unwrap()).start();
     let health = started.unwrap_or_else(|error| error.handle());
     let database = health.indicator("database", Policy::DEFAULT);
     database.record_ok();
     if role == "forks-raw" {
-        // Only what is open by then could be inherited.
+        // Only open sockets could be inherited.
         let uri = std::env::var("ROLE_URI").unwrap();
         let socket = uri.strip_prefix("unix://").unwrap().split(',').next().unwrap();
         until("its own answer", || serving(UnixStream::connect(socket).ok()?));
@@ -191,7 +191,7 @@ fn role() {
             }
         };
         if pid == 0 && role == "forks-raw" {
-            // Never runs anything of ours: whatever it has inherited it keeps until it is told to end.
+            // Never runs code of ours: it keeps everything it has inherited until it ends.
             let mut end = [0];
             // SAFETY: plain system calls.
             unsafe {
@@ -229,7 +229,7 @@ fn a_killed_holder_is_followed_by_another_a_thousand_times_with_one_listener_eac
         took.push(killed.elapsed());
         assert_eq!(service.listeners(), 1);
         service.start("serves");
-        // A process that has died is swept one ttl later: not what this is about.
+        // Boards of dead processes are swept one ttl later, which this test does not wait for.
         let boards = std::fs::read_dir(service.place.path().join("run/service")).unwrap().flatten();
         for board in boards.filter(|e| e.file_name().to_string_lossy().starts_with(&format!("{holder}-"))) {
             std::fs::remove_file(board.path()).unwrap();
@@ -242,14 +242,14 @@ fn a_killed_holder_is_followed_by_another_a_thousand_times_with_one_listener_eac
 }
 
 #[test]
-fn a_process_that_never_knew_of_us_keeps_nothing_of_a_killed_holder() {
+fn a_raw_clone_of_a_killed_holder_keeps_none_of_its_sockets() {
     let mut service = Service::new();
     let holder = service.start("forks-raw");
-    // Its child lives until nobody can write to it any more.
+    // Its child lives until its input is closed.
     let _child = service.processes[0].stdin.take().unwrap();
     until("the child", || has_child(holder).then_some(()));
     service.kill(holder);
-    until("nobody listens", || (service.listeners() == 0).then_some(()));
+    until("no listening socket", || (service.listeners() == 0).then_some(()));
     let next = service.start("serves");
     assert_eq!(until("the next holder", || service.serving_tcp()), next);
 }
@@ -260,7 +260,7 @@ fn has_child(pid: u32) -> bool {
 }
 
 #[test]
-fn a_master_leaves_serving_to_its_worker_and_goes_on_when_that_dies() {
+fn a_master_yields_to_its_worker_and_serves_again_when_that_dies() {
     let mut service = Service::new();
     let master = service.start("forks");
     let worker = until("a worker", || service.serving().filter(|pid| *pid != master));
@@ -269,7 +269,7 @@ fn a_master_leaves_serving_to_its_worker_and_goes_on_when_that_dies() {
 }
 
 #[test]
-fn children_that_end_soon_take_no_connection_along() {
+fn children_that_end_soon_do_not_take_over() {
     let mut service = Service::new();
     let master = service.start("forks-again");
     service.until_served();
@@ -282,7 +282,7 @@ fn children_that_end_soon_take_no_connection_along() {
 }
 
 #[test]
-fn without_its_lock_file_the_holder_still_holds() {
+fn the_holder_stays_the_holder_without_its_lock_file() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
@@ -298,26 +298,27 @@ fn without_its_lock_file_the_holder_still_holds() {
 }
 
 #[test]
-fn a_frozen_holder_is_replaced_and_steps_back_when_thawed() {
+fn a_frozen_holder_is_replaced_and_stops_serving_when_it_runs_again() {
     let mut service = Service::new();
     service.start("serves");
     service.start("serves");
     let frozen = service.until_served();
-    // A frozen holder gives its sockets to nobody: the other one must have them, and its connection to the holder.
+    // A frozen holder cannot send its sockets: the other process must have them already, and its connection to the
+    // holder.
     until("both", || service.processes.iter().all(|child| sockets(child.id()) >= 3).then_some(()));
     signal(frozen, libc::SIGSTOP);
     let next = until("the other one", || service.serving().filter(|pid| *pid != frozen));
     assert_eq!(until("over TCP", || service.serving_tcp()), next);
     assert_eq!(service.listeners(), 1);
     signal(frozen, libc::SIGCONT);
-    // Both may answer for a moment; then the thawed one has noticed.
+    // Both may answer for a moment; then the old holder has noticed.
     until("one holder", || (0..30).all(|_| service.serving() == Some(next)).then_some(()));
     service.kill(next);
-    assert_eq!(until("the thawed one", || service.serving().filter(|pid| *pid != next)), frozen);
+    assert_eq!(until("the old holder", || service.serving().filter(|pid| *pid != next)), frozen);
 }
 
 #[test]
-fn standing_by_costs_next_to_nothing() {
+fn a_standby_costs_almost_nothing() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
@@ -330,18 +331,18 @@ fn standing_by_costs_next_to_nothing() {
     let cpu_ns = || -> u64 {
         std::fs::read_to_string(task.join("schedstat")).unwrap().split(' ').next().unwrap().parse().unwrap()
     };
-    let looks = || status("voluntary_ctxt_switches:");
-    // It stands by when it has looked once.
-    let begin = looks();
-    until("a look", || (looks() > begin).then_some(()));
-    let (before, looked) = (cpu_ns(), looks());
-    until("three more", || (looks() >= looked + 3).then_some(()));
-    let each = (cpu_ns() - before) / (looks() - looked);
+    let checks = || status("voluntary_ctxt_switches:");
+    // It is a standby after its first check.
+    let begin = checks();
+    until("a check", || (checks() > begin).then_some(()));
+    let (before, checked) = (cpu_ns(), checks());
+    until("three more", || (checks() >= checked + 3).then_some(()));
+    let each = (cpu_ns() - before) / (checks() - checked);
     assert!(each < 1_000_000, "{each} ns of CPU a second");
 }
 
 #[test]
-fn a_socket_that_somebody_removed_is_made_again() {
+fn a_removed_socket_is_made_again() {
     let mut service = Service::new();
     let holder = service.start("serves");
     service.until_served();
@@ -350,7 +351,7 @@ fn a_socket_that_somebody_removed_is_made_again() {
 }
 
 #[test]
-fn a_socket_that_was_made_again_goes_to_those_who_stand_by() {
+fn a_socket_that_was_made_again_is_sent_to_the_standbys() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
@@ -358,17 +359,17 @@ fn a_socket_that_was_made_again_goes_to_those_who_stand_by() {
     until("the sockets", || (sockets(other) >= 3).then_some(()));
     let before = which_sockets(other);
     std::fs::remove_file(service.socket()).unwrap();
-    // And a new connection to the holder.
+    // The new socket, and a new connection to the holder.
     until("the new socket", || (which_sockets(other).difference(&before).count() == 2).then_some(()));
     assert_eq!(until("the socket", || service.serving()), holder);
-    // A frozen holder keeps its socket, and nobody else could listen at its path.
+    // A frozen holder keeps its socket, and no other process could listen at its path.
     signal(holder, libc::SIGSTOP);
     // It may have answered once more before the signal reached it.
     assert_eq!(until("the other one", || service.serving().filter(|pid| *pid != holder)), other);
 }
 
 #[test]
-fn those_who_come_can_stand_by_even_if_somebody_removed_the_socket_for_it() {
+fn a_new_process_becomes_a_standby_even_if_the_holders_socket_was_removed() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
@@ -380,23 +381,23 @@ fn those_who_come_can_stand_by_even_if_somebody_removed_the_socket_for_it() {
 }
 
 #[test]
-fn who_comes_only_to_talk_is_sent_away() {
+fn a_client_of_the_holders_socket_that_sends_data_is_closed() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
-    let door = service.place.path().join("run/service/endpoint.sock");
-    until("the socket for those who stand by", || door.exists().then_some(()));
+    let standby_socket = service.place.path().join("run/service/endpoint.sock");
+    until("the socket for standbys", || standby_socket.exists().then_some(()));
     let before = sockets(holder);
-    let mut talker = UnixStream::connect(&door).unwrap();
-    talker.write_all(&[0; 1000]).unwrap();
-    talker.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    // What is given to everybody, then the end, or an error since not all that was said was heard.
-    let end = talker.read_to_end(&mut Vec::new());
+    let mut client = UnixStream::connect(&standby_socket).unwrap();
+    client.write_all(&[0; 1000]).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // The handover, then the end, or an error since not all data was read.
+    let end = client.read_to_end(&mut Vec::new());
     assert!(end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true));
     until("its end", || (sockets(holder) <= before).then_some(()));
 }
 
-/// The lines that a process says in its log.
+/// The lines that a process logs.
 fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.filter_map(|line| line.strip_prefix("| ").map(str::to_owned))
@@ -422,7 +423,7 @@ fn a_process_whose_endpoint_the_holder_does_not_serve_says_so() {
 }
 
 #[test]
-fn two_services_with_one_path_or_port_do_not_steal_it_from_each_other() {
+fn two_services_with_the_same_endpoints_do_not_take_them_from_each_other() {
     let mut service = Service::new();
     let first = service.start("serves");
     assert_eq!(service.until_served(), first);
@@ -435,7 +436,7 @@ fn two_services_with_one_path_or_port_do_not_steal_it_from_each_other() {
     assert!(both.contains(&format!("process {first} (")) && both.contains("health.sock"), "{both}");
     assert!(both.contains("is in use"), "{both}");
     assert_eq!((service.serving(), service.serving_tcp()), (Some(first), Some(first)));
-    // And when the first one goes, the second comes by itself.
+    // When the first one ends, the second one listens.
     let second = service.processes.last().unwrap().id();
     service.kill(first);
     assert_eq!(until("the second", || service.serving_tcp()), second);
@@ -450,7 +451,7 @@ fn a_holder_killed_while_its_queue_is_full_is_followed_by_another() {
     let other = service.start("serves");
     until("the sockets", || (sockets(other) >= 3).then_some(()));
     signal(holder, libc::SIGSTOP);
-    // Both stand still, so that the queue stays full until the one is dead.
+    // Both are stopped, so that the queue stays full until the holder is dead.
     signal(other, libc::SIGSTOP);
     // The queue is longer than the usual limit of descriptors.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -472,14 +473,14 @@ fn a_holder_killed_while_its_queue_is_full_is_followed_by_another() {
 }
 
 #[test]
-fn without_lock_file_and_socket_there_is_one_listener_and_somebody_serves() {
+fn without_lock_file_and_socket_there_is_still_one_listener_and_an_answer() {
     let mut service = Service::new();
     let holder = service.start("serves");
     assert_eq!(service.until_served(), holder);
     std::fs::remove_file(service.place.path().join("run/service/endpoint.lock")).unwrap();
     std::fs::remove_file(service.place.path().join("run/service/endpoint.sock")).unwrap();
     let other = service.start("serves");
-    // Whoever of the two it is: the other one has its sockets in the end.
+    // Either process may serve: the other one has its sockets in the end.
     until("both to have the sockets", || {
         assert!(service.listeners() <= 1, "two listeners");
         let both = sockets(holder) >= 3 && sockets(other) >= 3;

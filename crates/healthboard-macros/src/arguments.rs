@@ -1,4 +1,4 @@
-//! `("database", impact = "degrading", ttl = 60, classify = worth)`.
+//! The arguments of the attribute: `("database", impact = "degrading", ttl = 60, classify = outcome)`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -7,7 +7,7 @@ use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Result, Token};
 
 const MAX_NAME: usize = 64;
 
-/// What the indicator is made of, and who judges errors.
+/// The parsed arguments.
 pub(crate) struct Arguments {
     pub(crate) name: String,
     impact: Option<TokenStream>,
@@ -16,12 +16,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// All mistakes at once.
+    /// Reports all mistakes at once.
     pub(crate) fn parse(tokens: TokenStream) -> Result<Arguments> {
         Arguments::from_stream.parse2(tokens)
     }
 
-    /// An expression for the policy, constant.
+    /// A constant expression for the policy.
     pub(crate) fn policy(&self) -> TokenStream {
         let impact = self.impact.iter();
         let ttl = self.ttl.iter();
@@ -68,7 +68,7 @@ impl Arguments {
     }
 }
 
-/// Errors, gathered.
+/// Collects errors.
 #[derive(Default)]
 pub(crate) struct Mistakes(Option<Error>);
 
@@ -106,11 +106,11 @@ fn check_name(name: &LitStr) -> Result<()> {
         return Err(Error::new(name.span(), "`progress` is built in: `healthboard::tick` stamps it"));
     }
     let good = (1..=MAX_NAME).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c));
     if good {
         Ok(())
     } else {
-        Err(Error::new(name.span(), "expected a name of 1 to 64 letters, digits, `_`, `-` and `.`"))
+        Err(Error::new(name.span(), "expected a name of 1 to 64 letters, digits and `_.:-`"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The function around the body of the user's function.
+//! Generates the recording function around the body of the user's function.
 
 use crate::arguments::{Arguments, Mistakes};
 use crate::function::{Body, Function};
@@ -6,7 +6,8 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Error;
 
-/// The recording function, or the user's own with all that is wrong: then only that is reported, not its callers too.
+/// The recording function. If there are mistakes, the user's own function and all errors, so that its callers get no
+/// errors as well.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let arguments = mistakes.keep(Arguments::parse(arguments));
@@ -23,11 +24,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Three things keep the function what it was:
+/// Three things keep the function as it was:
 ///
-/// - Its body runs in a closure or an `async` block, where `return` and `?` end. The closure is called once, by a function
-///   that asks for `FnOnce`, so that it may give away what it has captured: `&mut self.field`.
-/// - The type of what it returns is taken from `return never(returned)`, which the compiler checks against the function's
+/// - Its body runs in a closure or an `async` block, which `return` and `?` leave. The closure is passed to a function
+///   that takes an `FnOnce`, so it may return what it has captured: `&mut self.field`.
+/// - Its return type is inferred from `return never(returned)`, which the compiler checks against the function's
 ///   signature. No return type is written a second time, so it may be `impl Trait` or have elided lifetimes.
 /// - The parameters become variables of the closure, in their order. They are dropped in the reverse order when the body ends,
 ///   after the temporaries of its last expression, and lints about them point at the user's names.
@@ -36,7 +37,7 @@ fn recording(mut function: Function, arguments: &Arguments) -> TokenStream {
     let Function { attributes, visibility, signature, body: Body { inner_attributes, block } } = &function;
     let begin = begin(arguments);
     let work = if function.never_returns() {
-        // What comes after the body is never reached. The body can only panic, which `running` sees.
+        // Code after the body is never reached. The body can only end by a panic, which `running` records.
         let run = run(&function, &variables, None);
         quote_spanned!(Span::mixed_site()=> match #run {})
     } else {
@@ -48,7 +49,8 @@ fn recording(mut function: Function, arguments: &Arguments) -> TokenStream {
         let run = run(&function, &variables, Some(&pin_type));
         let record = record(&function, arguments);
         let allowed = function.receiver_is_mutable().then(|| {
-            // The compiler takes a last assignment to a field of a captured `self` for lost, though its `drop` may read it.
+            // The compiler reports a last assignment to a field of a captured `self` as unused, though its `drop` may
+            // read it.
             quote_spanned!(Span::mixed_site()=> #[allow(unused_assignments, reason = "written by #[healthcheck]")])
         });
         quote_spanned! {Span::mixed_site()=>
@@ -66,7 +68,7 @@ fn recording(mut function: Function, arguments: &Arguments) -> TokenStream {
         #work
     };
     let mut body = Group::new(Delimiter::Brace, body);
-    // The function as a whole is the author's: some lints, such as about one that is never used, spare what a macro has made.
+    // The span is the author's: some lints, such as that for an unused function, ignore code from macros.
     body.set_span(block.span());
     quote_spanned! {Span::mixed_site()=>
         #(#attributes)*
@@ -89,10 +91,10 @@ fn begin(arguments: &Arguments) -> TokenStream {
 /// 2024, in which the temporaries of a block's last expression are dropped before the block's variables. The label keeps the
 /// compiler from finding the body's braces unnecessary.
 ///
-/// Without a type it never ends.
+/// Without `pin_type` the function never returns.
 fn run(function: &Function, variables: &TokenStream, pin_type: Option<&TokenStream>) -> TokenStream {
     let block = &function.body.block;
-    // Where the compiler points if the block has no value, as it does in a plain function.
+    // The compiler points here if the block has no value, as in a plain function.
     let no_value = match function.signature.asyncness {
         None => function.returned_span(),
         Some(_) => Span::mixed_site().located_at(block.span()),

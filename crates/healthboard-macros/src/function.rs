@@ -1,4 +1,4 @@
-//! The user's function, and why some cannot be recorded.
+//! The user's function, and checks whether it can be recorded.
 
 use crate::arguments::Mistakes;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
@@ -14,9 +14,9 @@ pub(crate) struct Function {
     pub(crate) body: Body,
 }
 
-/// Not looked into, but for `#![allow(…)]` at its begin.
+/// The body. It is not parsed, except for inner attributes such as `#![allow(…)]`.
 pub(crate) struct Body {
-    /// As outer attributes: a block in the middle of a function may not have inner ones.
+    /// Converted to outer attributes: a block inside a function may not have inner ones.
     pub(crate) inner_attributes: Vec<Attribute>,
     pub(crate) block: Group,
 }
@@ -57,7 +57,7 @@ impl Parse for Body {
     }
 }
 
-/// A block that a macro has captured is in a group without delimiters.
+/// The block in these tokens. A block that a macro has captured is in a group without delimiters.
 fn block(tokens: TokenStream) -> Option<Group> {
     match tokens.into_iter().next()? {
         TokenTree::Group(group) if group.delimiter() == Delimiter::None => block(group.stream()),
@@ -67,7 +67,7 @@ fn block(tokens: TokenStream) -> Option<Group> {
 }
 
 impl Function {
-    /// All reasons at once.
+    /// Reports all errors at once.
     pub(crate) fn check(&self) -> Result<()> {
         let mut mistakes = Mistakes::default();
         mistakes.note(self.check_not_const());
@@ -79,7 +79,7 @@ impl Function {
     pub(crate) fn never_returns(&self) -> bool {
         let ReturnType::Type(_, returned) = &self.signature.output else { return false };
         let mut returned = &**returned;
-        // A macro has put it together.
+        // A type that a macro has captured.
         while let Type::Group(group) = returned {
             returned = &group.elem;
         }
@@ -90,7 +90,7 @@ impl Function {
         self.signature.receiver().is_some_and(|receiver| receiver.mutability.is_some())
     }
 
-    /// Where the compiler is to say that something has not the type that the function returns.
+    /// Where the compiler should report that a type is not the function's return type.
     pub(crate) fn returned_span(&self) -> Span {
         let here = match &self.signature.output {
             ReturnType::Default => self.signature.ident.span(),

@@ -1,4 +1,4 @@
-//! The attribute of the crate `healthboard`, which re-exports it. Knows nothing but the indicator it calls.
+//! The attribute of the crate `healthboard`, which re-exports it. It depends only on `LazyIndicator`.
 
 mod arguments;
 mod expand;
@@ -18,13 +18,13 @@ use proc_macro::TokenStream;
 ///     db.parse()
 /// }
 ///
-/// #[healthcheck("image", impact = "informational", ttl = 60, classify = worth)]
+/// #[healthcheck("image", impact = "informational", ttl = 60, classify = outcome)]
 /// async fn fetch(id: u32) -> io::Result<Vec<u8>> {
 ///     // …
 /// #   Ok(vec![0; id as usize])
 /// }
 ///
-/// fn worth(error: &io::Error) -> Outcome {
+/// fn outcome(error: &io::Error) -> Outcome {
 ///     match error.kind() {
 ///         io::ErrorKind::NotFound => Outcome::Success,
 ///         _ => Outcome::Failure(Failure::of(error)),
@@ -32,28 +32,30 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// The attribute goes on functions, methods and associated functions, also on those of a trait that have a body. The function
-/// keeps its signature, its result, its panics and what the compiler says about its body. A call costs some nanoseconds more.
+/// The attribute goes on functions, methods and associated functions, including those of a trait that have a body. The
+/// function keeps its signature, its result, its panics, and the compiler's diagnostics for its body. It adds some
+/// nanoseconds to a call.
 ///
 /// # What is recorded
 ///
 /// | the call | is recorded as |
 /// | --- | --- |
 /// | returns `Ok(…)` | success |
-/// | returns `Err(e)` | failure: its class is the name of the error's type, its text what `Display` says, if the type has it |
+/// | returns `Err(e)` | failure: its class is the name of the error's type, its text what `Display` prints, if the type
+/// has it |
 /// | returns anything that is not a `Result` | success |
 /// | panics | failure of the class `panic` |
 /// | is a future that is dropped before it ends | an abandoned operation |
 /// | has not ended yet | an operation in flight: when it takes too long, the indicator is stuck or stalled |
 ///
-/// Not every error says that something is broken: see [`classify`](#classify). The text of an error is kept without secrets,
-/// and only with `error_detail = message`; otherwise the error is not displayed at all.
+/// Not every error means that something is broken: see [`classify`](#classify). The text of an error is kept only with
+/// `error_detail = message`, without secrets; otherwise `Display` is not called.
 ///
-/// A `Result` counts as one where the compiler sees it in the function. That includes `impl Trait`, if the body returns a
-/// `Result`, and excludes a type parameter: `fn same<T>(value: T) -> T` always succeeds.
+/// A `Result` is recognised by its type in the function. That includes `impl Trait`, if the body returns a `Result`,
+/// and excludes a type parameter: a call of `fn same<T>(value: T) -> T` is always a success.
 ///
-/// An operation begins with the call. That of an `async fn` begins when its future is first polled, and a future that is never
-/// polled leaves no trace.
+/// An operation begins with the call. That of an `async fn` begins with the first poll of its future; a future that is
+/// never polled records nothing.
 ///
 /// # Name
 ///
@@ -63,8 +65,8 @@ use proc_macro::TokenStream;
 /// # fn query() {}
 /// ```
 ///
-/// The first argument is the indicator's name: 1 to 64 letters, digits, `_`, `-` and `.`. Functions with the same name share one
-/// indicator. The name `progress` is built in; `healthboard::tick` stamps it.
+/// The first argument is the indicator's name: 1 to 64 letters, digits and `_.:-`. Functions with the same name share one
+/// indicator. The name `progress` is refused: `healthboard::tick` records it.
 ///
 /// # `impact`
 ///
@@ -91,20 +93,20 @@ use proc_macro::TokenStream;
 /// For how many whole seconds an outcome is fresh: 300 by default, 0 is for ever. When the newest outcome is older, the
 /// indicator is stale.
 ///
-/// An operator can override `impact` and `ttl` in `[healthcheck:NAME]`. Where functions with the same name differ in them, the
-/// first one that is called decides.
+/// An operator can override `impact` and `ttl` in `[healthcheck:NAME]`. If functions with the same name differ in them,
+/// the first one that is called decides.
 ///
 /// # `classify`
 ///
 /// ```
 /// # use healthboard::{Failure, Outcome, healthcheck};
-/// #[healthcheck("database", classify = worth)]
+/// #[healthcheck("database", classify = outcome)]
 /// fn insert(row: &str) -> Result<(), Error> {
 ///     // …
 /// #   Err(Error::Duplicate)
 /// }
 ///
-/// fn worth(error: &Error) -> Outcome {
+/// fn outcome(error: &Error) -> Outcome {
 ///     match error {
 ///         // The database has answered.
 ///         Error::Duplicate => Outcome::Success,
@@ -119,25 +121,25 @@ use proc_macro::TokenStream;
 /// # assert!(insert("").is_err());
 /// ```
 ///
-/// The path of a function `fn(&E) -> healthboard::Outcome`, for a function that returns `Result<T, E>`. It is called with each
-/// error and says what the error is worth: a success, since the thing has answered; a failure, with its class, code and text; or
-/// no evidence. `Self::worth` is a path, too, and the function may be generic.
+/// The path of a function `fn(&E) -> healthboard::Outcome`, for a function that returns `Result<T, E>`. It maps each
+/// error to an outcome: a success, since the thing has answered; a failure, with its class, code and text; or no
+/// evidence. `Self::outcome` is a path, too, and the function may be generic.
 ///
-/// The path is resolved inside the function, where a parameter of the same name would hide it.
+/// The path is resolved inside the function, where a parameter of the same name hides it.
 ///
-/// # What it refuses
+/// # Refused functions
 ///
 /// - `const fn`: it may run in the compiler.
 /// - A function that returns a future without being an `async fn`: the outcome is not known when it returns. Methods under
 ///   `#[async_trait]` are such functions; put the attribute on a function that they call.
 /// - `#[track_caller]`: the body runs in a closure, which that attribute does not reach.
 ///
-/// # Good to know
+/// # Notes
 ///
 /// - Other attributes may stand above or below.
 /// - Arguments are dropped in the order in which a plain function drops them, before the outcome is recorded.
-/// - A recorded `async fn` holds its arguments twice, so its future is larger by their size.
-/// - In a function that takes `mut self`, the compiler no longer warns of assignments that are never read.
+/// - The future of a recorded `async fn` stores the arguments twice, so it is larger by their size.
+/// - In a function that takes `mut self`, the compiler no longer warns about assignments that are never read.
 #[proc_macro_attribute]
 pub fn healthcheck(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).into()

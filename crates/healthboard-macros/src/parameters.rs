@@ -1,4 +1,4 @@
-//! From parameters to variables of the body.
+//! Turns the parameters into variables of the body.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
@@ -14,13 +14,13 @@ pub(crate) fn move_into_body(parameters: &mut Punctuated<FnArg, Token![,]>) -> T
 fn take_over(position: usize, parameter: &mut FnArg) -> TokenStream {
     let parameter = match parameter {
         FnArg::Receiver(receiver) => {
-            // All of it, and not only the fields that the body mentions.
+            // Captures all of it, and not only the fields that the body mentions.
             let this = receiver.self_token;
             return quote_spanned!(Span::mixed_site()=> let _ = &#this;);
         }
         FnArg::Typed(parameter) => parameter,
     };
-    // A lint is set where it can find something; `cfg` goes for both.
+    // Lint attributes move to the statement, where they apply; `cfg` stays on both.
     let attributes = parameter.attrs.clone();
     parameter.attrs.retain(is_condition);
     let conditions = &parameter.attrs;
@@ -28,11 +28,11 @@ fn take_over(position: usize, parameter: &mut FnArg) -> TokenStream {
     let name =
         plain.clone().unwrap_or_else(|| Ident::new(&format!("argument{position}"), Span::mixed_site()));
     let pattern = std::mem::replace(&mut *parameter.pat, Pat::Verbatim(name.to_token_stream()));
-    // A tuple, since clippy takes `let _name = _name` for a mistake of the author.
+    // A tuple, since clippy reports `let _name = _name`.
     if plain.is_some() {
         return quote_spanned!(Span::mixed_site()=> #(#attributes)* let (#pattern,) = (#name,););
     }
-    // What the pattern does not take is dropped when the body ends: it stays in a variable of its own.
+    // Parts that the pattern does not bind stay in a variable and are dropped when the body ends.
     quote_spanned! {Span::mixed_site()=>
         #(#conditions)* let (#name,) = (#name,);
         #(#attributes)* let #pattern = #name;
@@ -43,7 +43,7 @@ fn plain_name(pattern: &Pat) -> Option<Ident> {
     let Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) = pattern else { return None };
     let mut name = ident.clone();
     if name.to_string().starts_with('_') {
-        // Clippy does not want it to be used, and does not look at names that macros have made.
+        // Clippy reports uses of such a name, but not of names made by macros.
         name.set_span(Span::mixed_site().located_at(name.span()));
     }
     Some(name)

@@ -1,4 +1,5 @@
-//! Every kind of function. None draws an error or a warning, of clippy neither. `compile.rs` compiles this in each edition.
+//! Every kind of function, without an error or a warning from the compiler or clippy. `compile.rs` compiles this in
+//! each edition.
 
 #![warn(clippy::pedantic)]
 #![allow(dead_code, reason = "compiling is the test")]
@@ -203,7 +204,7 @@ fn statement(list: &mut Vec<u8>) {
     list.push(1)
 }
 
-/// An underscore keeps it from being unused.
+/// The underscores keep arguments from being reported as unused.
 #[healthcheck("a")]
 fn underscores(_guard: String, _: u8, (_left, right): (u8, u8)) -> u8 {
     right

@@ -1,15 +1,15 @@
-//! What the compiler says to uses of the attribute, right and wrong.
+//! The compiler's diagnostics for correct and wrong uses of the attribute.
 //!
-//! A file in `refused/` says in comments which errors it draws, and where:
+//! A file in `refused/` has comments with the expected errors and their places:
 //!
 //! ```text
 //! #[healthcheck("data base")]
-//! //            ^^^^^^^^^^^ error: expected a name of 1 to 40 letters, digits, `_`, `-` and `.`
+//! //            ^^^^^^^^^^^ error: expected a name of 1 to 64 letters, digits and `_.:-`
 //! ```
 //!
-//! The carets cover what the compiler points at. The sentence is given where it is ours: the compiler's own words change with
-//! its version. A file in `same/` draws the errors and warnings that it draws without the attribute, in the same places. Every
-//! file is compiled in each edition.
+//! The carets mark the span of the error. The message is given only for errors of the attribute: the compiler's own
+//! messages change with its version. A file in `same/` must get the same errors and warnings in the same places as
+//! without the attribute. Every file is compiled in each edition.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
@@ -25,7 +25,7 @@ const EDITIONS: [&str; 2] = ["2021", "2024"];
 fn mistakes_are_named_where_they_were_made() {
     assert_each(&files("refused"), |compiler, file, edition| {
         let expected = annotations(&fs::read_to_string(file).unwrap());
-        assert!(!expected.is_empty(), "{} says of no error where it is", file.display());
+        assert!(!expected.is_empty(), "{} has no expected error", file.display());
         (expected, compiler.compile(file, edition, Attribute::Kept))
     });
 }
@@ -34,9 +34,9 @@ fn mistakes_are_named_where_they_were_made() {
 fn errors_and_warnings_about_a_body_are_those_of_a_plain_function() {
     assert_each(&files("same"), |compiler, file, edition| {
         let mut expected = compiler.compile(file, edition, Attribute::Removed);
-        // Two ways to say it: a parameter, a local variable. The code of the error says that it is the same.
+        // The messages differ (a parameter, a local variable); the code of the error is the same.
         expected.iter_mut().for_each(|diagnostic| diagnostic.text.clear());
-        assert!(!expected.is_empty(), "{} draws nothing", file.display());
+        assert!(!expected.is_empty(), "{} has no errors or warnings", file.display());
         (expected, compiler.compile(file, edition, Attribute::Kept))
     });
 }
@@ -56,7 +56,7 @@ fn files(directory: &str) -> Vec<PathBuf> {
     files
 }
 
-/// That a check finds of each file in each edition what it expects.
+/// Runs a check on each file in each edition and compares the expected with the found diagnostics.
 fn assert_each(
     files: &[PathBuf],
     check: impl Fn(&Compiler, &Path, &str) -> (Vec<Diagnostic>, Vec<Diagnostic>) + Sync,
@@ -78,7 +78,7 @@ fn assert_each(
     assert!(differences.is_empty(), "\n{differences}");
 }
 
-/// For people. Empty if there are none.
+/// The differences as text for people. Empty if there are none.
 fn differences(what: &str, expected: Vec<Diagnostic>, mut found: Vec<Diagnostic>) -> String {
     let mut text = String::new();
     for expected in expected {
@@ -100,9 +100,9 @@ struct Diagnostic {
     start: usize,
     end: usize,
     level: String,
-    /// The compiler's own, `E0308` or the name of a lint. Empty where it is expected: whatever it is.
+    /// The compiler's code, such as `E0308` or the name of a lint. Empty in an expectation: any.
     code: String,
-    /// Empty where it is expected: whatever the compiler says.
+    /// The message. Empty in an expectation: any.
     text: String,
 }
 
@@ -114,7 +114,7 @@ impl Diagnostic {
             && (expected.text.is_empty() || self.text == expected.text)
     }
 
-    /// Of the JSON that rustc writes. What it says about no place is only a summary.
+    /// Parses the JSON that rustc writes. A message without a place is only a summary.
     fn from_json(message: &Value, file: &Path) -> Option<Diagnostic> {
         let spans = message["spans"].as_array()?;
         let place = spans.iter().find(|span| span["is_primary"] == true)?;
@@ -132,7 +132,7 @@ impl Diagnostic {
     }
 }
 
-/// Comments of carets, each about the last line that is not such a comment.
+/// Comments with carets. Each refers to the last line that is not such a comment.
 fn annotations(source: &str) -> Vec<Diagnostic> {
     let mut annotations = Vec::new();
     let mut line = 0;
@@ -158,7 +158,7 @@ fn annotations(source: &str) -> Vec<Diagnostic> {
     annotations
 }
 
-/// The compiler, and the crate `healthboard` as cargo has built it for this very test.
+/// The compiler, and the crate `healthboard` as cargo has built it for this test.
 struct Compiler {
     healthboard: PathBuf,
     output: tempfile::TempDir,
@@ -212,7 +212,7 @@ impl Compiler {
         found
     }
 
-    /// A copy in which all that is not the attribute has its place.
+    /// A copy without the attribute, in which everything else keeps its place.
     fn without_attribute(&self, file: &Path, edition: &str) -> PathBuf {
         let lines = fs::read_to_string(file).unwrap();
         let lines: Vec<&str> = lines

@@ -1,4 +1,4 @@
-//! What calls of functions with `#[healthcheck]` leave on the board. Each test has an indicator of its own.
+//! The evidence that calls of functions with `#[healthcheck]` record. Each test has its own indicators.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
@@ -32,7 +32,7 @@ fn observed(name: &str) -> (Evidence, Policy) {
     (found.evidence, *found.policy)
 }
 
-/// Successes or not, failures, in flight, and the error.
+/// Compares whether there was a success, the failures in a row and the error. Nothing may be in flight.
 #[track_caller]
 fn assert_recorded(name: &str, success: bool, failures: u32, error: &str) {
     let (evidence, _) = observed(name);
@@ -83,7 +83,7 @@ fn an_error_without_display_is_a_failure_too() {
 }
 
 #[test]
-fn whatever_is_no_result_is_a_success() {
+fn any_value_that_is_no_result_is_a_success() {
     #[healthcheck("unit")]
     fn unit() {}
     #[healthcheck("option")]
@@ -127,7 +127,7 @@ fn a_result_behind_a_type_parameter_is_a_success() {
 }
 
 #[test]
-fn a_classifier_says_what_an_error_is_worth() {
+fn classify_maps_errors_to_outcomes() {
     fn judge(error: &String) -> Outcome {
         match error.as_str() {
             "no such row" => Outcome::Success,
@@ -160,7 +160,7 @@ fn a_classifier_says_what_an_error_is_worth() {
 }
 
 #[test]
-fn a_method_gives_away_a_part_of_what_it_borrows() {
+fn a_method_can_return_a_part_of_what_it_borrows() {
     struct Store(Vec<u8>);
     impl Store {
         #[healthcheck("borrow")]
@@ -180,7 +180,7 @@ fn a_method_gives_away_a_part_of_what_it_borrows() {
     assert_recorded("borrow", true, 0, "");
 }
 
-/// Writes its name down when it is dropped.
+/// Adds its name to the list when it is dropped.
 struct Noted(&'static str, Rc<RefCell<Vec<&'static str>>>);
 
 impl Drop for Noted {
@@ -321,7 +321,7 @@ fn a_future_can_be_sent_to_another_thread() {
 }
 
 #[test]
-fn a_dropped_future_is_no_evidence() {
+fn a_future_dropped_early_is_no_evidence() {
     #[healthcheck("dropped")]
     async fn never() {
         std::future::pending().await
@@ -336,7 +336,7 @@ fn a_dropped_future_is_no_evidence() {
 }
 
 #[test]
-fn a_panic_is_a_failure_and_goes_on() {
+fn a_panic_is_a_failure_and_reaches_the_caller() {
     #[healthcheck("panic")]
     fn index(list: &[u8]) -> u8 {
         list[0]
@@ -353,7 +353,7 @@ fn a_panic_is_a_failure_and_goes_on() {
 }
 
 #[test]
-fn a_call_made_while_another_panics_is_judged_by_itself() {
+fn a_call_made_during_another_panic_has_its_own_outcome() {
     #[healthcheck("cleanup")]
     fn close() {}
     struct Closes;
@@ -392,7 +392,7 @@ fn arguments_become_the_policy() {
 }
 
 #[test]
-fn names_of_the_expansion_are_not_in_the_way() {
+fn names_of_the_expansion_do_not_clash() {
     #[healthcheck("hygiene")]
     fn add(running: u8, outcome: u8) -> u8 {
         #[allow(non_snake_case, reason = "it is the name used in the expansion")]

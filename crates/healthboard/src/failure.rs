@@ -1,4 +1,4 @@
-//! What is known of a failure.
+//! The description of a failure.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ pub struct Failure {
     pub class: String,
     /// A number or word of the failing library, `2003`; often empty.
     pub code: String,
-    /// For people; kept, without secrets, only with `error_detail = message`.
+    /// A text for people; kept, without secrets, only with `error_detail = message`.
     pub text: String,
-    /// Whether no refresh can have this failure, such as a pool without a free place. Work alone clears it.
+    /// Whether no refresh can have this failure, such as an exhausted pool. Only work clears it.
     pub by_work: bool,
 }
 
@@ -28,7 +28,7 @@ impl Failure {
         Failure { class: class.into(), ..Failure::default() }
     }
 
-    /// The failure that an error stands for: its class is the name of its type, its text what `Display` says.
+    /// The failure for an error: its class is the name of the error's type, its text what `Display` prints.
     pub fn of<E: fmt::Display + ?Sized>(error: &E) -> Failure {
         Failure::new(class(std::any::type_name::<E>())).text(error.to_string())
     }
@@ -45,7 +45,7 @@ impl Failure {
         Failure { text: text.into(), ..self }
     }
 
-    /// The same, which only the work's own success clears and not that of a refresh.
+    /// The same failure, cleared only by a success of the work and not by that of a refresh.
     #[must_use]
     pub fn by_work(self) -> Failure {
         Failure { by_work: true, ..self }
@@ -72,7 +72,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The last part of a type's path; of a plain `Error` also whose it is: `io::Error`.
+/// The last part of a type's path; for a plain `Error` also the module: `io::Error`.
 pub(crate) fn class(type_name: &str) -> String {
     let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
     let mut parts = path.rsplit("::");

@@ -1,4 +1,4 @@
-//! What a process can ask of itself: the report of its service, the evidence of its indicators.
+//! What a process can ask about itself: the report of its service, the evidence of its indicators.
 
 use crate::board::layout::word;
 use crate::board::page::Page;
@@ -10,37 +10,37 @@ use crate::verdict::{Report, judge};
 use std::time::SystemTime;
 
 impl Handle {
-    /// What a probe would be answered now, from the boards of all processes of the service. Reads them from the disk.
+    /// The report that a probe would get now, from the boards of all processes of the service. Reads their files;
+    /// if that fails, or without a directory, only this process's own board.
     pub fn report(&self) -> Report {
-        let own = || self.service.anchor.page().and_then(Page::board).and_then(own_process);
         let directory = self.service.attached().and_then(|attached| attached.directory().ok());
-        let processes: Vec<Process> = match directory {
-            Some(path) => Directory::new(path).read().unwrap_or_default(),
-            None => own().into_iter().collect(),
-        };
+        let read = directory.and_then(|path| Directory::new(path).read().ok());
+        let mut processes: Vec<Process> = read.unwrap_or_default();
+        let own = self.service.anchor.page().and_then(Page::board).and_then(own_process);
+        processes.extend(own.filter(|own| !processes.iter().any(|process| process.id == own.id)));
         judge(self.name(), &processes, self.service.anchor.now_ns(), SystemTime::now())
     }
 }
 
 impl Keeper {
-    /// The number that no other process has: [`Process::id`].
+    /// The id of this process's board: [`Process::id`].
     pub fn process_id(&self) -> u64 {
         self.board.header[word::ID].load(Relaxed)
     }
 
-    /// What this process says, read from its own memory.
+    /// This process's board, read from its own memory.
     pub fn process(&self) -> Option<Process> {
         own_process(self.board)
     }
 }
 
 impl Indicator {
-    /// Failures in this process since its newest success; zero also while nothing was recorded.
+    /// Failures in a row in this process; zero if nothing was recorded.
     pub fn failures(self) -> u32 {
         self.evidence().map_or(0, |evidence| evidence.failures)
     }
 
-    /// What this process has recorded, without the text of a failure.
+    /// The evidence of this process, without the text of a failure.
     pub(crate) fn evidence(self) -> Option<Evidence> {
         self.own_slot().map(own_evidence)
     }

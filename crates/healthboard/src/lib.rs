@@ -1,4 +1,4 @@
-//! A daemon tells its own health.
+//! A daemon reports its own health.
 //!
 //! ```
 //! use healthboard::{LazyIndicator, Policy};
@@ -14,10 +14,10 @@
 //! # query().unwrap();
 //! ```
 //!
-//! An [`Indicator`] stands for one thing the service needs. Recording an outcome costs a few nanoseconds and writes to the
-//! process's *board*, a small file that any process may read. [`judge`] makes one [`Report`] of all the boards of a service;
-//! the crate `healthboard-endpoint` starts a [`Service`] and answers over HTTP. As long as nobody has started one, recording
-//! does nothing, so a library may record without asking whether the program wants to be watched.
+//! An [`Indicator`] stands for one thing the service needs. Recording an outcome costs a few nanoseconds and writes to
+//! the process's *board*, a small file that other processes can read. [`judge`] makes one [`Report`] from all the
+//! boards of a service; the crate `healthboard-endpoint` starts a [`Service`] and answers over HTTP. Until a service is
+//! started, recording does nothing, so a library may always record.
 //!
 //! It is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). Linux 5.9 or later.
 

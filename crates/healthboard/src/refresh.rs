@@ -1,4 +1,4 @@
-//! When a service should ask by itself, so that an idle one is neither called sick nor blind.
+//! When a process should refresh an indicator, so that an idle service has fresh evidence.
 
 use crate::board::clock;
 use crate::config::Policy;
@@ -6,28 +6,30 @@ use crate::read::{Directory, Evidence};
 use crate::record::Indicator;
 use std::time::Duration;
 
-/// How soon after a failure a refresh is due, by the failures in a row: a thing that comes back is noticed early, and one that
-/// stays away is not asked all the time.
+/// How soon after a failure a refresh is due, by the failures in a row: a quick recovery is noticed early, and a long
+/// outage is not asked about all the time.
 const AFTER_FAILURE: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
 
-/// An operation of the work that is in flight for so long puts the indicator in doubt.
+/// An operation of the work in flight for this long puts the indicator in doubt.
 const IN_DOUBT_AFTER: Duration = Duration::from_secs(5);
 
-/// Nobody is told to wait for less, so that nobody spins.
+/// The shortest wait while another process refreshes, so that no caller spins.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 impl Indicator {
     /// How soon this process should [refresh](Indicator::begin_refresh) the indicator: zero when it is due.
     ///
-    /// It is due when no process of the service has recorded an outcome for the policy's `refresh_interval`, and no other one is
-    /// refreshing it; when this process's newest outcome is a failure, 2, 5, 10 and from then on 30 s after it, or earlier where one
-    /// more failure would make it failing; when an operation
-    /// of this process has been in flight for 5 s. Never while a refresh of this process is in flight. The times vary by 20 %, so that processes do
-    /// not ask at once.
+    /// It is due when no process of the service has recorded an outcome for the policy's `refresh_interval` and no
+    /// other process is refreshing it. When this process's newest outcome is a failure, it is due 2, 5, 10 and from
+    /// then on 30 s after it (or the interval, if that is less, but not less than 2 s), and no later than when one more
+    /// failure would make it failing. While an operation of this process has been in flight for 5 s, it is due 5 s
+    /// after the newest outcome. Never while a refresh of this process is in flight. The times vary by 20 %, so that
+    /// processes do not all ask at once.
     ///
-    /// `None` where there is nothing to refresh: health is not started, nothing was recorded in this process yet, or the
-    /// interval is zero. When nothing is due in this process it costs some loads; else it reads the boards of the service.
+    /// `None` if there is nothing to refresh: health is not started, nothing was recorded in this process yet, or the
+    /// interval is zero. Costs a few loads while nothing is due in this process; otherwise it reads the boards of the
+    /// service.
     pub fn refresh_due(self) -> Option<Duration> {
         let policy = self.policy()?;
         let evidence = self.evidence()?;
@@ -36,11 +38,11 @@ impl Indicator {
         if !due.is_zero() || evidence.failures > 0 || is_in_doubt(&evidence, now_ns) {
             return Some(due);
         }
-        Some(self.others_ask(policy.refresh_interval, now_ns).unwrap_or(Duration::ZERO))
+        Some(self.covered_by_others(policy.refresh_interval, now_ns).unwrap_or(Duration::ZERO))
     }
 
-    /// For how long another process of the service still answers for the indicator.
-    fn others_ask(self, interval: Duration, now_ns: u64) -> Option<Duration> {
+    /// For how long the evidence of another process of the service is still fresh enough, or its refresh may take.
+    fn covered_by_others(self, interval: Duration, now_ns: u64) -> Option<Duration> {
         let directory = self.directory()?;
         let (name, own_id) = (self.name()?, self.process_id()?);
         let processes = Directory::new(directory).read().ok()?;
@@ -58,7 +60,7 @@ impl Indicator {
     }
 }
 
-/// By the evidence of this process alone. `jitter` is from -1 to 1.
+/// The same by the evidence of this process alone. `jitter` is from -1 to 1.
 fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Option<Duration> {
     let interval = policy.refresh_interval;
     if interval.is_zero() {
@@ -71,18 +73,21 @@ fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Opt
     let left = |since_ns: u64, after: Duration| {
         after.saturating_sub(Duration::from_nanos(now_ns.saturating_sub(since_ns)))
     };
-    let spread = 1.0 + 0.2 * jitter;
+    // The product of a very long interval overflows.
+    let spread = |after: Duration| {
+        Duration::try_from_secs_f64(after.as_secs_f64() * (1.0 + 0.2 * jitter)).unwrap_or(Duration::MAX)
+    };
     let mut due = match evidence.failures {
-        0 => left(newest_ns, interval.mul_f64(spread)),
+        0 => left(newest_ns, spread(interval)),
         n => {
             let after = AFTER_FAILURE[(n as usize - 1).min(AFTER_FAILURE.len() - 1)];
-            left(newest_ns, after.min(interval.max(AFTER_FAILURE[0])).mul_f64(spread))
+            left(newest_ns, spread(after.min(interval.max(AFTER_FAILURE[0]))))
         }
     };
     if let Some(since_ns) = evidence.failing_since_ns
         && Duration::from_nanos(newest_ns.saturating_sub(since_ns)) < policy.failure_window
     {
-        // Whether it lasts is known no earlier, and should be known no later.
+        // At that moment one more failure makes it failing.
         due = due.min(left(since_ns, policy.failure_window));
     }
     if is_in_doubt(evidence, now_ns) {
@@ -136,7 +141,7 @@ mod tests {
             (passing(10), Some(0)),
             (failing(1, 0, 0), Some(2)),
             (failing(2, 2, 0), Some(5)),
-            // Failing after 10 s, if it fails once more then.
+            // Due when one more failure makes it failing, 10 s after the first.
             (failing(3, 7, 0), Some(3)),
             (failing(3, 10, 0), Some(10)),
             (failing(9, 60, 0), Some(10)),
@@ -146,7 +151,11 @@ mod tests {
         }
         let never = Policy { refresh_interval: Duration::ZERO, ..Policy::DEFAULT };
         assert_eq!(due_in(&passing(99), &never, NOW, 0.0), None);
-        // What is failing is looked at often, however long the interval.
+        let longest = Policy { refresh_interval: Duration::MAX, ..Policy::DEFAULT };
+        for jitter in [-1.0, 0.0, 1.0] {
+            assert!(due_in(&passing(99), &longest, NOW, jitter) > Some(Duration::from_secs(1 << 60)));
+        }
+        // A failing indicator is refreshed often, however long the interval.
         let rare = Policy { refresh_interval: Duration::from_secs(300), ..Policy::DEFAULT };
         assert_eq!(due_in(&failing(9, 60, 0), &rare, NOW, 0.0), Some(Duration::from_secs(30)));
     }
@@ -160,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_do_not_ask_at_once() {
+    fn processes_do_not_all_ask_at_once() {
         let at = |jitter| due_in(&passing(0), &Policy::DEFAULT, NOW, jitter);
         assert_eq!((at(-1.0), at(1.0)), (Some(Duration::from_secs(8)), Some(Duration::from_secs(12))));
         assert!((0..1000).map(|i| jitter(i << 33)).all(|jitter| (-1.0..=1.0).contains(&jitter)));

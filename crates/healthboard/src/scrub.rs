@@ -1,23 +1,24 @@
-//! Texts of errors without secrets: what an exception says is written by libraries that know nothing of where it is read.
+//! Removes secrets from the texts of errors: libraries do not know where the message of an exception will be shown.
 //!
-//! Rather too much is taken out than too little. A rule looks at the text from the beginning of a word and says how much of
-//! it stays and how much is hidden after that; one pass, bounded, without backtracking. The rules are in `rules.rs`.
+//! It hides too much rather than too little. A rule gets the text from the beginning of a word and says how many bytes
+//! stay and how many after these are hidden. There is one pass, bounded, without backtracking. The rules are in
+//! `rules.rs`.
 
 mod rules;
 
 use std::borrow::Cow;
 
-/// What stands for what was hidden.
+/// Replaces a hidden part.
 const HIDDEN: &str = "***";
 
-/// No more of a text is looked at: an SQL statement may come with a megabyte of parameters.
+/// Bytes of a text that are read; the rest is dropped. An SQL statement may come with a megabyte of parameters.
 const LONGEST: usize = 4096;
 
-/// One line of `text` for people, without secrets and without control characters, in at most `max_bytes`.
+/// `text` as one line for people, without secrets and control characters, in at most `max_bytes`.
 ///
 /// Hidden are credentials in URLs, values of keys like `password` or `X-Auth-Token` in any notation, SQL statements with
-/// their parameters, private keys, and words that look random. Secrets are hidden before the text is cut, so none is left in
-/// part.
+/// their parameters, private keys, and words that look random. Secrets are hidden before the text is cut, so no part of
+/// one is left.
 ///
 /// ```
 /// use healthboard::scrub;
@@ -43,25 +44,25 @@ pub fn scrub(text: &str, max_bytes: usize) -> String {
     cut(&one_line(&clean), max_bytes)
 }
 
-/// The name of a class, a code or an indicator: one word, in at most `max_bytes`.
+/// The name of a class, a code or an indicator as one word of at most `max_bytes`.
 ///
-/// Filtered by character, not by what a secret looks like: an identifier that looks random is still one.
+/// Other characters become `_`. The rules for secrets do not apply: an identifier that looks random is still one.
 pub(crate) fn identifier(text: &str, max_bytes: usize) -> String {
     let good = |c: char| if c.is_alphanumeric() || "_.:-".contains(c) { c } else { '_' };
     let word: String = text.chars().take(max_bytes).map(good).collect();
     word[..word.floor_char_boundary(max_bytes)].to_owned()
 }
 
-/// `text` in one line, without anything a terminal, a browser or a log would act upon.
+/// `text` in one line, without control sequences and invisible characters. Markup such as `<` stays.
 pub fn printable(text: &str) -> String {
-    // Almost always, and for each indicator of each answer.
+    // The common case, on the path of every answer.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
     one_line(&visible(text)).into_owned()
 }
 
-/// The beginning of a long text, without the word that was cut through: a secret is recognised by how it ends, too.
+/// The beginning of a long text, without the word at the cut: the rules need whole words.
 fn whole_words(text: &str) -> &str {
     if text.len() <= LONGEST {
         return text;
@@ -70,7 +71,7 @@ fn whole_words(text: &str) -> &str {
     text.rfind(char::is_whitespace).map_or("", |end| &text[..end])
 }
 
-/// Without terminal sequences and without characters that are not seen but change what is seen, or split a key in two.
+/// Removes terminal sequences and invisible characters, which change how a text is displayed or split a key in two.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -104,7 +105,7 @@ fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(breaks) { text.replace(breaks, " ").into() } else { text.into() }
 }
 
-/// At most this many bytes, with an ellipsis where something is missing and there is room for it.
+/// At most `max_bytes` of a text, ending in an ellipsis if it was cut and there is room for one.
 pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
     const ELLIPSIS: &str = "…";
     if text.len() <= max_bytes {

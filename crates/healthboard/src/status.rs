@@ -1,16 +1,16 @@
-//! The one word about a service.
+//! The status of a service or an indicator.
 
 use serde::{Deserialize, Serialize};
 
-/// The one word about a service or an indicator. Ordered: the worst is the greatest.
+/// The status of a service or an indicator. Ordered: the worst is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Well, or nothing known yet.
+    /// Everything works, or nothing is known yet.
     Ok,
-    /// Works, with something amiss.
+    /// It works, with a problem.
     Degraded,
-    /// Does not do its work.
+    /// It does not do its work.
     Fault,
 }
 

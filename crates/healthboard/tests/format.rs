@@ -1,4 +1,4 @@
-//! What answers look like, held against the files in `tests/golden`. `BLESS=1` writes them anew.
+//! Compares answers with the files in `tests/golden`. `BLESS=1` rewrites them.
 
 use healthboard::format::{health_json, json, livez, parse, readyz, text};
 use healthboard::{Detail, Failure, Impact, PROGRESS, Processes, Report, State, Status};
@@ -88,7 +88,7 @@ fn assert_golden(name: &str, found: &str) {
 }
 
 #[test]
-fn every_format_is_as_in_its_golden_file() {
+fn every_format_matches_its_golden_file() {
     for (name, report) in [("ok", ok()), ("degraded", degraded()), ("fault", fault())] {
         assert_golden(&format!("{name}.json"), &json(&report));
         assert_golden(&format!("{name}.health.json"), &health_json(&report));
@@ -99,7 +99,7 @@ fn every_format_is_as_in_its_golden_file() {
 }
 
 #[test]
-fn the_native_format_reads_what_it_writes() {
+fn the_native_format_parses_its_own_output() {
     for report in [ok(), degraded(), fault()] {
         let answer = parse(&json(&report)).unwrap();
         assert_eq!((answer.status, &answer.message), (report.status, &report.message));
@@ -110,15 +110,15 @@ fn the_native_format_reads_what_it_writes() {
 }
 
 #[test]
-fn status_comes_first_and_a_message_only_when_there_is_one_to_give() {
+fn status_comes_first_and_an_empty_message_is_left_out() {
     assert!(json(&ok()).starts_with(r#"{"status":"OK","service":"#));
     assert!(json(&degraded()).starts_with(r#"{"status":"DEGRADED","message":"message_bus: "#));
     assert!(!json(&ok()).contains("refused"));
 }
 
-/// The worst that a board can hold: every text full of what JSON makes longer.
+/// The longest answer that boards can cause: every text is full of characters that JSON escapes.
 #[test]
-fn eight_indicators_fit_into_what_container_runtimes_keep() {
+fn an_answer_with_eight_indicators_is_shorter_than_the_limit_of_container_runtimes() {
     let names: Vec<String> = (0..8).map(|i| format!("{i}{}", "x".repeat(63))).collect();
     let full = |length: usize| "\"\\".repeat(length / 2);
     let mut report = fault();
@@ -146,7 +146,7 @@ fn eight_indicators_fit_into_what_container_runtimes_keep() {
 }
 
 #[test]
-fn a_service_that_has_said_goodbye_is_stopped_and_one_that_runs_does_not_speak_of_it() {
+fn a_stopped_service_says_so_and_a_running_one_leaves_the_member_out() {
     let stopped = Report { stopped: true, ..report([]) };
     assert!(json(&stopped).contains(r#""stopped":true"#));
     assert!(parse(&json(&stopped)).unwrap().stopped);
@@ -154,7 +154,7 @@ fn a_service_that_has_said_goodbye_is_stopped_and_one_that_runs_does_not_speak_o
 }
 
 #[test]
-fn livez_knows_no_dependency() {
+fn livez_does_not_depend_on_dependencies() {
     assert_eq!(livez(&ok(), false), (true, "ok\n".to_owned()));
     assert!(
         livez(&fault(), false).0,
@@ -167,7 +167,7 @@ fn livez_knows_no_dependency() {
 }
 
 #[test]
-fn readyz_fails_on_fault_and_while_draining_only() {
+fn readyz_fails_only_on_fault_while_draining_and_when_stopped() {
     assert_eq!(readyz(&ok(), &[], false), (true, "ok\n".to_owned()));
     assert!(readyz(&degraded(), &[], false).0);
     assert!(!readyz(&fault(), &[], false).0);
@@ -179,14 +179,14 @@ fn readyz_fails_on_fault_and_while_draining_only() {
 }
 
 #[test]
-fn readyz_leaves_out_what_it_is_told_to() {
+fn readyz_leaves_out_excluded_checks() {
     let fault = Report { draining: false, ..fault() };
     assert!(readyz(&fault, &["database"], false).0);
     assert_golden("excluded.readyz", &readyz(&fault, &["database", "dat\nabase"], false).1);
 }
 
 #[test]
-fn texts_cannot_act_upon_a_terminal() {
+fn no_control_character_reaches_a_terminal() {
     let mut report = fault();
     report.message = "a\u{1b}[31mb\r\nc\u{202e}d".to_owned();
     report.details.get_mut("database").unwrap().message = report.message.clone();
@@ -197,7 +197,7 @@ fn texts_cannot_act_upon_a_terminal() {
 }
 
 #[test]
-fn a_clock_that_is_out_of_its_mind_is_survived() {
+fn a_wrong_clock_does_not_prevent_an_answer() {
     let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
     for time in [SystemTime::UNIX_EPOCH, far] {
         let answer = parse(&json(&Report { time, ..ok() })).unwrap();
@@ -206,7 +206,7 @@ fn a_clock_that_is_out_of_its_mind_is_survived() {
 }
 
 #[test]
-fn health_json_keeps_to_the_draft() {
+fn health_json_has_only_members_of_the_draft() {
     let health: serde_json::Value = serde_json::from_str(&health_json(&fault())).unwrap();
     assert_eq!(health["status"], "fail");
     assert!(health["notes"].is_array());

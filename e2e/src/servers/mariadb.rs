@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -21,6 +22,7 @@ pub struct MariaDb {
     port: u16,
     admin_port: u16,
     held_connections: Vec<TcpStream>,
+    backup: Option<Child>,
 }
 
 impl MariaDb {
@@ -60,7 +62,7 @@ impl MariaDb {
         }
         command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]);
         let server = Server::new("mariadb", command, folder, move || execute(port, "DO 1").is_ok())?;
-        Ok(Self { server, port, admin_port, held_connections: Vec::new() })
+        Ok(Self { server, port, admin_port, held_connections: Vec::new(), backup: None })
     }
 
     /// The address for Nova.
@@ -120,6 +122,65 @@ impl MariaDb {
         self.execute(&format!("ALTER USER nova@'%' IDENTIFIED BY '{PASSWORD}'"))
     }
 
+    /// Refuses the writes of everybody without a privilege, as a replica does.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn refuse_writes(&mut self) -> Result<()> {
+        self.execute("SET GLOBAL read_only = 1")
+    }
+
+    /// Takes writes again.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn take_writes(&mut self) -> Result<()> {
+        self.execute("SET GLOBAL read_only = 0")
+    }
+
+    /// Takes the lock that backups take: writes wait until [`MariaDb::unlock`].
+    ///
+    /// # Errors
+    ///
+    /// If the client cannot be run, or the lock is not taken within ten seconds.
+    pub fn lock_for_backup(&mut self) -> Result<()> {
+        let mut backup = client(self.admin_port, "FLUSH TABLES WITH READ LOCK; SELECT SLEEP(600)");
+        self.backup = Some(backup.stdout(Stdio::null()).spawn().context("cannot run the client `mariadb`")?);
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.sleeping()?.is_empty() {
+            ensure!(Instant::now() < end, "MariaDB did not give the lock for a backup within 10 s");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Ends the session that has the lock.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be ended.
+    pub fn unlock(&mut self) -> Result<()> {
+        if let Some(mut backup) = self.backup.take() {
+            backup.kill()?;
+            backup.wait()?;
+        }
+        // The server notices only when it would answer that the client is gone.
+        for session in self.sleeping()?.split_whitespace() {
+            self.execute(&format!("KILL {session}"))?;
+        }
+        Ok(())
+    }
+
+    /// The sessions that have the lock, which they take before they sleep.
+    fn sleeping(&self) -> Result<String> {
+        query(
+            self.admin_port,
+            "SELECT id FROM information_schema.processlist WHERE info = 'SELECT SLEEP(600)'",
+        )
+    }
+
     fn execute(&self, lines: &str) -> Result<()> {
         execute(self.admin_port, lines)
     }
@@ -141,13 +202,25 @@ impl DerefMut for MariaDb {
 
 /// Runs `lines` as root, through `port`.
 fn execute(port: u16, lines: &str) -> Result<()> {
-    let output = Command::new("timeout")
-        .args(["10", "mariadb", "--no-defaults", "--protocol=TCP", "--host=127.0.0.1", "--user=root"])
-        .args([&format!("--port={port}"), "--execute", lines])
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run the client `mariadb`")?;
+    query(port, lines).map(drop)
+}
+
+/// Runs `lines` as root, through `port`, and returns the rows.
+fn query(port: u16, lines: &str) -> Result<String> {
+    let mut bounded = Command::new("timeout");
+    let client = client(port, lines);
+    bounded.arg("10").arg(client.get_program()).args(client.get_args()).stdin(Stdio::null());
+    let output = bounded.output().context("cannot run the client `mariadb`")?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "MariaDB refused `{lines}`: {}", stderr.trim());
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn client(port: u16, lines: &str) -> Command {
+    let mut client = Command::new("mariadb");
+    client
+        .args(["--no-defaults", "--protocol=TCP", "--host=127.0.0.1", "--user=root", "--skip-column-names"])
+        .args([&format!("--port={port}"), "--batch", "--execute", lines])
+        .stdin(Stdio::null());
+    client
 }

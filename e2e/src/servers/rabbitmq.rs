@@ -106,7 +106,7 @@ impl RabbitMq {
     pub fn exhaust(&self, resource: Resource) -> Result<()> {
         self.control(match resource {
             Resource::Memory => &["set_vm_memory_high_watermark", "0.0000001"],
-            Resource::Disk => &["set_disk_free_limit", "99TB"],
+            Resource::Disk => &["set_disk_free_limit", "99999GB"],
         })
     }
 

@@ -31,11 +31,11 @@ fn stale(path: &Path) -> Identity {
 }
 
 #[test]
-fn a_file_that_came_after_the_look_is_not_replaced() {
+fn a_file_that_came_after_the_check_is_not_replaced() {
     let (directory, open) = open_temporary();
     let path = directory.path().join(name());
     fs::write(&path, "precious").unwrap();
-    // It looked as if there was nothing, or a stale socket.
+    // The check found nothing, or a stale socket.
     let gone = stale(&directory.path().join("gone"));
     fs::remove_file(directory.path().join("gone")).unwrap();
     for seen in [None, Some(gone)] {
@@ -47,7 +47,7 @@ fn a_file_that_came_after_the_look_is_not_replaced() {
 }
 
 #[test]
-fn a_stale_socket_is_replaced_and_one_that_has_gone_by_itself_is_no_error() {
+fn a_stale_socket_is_replaced_and_a_missing_one_is_no_error() {
     let (directory, open) = open_temporary();
     let path = directory.path().join(name());
     let seen = stale(&path);
@@ -62,7 +62,7 @@ fn a_stale_socket_is_replaced_and_one_that_has_gone_by_itself_is_no_error() {
 }
 
 #[test]
-fn a_socket_that_is_given_up_leaves_no_file() {
+fn a_dropped_socket_leaves_no_file() {
     let (directory, open) = open_temporary();
     let new = new_socket(&open);
     assert_eq!(names(directory.path()).len(), 1);
@@ -83,7 +83,7 @@ fn no_link_is_followed() {
     assert!(entry.connect().is_err(), "no connection through a link");
     assert!(entry.set_mode(0o620).is_err(), "no mode through a link");
     assert_eq!(mode(), before);
-    // And what becomes a link after it was opened is what it was.
+    // A file that is replaced by a link after it was opened stays the same file.
     let entry = Entry::open(&open, OsStr::new("target")).unwrap();
     fs::rename(&target, directory.path().join("moved")).unwrap();
     symlink("/dev/null", &target).unwrap();
@@ -94,7 +94,7 @@ fn no_link_is_followed() {
 }
 
 #[test]
-fn a_temporary_name_is_recognised_fits_everywhere_and_is_new_each_time() {
+fn a_temporary_name_is_recognised_fits_and_is_different_each_time() {
     let long = "n".repeat(107);
     for name in ["h", "health.sock", "..", "-", &long] {
         let name = OsStr::new(name);

@@ -30,15 +30,15 @@ impl Place {
         self.directory.path().join(SOCKET)
     }
 
-    fn door(&self) -> Door {
-        Door::open(self.dir()).unwrap()
+    fn standby_socket(&self) -> StandbySocket {
+        StandbySocket::open(self.dir()).unwrap()
     }
 
     fn take(&self) -> io::Result<(UnixStream, Vec<Inherited>)> {
         take(self.dir(), HANG)
     }
 
-    /// What [`take`] says of a holder that does this with the connection.
+    /// The error of [`take`] for a holder that does this with the connection.
     fn error(&self, holder: impl FnOnce(UnixStream) + Send + 'static) -> Error {
         let _ = fs::remove_file(self.socket());
         let listener = UnixListener::bind(self.socket()).unwrap();
@@ -49,15 +49,15 @@ impl Place {
     }
 }
 
-/// Waits for somebody who stands by.
-fn admit(door: &Door) -> (UnixStream, Peer) {
+/// Waits for a standby and accepts it.
+fn admit(standby_socket: &StandbySocket) -> (UnixStream, Peer) {
     let begin = Instant::now();
     loop {
-        match door.accept() {
+        match standby_socket.accept() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
             accepted => return accepted.unwrap(),
         }
-        assert!(begin.elapsed() < HANG, "nobody comes");
+        assert!(begin.elapsed() < HANG, "no standby connects");
     }
 }
 
@@ -68,7 +68,7 @@ fn tcp() -> (Uri, Listener, SocketAddr) {
     (uri, listener, address)
 }
 
-/// Sends these bytes, and this descriptor so many times.
+/// Sends these bytes, and this descriptor `times` times.
 fn send(to: &UnixStream, text: &[u8], descriptor: impl AsFd, times: usize) {
     let all = vec![descriptor.as_fd(); times];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(250))];
@@ -79,7 +79,7 @@ fn send(to: &UnixStream, text: &[u8], descriptor: impl AsFd, times: usize) {
     sendmsg(to, &[IoSlice::new(text)], &mut message, SendFlags::NOSIGNAL).unwrap();
 }
 
-/// Comes to an end when all descriptors of the other half are closed.
+/// Checks that all descriptors of the other half are closed.
 fn assert_closed(mut reader: PipeReader) {
     let (done, is_done) = std::sync::mpsc::channel();
     thread::spawn(move || done.send(reader.read(&mut [0]).unwrap()));
@@ -87,20 +87,20 @@ fn assert_closed(mut reader: PipeReader) {
 }
 
 #[test]
-fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
+fn a_standby_gets_the_sockets_with_their_uris_and_sees_the_end_of_the_holder() {
     let place = Place::new();
-    let door = place.door();
+    let standby_socket = place.standby_socket();
     let listeners = [tcp(), tcp()];
     let addresses = listeners.each_ref().map(|(_, _, address)| *address);
     let given: Vec<(Uri, Listener)> =
         listeners.into_iter().map(|(uri, listener, _)| (uri, listener)).collect();
     let holder = thread::scope(|scope| {
         let takes = scope.spawn(|| place.take().unwrap());
-        let (stream, peer) = admit(&door);
+        let (stream, peer) = admit(&standby_socket);
         assert_eq!(peer, Peer { pid: Some(std::process::id()), uid: rustix::process::geteuid().as_raw() });
         give(&stream, &given).unwrap();
         let (holder, inherited) = takes.join().unwrap();
-        assert_eq!(listen_for_end(&holder, Duration::from_millis(1)), Heard::Silence);
+        assert_eq!(wait_for_end(&holder, Duration::from_millis(1)), Wait::TimedOut);
         drop(stream);
         assert_eq!(inherited.len(), 2);
         for (inherited, (uri, _)) in inherited.iter().zip(&given) {
@@ -108,7 +108,7 @@ fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
             assert!(fcntl_getfd(&inherited.socket).unwrap().contains(FdFlags::CLOEXEC));
         }
         drop(given);
-        // They go on with what they have got, and on the right one.
+        // Each socket can be used, for the right URI.
         for (i, inherited) in inherited.into_iter().enumerate() {
             let uri = inherited.uri.parse().unwrap();
             Listener::from_fd(&uri, inherited.socket, 0).unwrap();
@@ -116,17 +116,17 @@ fn those_who_stand_by_get_the_sockets_with_their_uris_and_hear_of_the_end() {
         }
         holder
     });
-    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+    assert_eq!(wait_for_end(&holder, HANG), Wait::Ended);
     assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()), "all are closed");
 }
 
 #[test]
-fn a_holder_without_sockets_is_a_holder() {
+fn a_holder_without_sockets_is_accepted() {
     let place = Place::new();
-    let door = place.door();
+    let standby_socket = place.standby_socket();
     thread::scope(|scope| {
         let takes = scope.spawn(|| place.take().unwrap());
-        let (stream, _) = admit(&door);
+        let (stream, _) = admit(&standby_socket);
         give(&stream, &[]).unwrap();
         let (_, inherited) = takes.join().unwrap();
         assert!(inherited.is_empty());
@@ -134,7 +134,7 @@ fn a_holder_without_sockets_is_a_holder() {
 }
 
 #[test]
-fn any_path_and_as_many_as_fit_arrive_whole() {
+fn any_paths_arrive_whole_up_to_the_limit() {
     let directory = own_directory();
     let name = |i: usize| format!("{i:02}{}", "\n,".repeat(60));
     let listeners: Vec<(Uri, Listener)> = (0..MAX_SOCKETS + 3)
@@ -157,31 +157,31 @@ fn any_path_and_as_many_as_fit_arrive_whole() {
 }
 
 #[test]
-fn where_nobody_holds_that_is_an_error_at_once() {
+fn without_a_holder_there_is_an_error_at_once() {
     let place = Place::new();
     assert_eq!(place.take().unwrap_err().kind(), ErrorKind::NotFound);
-    drop(place.door());
+    drop(place.standby_socket());
     assert_eq!(place.take().unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert_eq!(place.error(drop).kind(), ErrorKind::UnexpectedEof);
 }
 
 #[test]
-fn a_holder_that_says_nothing_is_waited_for_only_so_long() {
+fn a_holder_that_sends_nothing_is_waited_for_until_the_timeout() {
     let place = Place::new();
-    let patience = Duration::from_millis(20);
-    let door = place.door();
-    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
-    // Nor one that cannot even be connected to any more.
-    rustix::net::listen(&door.listener, 0).unwrap();
+    let timeout = Duration::from_millis(20);
+    let standby_socket = place.standby_socket();
+    assert_eq!(take(place.dir(), timeout).unwrap_err().kind(), ErrorKind::TimedOut);
+    // The same for one whose queue is full.
+    rustix::net::listen(&standby_socket.listener, 0).unwrap();
     let entry = Entry::open(place.dir(), OsStr::new(SOCKET)).unwrap();
     let _waiting: Vec<OwnedFd> = std::iter::repeat_with(|| entry.connect()).map_while(Result::ok).collect();
     let begin = Instant::now();
-    assert_eq!(take(place.dir(), patience).unwrap_err().kind(), ErrorKind::TimedOut);
-    assert!(begin.elapsed() >= patience, "it would be tried again and again");
+    assert_eq!(take(place.dir(), timeout).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(begin.elapsed() >= timeout, "it returned early, and the caller would spin");
 }
 
 #[test]
-fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
+fn an_invalid_handover_is_refused_and_its_descriptors_are_closed() {
     let place = Place::new();
     let greeting = |rest: &str| [GREETING, rest.as_bytes()].concat();
     let mut cases: Vec<(Vec<u8>, usize)> = vec![
@@ -197,7 +197,7 @@ fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
         (greeting(&"\0a".repeat(250)), 250),
         ([GREETING, b"\0\xff"].concat(), 1),
     ];
-    // As many names as descriptors that find room.
+    // As many names as descriptors fit.
     cases.extend((MAX_SOCKETS..MAX_SOCKETS + 4).map(|names| (greeting(&"\0a".repeat(names)), 250)));
     for (text, descriptors) in cases {
         let (reader, writer) = pipe().unwrap();
@@ -210,7 +210,7 @@ fn what_is_no_handover_is_refused_and_every_descriptor_of_it_closed() {
 }
 
 #[test]
-fn a_handover_of_things_that_are_no_listening_sockets_is_of_no_use() {
+fn a_descriptor_that_is_no_listening_socket_is_not_used() {
     let place = Place::new();
     let (uri, _listener, _) = tcp();
     let (reader, writer) = pipe().unwrap();
@@ -224,21 +224,21 @@ fn a_handover_of_things_that_are_no_listening_sockets_is_of_no_use() {
 }
 
 #[test]
-fn who_never_reads_does_not_keep_the_holder_waiting() {
+fn a_standby_that_never_reads_does_not_keep_the_holder_waiting() {
     let (uri, listener, address) = tcp();
     let listeners = [(uri, listener)];
     let (ours, theirs) = UnixStream::pair().unwrap();
     let refused = (0..1_000_000).find_map(|_| give(&ours, &listeners).err()).unwrap();
     let expected = [Errno::AGAIN, Errno::TOOMANYREFS].map(|errno| Error::from(errno).kind());
     assert!(expected.contains(&refused.kind()), "{refused}");
-    // What was under way goes with it.
+    // The descriptors in the queue are closed with it.
     drop(theirs);
     drop(listeners);
     assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn who_has_gone_is_an_error_and_no_signal() {
+fn a_standby_that_has_ended_is_an_error_and_no_signal() {
     // A blocked signal stays pending, even if it is ignored otherwise.
     // SAFETY: signal sets are plain data, and the mask is this thread's.
     let pending = || unsafe {
@@ -262,22 +262,22 @@ fn who_has_gone_is_an_error_and_no_signal() {
 #[test]
 fn a_process_of_another_user_gets_nothing() {
     let place = Place::new();
-    let door = place.door();
+    let standby_socket = place.standby_socket();
     assert_eq!(fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
     set_mode(place.directory.path(), 0o755);
     let socket = place.socket();
     let refused = as_nobody(move || UnixStream::connect(socket).unwrap_err());
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
-    // Nor if somebody has opened it to all.
+    // Nor if the socket's mode was widened.
     set_mode(&place.socket(), 0o666);
     let socket = place.socket();
     let mut stranger = as_nobody(move || UnixStream::connect(socket).unwrap());
-    let error = door.accept().unwrap_err();
+    let error = standby_socket.accept().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert_eq!(error.to_string(), "a process of uid 65534 cannot stand by for this service");
+    assert_eq!(error.to_string(), "a process of uid 65534 cannot be a standby of this service");
     stranger.set_read_timeout(Some(HANG)).unwrap();
     assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "the connection is closed");
-    assert_eq!(door.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(standby_socket.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -293,24 +293,24 @@ fn nothing_is_taken_from_a_process_of_another_user() {
 }
 
 #[test]
-fn a_link_at_the_place_of_the_door_is_not_followed() {
+fn a_link_in_place_of_the_socket_is_not_followed() {
     let place = Place::new();
     let elsewhere = Place::new();
-    let _door = elsewhere.door();
+    let _door = elsewhere.standby_socket();
     std::os::unix::fs::symlink(elsewhere.socket(), place.socket()).unwrap();
     assert!(place.take().is_err());
-    // The next holder puts its own there, and leaves the other alone.
-    let door = place.door();
-    assert!(door.is_found(place.dir()) && !door.is_found(elsewhere.dir()));
+    // The next holder replaces the link and leaves its target alone.
+    let standby_socket = place.standby_socket();
+    assert!(standby_socket.is_found(place.dir()) && !standby_socket.is_found(elsewhere.dir()));
     assert!(elsewhere.socket().exists());
 }
 
 #[test]
-fn a_door_that_was_removed_or_replaced_is_noticed() {
+fn a_removed_or_replaced_socket_is_noticed() {
     let place = Place::new();
-    let first = place.door();
+    let first = place.standby_socket();
     assert!(first.is_found(place.dir()));
-    let second = place.door();
+    let second = place.standby_socket();
     assert!(!first.is_found(place.dir()) && second.is_found(place.dir()));
     fs::remove_file(place.socket()).unwrap();
     assert!(!second.is_found(place.dir()));
@@ -318,8 +318,8 @@ fn a_door_that_was_removed_or_replaced_is_noticed() {
 }
 
 #[test]
-fn a_word_from_the_holder_is_its_end() {
+fn data_from_the_holder_counts_as_its_end() {
     let (holder, mut other) = UnixStream::pair().unwrap();
     other.write_all(b"x").unwrap();
-    assert_eq!(listen_for_end(&holder, HANG), Heard::End);
+    assert_eq!(wait_for_end(&holder, HANG), Wait::Ended);
 }

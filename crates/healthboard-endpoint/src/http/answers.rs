@@ -1,7 +1,7 @@
-//! Which answer a request gets, and answers that are kept.
+//! Chooses the answer to a request, and keeps answers.
 //!
-//! Evidence has no finer time than a tick of the coarse clock, so a report is made at most once a tick, and whoever asks the
-//! same in the same tick gets the same bytes again: a flood of probes costs a comparison each.
+//! Evidence has the resolution of the coarse clock, so a report is made at most once a tick, and the same request in
+//! the same tick gets the same bytes again: in a flood, a probe costs a comparison.
 
 use super::date::Date;
 use super::head::{Head, Lines, MAX_HEADERS, Refusal, Version};
@@ -14,17 +14,17 @@ use rustix::time::{ClockId, clock_gettime};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A report is used for so many times the CPU time that making it took, so that reports take at most a tenth of one core.
-/// A machine that is busy with other work makes no report older.
+/// A report is reused for this many times the CPU time that it took to make, so that reports take at most a tenth of one core.
+/// Work of other programs on a busy machine does not count.
 const REUSED_PER_COST: u32 = 10;
 
-/// No report is used for longer, whatever it cost.
+/// No report is reused for longer, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
-/// The most requests that are remembered with their answers.
+/// The most requests that are kept with their answers.
 const MAX_KEPT: usize = 8;
 
-/// The longest request that is remembered, in bytes.
+/// The longest request that is kept, in bytes.
 const MAX_KEPT_REQUEST: usize = 1024;
 
 /// The most names to exclude in one request.
@@ -39,10 +39,10 @@ const PATHS: [&str; 4] = ["/", "/health", "/livez", "/readyz"];
 pub(crate) struct Answers {
     options: HttpOptions,
     date: Date,
-    /// When it was last looked whether what is kept still holds; by the coarse clock.
-    looked_ns: u64,
+    /// When kept answers were last checked for expiry, by the coarse clock.
+    checked_ns: u64,
     report: Option<Rc<Report>>,
-    /// Until when the report is used if it is not from this very tick.
+    /// Until when the report is reused in later ticks.
     reused_until_ns: u64,
     bodies: [Option<Rc<str>>; 3],
     kept: Vec<Kept>,
@@ -55,7 +55,7 @@ struct Kept {
     answer: Answer,
 }
 
-/// What goes back to the peer.
+/// The bytes for the peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) bytes: Rc<[u8]>,
@@ -69,16 +69,16 @@ pub(crate) enum After {
     KeepAlive,
     /// It is closed.
     Close,
-    /// It is closed, and the peer may be sending still: a close at once could take the answer away from it.
+    /// It is closed, but the peer may still be sending: an immediate close could lose the answer.
     Linger,
 }
 
-/// What becomes of the bytes that a peer has sent.
+/// The result for the bytes that a peer has sent.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// They are the beginning of a request.
+    /// They are the beginning of a request, or empty.
     Unfinished,
-    /// So many of them are a request, or what cannot become one; this is the answer.
+    /// This many of them are a request, or an invalid one; this is the answer.
     Answered(usize, Answer),
 }
 
@@ -86,7 +86,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 enum RefusedHost {
     Unseen,
-    /// Seen, to be said.
+    /// Seen, not logged yet.
     Seen(String),
     Said,
 }
@@ -96,7 +96,7 @@ impl Answers {
         Answers {
             options,
             date: Date::now(),
-            looked_ns: 0,
+            checked_ns: 0,
             report: None,
             reused_until_ns: 0,
             bodies: [const { None }; 3],
@@ -105,15 +105,15 @@ impl Answers {
         }
     }
 
-    /// Answers the request at the start of these bytes, if it is there as a whole. `last`: the connection is to be closed
-    /// afterwards, whatever the peer wants.
+    /// Answers the request at the start of these bytes, if it is complete. `last`: the connection is closed afterwards
+    /// in any case.
     pub(crate) fn respond(
         &mut self,
         bytes: &[u8],
         last: bool,
         report: &mut dyn FnMut() -> Report,
     ) -> Outcome {
-        self.forget_what_is_old();
+        self.drop_expired();
         if !last && let Some(kept) = self.kept.iter().find(|kept| bytes.starts_with(&kept.request)) {
             return Outcome::Answered(kept.request.len(), kept.answer.clone());
         }
@@ -127,7 +127,7 @@ impl Answers {
         };
         let response = self.answer(&head, report);
         let after = match (head.has_body, head.keep_alive && !last) {
-            // A body is never read, so there can be no next request.
+            // A body is never read, so no next request can follow.
             (true, _) => After::Linger,
             (false, true) => After::KeepAlive,
             (false, false) => After::Close,
@@ -144,13 +144,13 @@ impl Answers {
         Outcome::Answered(head.bytes, answer)
     }
 
-    /// The answer to what is no request; the connection is closed after it.
+    /// The answer to an invalid request; the connection is closed after it.
     pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
         let framing = self.framing(Version::Http11, Some("close"), without_body);
         Answer { bytes: Response::text(refusal.status, refusal.why).render(&framing), after: After::Linger }
     }
 
-    /// Says once, for the log, that a request was refused for its host and how to have it answered.
+    /// Returns once, for the log, that a request was refused for its host and how to allow it.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
         let RefusedHost::Seen(host) = &self.refused_host else { return None };
         let notice = format!(
@@ -217,7 +217,7 @@ impl Answers {
         Response { status, media: media_type, body, vary: true, degraded, allow: false }
     }
 
-    /// The report of this tick, or one that is used for longer because making it took long.
+    /// The report of this tick, or an older one that is reused because it took long to make.
     fn report(&mut self, make: &mut dyn FnMut() -> Report) -> Rc<Report> {
         if let Some(report) = &self.report {
             return report.clone();
@@ -225,17 +225,17 @@ impl Answers {
         let began = cpu_time();
         let report = Rc::new(make());
         let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
-        self.reused_until_ns = self.looked_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        self.reused_until_ns = self.checked_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
         self.report = Some(report.clone());
         report
     }
 
-    fn forget_what_is_old(&mut self) {
+    fn drop_expired(&mut self) {
         let now_ns = healthboard::now_ns();
-        if now_ns == self.looked_ns {
+        if now_ns == self.checked_ns {
             return;
         }
-        self.looked_ns = now_ns;
+        self.checked_ns = now_ns;
         let is_old = now_ns >= self.reused_until_ns;
         if is_old {
             self.report = None;
@@ -259,7 +259,7 @@ fn check((passed, body): (bool, String)) -> Response {
     Response::text(if passed { 200 } else { 503 }, body)
 }
 
-/// What this thread has cost so far.
+/// The CPU time that this thread has used so far.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ impl Date {
         Date { second, text: format(second) }
     }
 
-    /// Looks at the clock again; returns whether the text has changed.
+    /// Reads the clock again; returns whether the text has changed.
     pub(super) fn refresh(&mut self) -> bool {
         let second = seconds(SystemTime::now());
         let changed = second != self.second;
@@ -38,7 +38,7 @@ fn format(second: u64) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    // A clock that is out of its mind still makes a date of four-digit years.
+    // A wrong clock must still give a year of four digits.
     let second = second.min(253_402_300_799);
     let (days, of_day) = (second / 86_400, second % 86_400);
     let (mut year, mut day) = (1970, days);
@@ -78,7 +78,7 @@ mod tests {
     use super::format;
 
     #[test]
-    fn a_date_is_what_other_programs_make_of_the_same_second() {
+    fn a_date_is_that_of_other_programs_for_the_same_second() {
         // `date -u -R -d @SECOND`
         for (second, date) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),

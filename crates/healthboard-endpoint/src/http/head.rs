@@ -1,7 +1,8 @@
-//! Reading the head of a request.
+//! Parses the head of a request.
 //!
-//! Whatever two programs on the way could read differently is refused: that is how requests are smuggled. A verdict never
-//! depends on how the bytes were cut on their way. The request line is read here; the header lines are read by `httparse`.
+//! Everything that two programs could parse differently is refused, since that allows request smuggling. The result
+//! never depends on how the bytes were split. The request line is parsed here; the header lines are parsed by
+//! `httparse`.
 
 use httparse::{Error, Header, Status};
 use memchr::{memchr, memchr_iter};
@@ -9,17 +10,17 @@ use memchr::{memchr, memchr_iter};
 /// The longest head of a request, in bytes; a longer one is answered 431.
 pub(crate) const MAX_HEAD_BYTES: usize = 8192;
 
-/// The most header lines of a request; with more it is answered 431.
+/// The most header lines of a request; one with more is answered 431.
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// Room for the header lines of one head.
 pub(super) type Lines<'a> = [Header<'a>; MAX_HEADERS];
 
-/// Why a request is not answered with what it asks for.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    /// One line, with its end.
+    /// One line, with a line feed.
     pub(crate) why: &'static str,
 }
 
@@ -53,23 +54,23 @@ impl Refusal {
 /// The head of one request.
 #[derive(Debug)]
 pub(super) struct Head<'a> {
-    /// How long it is, its last empty line included.
+    /// Its length, including the final empty line.
     pub(super) bytes: usize,
     pub(super) method: &'a str,
     pub(super) target: Target<'a>,
     pub(super) version: Version,
     pub(super) host: Option<&'a [u8]>,
-    /// Whether the peer wants to ask again on this connection.
+    /// Whether the peer may send another request on this connection.
     pub(super) keep_alive: bool,
-    /// Whether something follows that belongs to this request.
+    /// Whether a body follows.
     pub(super) has_body: bool,
     lines: &'a [Header<'a>],
 }
 
-/// What is asked for.
+/// The request target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
-    /// Of an absolute URL; it stands above `Host`.
+    /// The authority of an absolute URL, which takes precedence over `Host`.
     pub(super) authority: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
@@ -82,7 +83,7 @@ pub(super) enum Version {
 }
 
 impl<'a> Head<'a> {
-    /// The head at the start of these bytes; `None` when they are the beginning of one.
+    /// Parses the head at the start of these bytes; `None` if it is incomplete.
     pub(super) fn parse(bytes: &'a [u8], room: &'a mut Lines<'a>) -> Result<Option<Head<'a>>, Refusal> {
         let window = &bytes[..bytes.len().min(MAX_HEAD_BYTES)];
         let unfinished = || if window.len() < MAX_HEAD_BYTES { Ok(None) } else { Err(Refusal::TOO_LONG) };
@@ -115,17 +116,17 @@ impl<'a> Head<'a> {
         Ok(Some(head))
     }
 
-    /// The values of all lines with this name, which is in lower case.
+    /// The values of all lines with this name. Names are compared without case.
     pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
     }
 
-    /// What the lines mean for the connection.
+    /// Reads the lines that affect the connection.
     fn read_lines(&mut self) -> Result<(), Refusal> {
         let (mut length, mut encoding) = (None, None);
         let (mut close, mut keep_alive) = (false, false);
         for Header { name, value } in self.lines {
-            // Most names are told apart by their length alone.
+            // The length alone distinguishes most names.
             match name.len() {
                 4 if name.eq_ignore_ascii_case("host") => once(&mut self.host, *value, Refusal::HOSTS)?,
                 10 if name.eq_ignore_ascii_case("connection") => {
@@ -158,19 +159,20 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Remembers what a request may say once.
+/// Sets a value that a request may have only once.
 fn once<T>(known: &mut Option<T>, value: T, refusal: Refusal) -> Result<(), Refusal> {
     known.replace(value).map_or(Ok(()), |_| Err(refusal))
 }
 
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
-    // A number for Rust may have a sign.
+    // Rust's parser would accept a sign.
     let digits = value.iter().all(u8::is_ascii_digit);
     let number = std::str::from_utf8(value).ok().filter(|_| digits);
     number.and_then(|text| text.parse().ok()).ok_or(Refusal::LENGTH)
 }
 
-/// Fails unless a request line may begin like this. Another protocol is recognised by its first bytes.
+/// Fails unless these bytes can be the beginning of a request line, so that another protocol is refused by its first
+/// bytes.
 fn check_characters(line: &[u8]) -> Result<(), Refusal> {
     let method = memchr(b' ', line).unwrap_or(line.len());
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -179,8 +181,8 @@ fn check_characters(line: &[u8]) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::CHARACTERS) }
 }
 
-/// Fails where a bare LF stands among lines that end in CRLF, or the other way round. A head typed by hand may end all its
-/// lines in LF; a single one is what some take for the end of a line and others for a part of a value.
+/// Fails if some lines end in CRLF and others in LF alone. A head typed by hand may end all its lines in LF; a single
+/// LF is the end of a line to some programs and part of a value to others.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
     let mut ends = memchr_iter(b'\n', head).map(|at| at > 0 && head[at - 1] == b'\r');
     let first = ends.next();
@@ -217,9 +219,9 @@ impl<'a> Target<'a> {
             return Ok(Target::split(None, target));
         }
         match method {
-            // Asks about the server as a whole.
+            // The server as a whole.
             "OPTIONS" if target == "*" => return Ok(Target::split(None, "/")),
-            // Names a host and no path. It is not allowed, whatever it names.
+            // A host without a path. It is answered 405 in any case.
             "CONNECT" => return Ok(Target::split(None, "/")),
             _ => {}
         }

@@ -1,14 +1,14 @@
-//! A page in a browser must not reach an endpoint on the same machine.
+//! Keeps pages in a browser from reaching an endpoint on the same machine.
 //!
-//! A page of another site says so in `Origin` or `Sec-Fetch-Site`. One that has had its own name point to this machine (DNS
-//! rebinding) gives itself away by that name in `Host`. Programs that probe use an address, `localhost`, or a name that the
-//! operator has allowed.
+//! A request from a page of another site has a foreign `Origin` or `Sec-Fetch-Site`. A page whose own name points to
+//! this machine (DNS rebinding) has that name in `Host`. Programs that probe use an address, `localhost`, or a name
+//! that the operator has allowed.
 
 use super::head::Head;
 use crate::options::AllowedHosts;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Why a browser's request, or what could be one, is not answered.
+/// Why a request that may come from a browser is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused<'a> {
     /// The request is for this host.
@@ -26,9 +26,9 @@ impl Refused<'_> {
     }
 }
 
-/// Why this request is not answered, if it is not.
+/// Returns why this request is refused, if it is.
 pub(super) fn refuse<'a>(head: &Head<'a>, allowed: &AllowedHosts) -> Option<Refused<'a>> {
-    // The target's own authority stands above Host.
+    // The target's own authority takes precedence over Host.
     let host = head.target.authority.map(str::as_bytes).or(head.host);
     let local = host.is_none_or(is_local);
     if let Some(host) = host
@@ -43,13 +43,13 @@ pub(super) fn refuse<'a>(head: &Head<'a>, allowed: &AllowedHosts) -> Option<Refu
         let own = origin.strip_prefix(b"http://").or_else(tls).zip(host);
         !own.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
     };
-    // `same-site` is another port of this machine, and so another program's page.
+    // `same-site` is another port of this machine, so a page of another program.
     let elsewhere = |site: &[u8]| ![b"same-origin".as_slice(), b"none"].contains(&site);
     let page = head.values("origin").any(foreign) || head.values("sec-fetch-site").any(elsewhere);
     page.then_some(Refused::Page)
 }
 
-/// The name in `name` or `name:port`, or an address in brackets; `None` for what is neither.
+/// The name or address in `name` or `name:port`; `None` for anything else.
 pub(super) fn name(host: &[u8]) -> Option<&str> {
     let host = std::str::from_utf8(host).ok()?;
     let (name, port) = match host.rsplit_once(':') {

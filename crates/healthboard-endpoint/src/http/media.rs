@@ -1,6 +1,6 @@
-//! Which format `Accept` asks for (RFC 9110, section 12.5.1). There is always one: a probe is never answered 406.
+//! Chooses the format by `Accept` (RFC 9110, section 12.5.1). There is always one: a probe is never answered 406.
 
-/// The formats of the verdict, the default first; of two that are wanted alike the first is taken.
+/// The formats of the verdict, the default first; of two with equal quality the first is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
     Json,
@@ -14,13 +14,13 @@ const ALL: [(Media, &str, &str); 3] = [
     (Media::Text, "text", "plain"),
 ];
 
-/// What the client wants most, else JSON; from the values of all lines of `Accept`.
+/// The format with the highest quality, else JSON. `accept` are the values of all its lines.
 pub(super) fn preferred<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> Media {
     let lines = || accept.clone().filter_map(|line| std::str::from_utf8(line).ok());
     let ranges = || lines().flat_map(|line| line.split(',')).filter_map(range);
     let mut best = (Media::Json, 0);
     for (media, kind, subkind) in ALL {
-        // The range that names the format most closely decides, also against it.
+        // The most specific range decides, even if its quality is lower.
         let matching = ranges().filter_map(|(a, b, quality)| match (a, b) {
             ("*", "*") => Some((0, quality)),
             (a, "*") if a.eq_ignore_ascii_case(kind) => Some((1, quality)),
@@ -35,7 +35,7 @@ pub(super) fn preferred<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> M
     best.0
 }
 
-/// Type, subtype and quality in thousandths; `None` for what is no media range.
+/// Type, subtype and quality in thousandths; `None` if this is not a media range.
 fn range(text: &str) -> Option<(&str, &str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let (kind, subkind) = parts.next()?.split_once('/')?;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_wanted_most_is_chosen() {
+    fn the_format_with_the_highest_quality_is_chosen() {
         use Media::*;
         let cases: [(&[&'static str], Media); 18] = [
             (&[], Json),
@@ -65,7 +65,7 @@ mod tests {
             (&["*/*, application/json;q=0"], HealthJson),
             (&["application/*;q=0.2, */*;q=0.1, text/plain;q=0.3"], Text),
             (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Json),
-            // Nothing that there is, or nothing that makes sense: the default.
+            // Unknown formats and invalid ranges: the default.
             (&["image/png"], Json),
             (&["*/*;q=0"], Json),
             (&["text/plain;q=2"], Json),

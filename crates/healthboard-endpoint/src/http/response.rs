@@ -10,7 +10,7 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// The media type of text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What is answered, before it is known how.
+/// The content of an answer, without its framing.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -18,13 +18,13 @@ pub(super) struct Response {
     pub(super) body: Rc<str>,
     /// Whether the answer depends on `Accept`.
     pub(super) vary: bool,
-    /// Whether the service is degraded; Envoy likes to know.
+    /// Whether the service is degraded: sets `x-envoy-degraded`.
     pub(super) degraded: bool,
-    /// Whether the methods that are answered are to be said.
+    /// Whether to add `Allow`.
     pub(super) allow: bool,
 }
 
-/// How it is answered.
+/// The framing of an answer.
 #[derive(Debug)]
 pub(super) struct Framing<'a> {
     pub(super) version: Version,
@@ -80,7 +80,7 @@ impl Response {
     }
 }
 
-/// The usual words for a status code. Nobody reads them but people.
+/// The reason phrase of a status code.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -7,11 +7,11 @@ use rustix::net::listen;
 use std::io::{self, Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
-/// How often the kernel is asked for a port that is free on all addresses.
+/// How many ports of the kernel's choice are tried until one is free on all addresses.
 const MAX_PORT_ATTEMPTS: u32 = 16;
 
-/// Listens on all of these addresses that the host has: `localhost` is two, of which a host may lack one. Where the port is
-/// 0 the kernel chooses one, the same for all addresses.
+/// Listens on those of the addresses that the host has: `localhost` is two, and a host may lack one. For port 0 the
+/// kernel chooses one port for all addresses.
 pub(crate) fn bind_tcp(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     let any_port = addresses.iter().any(|address| address.port() == 0);
     for _ in 1..MAX_PORT_ATTEMPTS {
@@ -23,7 +23,7 @@ pub(crate) fn bind_tcp(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     bind_all(addresses)
 }
 
-/// Whether a socket with this address of its own was made for the address asked for.
+/// Whether a socket bound to `own` serves the address `asked`.
 pub(super) fn is_for(asked: SocketAddr, own: SocketAddr) -> bool {
     asked.ip() == own.ip() && (asked.port() == 0 || asked.port() == own.port())
 }
@@ -47,7 +47,7 @@ fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
                 listeners.push(Listener::Tcp(listener));
             }
             Err(error) if is_no_address(&error) => {
-                missing = Some(refused(&error, format!("{} is no address of this host", address.ip())));
+                missing = Some(refused(&error, format!("{} is not an address of this host", address.ip())));
             }
             Err(error) => return Err(explain(error, address)),
         }
@@ -72,7 +72,7 @@ fn explain(error: Error, address: SocketAddr) -> Error {
         ErrorKind::PermissionDenied => {
             let port = address.port();
             let why = format!(
-                "port {port} is not for this user; choose one above 1023 (`sysctl net.ipv4.ip_unprivileged_port_start`)"
+                "port {port} needs privileges that this user does not have; choose one above 1023 (`sysctl net.ipv4.ip_unprivileged_port_start`)"
             );
             refused(&error, why)
         }

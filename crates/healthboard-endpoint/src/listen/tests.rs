@@ -66,7 +66,7 @@ fn a_stale_socket_is_replaced_and_nothing_is_left_beside_it() {
 }
 
 #[test]
-fn a_living_socket_is_left_alone_and_its_owner_named() {
+fn a_socket_in_use_is_left_alone_and_its_owner_named() {
     let directory = own_directory();
     let path = directory.path().join("health.sock");
     let owner = bind_one(&path, 0o660).unwrap();
@@ -78,7 +78,7 @@ fn a_living_socket_is_left_alone_and_its_owner_named() {
 }
 
 #[test]
-fn a_living_socket_that_takes_no_more_connections_is_living() {
+fn a_socket_with_a_full_queue_is_in_use() {
     let directory = own_directory();
     let path = directory.path().join("health.sock");
     let owner = UnixListener::bind(&path).unwrap();
@@ -88,7 +88,7 @@ fn a_living_socket_that_takes_no_more_connections_is_living() {
 }
 
 #[test]
-fn whatever_is_no_socket_is_never_removed() {
+fn a_file_that_is_no_socket_is_never_removed() {
     let directory = own_directory();
     let file = directory.path().join("precious");
     fs::write(&file, "data").unwrap();
@@ -98,7 +98,7 @@ fn whatever_is_no_socket_is_never_removed() {
     make_directory(&inner, 0o755);
     for path in [&file, &link, &inner] {
         let error = error(path);
-        assert!(error.contains("exists and is no socket; move it away"), "{error}");
+        assert!(error.contains("exists and is not a socket; move it away"), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), b"data");
     assert_eq!(fs::read_link(&link).unwrap(), file);
@@ -142,7 +142,7 @@ fn the_mode_is_as_configured_from_the_first_instant_whatever_the_umask() {
 }
 
 #[test]
-fn who_finds_the_socket_can_connect() {
+fn a_client_that_finds_the_socket_can_connect() {
     let directory = own_directory();
     for i in 0..500 {
         let path = directory.path().join(format!("{i}.sock"));
@@ -175,14 +175,14 @@ fn the_longest_path_is_bound_and_a_longer_one_is_a_clear_error() {
         assert_eq!(path.as_os_str().len(), 107);
         let listener = bind_one(&path, 0o600).unwrap();
         assert!(reaches(&path, &listener), "a name of {name} bytes");
-        // The settings refuse it first; whoever makes the value by hand is told here.
+        // The settings refuse it first; a value made in code is refused here.
         let longer = bind(&Uri::Unix(inner.join("n".repeat(name + 1))), 0o600).unwrap_err().to_string();
         assert!(longer.contains("108 bytes") && longer.contains("107"), "{longer}");
     }
 }
 
 #[test]
-fn a_directory_that_is_missing_read_only_or_everybodys_is_refused() {
+fn a_missing_read_only_or_shared_directory_is_refused() {
     let directory = own_directory();
     let missing = error(&directory.path().join("missing/health.sock"));
     assert!(
@@ -195,7 +195,7 @@ fn a_directory_that_is_missing_read_only_or_everybodys_is_refused() {
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(error(&file.join("health.sock")).ends_with("` is no directory; choose a path in one"));
+    assert!(error(&file.join("health.sock")).ends_with("` is not a directory; choose a path in one"));
 
     let shared = directory.path().join("shared");
     make_directory(&shared, 0o755);
@@ -225,20 +225,20 @@ fn a_port_in_use_is_an_error_that_says_so() {
     let error = bind(&format!("tcp://{address}").parse().unwrap(), 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("{address} is in use; ")), "{error}");
-    // Half of localhost is not localhost.
+    // One of two addresses is not enough.
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     assert_eq!(bind_tcp(&[free, address]).unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
 #[test]
-fn of_localhost_the_addresses_that_exist_are_bound() {
+fn existing_addresses_are_bound_and_missing_ones_skipped() {
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     let nowhere = SocketAddr::from(([203, 0, 113, 1], 0));
     assert_eq!(bind_tcp(&[here, nowhere]).unwrap().len(), 1);
     assert_eq!(bind_tcp(&[nowhere, here]).unwrap().len(), 1);
     assert_eq!(bind_tcp(&[here, SocketAddr::from(([127, 0, 0, 2], 0))]).unwrap().len(), 2);
     let error = bind_tcp(&[nowhere]).unwrap_err().to_string();
-    assert_eq!(error, "203.0.113.1 is no address of this host");
+    assert_eq!(error, "203.0.113.1 is not an address of this host");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn an_inherited_socket_is_taken_only_for_its_own_uri() {
     let taken = Listener::from_fd(&uri(&path), give(&listener), 0o600).unwrap();
     assert!(taken.is_reachable());
     drop(listener);
-    // The connection by which the socket was recognised comes first.
+    // The connection that checked the socket comes first.
     let Listener::Unix { listener: socket, .. } = &taken else { panic!("a unix socket") };
     drop(socket.accept().unwrap());
     assert!(reaches(&path, &taken));
@@ -305,7 +305,7 @@ fn sockets_do_not_block_and_do_not_survive_exec() {
 }
 
 #[test]
-fn port_0_is_one_port_on_all_addresses_and_can_be_asked_for() {
+fn port_0_is_one_port_on_all_addresses_and_is_reported() {
     let localhost = Uri::Tcp { host: "localhost".to_owned(), port: 0 };
     let listeners = bind(&localhost, 0).unwrap();
     let uris: Vec<Uri> = listeners.iter().map(|listener| listener.local_uri().unwrap()).collect();
@@ -314,7 +314,7 @@ fn port_0_is_one_port_on_all_addresses_and_can_be_asked_for() {
     for uri in &uris {
         std::net::TcpStream::connect(uri.addresses()[0]).unwrap();
     }
-    // Who takes it over knows it only as port 0.
+    // The process that takes it over knows it only as port 0.
     let socket = listeners[0].as_fd().try_clone_to_owned().unwrap();
     let taken = Listener::from_fd(&localhost, socket, 0).unwrap();
     assert_eq!(taken.local_uri().unwrap(), uris[0]);
@@ -328,14 +328,14 @@ fn port_0_is_one_port_on_all_addresses_and_can_be_asked_for() {
 }
 
 #[test]
-fn a_low_port_is_refused_to_a_user_who_may_not_have_it() {
+fn a_privileged_port_is_refused_with_an_explanation() {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     let is_refused = first.trim() != "0";
     let error = as_nobody(|| bind_tcp(&[([127, 0, 0, 1], 1).into()]).err().map(|e| e.to_string()));
     assert_eq!(error.is_some(), is_refused, "{error:?}");
-    assert!(
-        error.is_none_or(|error| error.starts_with("port 1 is not for this user; choose one above 1023"))
-    );
+    assert!(error.is_none_or(|error| {
+        error.starts_with("port 1 needs privileges that this user does not have; choose one above 1023")
+    }));
 }
 
 #[test]
@@ -347,14 +347,14 @@ fn a_socket_whose_queue_is_full_can_still_be_taken_over() {
     let _waiting = fill(&path);
     let socket = listener.as_fd().try_clone_to_owned().unwrap();
     assert!(Listener::from_fd(&uri(&path), socket, 0o600).unwrap().is_reachable());
-    // But not for a socket that was made for another name.
+    // But not with a socket that was made for another name.
     let other = bind_one(&directory.path().join("other.sock"), 0o600).unwrap();
     let socket = other.as_fd().try_clone_to_owned().unwrap();
     assert!(Listener::from_fd(&uri(&path), socket, 0o600).is_err());
 }
 
 #[test]
-fn a_socket_that_is_taken_over_gets_the_mode_of_who_takes_it() {
+fn a_socket_that_is_taken_over_gets_the_configured_mode() {
     let directory = own_directory();
     let path = directory.path().join("health.sock");
     let listener = bind_one(&path, 0o666).unwrap();
@@ -381,7 +381,7 @@ fn a_directory_of_another_user_is_refused_and_named() {
         assert!(error.starts_with(&found) && error.contains("expected an owner of uid 0"), "{error}");
     }
     assert_eq!(names(&theirs), [inner]);
-    // Its own user may, and root's directory is no one else's either.
+    // Its own user may use it, and every user may use a directory of root.
     let path = theirs.join("health.sock");
     as_nobody(move || drop(bind_one(&path, 0o660).unwrap()));
     let path = ours.join("health.sock");
@@ -403,7 +403,7 @@ fn a_link_of_another_user_in_a_shared_directory_is_refused_and_one_of_ours_is_fo
     std::os::unix::fs::lchown(&link, Some(65534), None).expect("this test has to be run by root");
     let error = error(&link.join("other.sock"));
     assert!(error.starts_with(&format!("the link `{}` belongs to uid 65534", link.display())), "{error}");
-    // A ring of links ends.
+    // A loop of links is an error.
     let ring = directory.path().join("ring");
     std::os::unix::fs::symlink("ring", &ring).unwrap();
     assert!(bind_one(&ring.join("health.sock"), 0o600).is_err());
@@ -426,8 +426,8 @@ fn a_socket_whose_directory_was_replaced_is_not_reachable() {
 }
 
 #[test]
-fn a_user_without_rights_binds_in_a_directory_of_its_own_whatever_its_process_has_been() {
-    // A process that gave up root is not dumpable, so that `/proc` is not all its own any more.
+fn a_process_that_has_dropped_root_binds_in_its_own_directory() {
+    // Such a process is not dumpable, so parts of its `/proc` belong to root.
     let directory = own_directory();
     let own = directory.path().join("own");
     make_directory(&own, 0o755);
@@ -439,14 +439,14 @@ fn a_user_without_rights_binds_in_a_directory_of_its_own_whatever_its_process_ha
         assert_eq!((mode(&path), fs::metadata(&path).unwrap().uid()), (0o660, 65534));
         let socket = listener.as_fd().try_clone_to_owned().unwrap();
         Listener::from_fd(&uri(&path), socket, 0o660).unwrap();
-        // Once more, in place of a stale one.
+        // Again, replacing a stale one.
         drop(listener);
         bind_one(&path, 0o600).unwrap();
     });
 }
 
-/// Runs this on a host of its own, without any address.
-fn on_a_bare_host<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+/// Runs this in a network namespace of its own, without any address.
+fn in_an_empty_network<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: gives this thread a network of its own.
@@ -458,7 +458,7 @@ fn on_a_bare_host<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Gives the host `127.0.0.1` and `::1`, or takes `127.0.0.1` away.
+/// Configures the loopback interface of the namespace.
 fn loopback(request: libc::Ioctl, set: impl FnOnce(&mut libc::ifreq)) {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     // SAFETY: any bytes make an ifreq.
@@ -470,29 +470,29 @@ fn loopback(request: libc::Ioctl, set: impl FnOnce(&mut libc::ifreq)) {
 }
 
 #[test]
-fn localhost_is_whatever_addresses_of_it_the_host_has() {
+fn localhost_is_bound_on_those_of_its_addresses_that_the_host_has() {
     let localhost = Uri::Tcp { host: "localhost".to_owned(), port: 0 };
     let hosts = |listeners: Vec<Listener>| -> Vec<String> {
         let hosts = listeners.iter().map(|l| l.local_uri().unwrap().addresses()[0].ip().to_string());
         hosts.collect()
     };
     let up = || loopback(libc::SIOCSIFFLAGS, |i| i.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short);
-    let bound = on_a_bare_host(|| {
+    let bound = in_an_empty_network(|| {
         up();
         hosts(bind(&localhost, 0).unwrap())
     });
     assert_eq!(bound, ["127.0.0.1", "::1"]);
-    let bound = on_a_bare_host(|| {
+    let bound = in_an_empty_network(|| {
         up();
-        // `0.0.0.0` takes the address away.
+        // `0.0.0.0` removes the address.
         loopback(libc::SIOCSIFADDR, |interface| {
             interface.ifr_ifru.ifru_addr.sa_family = libc::AF_INET as libc::sa_family_t;
         });
         hosts(bind(&localhost, 0).unwrap())
     });
     assert_eq!(bound, ["::1"]);
-    let bound = on_a_bare_host(|| {
-        // The settings that a thread sees are those of its network.
+    let bound = in_an_empty_network(|| {
+        // A thread sees the settings of its own network namespace.
         fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
         up();
         hosts(bind(&localhost, 0).unwrap())

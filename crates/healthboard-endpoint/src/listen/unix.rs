@@ -1,5 +1,5 @@
-//! Listening at paths: only where nobody else could put a socket in the place of ours, and never in the place of anything but
-//! a socket that nobody listens on any more.
+//! Listening at paths: only in directories where no other user could replace our socket, and never replacing anything
+//! but a stale socket.
 
 use super::{Listener, refused};
 use crate::entry::{Entry, Identity, NewSocket, NotPlaced, is_temporary_of};
@@ -14,36 +14,37 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The longest path in a socket's address. A longer one could be bound through a descriptor, and no client could name it.
+/// The longest path in a socket's address. A longer one could be bound through a descriptor, but no client could
+/// connect to it.
 const MAX_PATH: usize = 107;
 
-/// How often a socket is bound anew because another process was faster.
+/// How often binding is tried while other processes change the same path.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Where a unix socket is.
+/// The place of a unix socket.
 #[derive(Debug)]
 pub(crate) struct Place {
     directory: OwnedFd,
     name: OsString,
     path: PathBuf,
-    /// Of the socket file that is ours.
+    /// The identity of our socket file.
     identity: Identity,
 }
 
 impl Place {
-    /// Where a socket is that another process bound for this path. `None` if it is not there any more.
+    /// The place of a socket that another process bound for this path. `None` if it is no longer there.
     pub(super) fn inherited(path: &Path, socket: impl AsFd, mode: u32) -> io::Result<Option<Place>> {
         let (directory, name) = open_parent(path)?;
         let entry = match Entry::open(&directory, &name) {
             Ok(entry) if entry.is_socket() => entry,
             _ => return Ok(None),
         };
-        // The file was renamed after it was bound; the name it was bound under is what both ends still know.
+        // The file was renamed after it was bound; both ends still know the name it was bound under.
         let own = SocketAddrUnix::try_from(getsockname(&socket)?)?;
         let is_here = match entry.connect() {
             Ok(probe) => getpeername(&probe)?.is_some_and(|peer| SocketAddrUnix::try_from(peer) == Ok(own)),
-            // A queue that is full: somebody listens here, and this one was made to listen here. Nobody would ever empty
-            // the queue if it was let go.
+            // The queue is full, so some process listens here, and this socket was made for this path. If it were given
+            // up, its queue would never be emptied.
             Err(Errno::AGAIN) => own.path_bytes().is_some_and(|bound| is_temporary_of(bound, &name)),
             Err(_) => false,
         };
@@ -64,7 +65,7 @@ impl Place {
         named.is_ok_and(|found| found == self.identity) && self.is_on_the_path()
     }
 
-    /// Whether clients still find this directory by its path. That is only looked at: nothing is done by the path.
+    /// Whether the path still leads to this directory. The path is only compared, never used.
     fn is_on_the_path(&self) -> bool {
         let opened = fstat(&self.directory).map(|stat| (stat.st_dev, stat.st_ino));
         let named = std::fs::metadata(parent(&self.path)).map(|found| (found.dev(), found.ino()));
@@ -72,8 +73,8 @@ impl Place {
     }
 }
 
-/// Binds under a name of its own and renames when all is ready, so that whoever finds the socket can connect, and nobody
-/// can who may not.
+/// Binds under a temporary name and renames when the socket is ready, so that a client that finds the socket can
+/// connect, and never with a wider mode.
 pub(super) fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
     let length = path.as_os_str().len();
     if length > MAX_PATH {
@@ -95,14 +96,14 @@ pub(super) fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
             }
         }
     }
-    let why = format!("`{}` changes all the time; another service has the same path", path.display());
+    let why = format!("`{}` keeps changing; another service has the same path", path.display());
     Err(Error::new(ErrorKind::AddrInUse, why))
 }
 
 /// The directory of a socket, open and checked, and the socket's name in it.
 fn open_parent(path: &Path) -> io::Result<(OwnedFd, OsString)> {
     let Some(name) = path.file_name() else {
-        let why = format!("`{}` is no path of a socket; expected a name at its end", path.display());
+        let why = format!("`{}` is not the path of a socket; expected a name at its end", path.display());
         return Err(Error::new(ErrorKind::InvalidInput, why));
     };
     Ok((open_directory(parent(path))?, name.to_owned()))
@@ -112,7 +113,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-/// Fails unless there is nothing of this name, or a socket that nobody listens on any more, which is returned.
+/// Fails unless the name is free, or has a stale socket, which is returned.
 fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<Option<Identity>> {
     let path = path.display();
     let entry = match Entry::open(directory, name) {
@@ -121,13 +122,13 @@ fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<O
         Err(e) => return Err(refused(&e, format!("cannot look at `{path}`: {e}"))),
     };
     if !entry.is_socket() {
-        let why = format!("`{path}` exists and is no socket; move it away or choose another path");
+        let why = format!("`{path}` exists and is not a socket; move it away or choose another path");
         return Err(Error::new(ErrorKind::AlreadyExists, why));
     }
     let owner = match entry.connect() {
         Err(Errno::CONNREFUSED) => return Ok(Some(entry.identity())),
         Ok(probe) => Peer::of(&probe).ok().and_then(|peer| peer.pid).map(describe),
-        // Too busy for one more, of another kind, or not to be reached by this user.
+        // Its queue is full, it is of another type, or this user may not connect.
         Err(_) => None,
     };
     let owner = owner.unwrap_or_else(|| "another process".to_owned());
@@ -139,7 +140,7 @@ fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<O
 
 fn cannot_make(path: &Path, error: &Error) -> Error {
     let directory = parent(path).display();
-    // Without it, nothing in a directory can be reached by its descriptor.
+    // Without `/proc` a socket in an open directory cannot be bound.
     if error.kind() == ErrorKind::NotFound && !Path::new("/proc/thread-self/fd").exists() {
         return refused(
             error,

@@ -42,7 +42,7 @@ impl Place {
 }
 
 #[test]
-fn one_holds_and_the_next_one_when_it_is_gone() {
+fn one_process_holds_the_lock_and_the_next_one_after_it() {
     let place = Place::new();
     let mut first = place.try_take().unwrap();
     assert!(place.try_take().is_none());
@@ -53,13 +53,13 @@ fn one_holds_and_the_next_one_when_it_is_gone() {
 }
 
 #[test]
-fn a_lock_file_that_somebody_removed_is_put_back() {
+fn a_removed_lock_file_is_made_again() {
     let place = Place::new();
     let mut first = place.try_take().unwrap();
     fs::remove_file(place.file()).unwrap();
     assert!(first.is_held(place.dir()).unwrap());
     assert!(place.try_take().is_none());
-    // Somebody put an empty one there.
+    // Replaced by an empty file.
     fs::write(place.directory.path().join("other"), "").unwrap();
     fs::rename(place.directory.path().join("other"), place.file()).unwrap();
     assert!(first.is_held(place.dir()).unwrap());
@@ -80,7 +80,7 @@ fn a_file_that_lost_the_name_before_it_was_locked_makes_no_holder() {
 }
 
 #[test]
-fn of_two_holders_after_the_file_was_removed_the_first_steps_back() {
+fn of_two_holders_after_the_file_was_removed_the_first_loses_the_lock() {
     let place = Place::new();
     let mut first = place.try_take().unwrap();
     fs::remove_file(place.file()).unwrap();
@@ -90,7 +90,7 @@ fn of_two_holders_after_the_file_was_removed_the_first_steps_back() {
 }
 
 #[test]
-fn a_holder_that_works_is_seen_to_work_and_one_that_does_not_is_not() {
+fn a_beat_is_visible_and_without_one_nothing_changes() {
     let place = Place::new();
     let lock = place.try_take().unwrap();
     let first = place.beat();
@@ -108,24 +108,24 @@ fn a_holder_that_has_just_started_with_an_old_beat_in_the_file_is_not_frozen() {
     let place = Place::new();
     let old = fs::File::create(place.file()).unwrap();
     old.set_modified(std::time::SystemTime::now() - Duration::from_secs(3600)).unwrap();
-    // It has the lock, and has not come to its first beat.
+    // It has the lock, and has not set its first beat.
     let holder = Lock { file: old.into() };
     flock(&holder.file, FlockOperation::NonBlockingLockExclusive).unwrap();
     let mut watch = HolderWatch::default();
     let mut now = Duration::from_secs(1_000_000);
     for _ in 0..3 {
-        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        assert_eq!(watch.observe(now.as_nanos() as u64, Some(place.beat())), None);
         now += Duration::from_secs(1);
     }
     holder.beat().unwrap();
     for _ in 0..3 {
-        assert_eq!(watch.look(now.as_nanos() as u64, Some(place.beat())), None);
+        assert_eq!(watch.observe(now.as_nanos() as u64, Some(place.beat())), None);
         now += Duration::from_secs(1);
     }
 }
 
 #[test]
-fn a_frozen_holder_loses_its_place_and_learns_of_it() {
+fn a_frozen_holder_is_replaced_and_notices_it() {
     let place = Place::new();
     let mut frozen = place.try_take().unwrap();
     let seen = place.beat();
@@ -140,7 +140,7 @@ fn a_frozen_holder_loses_its_place_and_learns_of_it() {
 }
 
 #[test]
-fn of_many_who_take_it_for_frozen_at_once_one_holds_in_the_end() {
+fn of_many_standbys_that_replace_a_frozen_holder_at_once_one_holds_the_lock() {
     let place = Place::new();
     let _frozen = place.try_take().unwrap();
     let seen = place.beat();
@@ -163,7 +163,7 @@ fn of_many_who_take_it_for_frozen_at_once_one_holds_in_the_end() {
 }
 
 #[test]
-fn a_holder_that_has_come_back_keeps_its_place() {
+fn a_holder_that_beats_again_is_not_replaced() {
     let place = Place::new();
     let mut holder = place.try_take().unwrap();
     let seen = place.beat();
@@ -176,23 +176,23 @@ fn a_holder_that_has_come_back_keeps_its_place() {
 }
 
 #[test]
-fn a_holder_frozen_without_its_file_loses_its_place() {
+fn a_holder_frozen_without_its_file_is_replaced() {
     let place = Place::new();
     let _frozen = place.try_take().unwrap();
     fs::remove_file(place.file()).unwrap();
     assert_eq!(place.beat(), Beat::Missing);
     let mut watch = HolderWatch::default();
-    let looks = (0..10).map(|second| watch.look(second * 1_000_000_000, Some(place.beat())));
+    let looks = (0..10).map(|second| watch.observe(second * 1_000_000_000, Some(place.beat())));
     let seen = looks.flatten().next().unwrap();
     assert!(FROZEN_AFTER < Duration::from_secs(10));
     assert!(Lock::take_from_frozen(place.dir(), seen).unwrap().is_some());
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_left_alone() {
+fn anything_but_a_regular_file_is_refused_and_left_alone() {
     let place = Place::new();
     let error = || Lock::try_take(place.dir()).unwrap_err().to_string();
-    let expected = "cannot open `endpoint.lock`: it is no regular file; remove it";
+    let expected = "cannot open `endpoint.lock`: it is not a regular file; remove it";
     fs::create_dir(place.file()).unwrap();
     assert_eq!(error(), expected);
     fs::remove_dir(place.file()).unwrap();
@@ -206,17 +206,17 @@ fn what_is_no_file_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_an_error_and_not_a_loss() {
+fn a_failed_check_is_an_error_and_does_not_lose_the_lock() {
     let place = Place::new();
     let mut holder = place.try_take().unwrap();
     let file = fs::File::open("/dev/null").unwrap();
-    assert!(holder.is_held(file.as_fd()).is_err(), "the directory is none");
+    assert!(holder.is_held(file.as_fd()).is_err(), "not a directory");
     assert!(Beat::read(file.as_fd()).is_err());
     assert!(holder.is_held(place.dir()).unwrap());
 }
 
 #[test]
-fn the_lock_is_inherited_by_nobody() {
+fn the_lock_is_not_inherited() {
     use rustix::io::{FdFlags, fcntl_getfd};
     let place = Place::new();
     let first = place.try_take().unwrap();

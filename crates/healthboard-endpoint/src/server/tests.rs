@@ -11,7 +11,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 const PROBE: &[u8] = b"GET /livez HTTP/1.0\r\n\r\n";
 const KEPT: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// A server whose turns are taken by the test, so that nothing depends on how busy the machine is.
+/// A server whose turns the test runs, so that nothing depends on the load of the machine.
 struct Stage {
     server: Server,
     address: SocketAddr,
@@ -36,14 +36,14 @@ impl Stage {
         self.server.turn(Instant::now(), &mut || report(Status::Ok)).unwrap();
     }
 
-    /// As many turns as there is something to do in.
+    /// Runs turns until nothing is left to do.
     fn settle(&mut self) {
         for _ in 0..200 {
             self.turn();
         }
     }
 
-    /// Turns until it is so.
+    /// Runs turns until the condition holds.
     fn until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
         let end = Instant::now() + HANG;
         while !condition() {
@@ -58,7 +58,7 @@ impl Stage {
         stream
     }
 
-    /// A client that has asked once and may ask again.
+    /// A client that has had an answer and may send another request.
     fn answered(&mut self) -> TcpStream {
         let mut stream = self.connect();
         self.ask(&mut stream);
@@ -70,7 +70,7 @@ impl Stage {
         self.until("an answer", || reads(stream) > 0);
     }
 
-    /// Longer than a peer may owe something before it makes room.
+    /// Runs turns for longer than [`GRACE`].
     fn rest(&mut self) {
         let end = Instant::now() + 2 * GRACE;
         while Instant::now() < end {
@@ -104,8 +104,8 @@ fn is_answered(stream: &mut TcpStream) -> bool {
 /// Tests that need nearly all descriptors run one after the other.
 static CROWD: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-/// Raises the limit of descriptors as far as it goes. Returns how many clients that is good for, at most ten thousand, while
-/// the other value is held: a server in this process needs some too, and so do other tests.
+/// Raises the limit of descriptors as far as possible. Returns how many clients it allows, at most ten thousand,
+/// besides the descriptors of a server and of other tests, and a guard to hold meanwhile.
 fn crowd() -> (usize, std::sync::MutexGuard<'static, ()>) {
     let alone = CROWD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let limit = getrlimit(Resource::Nofile);
@@ -128,23 +128,23 @@ fn a_good_probe_is_answered_among_ten_thousand_idle_connections() {
 }
 
 #[test]
-fn the_connection_that_has_waited_longest_makes_room() {
+fn the_connection_that_has_waited_longest_is_closed_for_a_new_one() {
     let mut stage = Stage::with_places(5);
     let mut used = stage.answered();
     let mut first = stage.answered();
     let mut others: Vec<TcpStream> = (0..3).map(|_| stage.answered()).collect();
-    // This one was there before all others, but it has just been answered again.
+    // This one is the oldest, but it has just been answered again.
     stage.ask(&mut used);
     stage.rest();
     let mut last = stage.answered();
-    assert!(is_closed(&mut first), "the one that has waited longest");
+    assert!(is_closed(&mut first), "the connection that has waited longest");
     for stream in [&mut used, &mut last].into_iter().chain(&mut others) {
         stage.ask(stream);
     }
 }
 
 #[test]
-fn a_probe_that_needs_no_place_takes_none() {
+fn a_probe_that_ends_at_once_takes_no_place() {
     let mut stage = Stage::with_places(4);
     let mut idle: Vec<TcpStream> = (0..4).map(|_| stage.answered()).collect();
     stage.rest();
@@ -159,11 +159,11 @@ fn a_probe_that_needs_no_place_takes_none() {
 }
 
 #[test]
-fn nobody_whose_request_has_arrived_makes_room() {
+fn no_connection_whose_request_has_arrived_is_closed() {
     let mut stage = Stage::with_places(3);
     let mut busy: Vec<TcpStream> = (0..3).map(|_| stage.answered()).collect();
     stage.rest();
-    // All have asked again, and it is our turn; the server has not looked yet.
+    // All have sent another request, which the server has not read yet.
     busy.iter_mut().for_each(|stream| stream.write_all(KEPT).unwrap());
     assert_eq!(stage.server.longest_waiting(0..=0, Instant::now()), None);
     let mut newcomer = stage.connect();
@@ -172,13 +172,13 @@ fn nobody_whose_request_has_arrived_makes_room() {
         stage.until("an answer", || reads(stream) > 0);
     }
     stage.until("an answer to the newcomer", || is_answered(&mut newcomer));
-    // When those have waited for a while, others get their places.
+    // When these have waited for a while, others get their places.
     let _others: Vec<TcpStream> = (0..10).map(|_| stage.answered()).collect();
     assert!(stage.server.connections() <= 4, "{}", stage.server.connections());
 }
 
 #[test]
-fn a_head_that_drips_does_not_keep_its_place_by_dripping() {
+fn sending_a_head_byte_by_byte_does_not_keep_a_place() {
     let mut stage = Stage::with_places(3);
     let mut drips = stage.connect();
     drips.write_all(b"GET /livez HTTP/1.1\r\nX-Slow: ").unwrap();
@@ -197,8 +197,8 @@ fn a_head_that_drips_does_not_keep_its_place_by_dripping() {
 }
 
 #[test]
-fn newcomers_wait_while_all_are_active_and_nothing_spins() {
-    // Everybody is in the middle of an exchange that has only begun, by the clock of a patient server.
+fn new_connections_wait_while_all_are_active_and_nothing_spins() {
+    // All connections have just begun a request.
     let mut stage = Stage::with_places(2);
     let mut active: Vec<TcpStream> = (0..2).map(|_| stage.answered()).collect();
     active.iter_mut().for_each(|stream| stream.write_all(b"GET /li").unwrap());
@@ -207,7 +207,7 @@ fn newcomers_wait_while_all_are_active_and_nothing_spins() {
     newcomer.write_all(PROBE).unwrap();
     let (begin, mut turns) = (Instant::now(), 0);
     while !is_answered(&mut newcomer) {
-        assert!(begin.elapsed() < HANG, "nobody makes room");
+        assert!(begin.elapsed() < HANG, "no connection is closed for it");
         stage.server.turn(Instant::now() + HANG, &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
@@ -215,7 +215,7 @@ fn newcomers_wait_while_all_are_active_and_nothing_spins() {
 }
 
 #[test]
-fn connections_that_pipeline_get_the_same_share_and_a_newcomer_is_answered_in_a_few_turns() {
+fn pipelining_connections_get_equal_shares_and_a_new_one_is_answered_in_a_few_turns() {
     let mut stage = Stage::with_places(1000);
     let mut flood: Vec<TcpStream> = (0..200).map(|_| stage.connect()).collect();
     let requests = KEPT.repeat(100);
@@ -224,7 +224,7 @@ fn connections_that_pipeline_get_the_same_share_and_a_newcomer_is_answered_in_a_
         stage.turn();
     }
     flood.iter_mut().for_each(|stream| while reads(stream) > 0 {});
-    // From here on each has something to be answered; an answer has some 200 bytes.
+    // From here on each has requests to be answered; an answer has about 200 bytes.
     let mut shares = vec![0; flood.len()];
     while shares.iter().sum::<usize>() < flood.len() * 5 * 200 {
         stage.turn();
@@ -255,7 +255,7 @@ fn one_thousand_busy_clients_keep_their_connections_beside_a_crowd_of_idle_ones(
     let mut idle = Vec::new();
     for round in 0..20 {
         busy.iter_mut().for_each(|stream| stream.write_all(KEPT).unwrap());
-        // In the end there are more than there are places for.
+        // In the end there are more than places.
         idle.extend((0..90).map(|_| connect()));
         for stream in &mut busy {
             let answered = stream.read(&mut [0; 4096]).expect("a client that was active was reset");
@@ -269,7 +269,7 @@ fn one_thousand_busy_clients_keep_their_connections_beside_a_crowd_of_idle_ones(
 }
 
 #[test]
-fn connections_that_have_ended_take_no_places() {
+fn ended_connections_take_no_places() {
     let mut stage = Stage::with_places(2);
     let mut idle = stage.answered();
     for _ in 0..10 {
@@ -300,7 +300,7 @@ fn a_crowd_at_one_socket_leaves_the_other_alone() {
 }
 
 #[test]
-fn who_has_been_accepted_is_served_on_when_nobody_else_is() {
+fn accepted_connections_are_served_after_accepting_has_stopped() {
     let mut stage = Stage::with_places(10);
     let mut kept = stage.answered();
     stage.server.unlisten(stage.id);
@@ -312,9 +312,9 @@ fn who_has_been_accepted_is_served_on_when_nobody_else_is() {
         stage.server.turn(begin + Duration::from_millis(200), &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
-    assert!(turns < 10, "{turns} turns for one whom it is not to accept");
+    assert!(turns < 10, "{turns} turns for a connection that must not be accepted");
     assert!(!is_answered(&mut late));
-    // The next server goes on with the same socket.
+    // The next server continues with the same socket.
     let mut next = Server::new(Answers::new(HttpOptions::default()), Limits::DEFAULT).unwrap();
     next.listen(stage.listener.as_fd()).unwrap();
     stage.server = next;
@@ -322,16 +322,13 @@ fn who_has_been_accepted_is_served_on_when_nobody_else_is() {
 }
 
 #[test]
-fn a_panic_costs_no_more_than_the_connections_of_that_server() {
+fn a_panic_loses_only_the_connections_of_that_server() {
     let mut stage = Stage::with_places(10);
     let mut unlucky = stage.connect();
     unlucky.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
     let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..1000 {
-            stage
-                .server
-                .turn(Instant::now() + HANG, &mut || panic!("a board that nobody thought of"))
-                .unwrap();
+            stage.server.turn(Instant::now() + HANG, &mut || panic!("a bug")).unwrap();
         }
     }));
     assert!(served.is_err());
@@ -341,11 +338,11 @@ fn a_panic_costs_no_more_than_the_connections_of_that_server() {
     drop(stage.answered());
 }
 
-/// Peers that stop in the middle of whatever they do, for good.
+/// Peers that stop in the middle of an exchange for good.
 #[test]
-fn nothing_that_peers_leave_undone_makes_it_spin() {
-    let patient = Limits { head: HANG, answer: HANG, linger: HANG, ..Limits::DEFAULT };
-    let mut stage = Stage::within(100, patient);
+fn no_unfinished_exchange_makes_the_server_spin() {
+    let long_limits = Limits { head: HANG, answer: HANG, linger: HANG, ..Limits::DEFAULT };
+    let mut stage = Stage::within(100, long_limits);
     let mut unread = stage.connect();
     while unread.write(&KEPT.repeat(100)).is_ok() {
         stage.turn();
@@ -361,7 +358,7 @@ fn nothing_that_peers_leave_undone_makes_it_spin() {
     unfinished.write_all(b"GET /health HT").unwrap();
     let _silent = stage.connect();
     let _idle = stage.answered();
-    // What can be answered is.
+    // Everything that can be answered is answered first.
     while !stage.server.ready.is_empty() {
         stage.turn();
     }
@@ -377,7 +374,7 @@ fn nothing_that_peers_leave_undone_makes_it_spin() {
 }
 
 #[test]
-fn a_listening_socket_that_somebody_else_shuts_down_makes_nothing_spin() {
+fn a_listening_socket_shut_down_by_another_process_makes_nothing_spin() {
     let mut stage = Stage::with_places(10);
     let mut kept = stage.answered();
     rustix::net::shutdown(&stage.listener, rustix::net::Shutdown::Both).unwrap();
@@ -433,7 +430,7 @@ fn answers_to_pipelined_requests_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_listening_socket_as_the_holder_has_it_answers_among_silent_connections() {
+fn a_tuned_listening_socket_answers_among_silent_connections() {
     let mut stage = Stage::with_places(100);
     tune(&stage.listener);
     let mut late = stage.connect();
@@ -450,16 +447,17 @@ fn a_listening_socket_as_the_holder_has_it_answers_among_silent_connections() {
         probe.write_all(PROBE).unwrap();
         stage.until("an answer", || is_answered(&mut probe));
     }
-    // One that has kept silent for a while is answered when it asks, unless it had to make room by then.
+    // A connection that has been silent for a while is answered when it sends a request, unless it was closed for
+    // another.
     late.write_all(PROBE).unwrap();
     stage.until("an answer to the late one", || is_answered(&mut late) || is_closed(&mut late));
     let mut half_closed = stage.connect();
     half_closed.shutdown(Shutdown::Write).unwrap();
-    stage.until("the end of one that asks nothing", || is_closed(&mut half_closed));
+    stage.until("the end of a connection without a request", || is_closed(&mut half_closed));
 }
 
 #[test]
-fn a_peer_that_has_owed_something_for_a_moment_only_does_not_make_room() {
+fn a_connection_that_has_waited_only_briefly_is_not_closed_for_a_new_one() {
     let mut stage = Stage::with_places(2);
     let _waiting = [stage.connect(), stage.answered()];
     stage.settle();
@@ -472,12 +470,12 @@ fn a_peer_that_has_owed_something_for_a_moment_only_does_not_make_room() {
 }
 
 #[test]
-fn without_descriptors_it_rests_and_comes_back() {
+fn without_descriptors_the_server_pauses_and_recovers() {
     let (_, _alone) = crowd();
     let (full, is_full) = std::sync::mpsc::channel();
     let (answered, is_answered) = std::sync::mpsc::channel();
     let serving = std::thread::spawn(move || {
-        // As the keeper's thread: a descriptor table of its own, which keeps nothing of other tests open.
+        // A descriptor table of its own, like that of the keeper, which shares nothing with other tests.
         // SAFETY: this thread owns no descriptors.
         let unshared =
             unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
@@ -523,9 +521,9 @@ fn a_good_probe_is_answered_when_idle_clients_have_all_descriptors() {
             unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
         assert_eq!(unshared, 0);
         let (listener, address) = any_port();
-        // No time limit makes room.
-        let patient = Limits { head: 100 * HANG, idle: 100 * HANG, ..Limits::DEFAULT };
-        let mut server = Server::new(Answers::new(HttpOptions::default()), patient).unwrap();
+        // No time limit closes a connection.
+        let long_limits = Limits { head: 100 * HANG, idle: 100 * HANG, ..Limits::DEFAULT };
+        let mut server = Server::new(Answers::new(HttpOptions::default()), long_limits).unwrap();
         server.listen(listener.as_fd()).unwrap();
         let mut fill: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
         fill.truncate(fill.len() - 10);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 #[test]
-fn who_could_replace_what_is_in_a_directory_decides_whether_it_is_used() {
+fn a_directory_is_used_only_if_no_other_user_could_replace_its_files() {
     let (root, us, other) = (0, 1000, 1001);
     let good =
         [(us, 0o755), (us, 0o700), (root, 0o755), (root, 0o1777), (us, 0o1777), (us, 0o1770), (us, 0o3775)];
@@ -30,7 +30,7 @@ fn who_could_replace_what_is_in_a_directory_decides_whether_it_is_used() {
             format!("`/run/x` belongs to uid {owner} and has mode {mode:04o}, {why} replace the socket; ");
         assert!(error.starts_with(&found) && error.contains("expected an owner of uid 1000 or 0"), "{error}");
     }
-    assert!(check(Path::new("/run/x"), us, 0o755, root).is_err(), "root trusts root alone");
+    assert!(check(Path::new("/run/x"), us, 0o755, root).is_err(), "root trusts only root");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_directory_above_that_others_may_write_to_is_found_and_named() {
     set_mode(&open, 0o777);
     let error = open_directory(&inner).unwrap_err().to_string();
     assert!(error.starts_with(&format!("`{}` belongs to uid ", open.display())), "{error}");
-    // A way through it is no better than a way into it.
+    // A path through it is refused as well.
     let link = directory.path().join("link");
     make_directory(&directory.path().join("closed"), 0o755);
     symlink("open/../closed", &link).unwrap();
@@ -51,7 +51,7 @@ fn a_directory_above_that_others_may_write_to_is_found_and_named() {
 }
 
 #[test]
-fn what_is_opened_is_what_the_path_leads_to() {
+fn the_opened_directory_is_the_one_the_path_leads_to() {
     let directory = own_directory();
     let path = directory.path();
     make_directory(&path.join("a"), 0o755);

@@ -2,8 +2,8 @@
 //!
 //! # Orderings
 //!
-//! All accesses are `Relaxed`. The page is zeroes from the kernel and holds nothing but atomics, so whoever finds its address
-//! finds a valid page. The test's clock is a single word. The id is looked at in the keeper alone.
+//! All accesses are `Relaxed`. The page is zeroes from the kernel and holds nothing but atomics, so every thread that
+//! loads its address finds a valid page. The test's clock is a single word. Only the keeper uses the id.
 
 use super::clock;
 use super::page::Page;
@@ -37,15 +37,15 @@ impl<P> Anchor<P> {
         unsafe { self.page.load(Relaxed).as_ref() }
     }
 
-    /// From now on recording finds this page.
+    /// Makes recording use this page from now on.
     pub(crate) fn open(&self, page: &'static Page<P>) {
         self.page.store(std::ptr::from_ref(page).cast_mut(), Relaxed);
     }
 
-    /// The time that is recorded.
+    /// The current time: the test's clock if one is set, else the kernel's.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
-        /// Out of the way of those who record by the kernel's clock.
+        /// Kept out of the path that uses the kernel's clock.
         #[cold]
         fn own(clock: &AtomicU64) -> u64 {
             clock.load(Relaxed)
@@ -57,12 +57,12 @@ impl<P> Anchor<P> {
         }
     }
 
-    /// From now on this is the time.
+    /// Makes recording take the time from this clock from now on.
     pub(crate) fn follow(&self, clock: &'static AtomicU64) {
         self.clock.store(std::ptr::from_ref(clock).cast_mut(), Relaxed);
     }
 
-    /// Puts the id of this process's board in the place of its parent's, which is returned; 0 if there is none.
+    /// Stores the id of this process's board and returns that of its parent's, 0 if there is none.
     pub(crate) fn replace_id(&self, id: u64) -> u64 {
         self.newest_id.swap(id, Relaxed)
     }

@@ -1,16 +1,17 @@
-//! How a board comes into being: whole, or not at all.
+//! Creates a board: readers see it whole, or not at all.
 //!
-//! Under a temporary name the file is made, locked, written to its end, mapped; then it gets its name. Killed at any step, a
-//! creator leaves at most a temporary file that nobody holds, which the holder sweeps away.
+//! The file is made under a temporary name, locked, written to its end and mapped; then it gets its name. A creator
+//! killed at any step leaves at most an unlocked temporary file, which the holder removes.
 //!
-//! A board that was cut short, removed or replaced gets a new file under the same address: whoever records goes on with the
-//! pointer it has, and what was recorded comes along as far as it is still there.
+//! A board that was cut short, removed or replaced gets a new file at the same address: recording threads keep their
+//! pointer, and what is left of the recorded evidence is copied.
 
 use super::layout::{Board, Fixed, SIZE, word};
 use super::lock;
 use super::sync::Ordering::Relaxed;
 use crate::board::place::Place;
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -20,29 +21,33 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 pub(crate) struct Published {
     pub(crate) board: &'static Board,
     name: String,
-    /// Keeps the lock. Dropping it declares the writer dead.
+    /// Holds the lock. Dropping it declares the writer dead.
     file: File,
 }
 
-/// Makes the board of this process in the service's directory; `over` is the one whose address and content it takes.
+/// Makes the board of this process in the service's directory. It takes the address and the content of `over`, if
+/// given.
 ///
 /// # Errors
 ///
-/// Of the file system, with the step that failed: no space is an error here, not a `SIGBUS` later.
+/// Errors of the file system, with the path and the step that failed. No space is an error here, not a `SIGBUS` later.
 pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>) -> io::Result<Published> {
-    let name = format!("{}-{:016x}", fixed.pid, nonce());
-    let temporary = format!(".{name}.tmp");
+    let (file, name) = make(place, fixed.pid)?;
+    let temporary = temporary(&name);
     let name = format!("{name}.board");
-    let made = fill(place, &temporary, fixed, over).and_then(|(board, file)| {
+    let made = fill(place, &temporary, &file, fixed, over).and_then(|board| {
         let renamed = rustix::fs::renameat(place.fd(), &temporary, place.fd(), &name);
-        step("name", place, &name, renamed)?;
-        Ok(Published { board, name, file })
+        step("name", place, renamed)?;
+        Ok(board)
     });
-    if made.is_err() {
-        // Best effort; the holder sweeps it otherwise.
-        let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
+    match made {
+        Ok(board) => Ok(Published { board, name, file }),
+        Err(error) => {
+            // Best effort; otherwise the holder removes it.
+            let _ = rustix::fs::unlinkat(place.fd(), &temporary, AtFlags::empty());
+            Err(error)
+        }
     }
-    made
 }
 
 impl Published {
@@ -51,23 +56,27 @@ impl Published {
         &self.name
     }
 
-    /// Whether what is recorded still reaches whoever reads the directory: the file has its name and its length, its header is
-    /// what was written there, and the memory is the file's.
-    pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> bool {
-        let named = rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        let Ok(ours) = self.file.metadata() else { return true };
-        if !named.is_ok_and(|named| (named.st_dev, named.st_ino) == (ours.dev(), ours.ino())) {
-            return false;
-        }
-        if ours.len() < SIZE as u64 {
-            return false;
+    /// Whether readers of the directory still see what is recorded: the file has its name and its length, its header is
+    /// what was written there, and the memory is the file's. Writes `now_ns` to the header.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be looked at, for instance because the process has another user now. The board is not lost then.
+    pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> io::Result<bool> {
+        let named = match rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            named => step("look at", place, named)?,
+        };
+        let ours = step("look at", place, self.file.metadata())?;
+        if (named.st_dev, named.st_ino) != (ours.dev(), ours.ino()) || ours.len() < SIZE as u64 {
+            return Ok(false);
         }
         self.board.header[word::KEPT_NS].store(now_ns, Relaxed);
         let mut bytes = [0; (word::KEPT_NS + 1) * 8];
         let expected = fixed.words();
         let mut found = bytes_read(&self.file, &mut bytes);
         let same = expected.iter().all(|word| found.next() == Some(*word));
-        same && found.last() == Some(now_ns)
+        Ok(same && found.last() == Some(now_ns))
     }
 }
 
@@ -79,12 +88,11 @@ fn bytes_read<'a>(file: &File, bytes: &'a mut [u8]) -> impl Iterator<Item = u64>
 fn fill(
     place: &Place,
     temporary: &str,
+    file: &File,
     fixed: &Fixed,
     over: Option<&'static Board>,
-) -> io::Result<(&'static Board, File)> {
-    let file = make(place, temporary)?;
-    // Written and not only allocated: the file system must have the room now, whatever it is.
-    // What somebody has overwritten is no evidence: it comes along only behind a header that is ours.
+) -> io::Result<&'static Board> {
+    // The old content is copied only if its header is still ours: overwritten bytes are no evidence.
     let kept = over.filter(|board| {
         board.header.iter().zip(fixed.words()).all(|(word, expected)| word.load(Relaxed) == expected)
     });
@@ -92,39 +100,45 @@ fn fill(
         Some(board) => board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect(),
         None => vec![0; SIZE],
     };
-    step("write", place, temporary, file.write_all_at(&bytes, 0))?;
+    // Written and not only allocated: any file system must have the room now.
+    step("write", place, file.write_all_at(&bytes, 0))?;
     for (i, value) in fixed.words().into_iter().enumerate() {
-        step("write", place, temporary, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
+        step("write", place, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
     }
-    // Others of the group may read it. Not before: it could be locked by them before it is by us.
+    // The group may read it. Not before: a member could lock it before we do.
     let readable = std::fs::Permissions::from_mode(0o640);
-    step("set the mode of", place, temporary, file.set_permissions(readable))?;
-    // Through a second opening of the file: a mapping keeps its open file alive, in forked children too, and with it a lock.
+    step("set the mode of", place, file.set_permissions(readable))?;
+    // Through a second open file: a mapping keeps its open file alive, in forked children too, and with it a lock.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
-    let second = step("open", place, temporary, second)?;
-    let board = step("map", place, temporary, map(Some(&second.into()), over))?;
-    Ok((board, file))
+    let second = step("open", place, second)?;
+    step("map", place, map(Some(&second.into()), over))
 }
 
-/// An empty file, locked. A sweep that comes between the two takes it for one that was left behind, and removes it.
-fn make(place: &Place, temporary: &str) -> io::Result<File> {
+/// An empty file, locked, and the name of the board that it is to become. A sweep between creating and locking takes it for one that was left behind, and removes it;
+/// then this starts again.
+fn make(place: &Place, pid: u32) -> io::Result<(File, String)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        let file = rustix::fs::openat(place.fd(), temporary, flags, Mode::from_raw_mode(0o600));
-        let file = File::from(step("create", place, temporary, file)?);
-        if step("lock", place, temporary, lock::try_take(&file))?
-            && step("look at", place, temporary, file.metadata())?.nlink() > 0
+        // A new name each time: a sweep that still has the last file open would remove this one by its name.
+        let name = format!("{pid}-{:016x}", nonce());
+        let file = rustix::fs::openat(place.fd(), temporary(&name), flags, Mode::from_raw_mode(0o600));
+        let file = File::from(step("create", place, file)?);
+        if step("lock", place, lock::try_take(&file))? && step("look at", place, file.metadata())?.nlink() > 0
         {
-            return Ok(file);
+            return Ok((file, name));
         }
-        // The sweep is about to remove it, if it has not yet.
-        let _ = rustix::fs::unlinkat(place.fd(), temporary, AtFlags::empty());
+        // A sweep has removed it, or is about to.
+        let _ = rustix::fs::unlinkat(place.fd(), temporary(&name), AtFlags::empty());
     }
 }
 
-/// Maps a file of [`SIZE`] bytes, or memory of this process alone, in the place of `over` if given. Never unmapped: somebody
-/// may be recording.
+fn temporary(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+/// Maps a file of [`SIZE`] bytes, or private memory, in the place of `over` if given. Never unmapped: a thread may be
+/// recording.
 pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Result<&'static Board> {
     let (flags, fd) = match file {
         Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
@@ -146,7 +160,7 @@ pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Resu
     Ok(unsafe { &*address.cast::<Board>() })
 }
 
-/// The identity of the running kernel: a board of before a reboot is not ours.
+/// The identity of the running kernel, which tells boards from before a reboot.
 pub(crate) fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
@@ -162,10 +176,11 @@ pub(crate) fn nonce() -> u64 {
     (u64::from_ne_bytes(bytes) ^ super::clock::now_ns()).max(1)
 }
 
-fn step<T, E: Into<io::Error>>(what: &str, place: &Place, name: &str, result: Result<T, E>) -> io::Result<T> {
+/// Names the directory and not the file, whose name differs each time, so that a repeated error is logged once.
+fn step<T, E: Into<io::Error>>(what: &str, place: &Place, result: Result<T, E>) -> io::Result<T> {
     result.map_err(|e| {
         let error: io::Error = e.into();
-        let path = place.path().join(name);
-        io::Error::new(error.kind(), format!("cannot {what} board `{}`: {error}", path.display()))
+        let path = place.path().display();
+        io::Error::new(error.kind(), format!("cannot {what} a board in `{path}`: {error}"))
     })
 }

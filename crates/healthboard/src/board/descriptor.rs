@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Bytes of an indicator's name.
 #[cfg(not(loom))]
-pub(crate) const NAME: usize = 64;
+pub(crate) const NAME: usize = crate::config::MAX_INDICATOR_NAME;
 #[cfg(loom)]
 pub(crate) const NAME: usize = 8;
 

@@ -1,4 +1,4 @@
-//! The file format: a header of 1 KiB and 32 slots of 1 KiB, in words of 64 bits and the machine's byte order.
+//! The file format: a header of 1 KiB and 32 slots of 1 KiB, in words of 64 bits in the machine's byte order.
 
 use super::slot::Slot;
 use super::sync::{AtomicU64, Ordering::Relaxed};
@@ -9,7 +9,7 @@ pub(crate) const SLOTS: usize = 32;
 #[cfg(loom)]
 pub(crate) const SLOTS: usize = 2;
 
-/// Bytes of a header, and of a slot.
+/// Bytes of the header, and of a slot.
 pub(crate) const BLOCK: usize = 1024;
 
 /// Bytes of a board.
@@ -35,23 +35,23 @@ pub(crate) mod word {
     pub(crate) const STARTED_NS: usize = 7;
     /// For how long a death without goodbye counts.
     pub(crate) const TTL_NS: usize = 8;
-    /// A number that no other board has, in whatever pid namespace.
+    /// A number that no other board has, in any pid namespace.
     pub(crate) const ID: usize = 9;
     /// The id of the board of the process that forked this one, if health ran there; else 0.
     pub(crate) const PARENT_ID: usize = 10;
-    /// When the pid came into being, in clock ticks since the boot: a process that executes itself anew keeps both.
+    /// When the process with this pid began, in clock ticks since the boot: `exec` keeps both.
     pub(crate) const PID_SINCE: usize = 11;
     pub(crate) const SERVICE: usize = 12;
     /// Over all words before it.
     pub(crate) const CHECKSUM: usize = 20;
-    // From here on written while the board is in use.
+    // The words from here on are written while the board is in use.
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
-    /// Not zero once the process has said that it only watches over those that it forks.
+    /// Not zero once the process has said that it only watches over the processes it forks.
     pub(crate) const WATCHES: usize = 26;
     /// When the process said goodbye.
     pub(crate) const GOODBYE_NS: usize = 27;
-    /// When its keeper last looked after the board.
+    /// When its keeper last checked the board.
     pub(crate) const KEPT_NS: usize = 28;
     /// Indicators that found no room.
     pub(crate) const REFUSED: usize = 29;
@@ -59,7 +59,7 @@ pub(crate) mod word {
     pub(crate) const REFUSED_NAME: usize = 32;
 }
 
-/// What a process has said of itself, in `word::PHASE`; 0 is nothing yet.
+/// What a process has said about itself, in `word::PHASE`; 0 is nothing yet.
 pub(crate) mod phase {
     pub(crate) const DRAINING: u64 = 1;
     pub(crate) const GOODBYE: u64 = 2;
@@ -76,7 +76,7 @@ const _: () = assert!(crate::config::MAX_SERVICE_NAME == (word::CHECKSUM - word:
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == BLOCK && size_of::<Board>() == SIZE);
 
-/// What is written once.
+/// The part of the header that is written once.
 #[derive(Clone)]
 pub(crate) struct Fixed {
     pub(crate) service: String,
@@ -90,7 +90,7 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// The words of the header up to its checksum, which is the last.
+    /// The words of the header up to and including its checksum.
     pub(crate) fn words(&self) -> [u64; word::CHECKSUM + 1] {
         let mut words = [0; word::CHECKSUM + 1];
         words[word::MAGIC] = MAGIC;
@@ -118,7 +118,7 @@ impl Board {
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), SIZE / 8) }
     }
 
-    /// Fills the header of a board that nobody else sees yet.
+    /// Fills the header of a board that is not published yet.
     pub(crate) fn write_header(&self, fixed: &Fixed) {
         for (word, value) in self.header.iter().zip(fixed.words()) {
             word.store(value, Relaxed);
@@ -137,7 +137,7 @@ pub(crate) fn pack(text: &str, words: &mut [u64]) {
     }
 }
 
-/// The text in these words up to the first NUL, made harmless.
+/// The text in these words up to the first NUL, without control characters.
 pub(crate) fn unpack(words: &[u64]) -> String {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take_while(|b| *b != 0).collect();
     crate::scrub::printable(&String::from_utf8_lossy(&bytes))

@@ -1,8 +1,8 @@
-//! The lock that says whether a board's writer lives.
+//! The lock that says whether a board's writer is alive.
 //!
-//! It belongs to the open file (`F_OFD_SETLK`, fcntl(2)), so the kernel drops it when the process ends in whatever way, and no
-//! close of another descriptor does. It is a write lock, which only who may write the file can take: somebody who may read the
-//! boards can lock them as he likes and makes no dead process look alive.
+//! It belongs to the open file (`F_OFD_SETLK`, fcntl(2)), so the kernel drops it however the process ends, and closing
+//! another descriptor does not. It is a write lock, which needs write access to the file: a user who may only read the
+//! boards cannot make a dead process look alive.
 
 use std::fs::File;
 use std::io;
@@ -18,16 +18,16 @@ pub(crate) fn try_take(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether some open file has the lock. Takes none itself, not even for a moment.
+/// Whether some open file has the lock. Never takes a lock itself.
 pub(crate) fn is_taken(file: &File) -> io::Result<bool> {
-    // Asks for a read lock: nothing but a write lock is in its way.
+    // Asks for a read lock, which only a write lock blocks.
     let mut lock = whole_file(libc::F_RDLCK);
     fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 fn whole_file(kind: libc::c_int) -> libc::flock {
-    // SAFETY: zero is a valid value of every field; length 0 is the whole file, pid 0 what OFD locks ask for.
+    // SAFETY: zero is a valid value of every field. Length 0 is the whole file, and OFD locks require pid 0.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;

@@ -1,40 +1,42 @@
-//! What belongs to one process alone: a page that the kernel wipes in a forked child (`MADV_WIPEONFORK`), however the child
-//! was made. No handler has to run. A wiped page says "no board, nobody makes one, all locks free".
+//! The memory that belongs to one process: a page that the kernel wipes in a forked child (`MADV_WIPEONFORK`), however
+//! the child was made. No fork handler has to run. A wiped page says "no board, no thread makes one, all locks free".
 //!
 //! # Orderings
 //!
-//! `board` is the one word of state: 0 none, 1 being made, 2 done without, else the address of the board in use. It changes
-//! from 0 to 1 by an exchange, whose winner makes the board, and from 1 to an address by the keeper.
+//! `board` is the one word of state: 0 none, 1 being made, 2 none and not waited for, else the address of the board in
+//! use. An exchange changes it from 0 to 1, and its winner makes the board; the keeper stores the address.
 //!
-//! - The address is stored with `Release` and loaded with `Acquire`: who finds the board finds its header and what the
-//!   keeper has left in `process`. Without it a thread could record on a board and find no process to ask.
-//! - The other changes carry nothing but themselves, so they are `Relaxed`.
+//! - The address is stored with `Release` and loaded with `Acquire`: a thread that finds the board finds its header and
+//!   the keeper's data in `process`. Without it a thread could record on a board and find no `process`.
+//! - The other changes, and those of `goodbye`, publish no other memory, so they are `Relaxed`.
 
 use super::layout::{Board, SLOTS};
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, mutant, unless};
 use Ordering::{Acquire, Relaxed, Release};
 
-/// Nobody has made a board yet.
+/// There is no board yet.
 const NONE: usize = 0;
 /// A thread is making it.
 const MAKING: usize = 1;
-/// This process goes without, or does not wait for it any longer.
+/// This process has no board, or no longer waits for it.
 const WITHOUT: usize = 2;
 
-/// The page. Zero is a valid value of everything in it, and the one it starts from. `P` is what the keeper leaves there.
+/// The page. Zero is a valid value of everything in it, and the initial one. `P` is the keeper's data.
 #[repr(C)]
 pub(crate) struct Page<P> {
     board: AtomicPtr<Board>,
     process: AtomicPtr<P>,
     /// The id of the board; 0 in a forked child until it has one of its own.
     id: AtomicU64,
+    /// Not zero once this process has said goodbye. The board has it too, but may have been overwritten.
+    goodbye: AtomicU32,
     /// One for each slot: see [`super::slot`].
     pub(crate) locks: [AtomicU32; SLOTS],
 }
 
-/// How far a process has come with its board.
+/// The answer to a thread that needs the board.
 pub(crate) enum Claim {
-    /// The caller is to make it.
+    /// The caller must make it.
     Yours,
     /// Another thread is making it.
     Others,
@@ -49,6 +51,7 @@ impl<P> Page<P> {
             board: AtomicPtr::new(std::ptr::null_mut()),
             process: AtomicPtr::new(std::ptr::null_mut()),
             id: AtomicU64::new(0),
+            goodbye: AtomicU32::new(0),
             locks: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -65,7 +68,7 @@ impl<P> Page<P> {
         Some(unsafe { &*board })
     }
 
-    /// What the keeper has left, once there is a board.
+    /// The keeper's data, once there is a board.
     pub(crate) fn process(&self) -> Option<&'static P> {
         self.board()?;
         // SAFETY: null or from `publish`, which takes `&'static P`. Relaxed: `board` above has seen the Release after it.
@@ -78,7 +81,7 @@ impl<P> Page<P> {
         self.id.load(Relaxed)
     }
 
-    /// Who is to make the board that is not there.
+    /// Decides which thread makes the missing board.
     pub(crate) fn claim(&self) -> Claim {
         let (none, making) = (NONE as *mut Board, MAKING as *mut Board);
         if mutant("claim-in-two-steps") && self.board.load(Relaxed) == none {
@@ -92,13 +95,28 @@ impl<P> Page<P> {
         }
     }
 
-    /// From now on nobody waits for the board. One that is published all the same is used.
+    /// Stops all waiting for the board. A board that is published later is still used.
     pub(crate) fn go_without(&self) {
         let (making, without) = (MAKING as *mut Board, WITHOUT as *mut Board);
         if mutant("go-without-in-two-steps") && self.board.load(Relaxed) == making {
             return self.board.store(without, Relaxed);
         }
         let _ = self.board.compare_exchange(making, without, Relaxed, Relaxed);
+    }
+
+    /// Whether this process records nothing, as if health were off.
+    pub(crate) fn is_without(&self) -> bool {
+        self.board.load(Relaxed) as usize == WITHOUT
+    }
+
+    /// Notes that this process says goodbye.
+    pub(crate) fn say_goodbye(&self) {
+        self.goodbye.store(1, Relaxed);
+    }
+
+    /// Whether this process has said goodbye.
+    pub(crate) fn has_said_goodbye(&self) -> bool {
+        self.goodbye.load(Relaxed) != 0
     }
 
     /// Puts the board into use.
@@ -118,11 +136,11 @@ impl<P> Page<P> {
 
 #[cfg(not(loom))]
 impl<P> Page<P> {
-    /// A page of this process.
+    /// Maps a page for this process.
     ///
     /// # Errors
     ///
-    /// No memory, or a kernel without `MADV_WIPEONFORK` (before 4.14).
+    /// No memory is left, or the kernel has no `MADV_WIPEONFORK` (before 4.14).
     pub(crate) fn map() -> std::io::Result<&'static Page<P>> {
         let length = size_of::<Page<P>>().next_multiple_of(4096);
         let protection = libc::PROT_READ | libc::PROT_WRITE;

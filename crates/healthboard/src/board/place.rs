@@ -1,7 +1,7 @@
 //! The directory of a service's boards, held by a descriptor.
 //!
-//! Whoever may rename above it, or put a link in its place, gets nobody to follow: it is looked at once, and everything in it
-//! is reached from the descriptor and never through a link.
+//! The directory is checked once, and everything in it is reached from its descriptor and never through a link. So a
+//! user who may rename a directory above it, or replace it by a link, redirects no access.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -9,7 +9,7 @@ use std::io::{self, Error, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A directory that only its owner changes.
+/// A directory that only its owner (or root) may change.
 #[derive(Debug)]
 pub struct Place {
     fd: OwnedFd,
@@ -17,12 +17,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The directory `service` in the runtime directory `runtime`, for a process that keeps a board there. Makes both where
-    /// they are missing.
+    /// Opens the directory `service` in the runtime directory `runtime`, for a process that keeps a board there. Makes
+    /// both if they are missing.
     ///
     /// # Errors
     ///
-    /// Names the directory, what is wrong with it and what would be right.
+    /// The error names the directory, what was found and what was expected.
     pub(crate) fn make(runtime: &Path, service: &str) -> io::Result<Place> {
         match rustix::fs::mkdir(runtime, Mode::from_raw_mode(0o750)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -31,7 +31,7 @@ impl Place {
         let fd = open_directory(rustix::fs::CWD, runtime, OFlags::empty()).map_err(|e| wrong(runtime, e))?;
         let user = rustix::process::geteuid().as_raw();
         let found = rustix::fs::fstat(&fd).map_err(|e| wrong(runtime, e))?;
-        // Whoever owns it, or may write there without the sticky bit, could put another directory in the service's place.
+        // Its owner, and everybody who may write to it without the sticky bit, could replace the service's directory.
         let shared = found.st_mode & 0o022 != 0 && found.st_mode & 0o1000 == 0;
         if ![user, 0].contains(&found.st_uid) || shared {
             let expected =
@@ -52,11 +52,11 @@ impl Place {
         Ok(Place { fd, path })
     }
 
-    /// A directory that is there already, for whoever only reads it.
+    /// Opens an existing directory for a reader. Owner and mode are not checked.
     ///
     /// # Errors
     ///
-    /// It is not there, or no directory, or may not be read.
+    /// It does not exist, is not a directory, is a symbolic link, or may not be read.
     pub fn open(path: &Path) -> io::Result<Place> {
         let fd = open_directory(rustix::fs::CWD, path, OFlags::NOFOLLOW)?;
         Ok(Place { fd, path: path.to_owned() })
@@ -66,12 +66,12 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// No descriptors are left.
+    /// The process has no descriptors left.
     pub fn try_clone(&self) -> io::Result<Place> {
         Ok(Place { fd: self.fd.try_clone()?, path: self.path.clone() })
     }
 
-    /// Its path when it was opened; for messages.
+    /// The path at the time it was opened; for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -81,11 +81,13 @@ impl Place {
         self.fd.as_fd()
     }
 
-    /// Whether the path still leads here.
+    /// Whether the path still leads here, as far as it can be told.
     pub(crate) fn is_found(&self) -> bool {
         let Ok(ours) = rustix::fs::fstat(&self.fd) else { return true };
-        rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|found| (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino))
+        match rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino),
+            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+        }
     }
 }
 
@@ -107,7 +109,7 @@ fn refused(path: &Path, found: &Stat, expected: &str) -> Error {
 
 fn missing(path: &Path, errno: Errno) -> Error {
     let error = Error::from(errno);
-    let what = format!("{error}; make what is above it, or set `runtime_dir` to another place");
+    let what = format!("{error}; make its parent directory, or set `runtime_dir` to another directory");
     named(path, &what, error.kind())
 }
 

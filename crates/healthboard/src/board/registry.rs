@@ -1,13 +1,13 @@
-//! The indicators of a service, by slot: registered once, found for ever, without a lock, so that a fork at any moment finds
-//! the table whole.
+//! The indicators of a service, by slot. They are registered once and never removed, without a lock, so a fork at any
+//! moment leaves the table whole.
 //!
 //! # Orderings
 //!
 //! - The exchange that puts an entry into the table is `Release`, and the load that finds it `Acquire`: name and policy are
 //!   whole.
-//! - Who registers puts the entry into the table and then looks for a board; who makes a board publishes it and then looks
-//!   into the table. A `SeqCst` fence stands between the two steps on both sides, so at least one of them sees the other's: no
-//!   indicator stays without its name on the board.
+//! - A thread that registers an indicator stores the entry and then looks for a board; the keeper publishes the board
+//!   and then reads the table. A `SeqCst` fence stands between the two steps on both sides, so at least one of them
+//!   sees the other's store: every indicator gets its name on the board.
 
 use super::descriptor;
 use super::layout::{Board, SLOTS, pack, word};
@@ -15,13 +15,13 @@ use super::sync::{AtomicPtr, Ordering, fence, mutant, unless};
 use crate::config::Policy;
 use Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-/// Names that found no room on the board and are remembered all the same, to be told.
+/// Entries for names that found no room on the board, kept to be reported.
 #[cfg(not(loom))]
 const REFUSED: usize = 8;
 #[cfg(loom)]
 const REFUSED: usize = 1;
 
-/// Places in the table.
+/// Entries in the table.
 const ENTRIES: usize = SLOTS + REFUSED;
 
 /// Every indicator of a service. Index 0 is `progress`; those from [`SLOTS`] on have no slot and record nothing.
@@ -32,7 +32,7 @@ pub(crate) struct Registry {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) policy: Policy,
-    /// Stands for the rest of the entry, which loom does not see: written once when the entry is made.
+    /// Represents the rest of the entry, which loom does not check: written once when the entry is made.
     #[cfg(loom)]
     pub(crate) contents: loom::cell::UnsafeCell<u64>,
 }
@@ -46,7 +46,7 @@ impl Entry {
     #[cfg(loom)]
     fn new(name: &str, policy: Policy) -> Entry {
         let contents = loom::cell::UnsafeCell::new(0);
-        // SAFETY: nobody else has the entry yet.
+        // SAFETY: no other thread has the entry yet.
         contents.with_mut(|contents| unsafe { *contents = 1 });
         Entry { name: name.to_owned(), policy, contents }
     }
@@ -63,9 +63,9 @@ impl Registry {
         Registry { entries: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())) }
     }
 
-    /// The index of the indicator with this name, and whether it is new; looked for from `first` on.
+    /// The index of the indicator with this name, searched from `first` on, and whether it is new.
     ///
-    /// Whoever adds one calls [`publish`](Registry::publish) afterwards.
+    /// After adding one the caller calls [`publish`](Registry::publish).
     pub(crate) fn index_of(&self, name: &str, policy: Policy, first: usize) -> (usize, bool) {
         let mut made: *mut Entry = std::ptr::null_mut();
         let mut index = first;
@@ -82,7 +82,7 @@ impl Registry {
             if made.is_null() {
                 made = Box::into_raw(Box::new(Entry::new(name, policy)));
             }
-            // Release pairs with the Acquire in `entry`. Where another thread was faster, its entry is looked at next.
+            // Release pairs with the Acquire in `entry`. If another thread was faster, its entry is checked next.
             let release = unless("register-without-release", Release);
             if mutant("register-by-store") {
                 self.entries[index].store(made, Release);
@@ -105,12 +105,12 @@ impl Registry {
         unsafe { entry.as_ref() }
     }
 
-    /// The indicators that found no room: the first ones, which is enough to act on.
+    /// The first indicators that found no room.
     pub(crate) fn refused(&self) -> impl Iterator<Item = &str> {
         (SLOTS..ENTRIES).map_while(|index| self.entry(index)).map(|entry| entry.name.as_str())
     }
 
-    /// After a registration: has the board describe it, if there is one by now.
+    /// Writes a new registration to the board, if there is one by now.
     pub(crate) fn publish(
         &self,
         board: impl FnOnce() -> Option<&'static Board>,
@@ -125,7 +125,7 @@ impl Registry {
         }
     }
 
-    /// After a board was published: has it describe what was registered meanwhile.
+    /// Writes to a newly published board what was registered meanwhile.
     pub(crate) fn describe(&self, board: &Board, policy: impl Fn(&Entry) -> Policy) {
         // Pairs with the fence in `publish`.
         if !mutant("describe-without-fence") {
@@ -134,7 +134,7 @@ impl Registry {
         self.write(board, policy);
     }
 
-    /// Writes what is registered on a board, in any thread, as often as one likes: everybody writes the same.
+    /// Writes all registrations to a board. Any thread may do so at any time: all write the same values.
     pub(crate) fn write(&self, board: &Board, policy: impl Fn(&Entry) -> Policy) {
         let mut used = 0;
         for (index, slot) in board.slots.iter().enumerate() {
@@ -144,7 +144,7 @@ impl Registry {
             }
             used += 1;
         }
-        // Not for ordering: a descriptor that is not whole in a reader's copy fails its checksum.
+        // Relaxed: a descriptor that is torn in a reader's copy fails its checksum.
         if mutant("used-by-store") {
             board.header[word::USED].store(used, Relaxed);
         } else {

@@ -1,37 +1,39 @@
-//! The host lives when somebody cuts its board short.
+//! Keeps the host alive when its board is cut short.
 //!
-//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here puts
-//! private memory in place of the board and lets the store go on; the keeper notices within a second and makes a new file. A
-//! `SIGBUS` anywhere else is passed to whoever handled it before.
+//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here
+//! maps private memory in place of the board, and the store succeeds; the keeper notices within a second and makes a
+//! new file. Any other `SIGBUS` is passed to the previous handler.
 
 use super::layout::{Board, SIZE};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Services in a process.
 pub(crate) const MAX_SERVICES: usize = 16;
 
-/// The addresses of the boards that this process writes, by service. Each is one word, so its order to others does not matter; a
+/// The addresses of the boards that this process writes, by service. Each is one word, so no ordering is needed; a
 /// handler that sees an old address passes the signal on.
 static GUARDED: [AtomicUsize; MAX_SERVICES] = [const { AtomicUsize::new(0) }; MAX_SERVICES];
-static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+/// What handled the signal before: its address and its flags. Written before the handler here is in force; nothing that a
+/// child could inherit half done and wait for.
+static PREVIOUS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Guards the board of this service from now on.
 pub(crate) fn guard(service: usize, board: &'static Board) {
     GUARDED[service].store(std::ptr::from_ref(board) as usize, Relaxed);
-    PREVIOUS.get_or_init(|| {
-        // SAFETY: both structures are valid; the handler does only what a handler may (see there). The previous action is
-        // stored only after the new one is in force: a SIGBUS elsewhere in between takes the default action.
-        unsafe {
-            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
-            let mut previous: libc::sigaction = MaybeUninit::zeroed().assume_init();
-            action.sa_sigaction = handle as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigaction(libc::SIGBUS, &action, &mut previous);
-            previous
+    // SAFETY: the structures are valid; the handler does only what a handler may (see there).
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        let mut previous: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut previous);
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        if previous.sa_sigaction != action.sa_sigaction {
+            PREVIOUS[0].store(previous.sa_sigaction, Relaxed);
+            PREVIOUS[1].store(previous.sa_flags as usize, Relaxed);
+            libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
         }
-    });
+    }
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -53,12 +55,12 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             return;
         }
     }
-    let Some(previous) = PREVIOUS.get() else { return default(signal) };
-    match previous.sa_sigaction {
+    let [previous, flags] = [&PREVIOUS[0], &PREVIOUS[1]].map(|word| word.load(Relaxed));
+    match previous {
         libc::SIG_DFL | libc::SIG_IGN => default(signal),
         // SAFETY: the host installed this function with these flags, so it has this signature.
         action => unsafe {
-            if previous.sa_flags & libc::SA_SIGINFO != 0 {
+            if flags as libc::c_int & libc::SA_SIGINFO != 0 {
                 let action: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
                     std::mem::transmute(action);
                 action(signal, info, context);
@@ -70,7 +72,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     }
 }
 
-/// Back to the default action: the faulting instruction runs again and the process ends as it would have without us.
+/// Restores the default action: the faulting instruction runs again and the process ends as it would have without us.
 fn default(signal: libc::c_int) {
     // SAFETY: sigaction is async-signal-safe and the structure is valid.
     unsafe {

@@ -1,4 +1,5 @@
-//! One indicator on the board: who writes which word, and what a reader may conclude from any mixture of them.
+//! One indicator on the board: which operation writes which word, and what a reader may conclude from any mixture of
+//! them.
 //!
 //! # The words
 //!
@@ -9,22 +10,22 @@
 //! | `last_failure` | failure | time of the newest failure |
 //! | `last_end` | failure of the work | time of it: like a success, it is a sign that operations end |
 //! | `refreshed` | success of a refresh | its stamp |
-//! | `work_failure` | failure that no refresh can have | its time: work alone clears it |
-//! | `abandoned_since`, `abandoned_until` | abandoned operation | begin and end of the present run of them |
-//! | `refresh_begun` | begin and end of a refresh | time of the begin, or 0 |
-//! | `capacity` | whoever knows it | operations that can be in flight at all, or 0 |
-//! | `begun[i]` | begin and end | time of the begin of one operation in flight, or 0 |
-//! | `beyond` | begin and end | operations in flight that found no free `begun` |
-//! | `ineffective_refresh` | success of a refresh | its stamp, where a failure stands that work alone clears |
+//! | `work_failure` | failure that no refresh can have | its time: only work clears it |
+//! | `abandoned_since`, `abandoned_until` | abandoned operation | start and end of the present run of them |
+//! | `refresh_begun` | begin and end of a refresh | time at which it began, or 0 |
+//! | `capacity` | `set_capacity` | the most operations that can be in flight at once, or 0 |
+//! | `begun[i]` | begin and end | time at which one operation in flight began, or 0 |
+//! | `beyond` | begin and end | operations in flight that found no free `begun`, with a stamp of the time since when there have been any |
+//! | `ineffective_refresh` | success of a refresh | its stamp, while there is a failure that only work clears |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
 //! A *stamp* is the coarse monotonic clock in nanoseconds without its low 22 bits, 4.2 ms, which is about the clock's own
 //! tick; a count lives in the low bits. So "newest success" and "failures since" are ONE word, and the newest outcome of the
-//! work is a failure exactly when the count is not zero. There is no order of two words to get wrong.
+//! work is a failure exactly when the count is not zero. The order of two stores does not matter.
 //!
-//! A success of a refresh has a word of its own, because it is no end of the work's operations, and because it does not clear
-//! a failure that it could not have had. Who reads decides whether it came after the newest failure. A success of a refresh
-//! that clears nothing has yet another word, because the tag of the present streak must not change with it.
+//! A success of a refresh has a word of its own, because it does not end the work's operations, and because it does not
+//! clear a failure that no refresh can have. The reader decides whether it came after the newest failure. A success of
+//! a refresh that clears nothing has yet another word, because the tag of the present streak must not change with it.
 //!
 //! # Orderings
 //!
@@ -33,33 +34,34 @@
 //! right or detected, which is what the loom models check with relaxed loads:
 //!
 //! - `outcome` alone decides how many failures came after the work's newest success.
-//! - `streak` counts only if its tag names the successes in `outcome` and `refreshed`. A streak of an earlier time is thus
-//!   never taken for the present one. The reader then knows how many failures there were, but not since when, and says
-//!   *transient*, not *failing*.
+//! - `streak` counts only if its tag names the successes in `outcome` and `refreshed`. An earlier streak is thus never
+//!   taken for the present one. If the tag does not match, the reader knows the number of failures, but not when they
+//!   began, and says *transient*, not *failing*.
 //! - `last_failure` older than the streak makes the streak look shorter, never longer.
 //! - `last_end` and `begun` may each be older than `outcome`; that makes an age larger by the duration of a few stores.
 //! - `abandoned_since` counts only while it is not older than the newest end, and `abandoned_until` only prolongs it.
-//! - A text counts only if its checksum matches, and the other buffer still holds the text before. A process that dies in
-//!   mid-write leaves that one whole.
+//! - A text counts only if its checksum matches. The other buffer still holds the previous text, which a process that
+//!   dies during a write leaves whole.
 //!
-//! So every access to these words is `Relaxed`, but for one pair: the writers' lock. Its `Acquire` on taking pairs with its
-//! `Release` on letting go, so that the next failure sees the text, the number and the streak of the one before, and never
-//! writes into the buffer that is newest. The lock is not on the board: another process could hold it for ever.
+//! So every access to these words is `Relaxed`. The one exception is the writers' lock: its `Acquire` when taken pairs
+//! with its `Release` when dropped, so that the next failure sees the text, the number and the streak of the one
+//! before, and never overwrites the newest buffer. The lock is not on the board: there another process could hold it
+//! for ever.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering, mutant, unless};
 use super::text::{self, Text};
 use Ordering::{Acquire, Relaxed, Release};
 
-/// The low bits of a stamp word, which count.
+/// The low bits of a stamp word, which hold a count.
 pub(crate) const COUNT: u64 = (1 << 22) - 1;
 
-/// Operations in flight whose age is known, each.
+/// Operations in flight whose age is known.
 #[cfg(not(loom))]
 pub(crate) const BEGUN: usize = 32;
 #[cfg(loom)]
 pub(crate) const BEGUN: usize = 2;
 
-/// Times that share a cache line.
+/// Words in a cache line.
 const LINE: usize = 8;
 
 /// The evidence of one indicator. `repr(C)`: this is the file format.
@@ -86,18 +88,18 @@ pub(crate) struct Slot {
 /// What kind of operation a failure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// One of the service's own. `by_work`: no refresh can have this failure, so work alone clears it.
+    /// One of the service's own. `by_work`: no refresh can have this failure, so only work clears it.
     Work { by_work: bool },
-    /// A refresh, which is no end of the work's operations.
+    /// A refresh. It does not count as an end of the work's operations.
     Refresh,
-    /// One of the service's own that has not ended: its caller has given it up.
+    /// One of the service's own that has not ended: its caller has abandoned it.
     Abandoned,
 }
 
-/// Where the begin of an operation is kept. [`BEGUN`] and above: among those beyond.
+/// The index of an operation in `begun`. [`BEGUN`] and above: it is counted in `beyond`.
 pub(crate) type Cell = u32;
 
-/// A time without the bits that count.
+/// A time without the bits of the count.
 #[inline]
 pub(crate) const fn stamp(now_ns: u64) -> u64 {
     now_ns & !COUNT
@@ -112,15 +114,15 @@ pub(crate) fn tag(outcome: u64, refreshed: u64) -> u64 {
 
 /// Whether a refresh has cleared the failures that `outcome` counts.
 ///
-/// Not where the refresh is older than the newest failure; nor where it is not newer than the newest success of the work, since
-/// the failures are newer than that; nor where work alone clears one of them.
+/// It has not if the refresh is older than the newest failure; nor if it is not newer than the newest success of the
+/// work, since the failures are newer than that; nor if only work clears one of them.
 pub(crate) fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
     (refreshed >= stamp(last_failure) || mutant("refresh-clears-newer"))
         && refreshed > stamp(outcome)
         && (!needs_work(outcome, work_failure) || mutant("refresh-clears-work-failure"))
 }
 
-/// Whether a failure stands that work alone clears.
+/// Whether there is a failure that only work clears.
 const fn needs_work(outcome: u64, work_failure: u64) -> bool {
     stamp(work_failure) > stamp(outcome)
 }
@@ -138,21 +140,21 @@ impl Slot {
     #[inline]
     pub(crate) fn ok_at(&self, now_ns: u64) {
         let stamp = stamp(now_ns);
-        // With a failure recorded since, the word differs from any stamp: the store is never skipped then.
+        // After a failure the word has a count and differs from any stamp, so the store is not skipped.
         let outcome = self.outcome.load(Relaxed);
         let outcome = if mutant("success-compared-by-stamp") { outcome & !COUNT } else { outcome };
         if outcome != stamp {
             #[cfg(not(loom))]
             self.outcome.store(stamp, Relaxed);
-            // A store and a failure's exchange have one order, in which the exchange follows what it has read. Loom forgets that
-            // of plain stores, not of exchanges.
+            // The stores and exchanges of one word have a total order, in which an exchange directly follows the value
+            // it has read. Loom models that only for exchanges.
             #[cfg(loom)]
             self.outcome.swap(stamp, Relaxed);
         }
     }
 
-    /// Records a failure. `lock` is this slot's, in the process's own memory. Other failures of this slot wait for the time
-    /// of some stores; successes never do.
+    /// Records a failure. `lock` is this slot's lock in the process's own memory. Other failures of this slot wait for
+    /// a few stores; successes never wait.
     pub(crate) fn fail_at(
         &self,
         now_ns: u64,
@@ -185,11 +187,11 @@ impl Slot {
         let mut outcome = self.outcome.load(Relaxed);
         loop {
             let cleared = is_cleared(outcome, last_failure, refreshed, work_failure);
-            // A refresh that succeeded while a failure was being recorded leaves a streak that no tag fits. Without a new one no
-            // later failure of the row would count as failing.
+            // A refresh that succeeded while a failure was being recorded leaves a streak whose tag matches nothing.
+            // Without a new one, the later failures could never be failing.
             let orphaned = before & COUNT != tag(outcome, refreshed) && !mutant("orphaned-streak-stays");
             let begins = outcome & COUNT == 0 || cleared || orphaned;
-            // Before the count shows it: a reader that mixes up the two is caught by the tag.
+            // Stored before the count. A reader that sees an old and a new word detects it by the tag.
             if begins || mutant("streak-restarts") {
                 self.streak.store(stamp(now_ns) | tag(outcome, refreshed), Relaxed);
             }
@@ -210,29 +212,32 @@ impl Slot {
         }
     }
 
-    /// Records that an operation was given up by its caller. It has not ended, so the clock of those in flight stands where it
-    /// was; when it was older than `slow_after_ns` it is a failure too, whose code says for how long it was in flight.
+    /// Records that the caller of an operation has abandoned it. It has not ended, so `last_end` does not change. At an
+    /// age of `slow_after_ns` or more it is a failure too, whose code has the age; `with_text` says whether class and
+    /// code are kept.
     ///
-    /// Abandoned operations that follow each other within `slow_after_ns` are one run: a caller with a timeout that tries again
-    /// and again waits for the same thing all the time.
+    /// Abandoned operations that follow each other within `slow_after_ns` are one run: a caller that retries after each
+    /// timeout waits for the same thing all the time.
     pub(crate) fn abandon_at(
         &self,
         now_ns: u64,
         begun_ns: u64,
         slow_after_ns: u64,
         lock: &AtomicU32,
-        told: bool,
+        with_text: bool,
     ) {
         let _held = Held::take(lock);
         let last_end = self.last_end.load(Relaxed).max(stamp(self.outcome.load(Relaxed)));
         let since = self.abandoned_since.load(Relaxed);
         let until = self.abandoned_until.load(Relaxed);
         let is_over = since < last_end && !mutant("abandoned-run-outlives-an-end");
-        // Whoever was in flight soon after the last one was given up goes on waiting, also while others come and go.
+        // An operation that was in flight soon after the last one was abandoned continues the run, whatever begins and
+        // ends beside it.
         let next = self.begun.iter().map(|begun| begun.load(Relaxed)).filter(|begun| *begun != 0);
-        let next = next.fold(begun_ns, u64::min);
+        let beyond = self.beyond.load(Relaxed);
+        let next = next.chain((beyond & COUNT != 0).then_some(stamp(beyond))).fold(begun_ns, u64::min);
         let is_apart = next > until.saturating_add(slow_after_ns) && !mutant("abandoned-run-spans-a-gap");
-        // An operation that began before the newest end has been waiting, as the run sees it, since that end.
+        // An operation that began before the newest end counts as waiting since that end.
         let waits_from = if mutant("abandoned-since-its-begin") { begun_ns } else { begun_ns.max(last_end) };
         if since == 0 || is_over || is_apart || waits_from < since {
             self.abandoned_since.store(waits_from, Relaxed);
@@ -242,7 +247,7 @@ impl Slot {
         if age_ns >= slow_after_ns {
             let code = format!("after {} s", age_ns / 1_000_000_000);
             let parts = text::Parts { class: "Abandoned", code: &code, text: "" };
-            self.fail_locked(now_ns, Ended::Abandoned, told.then_some(parts));
+            self.fail_locked(now_ns, Ended::Abandoned, with_text.then_some(parts));
         }
     }
 
@@ -253,9 +258,11 @@ impl Slot {
         self.texts[target].write(number(newest).wrapping_add(1), parts);
     }
 
-    /// An operation begins; threads that pass different numbers do not share a cache line.
+    /// Begins an operation at `now_ns`. Threads that pass different numbers begin on different cache lines, as far as
+    /// there are enough.
     ///
-    /// One exchange where the thread's own place is free; it looks further only while several of its operations are in flight.
+    /// One exchange if the thread's own cell is free; it looks further only while several of its operations are in
+    /// flight.
     #[inline]
     pub(crate) fn begin_at(&self, now_ns: u64, thread: usize) -> Cell {
         let first = (thread * LINE + thread / (BEGUN / LINE).max(1)) % BEGUN;
@@ -274,32 +281,46 @@ impl Slot {
                 return cell as Cell;
             }
         }
-        if mutant("beyond-in-two-steps") {
-            self.beyond.store(self.beyond.load(Relaxed) + 1, Relaxed);
-        } else {
-            self.beyond.fetch_add(1, Relaxed);
-        }
+        self.count_beyond(!mutant("beyond-in-two-steps"), |beyond| match beyond & COUNT {
+            0 => stamp(now_ns) | 1,
+            COUNT => beyond,
+            _ => beyond + 1,
+        });
         BEGUN as Cell
     }
 
-    /// The operation that began in this cell is not in flight any more.
+    /// Frees the cell of an operation that is no longer in flight.
     #[inline]
     pub(crate) fn end(&self, cell: Cell) {
         match self.begun.get(cell as usize) {
             Some(begun) => begun.store(0, Relaxed),
-            None if mutant("end-beyond-in-two-steps") => {
-                self.beyond.store(self.beyond.load(Relaxed) - 1, Relaxed);
-            }
-            None => _ = self.beyond.fetch_sub(1, Relaxed),
+            // None where the board was overwritten since the begin.
+            None => self.count_beyond(!mutant("end-beyond-in-two-steps"), |beyond| match beyond & COUNT {
+                0 => beyond,
+                _ => beyond - 1,
+            }),
         }
     }
 
-    /// A refresh begins. There is one at a time in a process; a second one is not seen in flight.
+    /// Changes the count of operations without a cell, and the time since when there are any. Both are one word, so a reader
+    /// never sees a count with the time of an earlier one.
+    #[cold]
+    fn count_beyond(&self, at_once: bool, next: impl Fn(u64) -> u64) {
+        let mut beyond = self.beyond.load(Relaxed);
+        if !at_once {
+            return self.beyond.store(next(beyond), Relaxed);
+        }
+        while let Err(newer) = self.beyond.compare_exchange_weak(beyond, next(beyond), Relaxed, Relaxed) {
+            beyond = newer;
+        }
+    }
+
+    /// Begins a refresh at `now_ns`. A process has one at a time; a second one overwrites the begin of the first.
     pub(crate) fn begin_refresh_at(&self, now_ns: u64) {
         self.refresh_begun.store(now_ns.max(1), Relaxed);
     }
 
-    /// The refresh has succeeded: what it asks works.
+    /// Records that the refresh has succeeded.
     pub(crate) fn refreshed_at(&self, now_ns: u64) {
         let ineffective = needs_work(self.outcome.load(Relaxed), self.work_failure.load(Relaxed))
             && !mutant("ineffective-refresh-changes-the-tag");
@@ -310,18 +331,18 @@ impl Slot {
         }
     }
 
-    /// The refresh is not in flight any more.
+    /// Records that the refresh is no longer in flight.
     pub(crate) fn end_refresh(&self) {
         self.refresh_begun.store(0, Relaxed);
     }
 }
 
-/// A lock for the time of some stores. Zero is free, so that wiped memory (a forked child's) is a free lock.
+/// A lock held for a few stores. Zero is free, so that wiped memory (in a forked child) is a free lock.
 struct Held<'a>(&'a AtomicU32);
 
 impl<'a> Held<'a> {
     fn take(lock: &'a AtomicU32) -> Held<'a> {
-        // Acquire pairs with the Release in `drop`: what the last holder wrote to the slot is seen.
+        // Acquire pairs with the Release in `drop`: this thread sees what the last owner of the lock wrote to the slot.
         while lock.compare_exchange_weak(0, 1, unless("lock-without-acquire", Acquire), Relaxed).is_err()
             && !mutant("lock-without-exclusion")
         {

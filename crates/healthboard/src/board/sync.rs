@@ -1,4 +1,4 @@
-//! The atomics of the board: the machine's own, or loom's when the orderings are checked.
+//! The atomics of the board: std's, or loom's when the orderings are checked.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};

@@ -1,9 +1,9 @@
-//! The text of a failure on the board: written in words, believed only with its checksum.
+//! The text of a failure on the board: written in words, accepted only with its checksum.
 
 use super::sync::{AtomicU64, Ordering::Relaxed, mutant};
 use crate::failure::Failure;
 
-/// Bytes of each part; what is longer was cut before, on a character boundary.
+/// Bytes of each part. Longer ones are cut, on a character boundary.
 pub(crate) const CLASS: usize = 64;
 pub(crate) const CODE: usize = 16;
 pub(crate) const TEXT: usize = 160;
@@ -13,7 +13,7 @@ pub(crate) const DATA: usize = (CLASS + CODE + TEXT) / 8;
 #[cfg(loom)]
 pub(crate) const DATA: usize = 2;
 
-/// Class, code and text, clean and cut to size.
+/// Class, code and text, already scrubbed.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) class: &'a str,
@@ -30,7 +30,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Texts are numbered as they are written; the greater of two valid ones is the newer.
+    /// The number of this text. Texts are numbered as they are written, wrapping: see [`follows`].
     pub(crate) fn number(&self) -> u32 {
         (self.head.load(Relaxed) >> 32) as u32
     }
@@ -76,12 +76,12 @@ impl Text {
     }
 }
 
-/// Whether a text's number is the newer one; numbers wrap.
+/// Whether `number` is newer than `other`; numbers wrap.
 pub(crate) const fn follows(number: u32, other: u32) -> bool {
     number.wrapping_sub(other).cast_signed() > 0
 }
 
-/// The newest whole text of two copies, and whether a torn one was passed over.
+/// The newest whole text of two copies, and whether a torn one was skipped.
 pub(crate) fn newest(copies: [&[u64]; 2]) -> (Option<Failure>, bool) {
     let mut torn = false;
     let mut best: Option<(u32, Failure)> = None;
@@ -109,7 +109,7 @@ fn decode(head: u64, data: &[u64]) -> Failure {
     let mut part = |length: u64| {
         let (part, after) = rest.split_at((length as usize).min(rest.len()));
         rest = after;
-        // A checksum is no proof of good intent: the text is cleaned again before anybody sees it.
+        // A checksum does not stop a forger: the text is cleaned again before anybody sees it.
         crate::scrub::printable(&String::from_utf8_lossy(part))
     };
     let (class, code) = (part(head >> 24 & 0xff), part(head >> 16 & 0xff));

@@ -1,12 +1,12 @@
-//! What an operator or a program may choose. Knows nothing of how any of it is carried out.
+//! The settings of a service. Knows nothing of how they take effect.
 
 mod parse;
 mod policy;
 mod settings;
 mod uri;
 
-pub(crate) use parse::MAX_SERVICE_NAME;
 pub use parse::SettingError;
+pub(crate) use parse::{MAX_INDICATOR_NAME, MAX_SERVICE_NAME, indicator_name};
 pub use policy::{Impact, PROGRESS, Policy};
 pub use settings::{ErrorDetail, Settings, Unclaimed};
 pub use uri::Uri;

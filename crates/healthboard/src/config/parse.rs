@@ -1,20 +1,23 @@
-//! Values as text, from a configuration file or the environment, and what is wrong with them.
+//! Parses values from a configuration file or the environment, and describes errors in them.
 
 use crate::scrub;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// About thirty years. Whatever is longer is a mistake, and would not fit the board's nanoseconds.
+/// About thirty years. A longer time is a mistake, and may not fit the board's nanoseconds.
 const MAX_SECONDS: f64 = 1e9;
 
-/// Bytes of a service's name: it is a directory's too, and stands on every board.
+/// Bytes of a service's name, which is also the name of a directory and on every board.
 pub(crate) const MAX_SERVICE_NAME: usize = 64;
 
-/// Bytes of a mistaken value that an error repeats.
+/// The longest name of an indicator, in bytes.
+pub(crate) const MAX_INDICATOR_NAME: usize = 64;
+
+/// Bytes of a wrong value that an error repeats.
 const MAX_FOUND: usize = 160;
 
-/// An option's value was refused: which option, what was found and what would be right.
+/// A refused value: the option, the value found and the values expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     place: String,
@@ -24,7 +27,7 @@ pub struct SettingError {
 
 impl SettingError {
     pub(crate) fn new(place: &str, found: &str, expected: impl Into<String>) -> SettingError {
-        // A mistaken value may be a secret that belongs elsewhere, and this goes to a log.
+        // A wrong value may be a misplaced secret, and this goes to a log.
         SettingError {
             place: scrub::printable(place),
             found: scrub::scrub(found, MAX_FOUND),
@@ -41,7 +44,7 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// Seconds, decimals too. What is not zero does not become zero, which means something else.
+/// Parses seconds, with decimals. A value that would round to zero is refused, since zero has a special meaning.
 pub(super) fn seconds(value: &str, range: &str) -> Result<Duration, String> {
     let number = value.parse::<f64>().ok();
     let duration = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -54,18 +57,24 @@ pub(super) fn seconds(value: &str, range: &str) -> Result<Duration, String> {
 
 pub(super) fn absolute(value: &str) -> Result<PathBuf, String> {
     let path = Path::new(value);
-    if path.is_absolute() && !value.contains('\0') {
+    if path.is_absolute() && !value.chars().any(char::is_control) {
         Ok(path.to_owned())
     } else {
-        Err("an absolute path".to_owned())
+        Err("an absolute path without control characters".to_owned())
     }
 }
 
-/// What can be a name of a directory and of a service at once.
+/// Makes a name that is valid for a directory and a service.
 pub(super) fn file_name(service: &str) -> String {
     let last = service.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let good = |c: char| if c.is_ascii_alphanumeric() || "-_.@+".contains(c) { c } else { '_' };
     let name: String = last.chars().map(good).collect();
     let name = if name.is_empty() || name.starts_with('.') { format!("_{name}") } else { name };
     name.chars().take(MAX_SERVICE_NAME).collect()
+}
+
+/// The name under which an indicator is recorded and its policy is looked up.
+pub(crate) fn indicator_name(name: &str) -> String {
+    let good = scrub::identifier(name, MAX_INDICATOR_NAME);
+    if good.is_empty() { "_".to_owned() } else { good }
 }

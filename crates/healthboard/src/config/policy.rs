@@ -1,19 +1,19 @@
-//! How evidence becomes a status: what an indicator's owner decides once, when it is registered.
+//! How evidence becomes a status, decided once, when an indicator is registered.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The built-in indicator that the interpreter, the event loop or the hub stamps from inside, about once a second. When it
-/// is stale, the whole process is hung.
+/// The built-in indicator of a process: the interpreter, the event loop or the hub records a success about once a
+/// second, with [`tick`](crate::tick). When it is stale, the whole process is hung.
 pub const PROGRESS: &str = "progress";
 
 /// How much a service depends on what an indicator stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Impact {
-    /// Shown, but never part of the verdict: another service whose failure a restart here does not mend.
+    /// Shown, but never part of the verdict, such as another service whose failure no restart of this one repairs.
     Informational,
-    /// At worst [`Status::Degraded`](crate::Status::Degraded), unless every place of its capacity is stuck.
+    /// At worst [`Status::Degraded`](crate::Status::Degraded), unless hanging operations fill its capacity.
     Degrading,
     /// The service cannot do its work without it.
     Critical,
@@ -38,25 +38,25 @@ impl Impact {
     }
 }
 
-/// The policy of one indicator. It is written on the board beside the evidence, so that a reader needs nothing else.
+/// The policy of one indicator. It is on the board beside the evidence, so that a reader needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How much the service depends on it.
     pub impact: Impact,
     /// How long an outcome counts: it is fresh while its age is at most this. Zero: for ever.
     pub ttl: Duration,
-    /// This many failures in a row are needed to be failing.
+    /// An indicator is failing from this many failures in a row on. 0 counts as 1.
     pub failure_threshold: u32,
-    /// From the first of these failures to the newest at least this must have passed to be failing.
+    /// An indicator is failing only if at least this much time lies between the first and the newest of these failures.
     pub failure_window: Duration,
     /// An operation in flight for longer than this is stuck; when none has ended for longer than this, the indicator is
     /// stalled. Zero: never.
     pub stall_after: Duration,
-    /// An operation that is abandoned (cancelled, given up by its caller) says nothing before this age, and is a failure
-    /// from this age on.
+    /// An abandoned operation (cancelled, given up by its caller) is no evidence before this age, and a failure from
+    /// this age on.
     pub slow_after: Duration,
-    /// A process that has recorded nothing for this long refreshes the indicator, if it can; after a failure it does so
-    /// earlier. Zero: never.
+    /// An indicator without an outcome for this long is refreshed, if that is possible; after a failure earlier. Zero:
+    /// never.
     pub refresh_interval: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Policy {
         refresh_interval: Duration::from_secs(10),
     };
 
-    /// The policy of [`PROGRESS`]: stale, which is hung, after 10 s.
+    /// The policy of [`PROGRESS`]: stale, which means hung, after 10 s.
     pub const PROGRESS: Policy = Policy { ttl: Duration::from_secs(10), ..Policy::DEFAULT };
 }
 

@@ -1,9 +1,9 @@
 //! The options of `[healthcheck]`: typed fields, and every value also as text.
 //!
-//! A value that is refused changes nothing: the caller logs the error and the service starts with what was set before.
-//! Options that belong to whoever serves the endpoints are kept as text until [`Settings::claim`] hands them over.
+//! A refused value changes nothing: the caller logs the error and the service starts with the previous value. Options
+//! of the endpoint crate are kept as text until [`Settings::claim`] hands them over.
 
-use super::parse::{SettingError, absolute, file_name, seconds};
+use super::parse::{SettingError, absolute, file_name, indicator_name, seconds};
 use super::{Impact, PROGRESS, Policy, Uri, uri};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ const OPTIONS: &str = "uri, runtime_dir, error_detail, ttl, failure_threshold, f
 const INDICATOR_OPTIONS: &str =
     "ttl, impact, failure_threshold, failure_window, stall_after, slow_after, refresh_interval";
 
-/// How much an answer tells of an error.
+/// How much of an error is kept and shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorDetail {
     /// Nothing.
@@ -26,11 +26,11 @@ pub enum ErrorDetail {
     /// The class and the code.
     #[default]
     Class,
-    /// The scrubbed text too.
+    /// Also the scrubbed text.
     Message,
 }
 
-/// What an operator may choose.
+/// The settings of a service.
 ///
 /// ```
 /// use healthboard::Settings;
@@ -44,13 +44,13 @@ pub enum ErrorDetail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     service: String,
-    /// Stands for `{host}` in a `uri` that is set afterwards. The host's name until changed.
+    /// Replaces `{host}` in a `uri` that is set afterwards. By default the name of the host.
     pub host: String,
-    /// Where to listen. Empty: disabled.
+    /// The endpoints. Empty: health is disabled.
     pub uris: Vec<Uri>,
-    /// Where the boards are kept, if the operator has a wish.
+    /// The directory of the boards, if set.
     pub runtime_dir: Option<PathBuf>,
-    /// How much an answer tells of an error.
+    /// How much of an error is kept and shown.
     pub error_detail: ErrorDetail,
     all: Choices,
     named: BTreeMap<String, Choices>,
@@ -68,7 +68,7 @@ pub struct Unclaimed {
     pub value: String,
 }
 
-/// What was chosen explicitly of a policy.
+/// The explicitly set parts of a policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Choices {
     impact: Option<Impact>,
@@ -81,10 +81,11 @@ struct Choices {
 }
 
 impl Settings {
-    /// The defaults: disabled. Of a path, the last part names the service.
+    /// The defaults, with health disabled. If `service` is a path, its last part is the name.
     ///
-    /// The name is also a directory's: letters, digits and `-_.@+`, at most 64, not beginning with a dot. Any other
-    /// character becomes `_`, which is among the [`refused`](Settings::take_refused).
+    /// The name is also that of a directory: at most 64 letters, digits and `-_.@+`, not beginning with a dot. Other
+    /// characters become `_`, a leading dot gets a `_` before it and a longer name is cut; such a change is among the
+    /// [`refused`](Settings::take_refused).
     pub fn new(service: &str) -> Settings {
         let name = file_name(service);
         let mut refused = Vec::new();
@@ -105,12 +106,12 @@ impl Settings {
         }
     }
 
-    /// What operators call the service; also a directory's name and `{binary}`.
+    /// The name of the service; also that of its directory, and `{binary}` in a `uri`.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// Whether there is an endpoint to serve; without one nothing is recorded either.
+    /// Whether there is an endpoint to serve. Without one nothing is recorded.
     pub fn is_enabled(&self) -> bool {
         !self.uris.is_empty()
     }
@@ -121,7 +122,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A value that is no good, or an unknown option of an indicator. The previous value stays.
+    /// The value is invalid, or the option of an indicator is unknown. The previous value stays.
     pub fn set(&mut self, option: &str, value: &str) -> Result<(), SettingError> {
         let place = match option.rsplit_once('.') {
             Some((name, option)) => format!("option `{option}` in [healthcheck:{name}]"),
@@ -130,24 +131,34 @@ impl Settings {
         self.set_from(&place, option, value.trim())
     }
 
-    /// Like [`set`](Settings::set); what is no good is among the [`refused`](Settings::take_refused).
+    /// Like [`set`](Settings::set), but an invalid value is added to the [`refused`](Settings::take_refused).
     pub fn set_or_refuse(&mut self, option: &str, value: &str) {
         let error = self.set(option, value).err();
         self.refused.extend(error);
     }
 
-    /// The policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`].
+    /// Adds an endpoint. One that is invalid, or that overlaps with another, is not added, and is among the
+    /// [`refused`](Settings::take_refused) settings.
+    pub fn add_uri(&mut self, uri: &Uri) {
+        let added = uri.checked().and_then(|uri| uri::add(&mut self.uris, uri));
+        let refused = added.err().map(|expected| SettingError::new("endpoint", &uri.to_string(), expected));
+        self.refused.extend(refused);
+    }
+
+    /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
+    /// impact is ignored.
     pub fn set_default_policy(&mut self, policy: Policy) {
         self.all = Choices { impact: None, ..Choices::of(policy) };
     }
 
-    /// The policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
     pub fn set_policy(&mut self, name: &str, policy: Policy) {
-        self.named.insert(name.to_owned(), Choices::of(policy));
+        self.named.insert(indicator_name(name), Choices::of(policy));
     }
 
     /// Sets every option that the environment names: `HEALTHBOARD_TTL` is `ttl`, `HEALTHBOARD_DATABASE__TTL` is
-    /// `database.ttl`. What is no good is among the [`refused`](Settings::take_refused), in the order of the variables.
+    /// `database.ttl`. Invalid values are added to the [`refused`](Settings::take_refused), in the order of the
+    /// variables.
     pub fn set_from_env<N: AsRef<OsStr>, V: AsRef<OsStr>>(&mut self, vars: impl IntoIterator<Item = (N, V)>) {
         for (variable, value) in vars {
             let variable = variable.as_ref().to_string_lossy();
@@ -164,13 +175,14 @@ impl Settings {
 
     /// Hands over the options that the core does not know, and forgets them.
     ///
-    /// `try_set` answers whether it knows the option, or what would have been right. What it refuses or does not know is among
-    /// the [`refused`](Settings::take_refused); `known` are the names that such an error lists beside the core's.
+    /// `try_set` gets name and value. It returns whether it knows the option; its error is the expected value. Refused
+    /// values and unknown options are added to the [`refused`](Settings::take_refused). `known` are the names that the
+    /// error for an unknown option lists besides the core's.
     pub fn claim(&mut self, known: &[&str], mut try_set: impl FnMut(&str, &str) -> Result<bool, String>) {
         for Unclaimed { place, option, value } in std::mem::take(&mut self.unclaimed) {
             match try_set(&option, &value) {
                 Ok(true) => {}
-                // The value of an unknown option says nothing, and may be somebody's secret.
+                // The value of an unknown option does not help, and may be a secret.
                 Ok(false) => {
                     let names = [OPTIONS, &known.join(", ")].join(", ");
                     self.refused.push(SettingError::new(&place, &option, format!("one of {names}")));
@@ -180,15 +192,15 @@ impl Settings {
         }
     }
 
-    /// Every value that was refused without an error of its own, and forgets them. They belong into the service's log.
+    /// Takes the values that were refused without being returned as an error. They belong in the service's log.
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         std::mem::take(&mut self.refused)
     }
 
-    /// The policy of an indicator: `[healthcheck:NAME]` before `own`, as far as that differs from [`Policy::DEFAULT`], before
-    /// `[healthcheck]`. So writing down a documented default changes nothing.
+    /// The policy of an indicator. `[healthcheck:NAME]` overrides `own`, as far as that differs from
+    /// [`Policy::DEFAULT`], which overrides `[healthcheck]`. So setting a documented default there changes nothing.
     ///
-    /// `progress` does not follow `[healthcheck]`: it is stale after 10 s unless `[healthcheck:progress]` says otherwise.
+    /// `progress` ignores `[healthcheck]`: it is stale after 10 s unless `[healthcheck:progress]` says otherwise.
     pub fn policy(&self, name: &str, own: Policy) -> Policy {
         let policy = if name == PROGRESS {
             Policy::PROGRESS
@@ -201,12 +213,13 @@ impl Settings {
     fn set_from(&mut self, place: &str, option: &str, value: &str) -> Result<(), SettingError> {
         let refuse = |expected: String| SettingError::new(place, value, expected);
         if let Some((name, option)) = option.rsplit_once('.') {
-            let mut choices = self.named.get(name).copied().unwrap_or_default();
+            let recorded = indicator_name(name);
+            let mut choices = self.named.get(&recorded).copied().unwrap_or_default();
             if name.is_empty() || !choices.try_set(option, value).map_err(refuse)? {
                 let expected = format!("`NAME.` and one of {INDICATOR_OPTIONS}");
                 return Err(SettingError::new(place, &format!("{name}.{option}"), expected));
             }
-            self.named.insert(name.to_owned(), choices);
+            self.named.insert(recorded, choices);
             return Ok(());
         }
         match option {
@@ -231,17 +244,17 @@ impl Settings {
     }
 
     fn fill_in(&self, uri: &str) -> Result<String, String> {
-        // A name that nobody fills in would be the same socket for all services that share the file.
+        // An unknown name in braces would give all services that share the file the same socket.
         let known = uri.replace("{binary}", "").replace("{host}", "");
         if known.contains(['{', '}']) {
-            return Err("nothing in braces but `{binary}` and `{host}`".to_owned());
+            return Err("only `{binary}` and `{host}` in braces".to_owned());
         }
         Ok(uri.replace("{binary}", &self.service).replace("{host}", &self.host))
     }
 }
 
 impl Choices {
-    /// What differs from the documented default.
+    /// The parts that differ from the documented defaults.
     fn of(own: Policy) -> Choices {
         fn own_choice<T: PartialEq>(own: T, default: T) -> Option<T> {
             (own != default).then_some(own)
@@ -258,7 +271,7 @@ impl Choices {
         }
     }
 
-    /// Whether there is such an option; the error is what would have been right.
+    /// Returns whether there is such an option. The error is the expected value.
     fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
         match option {
             "ttl" => self.ttl = Some(seconds(value, "0 (for ever) or more")?),

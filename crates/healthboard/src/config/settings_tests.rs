@@ -68,7 +68,7 @@ fn localhost_is_both_loopback_addresses() {
 }
 
 #[test]
-fn wrong_uris_are_told_what_is_right() {
+fn the_error_of_a_wrong_uri_says_what_is_expected() {
     for (value, expected) in [
         ("8099", "`tcp://ADDRESS:PORT` or `unix:///PATH`"),
         ("http://127.0.0.1:80", "`tcp://ADDRESS:PORT` or `unix:///PATH`"),
@@ -86,9 +86,10 @@ fn wrong_uris_are_told_what_is_right() {
         ("unix:///run/x/", "not of a directory"),
         ("unix:///run/..", "not of a directory"),
         ("unix:///", "not of a directory"),
+        ("unix:///run/a\nb", "a path without control characters"),
         ("unix:///a, tcp://node7:80", "instead of `tcp://node7:80`"),
         ("tcp://127.0.0.1:80, tcp://0.0.0.0:80", "`tcp://0.0.0.0:80` overlaps with `tcp://127.0.0.1:80`"),
-        ("unix:///run/{program}.sock", "nothing in braces but `{binary}` and `{host}`"),
+        ("unix:///run/{program}.sock", "only `{binary}` and `{host}` in braces"),
         ("unix:///a, unix:///a", "`unix:///a` overlaps with `unix:///a`"),
         ("unix:///a/b, unix:///a//b", "every address once"),
         ("tcp://localhost:80, tcp://127.0.0.1:80", "every address once"),
@@ -98,6 +99,27 @@ fn wrong_uris_are_told_what_is_right() {
         assert!(error.contains(expected), "{value:?}: {error}");
         assert!(error.starts_with("option `uri` in [healthcheck]: found `"), "{error}");
     }
+}
+
+#[test]
+fn a_constructed_endpoint_is_checked_like_a_parsed_one() {
+    let mut settings = Settings::new("nova-api");
+    let tcp = |host: &str| Uri::Tcp { host: host.to_owned(), port: 8099 };
+    let long = Uri::Unix(format!("/{}", "x".repeat(107)).into());
+    for uri in [tcp("LOCALHOST"), tcp("127.0.0.1"), tcp("node7"), Uri::Unix("health.sock".into()), long] {
+        settings.add_uri(&uri);
+    }
+    assert_eq!(settings.uris, [tcp("localhost")]);
+    let refused: Vec<String> = settings.take_refused().iter().map(ToString::to_string).collect();
+    for (error, expected) in refused.iter().zip([
+        "every address once",
+        "names are not resolved",
+        "three slashes",
+        "at most 107 bytes",
+    ]) {
+        assert!(error.starts_with("endpoint: found `") && error.contains(expected), "{error}");
+    }
+    assert_eq!(refused.len(), 4);
 }
 
 #[test]
@@ -116,7 +138,7 @@ fn a_password_in_a_value_is_not_repeated() {
 }
 
 #[test]
-fn seconds_are_not_negative_and_finite() {
+fn seconds_are_finite_and_not_negative() {
     let ttl = |value: &str| with(&[("ttl", value)]).policy("database", Policy::DEFAULT).ttl;
     for (value, expected) in
         [("0", 0.0), ("-0", 0.0), ("300", 300.0), (" 60.0 ", 60.0), ("0.25", 0.25), ("1e9", 1e9)]
@@ -153,7 +175,7 @@ fn the_other_options_have_their_ranges() {
     }
 }
 
-/// What is refused once the endpoint's options have been claimed; it knows `socket_mode` alone.
+/// The refused values after the endpoint's options have been claimed; it knows only `socket_mode`.
 fn refused_after_claims(settings: &mut Settings) -> Vec<String> {
     settings.claim(&["socket_mode"], |option, value| match option {
         "socket_mode" if value == "0600" => Ok(true),
@@ -164,7 +186,7 @@ fn refused_after_claims(settings: &mut Settings) -> Vec<String> {
 }
 
 #[test]
-fn an_option_that_the_core_does_not_know_waits_for_whoever_does() {
+fn an_option_that_the_core_does_not_know_is_kept_until_claimed() {
     let mut settings = with(&[("socket_mode", " rwx "), ("socket_mode", "0600")]);
     let mut claimed = Vec::new();
     settings.claim(&["socket_mode"], |option, value| {
@@ -183,14 +205,14 @@ fn an_option_that_the_core_does_not_know_waits_for_whoever_does() {
 #[test]
 fn unknown_options_are_named() {
     let mut settings = with(&[("tll", "canary")]);
-    let refused_by_nobody = refused_after_claims(&mut settings);
-    let [error] = &refused_by_nobody[..] else { panic!("{refused_by_nobody:?}") };
+    let unclaimed = refused_after_claims(&mut settings);
+    let [error] = &unclaimed[..] else { panic!("{unclaimed:?}") };
     assert!(
         error.starts_with("option `tll` in [healthcheck]: found `tll`, expected one of uri, "),
         "{error}"
     );
     assert!(error.ends_with("refresh_interval, socket_mode"), "{error}");
-    assert_eq!(settings.take_refused(), [], "each is told once");
+    assert_eq!(settings.take_refused(), [], "each is returned once");
     assert!(refused("impact", "critical").ends_with("`impact` belongs to [healthcheck:NAME]"));
     let error = refused("database.uri", "x");
     assert!(error.starts_with("option `uri` in [healthcheck:database]: found `database.uri`, "), "{error}");
@@ -210,14 +232,14 @@ fn the_nearest_explicit_choice_decides() {
 }
 
 #[test]
-fn progress_follows_only_its_own_group() {
+fn progress_uses_only_its_own_group() {
     let s = with(&[("ttl", "300")]);
     assert_eq!(s.policy(PROGRESS, Policy::DEFAULT).ttl.as_secs(), 10);
     assert_eq!(with(&[("progress.ttl", "30")]).policy(PROGRESS, Policy::DEFAULT).ttl.as_secs(), 30);
 }
 
 #[test]
-fn a_documented_default_that_is_written_down_changes_nothing() {
+fn setting_a_documented_default_changes_nothing() {
     let defaults = [
         ("ttl", "300"),
         ("failure_threshold", "2"),
@@ -242,7 +264,7 @@ fn a_documented_default_that_is_written_down_changes_nothing() {
 }
 
 #[test]
-fn typed_policies_are_those_of_the_options() {
+fn a_typed_policy_acts_like_its_options() {
     let mut settings = Settings::new("nova-api");
     let ttl = Duration::from_secs(9);
     settings.set_default_policy(Policy { ttl, impact: Impact::Informational, ..Policy::DEFAULT });
@@ -254,7 +276,7 @@ fn typed_policies_are_those_of_the_options() {
 }
 
 #[test]
-fn the_environment_wins_and_a_bad_variable_is_named() {
+fn the_environment_overrides_and_a_wrong_variable_is_named() {
     let mut settings = with(&[("ttl", "300")]);
     settings.set_from_env([
         ("PATH", "/bin"),
@@ -290,7 +312,7 @@ fn a_variable_that_is_not_utf8_is_refused() {
 }
 
 #[test]
-fn a_service_is_good_for_a_directory_name() {
+fn the_name_of_a_service_is_valid_for_a_directory() {
     let long = "x".repeat(300);
     for (service, expected, told) in [
         ("nova-api", "nova-api", false),

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// What the kernel takes in a socket's address, without the closing NUL.
+/// Bytes of a path that fit into a unix socket's address, without the closing NUL.
 const LONGEST_PATH: usize = 107;
 
-/// Where an endpoint listens. Its text is what the option `uri` takes, and parses back to itself.
+/// The address of an endpoint. It prints as a value of the option `uri`, which parses back to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Uri {
     /// `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `tcp://localhost:80`. Names are not resolved: an endpoint must come up while
@@ -16,7 +16,7 @@ pub enum Uri {
     Tcp {
         /// An IP address without brackets, or `localhost`.
         host: String,
-        /// The port.
+        /// The port; 0 is any free port.
         port: u16,
     },
     /// `unix:///absolute/path`, taken literally.
@@ -35,7 +35,7 @@ impl Uri {
 }
 
 impl FromStr for Uri {
-    /// What would have been right.
+    /// The expected form.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Uri, String> {
@@ -59,7 +59,7 @@ impl fmt::Display for Uri {
     }
 }
 
-/// A comma list. Nothing at all is an empty list; an address twice is an error.
+/// Parses a comma list. An empty text is an empty list; overlapping addresses are an error.
 pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
     let mut uris: Vec<Uri> = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -67,12 +67,28 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
             true => format!("{expected} instead of `{}`", crate::scrub(part, 120)),
             false => expected,
         })?;
-        if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
-            return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
-        }
-        uris.push(uri);
+        add(&mut uris, uri)?;
     }
     Ok(uris)
+}
+
+/// Adds an address; the error is what was expected.
+pub(super) fn add(uris: &mut Vec<Uri>, uri: Uri) -> Result<(), String> {
+    if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
+        return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
+    }
+    uris.push(uri);
+    Ok(())
+}
+
+impl Uri {
+    /// The URI that parsing its text gives. A constructed one may have any content; the error is what was expected.
+    pub(super) fn checked(&self) -> Result<Uri, String> {
+        match self {
+            Uri::Unix(path) if path.to_str().is_none() => Err("a path in UTF-8".to_owned()),
+            uri => uri.to_string().parse(),
+        }
+    }
 }
 
 fn overlap(a: &Uri, b: &Uri) -> bool {
@@ -102,7 +118,10 @@ fn unix(path: &str) -> Result<Uri, String> {
     if !Path::new(path).is_absolute() {
         return Err("an absolute path, with three slashes: `unix:///run/nova/health.sock`".to_owned());
     }
-    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path.contains('\0') {
+    if path.chars().any(char::is_control) {
+        return Err("a path without control characters".to_owned());
+    }
+    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") {
         return Err("the path of a socket, not of a directory".to_owned());
     }
     if path.len() > LONGEST_PATH {

@@ -1,27 +1,28 @@
-//! `/livez` and `/readyz`, in the words of Kubernetes' own components.
+//! `/livez` and `/readyz`, in the format of Kubernetes' own components.
 
 use crate::config::{Impact, PROGRESS};
 use crate::scrub;
 use crate::verdict::{Report, Status};
 use std::fmt::Write as _;
 
-/// One line of an answer: a name and, where it fails, the reason.
+/// One line of an answer: a name and, if it failed, the reason.
 struct Check<'a> {
     name: &'a str,
     failed: Option<&'a str>,
     excluded: bool,
 }
 
-/// Whether a restart would help: `false` only when no process progresses. Dependencies have no say, and neither has
-/// anything unknown.
+/// Whether the service progresses: `false` only when no process does. Dependencies do not count, and neither
+/// does an unknown state. Returns the result and the body.
 pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
     let progress = Check { name: PROGRESS, failed: hung.then_some("no process progresses"), excluded: false };
     answer("livez", &[progress], &[], verbose)
 }
 
-/// Whether to send work here: `false` on `FAULT`, while draining, and when the service has stopped. Informational indicators and
-/// those in `exclude` do not count. The answer names what `exclude` does not match.
+/// Whether to send work here: `false` on `FAULT`, while draining, and when the service has stopped. Informational
+/// indicators and those in `exclude` do not count. Returns the result and the body, which names the entries of
+/// `exclude` that match nothing.
 pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String) {
     let details = report.details.iter().filter(|(_, detail)| detail.impact != Impact::Informational);
     let mut checks: Vec<Check<'_>> = details

@@ -1,4 +1,4 @@
-//! `application/health+json`: draft-inadarei-api-health-check-06 to the letter, and nothing that is not in it.
+//! `application/health+json`: strictly draft-inadarei-api-health-check-06, without extensions.
 
 use crate::scrub;
 use crate::verdict::{Detail, Report, Status};
@@ -32,9 +32,9 @@ struct Check {
     output: Option<String>,
 }
 
-/// The report as the draft wants it: `pass`, `warn` or `fail`, and for each indicator its failures in a row.
+/// The report in the draft's format: `pass`, `warn` or `fail`, and for each indicator its failures in a row.
 ///
-/// `output` is there only where the status is not `pass`, `notes` only where there is something to note.
+/// `output` is left out where the status is `pass`, `notes` if there are none.
 pub fn health_json(report: &Report) -> String {
     let notes =
         [(report.draining, "draining"), (report.refused > 0, "some indicators found no room on the board")];

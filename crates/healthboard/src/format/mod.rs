@@ -1,4 +1,4 @@
-//! What a [`Report`] looks like: pure functions of it, one for each wire format.
+//! The wire formats of a [`Report`]: one pure function for each.
 
 mod checks;
 mod health_json;
@@ -20,10 +20,10 @@ pub fn text(report: &Report) -> String {
     }
 }
 
-/// The time of something this old, RFC 3339 in whole seconds.
+/// The wall-clock time of something this old, as RFC 3339 in whole seconds.
 fn time(report: &Report, age: Duration) -> String {
     let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let time = report.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-    // A clock that is out of its mind must not take the answer with it.
+    // A wrong clock must not prevent the answer: the formatter panics outside this range.
     humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, latest)).to_string()
 }

@@ -1,4 +1,4 @@
-//! `application/json`: the whole report. The one description of its shape, for writing and for reading.
+//! `application/json`: the whole report. The types here are used for writing and for reading.
 
 use crate::config::Impact;
 use crate::scrub;
@@ -8,7 +8,7 @@ use serde_json::Number;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Container runtimes keep this many bytes of an answer. One with eight indicators is shorter.
+/// Container runtimes keep this many bytes of an answer.
 const FITS: usize = 4096;
 
 /// The report as it is on the wire.
@@ -16,16 +16,16 @@ const FITS: usize = 4096;
 pub struct Answer {
     /// The verdict; always the first member.
     pub status: Status,
-    /// Why it is not OK; empty and left out when it is.
+    /// Why the status is not `OK`; left out when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The name operators know the service by.
     pub service: String,
     /// When the report was made, RFC 3339.
     pub time: String,
-    /// How the processes are.
+    /// The number of processes by condition.
     pub processes: Processes,
-    /// Whether no process is alive, and the last one has said goodbye; left out when not.
+    /// Whether no process is alive, and the last one has said goodbye; left out if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped: bool,
     /// Indicators that found no room on a board; left out when there are none.
@@ -43,7 +43,7 @@ pub struct Answer {
 pub struct AnswerDetail {
     /// Its share in the verdict.
     pub status: Status,
-    /// What its evidence amounts to.
+    /// The state in the process that decided the status.
     pub state: State,
     /// How much the service depends on it.
     pub impact: Impact,
@@ -57,7 +57,7 @@ pub struct AnswerDetail {
     pub failures: u32,
     /// Operations in flight.
     pub in_flight: u32,
-    /// What is known of the newest failure: class, code and text.
+    /// Class, code and text of the newest failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Seconds an outcome counts; 0 is for ever.
@@ -66,7 +66,8 @@ pub struct AnswerDetail {
 
 /// The whole report as JSON in one line.
 ///
-/// With eight indicators or fewer it is shorter than 4096 bytes: where it would not be, the texts of errors are cut.
+/// With eight indicators or fewer it is shorter than 4096 bytes: if necessary, the message and the texts of errors are
+/// cut.
 pub fn json(report: &Report) -> String {
     let mut json = String::new();
     for longest in [512, 128, 64, 24] {
@@ -79,17 +80,17 @@ pub fn json(report: &Report) -> String {
     json + "\n"
 }
 
-/// Reads what [`json`] wrote. Members it does not know are passed over.
+/// Parses the output of [`json`]. Unknown members are ignored.
 ///
 /// # Errors
 ///
-/// The text is no JSON, or not of this shape.
+/// The text is not JSON, or does not match [`Answer`].
 pub fn parse(json: &str) -> Result<Answer, serde_json::Error> {
     serde_json::from_str(json)
 }
 
 impl Answer {
-    /// `longest` bytes of each error, and three times as much of the message.
+    /// Keeps `longest` bytes of each error, and three times as many of the message.
     fn of(report: &Report, longest: usize) -> Answer {
         let details = report.details.iter();
         Answer {

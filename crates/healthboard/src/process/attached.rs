@@ -1,4 +1,4 @@
-//! What the keeper and the rest of its process tell each other. Made with the board, never freed.
+//! The state shared by the keeper and the other threads of its process. Made with the board, never freed.
 
 use super::notice::{Notice, Transition};
 use crate::board::place::Place;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Notices that wait to be fetched; the oldest go first.
+/// Notices that are kept until fetched; beyond that the oldest are dropped.
 const MAX_NOTICES: usize = 64;
 
-/// Transitions that are kept.
+/// Transitions that are kept; beyond that the oldest are dropped.
 const MAX_TRANSITIONS: usize = 32;
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ struct State {
     notices: VecDeque<Notice>,
     transitions: VecDeque<Transition>,
     directory: Option<PathBuf>,
-    /// The name of the board in it.
+    /// The name of the board in the directory.
     board: Option<String>,
     no_directory: Option<String>,
     endpoints: Option<Result<Vec<Uri>, String>>,
@@ -48,7 +48,7 @@ impl Attached {
         self.state().transitions.iter().cloned().collect()
     }
 
-    /// Where the boards are, or why this process's board is in memory.
+    /// Sets the directory of the boards, or why this process's board is in memory.
     pub(super) fn found_directory(&self, found: Result<PathBuf, String>) {
         let mut state = self.state();
         match found {
@@ -66,8 +66,8 @@ impl Attached {
         self.state().board = Some(name.to_owned());
     }
 
-    /// Removes the board of a process that has said goodbye. Best effort: the holder sweeps it otherwise. Does not wait for
-    /// the lock without an end, since the process may be ending in the middle of anything.
+    /// Removes the board of a process that has said goodbye. Best effort: otherwise the holder removes it. Gives up on
+    /// the lock after 1000 attempts, since the ending process may already hold it.
     pub(super) fn remove_board(&self) {
         let try_lock = |_| {
             std::thread::yield_now();
@@ -81,13 +81,13 @@ impl Attached {
         }
     }
 
-    /// What is listened on, by whichever process; or why nothing is.
+    /// Sets the endpoints that any process of the service listens on, or why there are none.
     pub(super) fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.state().endpoints = Some(endpoints);
         self.changed.notify_all();
     }
 
-    /// Waits until it is known what is listened on.
+    /// Waits until the endpoints are known.
     pub(super) fn wait_for_endpoints(&self, at_most: Duration) -> Option<Result<Vec<Uri>, String>> {
         let unknown = |state: &mut State| state.endpoints.is_none();
         let waited = self.changed.wait_timeout_while(self.state(), at_most, unknown);

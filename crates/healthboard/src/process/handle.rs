@@ -1,11 +1,11 @@
-//! The handle of a service, and the free functions of the default one.
+//! The handle of a service, and the free functions of the default service.
 
 use super::notice::{Notice, Transition};
 use super::service::{DEFAULT, Service};
 use crate::config::Uri;
 use std::fmt;
 
-/// A service that was started, or was not: then everything it records goes nowhere. As cheap to copy as a reference, valid
+/// The handle of a service. If the service was not started, recording does nothing. It is a reference to copy, valid
 /// for ever, also in forked children.
 #[derive(Clone, Copy)]
 pub struct Handle {
@@ -17,19 +17,19 @@ impl Handle {
         Handle { service }
     }
 
-    /// What operators call the service; empty where none was started.
+    /// The name of the service; empty if none was started.
     pub fn name(&self) -> &'static str {
         self.service.name()
     }
 
-    /// What is listened on, by whichever process of the service, with the ports that were found for port 0. Empty as long as it is
-    /// not known.
+    /// The endpoints that the service listens on, in any of its processes, with the ports that were found for port 0.
+    /// Empty until they are known.
     pub fn endpoints(&self) -> Vec<Uri> {
         self.service.attached().map(|attached| attached.endpoints()).unwrap_or_default()
     }
 
-    /// The newest changes of the service's status, 32 at most and the newest last, as far as this process has served the
-    /// endpoints and seen them.
+    /// The newest changes of the service's status, at most 32, the newest last. Only those seen while this process
+    /// served the endpoints.
     pub fn transitions(&self) -> Vec<Transition> {
         self.service.attached().map(|attached| attached.transitions()).unwrap_or_default()
     }
@@ -66,32 +66,33 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// To be called about once a second from the very thing whose progress matters: the event loop, the interpreter, the hub.
+/// Call this about once a second from the loop whose progress matters: the event loop, the interpreter, the hub.
 ///
-/// Stamps `progress` of the default service, and returns what is to be logged. Costs a few nanoseconds and no system call. A
-/// service in which nobody calls it has no `progress`, so nobody is told when it hangs.
+/// Records `progress` of the default service, and returns the notices to log. Costs no system call, and takes a lock
+/// that only the keeper uses besides. A process that never calls it is never reported as hung.
 pub fn tick() -> Vec<Notice> {
     DEFAULT.tick()
 }
 
-/// Gives this process its board now and not only at its first recording: it may have nothing to record for hours. Returns
-/// whether it has one.
+/// Makes the board of this process now and not only at its first recording, which may come hours later. Returns whether
+/// the process has a board; waits at most two seconds for it.
 pub fn attach() -> bool {
     DEFAULT.attach().is_some()
 }
 
-/// Says that this process is going to end: not ready any more, still alive.
+/// Says that this process is about to end: it is no longer ready, but still alive. A process without a board says
+/// nothing.
 pub fn drain() {
     DEFAULT.drain();
 }
 
-/// Says that from now on this process only watches over those that it forks, as a master does: it does no work itself, so
-/// that what it has recorded may grow old, and it serves the endpoints only while no worker does.
+/// Says that from now on this process only watches over the processes it forks, as a master does: it does no work
+/// itself, so its evidence may become stale, and it serves the endpoints only while no worker does.
 pub fn watch() {
     DEFAULT.watch();
 }
 
-/// Says that this process ends in good order: its absence is no fault from here on.
+/// Says that this process ends in good order, so that its end is not a death.
 pub fn goodbye() {
     DEFAULT.goodbye();
 }

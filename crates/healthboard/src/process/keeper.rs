@@ -1,20 +1,23 @@
 //! The one native thread of a service in a process: it owns the board and, in one process of the service, serves the endpoints.
 //!
-//! All signals but `SIGBUS` are blocked in it: a synchronous signal that is blocked kills. It has a descriptor table of its own
-//! (`descriptors.rs`), so nothing may run in it that keeps descriptors in statics of the process, as tokio does. It does not
-//! touch the host's panic hook, its environment or its log; what it has to say are notices, which the host fetches.
+//! All signals except `SIGBUS` are blocked in it: a blocked synchronous signal would kill the process. It has a
+//! descriptor table of its own (`descriptors.rs`), so no code may run in it that keeps descriptors in statics of the
+//! process, as tokio does. It does not touch the host's panic hook, its environment or its log; its messages are
+//! notices, which the host fetches.
 
 use super::attached::Attached;
 use super::descriptors;
 use super::notice::Transition;
 use super::service::Service;
-use super::start::Started;
+use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
-use crate::board::layout::{Board, Fixed, SLOTS, phase, word};
+use crate::board::layout::{Board, Fixed, SLOTS};
+use crate::board::page::Page;
 use crate::board::place::Place;
+use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
-use crate::board::{clock, sigbus, text};
+use crate::board::{clock, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -22,19 +25,19 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// A refresh that has no answer for so long is recorded as a failure, while it is still in flight.
+/// A refresh without an answer for this long is recorded as a failure, while it is still in flight.
 const NO_ANSWER_AFTER_NS: u64 = 5_000_000_000;
 
-/// How long a keeper whose server has ended rests before it starts it again.
+/// How long the keeper waits before it restarts a server that has ended.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks between two attempts to find a directory, where none could be used.
-const LOOKS_BEFORE_RETRY: u32 = 10;
+/// Checks (one a second) between two attempts to find a usable directory.
+const CHECKS_BEFORE_RETRY: u32 = 10;
 
-/// Starts the keeper with its signals blocked from its first instruction on.
+/// Starts the keeper, with its signals blocked from its first instruction on.
 pub(super) fn spawn(service: &'static Service) -> io::Result<()> {
     let keep = move || {
-        // Caught for the thread's own frames: the server's are caught one by one in `serve`.
+        // For panics in the keeper itself; `keep` catches those of the server.
         if std::panic::catch_unwind(AssertUnwindSafe(|| Keeper::run(service))).is_err()
             && let Some(page) = service.anchor.page()
         {
@@ -55,7 +58,7 @@ pub(super) fn spawn(service: &'static Service) -> io::Result<()> {
     }
 }
 
-/// What a keeper thread has in hand; the function given to [`Builder::start_with`](crate::Builder::start_with) gets it.
+/// The state of a keeper thread, passed to the function given to [`Builder::start_with`](crate::Builder::start_with).
 pub struct Keeper {
     service: &'static Service,
     started: &'static Started,
@@ -65,19 +68,26 @@ pub struct Keeper {
     place: Option<Place>,
     /// `None`: the board is in memory.
     published: RefCell<Option<Published>>,
-    /// Whether the server has to begin anew: the boards are in another place now.
+    /// The new directory of the boards, if it has changed: then the server must restart.
     moved: RefCell<Option<Place>>,
-    looks: Cell<u32>,
-    /// What was said last of a board that cannot be made.
-    complaint: RefCell<String>,
-    /// The begin of each refresh that was recorded as having no answer.
+    checks: Cell<u32>,
+    /// The last reported error of a board that cannot be made.
+    last_error: RefCell<String>,
+    /// The reported errors of directories that cannot be used.
+    passed_over: RefCell<Vec<String>>,
+    /// By slot, when the refresh began that was last recorded as having no answer.
     unanswered: RefCell<[u64; SLOTS]>,
-    told: Cell<usize>,
+    /// How many refused indicators have been reported.
+    reported: Cell<usize>,
 }
 
 impl Keeper {
     fn run(service: &'static Service) {
         let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
+        // In a shared table the host could close our sockets, and another file could get their numbers.
+        if let Err(error) = descriptors::leave_table() {
+            return service.go_without(&error.to_string());
+        }
         let attached: &'static Attached = Box::leak(Box::default());
         let id = create::nonce();
         let fixed = Fixed {
@@ -93,7 +103,10 @@ impl Keeper {
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
         }
-        let made = descriptors::leave_table().and_then(|()| find(started, attached)).and_then(|place| {
+        let mut passed_over = Vec::new();
+        let found = find(started, |line| passed_over.push(line));
+        passed_over.iter().for_each(|line| attached.say(true, line.clone()));
+        let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
@@ -104,10 +117,13 @@ impl Keeper {
                 (published.board, Some(place), Some(published))
             }
             Err(error) => {
-                let Ok(board) = create::map(None, None) else { return page.go_without() };
+                let board = match create::map(None, None) {
+                    Ok(board) => board,
+                    Err(error) => return service.go_without(&format!("no memory for a board: {error}")),
+                };
                 board.write_header(&fixed);
                 let why = error.to_string();
-                let line = format!("{why}; the board is in memory, and this process alone is served");
+                let line = format!("{why}; the board is in memory, and only this process is served");
                 attached.say(true, line);
                 attached.found_directory(Err(why));
                 (board, None, None)
@@ -128,15 +144,16 @@ impl Keeper {
             place,
             published: RefCell::new(published),
             moved: RefCell::default(),
-            looks: Cell::default(),
-            complaint: RefCell::default(),
+            checks: Cell::default(),
+            last_error: RefCell::default(),
+            passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
-            told: Cell::default(),
+            reported: Cell::default(),
         };
         keeper.keep();
     }
 
-    /// Serves for as long as the process lives: a server that ends, in whatever way, is started again.
+    /// Serves for as long as the process lives. A server that ends or panics is started again.
     fn keep(mut self) {
         loop {
             if let Some(place) = self.moved.take() {
@@ -147,84 +164,90 @@ impl Keeper {
             if served.is_err() {
                 self.say(
                     true,
-                    "internal error in healthboard's thread; it starts anew, the service is not affected",
+                    "internal error in healthboard's thread; it is started again, the service is not affected",
                 );
             }
             if self.moved.borrow().is_none() {
                 std::thread::sleep(RESTART_PAUSE);
-                // Where the boards have moved, that is seen above.
+                // The result is not needed: the top of the loop checks `moved`.
                 let _ = self.look_after();
             }
         }
     }
 
-    /// What health was started with.
+    /// The settings of the service.
     pub fn settings(&self) -> &'static Settings {
         &self.started.settings
     }
 
-    /// Where the boards of the service are; `None` where this process keeps its board in memory.
+    /// The directory of the service's boards; `None` if this process keeps its board in memory.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
 
-    /// Has [`tick`](crate::tick) return this line.
+    /// Leaves a notice, which [`tick`](crate::tick) returns. Of more than 64 that are not fetched, the oldest are
+    /// dropped.
     pub fn say(&self, warning: bool, text: impl Into<String>) {
         self.attached.say(warning, text.into());
     }
 
-    /// What is listened on, by whichever process of the service; or why nothing is. To be told as soon as it is known, and when
-    /// it changes: who starts the service waits for it.
+    /// Sets the endpoints that any process of the service listens on, or why there are none. Call it as soon as they
+    /// are known, and when they change: the start of the service waits for it.
     pub fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.attached.listening(endpoints);
     }
 
-    /// Notes a change of the service's status, for [`Handle::transitions`](crate::Handle::transitions).
+    /// Adds a change of the service's status to [`Handle::transitions`](crate::Handle::transitions).
     pub fn note(&self, transition: Transition) {
         self.attached.change(transition);
     }
 
-    /// To be called about once a second: sees to it that the board can be found by readers, and records what only time tells.
+    /// Call this about once a second. It restores a lost board, records refreshes without an answer, and ends a process
+    /// whose own threads have ended.
     ///
-    /// `false`: whoever serves is to return and will be called again, since the boards are in another place now. Costs two
-    /// `stat` and one `pread`.
+    /// `false`: the server must return and is called again, since the boards are in another directory now. Costs four
+    /// system calls.
     #[must_use = "where it is false the server has to return"]
     pub fn look_after(&self) -> bool {
         end_with_the_host();
         self.record_unanswered();
-        self.tell_of_refused();
-        if !self.has_said_goodbye() {
-            self.see_to_board();
+        self.report_refused();
+        // During a move the board is in the new place already, and not lost.
+        if !self.has_said_goodbye() && self.moved.borrow().is_none() {
+            self.check_board();
         }
         self.moved.borrow().is_none()
     }
 
     fn has_said_goodbye(&self) -> bool {
-        self.board.header[word::PHASE].load(Relaxed) == phase::GOODBYE
+        self.service.anchor.page().is_some_and(Page::has_said_goodbye)
     }
 
-    fn see_to_board(&self) {
-        self.looks.set(self.looks.get().wrapping_add(1));
+    fn check_board(&self) {
+        self.checks.set(self.checks.get().wrapping_add(1));
         let now_ns = clock::now_ns();
         let mut published = self.published.borrow_mut();
-        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref())
-            && board.is_intact(place, &self.fixed, now_ns)
-        {
-            return;
+        if let Some((board, place)) = published.as_ref().zip(self.place.as_ref()) {
+            match board.is_intact(place, &self.fixed, now_ns) {
+                // If the path leads elsewhere, new readers find another directory than this one.
+                Ok(true) if place.is_found() => return self.last_error.borrow_mut().clear(),
+                Ok(_) => {}
+                Err(error) => return self.report(error.to_string()),
+            }
         }
-        // Who says goodbye removes the board, and says it first: that one is not lost.
+        // A process that says goodbye removes its board after saying it: that board is not lost.
         if self.has_said_goodbye() {
             return;
         }
         let lost = published.as_ref().map(|board| board.name().to_owned());
-        if lost.is_none() && !self.looks.get().is_multiple_of(LOOKS_BEFORE_RETRY) {
+        if lost.is_none() && !self.checks.get().is_multiple_of(CHECKS_BEFORE_RETRY) {
             return;
         }
         match self.make_again() {
             Ok((place, made)) => {
                 self.attached.found_board(made.name());
                 *published = Some(made);
-                self.complaint.borrow_mut().clear();
+                self.last_error.borrow_mut().clear();
                 match lost {
                     Some(name) => {
                         let path =
@@ -232,7 +255,9 @@ impl Keeper {
                         let path = path.display();
                         self.say(
                             true,
-                            format!("board `{path}` was removed, replaced or overwritten; made a new one"),
+                            format!(
+                                "board `{path}` was moved, removed, replaced or overwritten; made a new one"
+                            ),
                         );
                     }
                     None => self.say(false, format!("the boards are in `{}` now", self.place_name(&place))),
@@ -242,20 +267,33 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                if *self.complaint.borrow() != text {
-                    self.say(true, format!("{text}; trying again, this process is served without it"));
-                    *self.complaint.borrow_mut() = text;
-                }
+                self.report(format!("{error}; trying again, this process is served without it"));
             }
         }
     }
 
-    /// A new file for the board, with another place if the one there was is gone.
+    /// Logs once that a directory cannot be used.
+    fn say_passed_over(&self, line: String) {
+        let mut said = self.passed_over.borrow_mut();
+        if !said.contains(&line) {
+            self.say(true, &*line);
+            said.push(line);
+        }
+    }
+
+    /// Logs an error, unless it is the one that was logged last.
+    fn report(&self, text: String) {
+        if *self.last_error.borrow() != text {
+            self.say(true, &*text);
+            *self.last_error.borrow_mut() = text;
+        }
+    }
+
+    /// Makes a new file for the board, in a new place if the old one is gone.
     fn make_again(&self) -> io::Result<(Option<Place>, Published)> {
         let place = match &self.place {
             Some(place) if place.is_found() => None,
-            _ => Some(find(self.started, self.attached)?),
+            _ => Some(find(self.started, |line| self.say_passed_over(line))?),
         };
         let at = place.as_ref().or(self.place.as_ref()).ok_or(io::ErrorKind::NotFound)?;
         let made = create::publish(at, &self.fixed, Some(self.board))?;
@@ -273,7 +311,7 @@ impl Keeper {
             .unwrap_or_default()
     }
 
-    /// Records a refresh that has no answer by now as a failure: a database that is frozen is not well, whatever comes later.
+    /// Records a refresh that has no answer after 5 s as a failure, whatever its outcome will be.
     fn record_unanswered(&self) {
         let Some(page) = self.service.anchor.page() else { return };
         let now_ns = self.service.anchor.now_ns();
@@ -283,17 +321,17 @@ impl Keeper {
             if begun_ns != 0 && begun_ns != *recorded && now_ns.saturating_sub(begun_ns) >= NO_ANSWER_AFTER_NS
             {
                 *recorded = begun_ns;
-                let told = self.started.settings.error_detail != ErrorDetail::None;
+                let with_text = self.started.settings.error_detail != ErrorDetail::None;
                 let parts = text::Parts { class: "NoAnswer", code: "", text: "" };
-                slot.fail_at(now_ns, lock, Ended::Refresh, told.then_some(parts));
+                slot.fail_at(now_ns, lock, Ended::Refresh, with_text.then_some(parts));
             }
         }
     }
 
-    /// Names the indicators that found no room, each once.
-    fn tell_of_refused(&self) {
-        let refused: Vec<&str> = self.service.anchor.registry.refused().skip(self.told.get()).collect();
-        self.told.set(self.told.get() + refused.len());
+    /// Reports the indicators that found no room, each once.
+    fn report_refused(&self) {
+        let refused: Vec<&str> = self.service.anchor.registry.refused().skip(self.reported.get()).collect();
+        self.reported.set(self.reported.get() + refused.len());
         for name in refused {
             let most = SLOTS - 1;
             self.say(
@@ -304,18 +342,21 @@ impl Keeper {
     }
 }
 
-/// Ends the process when all of the host's threads have ended, as the last of them would: the keeper keeps no process alive.
+/// Ends the process when all of the host's threads have ended, so that keepers keep no process alive.
 ///
-/// That is a process whose first thread has ended by itself, such as the child of a fork in a thread whose function has
-/// returned.
+/// Such a process is, for instance, the child of a fork in a thread whose function has returned.
+/// The keeper's descriptor table has none of the host's files. It is emptied first, so that the host's exit handlers write
+/// to none of ours.
 fn end_with_the_host() {
-    // Two for the directory itself, one for each thread: almost always more than two of them.
+    // The directory has two links and one for each thread.
     let threads =
         std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
-    if threads > 2 {
+    // There are almost always more threads than the first one and a keeper of each service.
+    if threads > 1 + MAX_SERVICES as u64 || threads > 1 + start::keepers() as u64 {
         return;
     }
     if stat().0 == 'Z' {
+        descriptors::close_all();
         std::process::exit(0);
     }
 }
@@ -323,21 +364,21 @@ fn end_with_the_host() {
 /// The state of this process, and when it began in clock ticks since the boot: proc_pid_stat(5), fields 3 and 22.
 fn stat() -> (char, u64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain anything.
     let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let state = fields.next().and_then(|state| state.chars().next()).unwrap_or('?');
     (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
 }
 
-/// A directory for the boards, with a line for each that could not be used.
-fn find(started: &Started, attached: &Attached) -> io::Result<Place> {
+/// Finds a directory for the boards, and calls `say` with a line for each one that could not be used.
+fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     let mut passed_over = Vec::new();
     let place = started.candidates.find(started.settings.service(), &mut passed_over);
-    passed_over.into_iter().for_each(|line| attached.say(true, line));
+    passed_over.into_iter().for_each(say);
     place
 }
 
-/// One ttl; but no death counts for ever.
+/// For how long a death counts, in nanoseconds: one ttl, or the default ttl where the ttl is for ever.
 fn death_counts_for(settings: &Settings) -> u64 {
     let ttl = settings.policy("", Policy::DEFAULT).ttl;
     let ttl = if ttl.is_zero() { Policy::DEFAULT.ttl } else { ttl };

@@ -1,10 +1,10 @@
-//! This process: its services, the keeper of each, and what a fork does to them.
+//! This process: its services, the keeper of each, and how they survive a fork.
 //!
 //! # Fork
 //!
-//! What belongs to one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
-//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a keeper of
-//! its own, and nothing of the parent's is touched.
+//! The state of one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
+//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a
+//! keeper of its own, and does not touch the parent's.
 
 mod attached;
 mod descriptors;

@@ -1,26 +1,26 @@
-//! What is to be said in the service's log, kept until the host fetches it: the keeper has no log of its own.
+//! Messages for the service's log, kept until the host fetches them: the keeper cannot log.
 
 use crate::status::Status;
 use std::time::SystemTime;
 
-/// Something that healthboard has to say. [`tick`](crate::tick) hands it to whoever writes the service's log.
+/// A message for the service's log. [`tick`](crate::tick) returns it to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether somebody should act; otherwise it is information.
+    /// Whether an operator should act; otherwise it is information.
     pub warning: bool,
     /// One line, without secrets.
     pub text: String,
 }
 
-/// A change of the service's status, as the process that serves its endpoints has seen it.
+/// A change of the service's status, seen by the process that serves its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// When it was seen, by the wall clock.
     pub time: SystemTime,
     /// The status before.
     pub from: Status,
-    /// The status since.
+    /// The new status.
     pub to: Status,
-    /// Why, for people; empty when all is well again.
+    /// Why, for people; empty when the new status is `OK`.
     pub message: String,
 }

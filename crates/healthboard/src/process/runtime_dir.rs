@@ -1,4 +1,4 @@
-//! Where the boards of a service are.
+//! Finds the directory for the boards of a service.
 
 use crate::board::place::Place;
 use rustix::fs::{Mode, OFlags};
@@ -6,11 +6,11 @@ use std::ffi::OsString;
 use std::io::{self, Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Where it is for systems that have it.
+/// The usual runtime directory, used if it exists.
 const USUAL: &str = "/run/healthboard";
 
-/// What the operator, systemd and the session say, read in the thread that starts the service: the keeper does not touch the
-/// host's environment.
+/// The directories named by the operator, systemd and the session. Read in the thread that starts the service: the
+/// keeper does not touch the host's environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Candidates {
     /// The option `runtime_dir`, else `$RUNTIME_DIRECTORY`.
@@ -29,13 +29,13 @@ impl Candidates {
 
     /// Makes `<runtime dir>/<service>` and returns it.
     ///
-    /// Whatever was named explicitly is used or refused, never passed over. Else it is `/run/healthboard` if that is there and can be
-    /// used, else `healthboard` in the session's directory if that is this user's own, else a directory of this user's own in `/tmp`.
-    /// What was passed over is among the lines that `passed_over` gets.
+    /// An explicitly named directory is used or refused, never passed over. Otherwise it is `/run/healthboard` if that
+    /// exists and can be used, else `healthboard` in the session's directory if this user owns that, else
+    /// `/tmp/healthboard-UID`. `passed_over` gets a line for each directory that was passed over.
     ///
     /// # Errors
     ///
-    /// Names the directory, what is wrong with it and what would be right.
+    /// The error names the directory, what was found and what was expected.
     pub(super) fn find(&self, service: &str, passed_over: &mut Vec<String>) -> io::Result<Place> {
         if let Some(named) = &self.named {
             return Place::make(named, service);
@@ -43,7 +43,7 @@ impl Candidates {
         if Path::new(USUAL).exists() {
             match Place::make(Path::new(USUAL), service) {
                 Ok(place) => return Ok(place),
-                // Most users may not write there; that is no news.
+                // Expected: most users may not write there.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
                 Err(error) => passed_over.push(error.to_string()),
             }
@@ -65,7 +65,7 @@ impl Candidates {
     }
 }
 
-/// Fails unless this is a directory that belongs to this user and that nobody else writes to.
+/// Fails unless this is a directory that belongs to this user and that no other user may write to.
 fn own(path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let look = || rustix::fs::fstat(rustix::fs::open(path, flags, Mode::empty())?);
@@ -83,7 +83,7 @@ fn unusable(path: &Path, what: &str) -> Error {
     Error::new(ErrorKind::PermissionDenied, format!("cannot keep boards in `{}`: {what}", path.display()))
 }
 
-/// The first path of a variable that may be a colon list, as systemd's is.
+/// The first path of a variable that may be a list separated by colons, as systemd's is.
 fn variable(name: &str) -> Option<PathBuf> {
     let value = std::env::var_os(name).filter(|v| !v.is_empty())?;
     let first: Vec<u8> = value.into_encoded_bytes().split(|b| *b == b':').next()?.to_vec();

@@ -1,4 +1,4 @@
-//! A service in this process: where recording finds its board.
+//! A service in this process, in which recording finds its board.
 
 use super::attached::Attached;
 use super::keeper;
@@ -13,13 +13,13 @@ use crate::config::{ErrorDetail, PROGRESS, Policy};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long a first recording waits for the board; after that it goes without.
+/// How long the first recording waits for the board; after that it records nothing.
 const MAX_WAIT_FOR_BOARD: Duration = Duration::from_secs(2);
 
 /// A service of this process and of all that it forks.
 ///
-/// A process usually has one, the *default service*: the one that is started first. The attribute, [`LazyIndicator`] and the
-/// free functions of this crate record for it, before it is started too, which then does nothing. Further services are
+/// A process usually has one, the *default service*: the one that is started first. The attribute, [`LazyIndicator`]
+/// and the free functions of this crate record for it; until it is started they do nothing. Further services are
 /// reached through their [`Handle`](crate::Handle).
 ///
 /// [`LazyIndicator`]: crate::LazyIndicator
@@ -27,6 +27,9 @@ pub struct Service {
     pub(crate) anchor: Anchor<Attached>,
     pub(super) started: OnceLock<Started>,
 }
+
+/// A panic cannot leave a record half done, so code that records may run under `catch_unwind`.
+impl std::panic::RefUnwindSafe for Service {}
 
 /// The default service.
 pub(crate) static DEFAULT: Service = Service::new();
@@ -36,13 +39,13 @@ impl Service {
         Service { anchor: Anchor::new(), started: OnceLock::new() }
     }
 
-    /// A service of this name, about to be started.
+    /// A builder for a service of this name; see [`Settings::new`](crate::Settings::new) for names.
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
 
-    /// Does this on a slot of this process's board, if there is one. The path to a board that is there already stays free of
-    /// the one that makes it: this is what a recorded success costs beside its clock and its store.
+    /// Calls `work` with a slot of this process's board, and makes the board if there is none yet. The code that makes
+    /// it is kept out of line: every recorded success takes this path.
     #[inline]
     pub(crate) fn with_slot(
         &'static self,
@@ -94,12 +97,14 @@ impl Service {
             return Some(board);
         }
         match page.claim() {
-            // No thread can be had: this process goes without for good, as if health were off.
-            Claim::Yours if keeper::spawn(self).is_err() => {
-                page.go_without();
-                return None;
+            // No thread can be started: this process records nothing, as if health were off.
+            Claim::Yours => {
+                if let Err(error) = keeper::spawn(self) {
+                    self.go_without(&format!("no thread can be started: {error}"));
+                    return None;
+                }
             }
-            Claim::Yours | Claim::Others => {}
+            Claim::Others => {}
             Claim::Without => return page.board(),
         }
         let waiting = Instant::now();
@@ -112,7 +117,15 @@ impl Service {
         page.board()
     }
 
-    /// Has the table's indicators described on the board, if there is one: see `Registry::publish`.
+    /// From now on this process records nothing, as if health were off. The next tick logs why.
+    pub(super) fn go_without(&self, why: &str) {
+        if let Some((started, page)) = self.started.get().zip(self.anchor.page()) {
+            started.say_why_without(why);
+            page.go_without();
+        }
+    }
+
+    /// Writes new registrations to the board, if there is one: see `Registry::publish`.
     pub(crate) fn publish_registered(&self) {
         let Some(started) = self.started.get() else { return };
         let board = || self.anchor.page().and_then(Page::board);
@@ -123,7 +136,10 @@ impl Service {
     pub(crate) fn tick(&'static self) -> Vec<Notice> {
         self.register_progress();
         self.with_slot(0, |slot, _| slot.ok_at(self.anchor.now_ns()));
-        self.attached().map(Attached::take_notices).unwrap_or_default()
+        match self.attached() {
+            Some(attached) => attached.take_notices(),
+            None => self.started.get().map(Started::take_early).unwrap_or_default(),
+        }
     }
 
     pub(super) fn register_progress(&self) {
@@ -151,7 +167,7 @@ impl Service {
         self.started.get().map_or(ErrorDetail::None, |started| started.settings.error_detail)
     }
 
-    /// The name, once it was started.
+    /// The name; empty until it is started.
     pub(crate) fn name(&self) -> &str {
         self.started.get().map_or("", |started| started.settings.service())
     }
@@ -162,17 +178,20 @@ impl Service {
         Some(self.started.get()?.settings.policy(&entry.name, entry.policy))
     }
 
-    /// See [`drain`](crate::drain). Speaks only for a process that has a board: one that never recorded has nothing to take
-    /// leave of.
+    /// See [`drain`](crate::drain). Does nothing in a process without a board.
     pub(crate) fn drain(&self) {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            board.header[word::PHASE].store(phase::DRAINING, Relaxed);
+            // A goodbye stays one, also if the process drains again.
+            let said = &board.header[word::PHASE];
+            let _ = said.compare_exchange(0, phase::DRAINING, Relaxed, Relaxed);
         }
     }
 
     /// See [`goodbye_in_signal_handler`](crate::goodbye_in_signal_handler).
     pub(crate) fn goodbye_in_signal_handler(&self) {
-        if let Some(board) = self.anchor.page().and_then(Page::board) {
+        let Some(page) = self.anchor.page() else { return };
+        if let Some(board) = page.board() {
+            page.say_goodbye();
             board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
             board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
         }
@@ -182,7 +201,8 @@ impl Service {
     pub(crate) fn goodbye(&self) {
         self.goodbye_in_signal_handler();
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            // One that was started by itself stays, to say that the service was stopped and did not die.
+            // The board of a process without a parent in the service stays: it says that the service was stopped and
+            // did not die.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
                 && let Some(attached) = self.attached()
             {

@@ -14,44 +14,85 @@ use crate::board::sync::AtomicU64;
 use crate::config::{ErrorDetail, Policy, SettingError, Settings, Uri};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
-/// How long a start waits until an endpoint is open.
+/// How long a start waits for an open endpoint.
 const MAX_WAIT_FOR_ENDPOINT: Duration = Duration::from_secs(2);
 
-/// What serves the endpoints in the keeper's thread, for as long as [`Keeper::look_after`] says so.
+/// How long a start waits for another start.
+const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
+
+/// Serves the endpoints in the keeper's thread, until [`Keeper::look_after`] returns false.
 type Serve = Box<dyn Fn(&Keeper) + Send + Sync>;
 
-/// What a service was started with; the same in all its processes.
+/// How a service was started; the same in all its processes.
 pub(crate) struct Started {
     pub(super) settings: Settings,
     pub(super) serve: Serve,
     pub(super) candidates: Candidates,
     /// Its number in this process.
     pub(super) number: usize,
-    /// What is to be said by the process that started it, once it has a board.
+    // Never `lock` these two: a child that was forked while another thread had locked one would wait for ever.
+    /// Notices of the process that started it, kept until it has a board.
     early: Mutex<Vec<Notice>>,
+    /// Why a process records nothing.
+    why_without: Mutex<String>,
 }
 
 impl Started {
     pub(super) fn say_later(&self, warning: bool, text: String) {
-        self.early.lock().unwrap_or_else(PoisonError::into_inner).push(Notice { warning, text });
+        if let Ok(mut early) = self.early.try_lock() {
+            early.push(Notice { warning, text });
+        }
     }
 
-    /// Not `lock`: a child that was forked while another thread held it would wait for ever.
+    pub(super) fn say_why_without(&self, why: &str) {
+        self.say_later(true, StartError::NoThread(why.to_owned()).to_string());
+        if let Ok(mut without) = self.why_without.try_lock() {
+            why.clone_into(&mut without);
+        }
+    }
+
+    fn why_without(&self) -> String {
+        self.why_without.try_lock().map(|why| why.clone()).unwrap_or_default()
+    }
+
     pub(super) fn take_early(&self) -> Vec<Notice> {
         self.early.try_lock().map(|mut early| std::mem::take(&mut *early)).unwrap_or_default()
     }
 }
 
-/// Never started: what is recorded for it goes nowhere.
+/// Never started: recording for it does nothing.
 static NOWHERE: Service = Service::new();
 
-/// Every service of this process. Locked while one is started.
+/// Every started service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
-/// A service that is about to be started.
+/// The list of services; `None` if it stays locked. In a child that was forked while another thread had locked it, it stays
+/// locked for ever.
+fn services() -> Option<MutexGuard<'static, Vec<&'static Service>>> {
+    let begin = Instant::now();
+    loop {
+        match SERVICES.try_lock() {
+            Ok(services) => return Some(services),
+            Err(TryLockError::Poisoned(services)) => return Some(services.into_inner()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < MAX_WAIT_FOR_START => {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
+
+/// How many services have a keeper in this process; 1 if the list of services is locked, which it may be for ever in a
+/// forked child.
+pub(super) fn keepers() -> usize {
+    let Ok(services) = SERVICES.try_lock() else { return 1 };
+    services.iter().filter(|service| service.attached().is_some()).count()
+}
+
+/// Configures and starts a service.
 ///
 /// ```
 /// use healthboard::{Policy, Service};
@@ -75,61 +116,65 @@ impl Builder {
         Builder { settings: Settings::new(name) }
     }
 
-    /// What was set otherwise, in the place of what was set here so far.
+    /// Replaces all settings made so far by these.
     pub fn settings(mut self, settings: Settings) -> Builder {
         self.settings = settings;
         self
     }
 
-    /// One more endpoint. Without any, the service stays off.
+    /// Adds an endpoint: see [`Settings::add_uri`]. Without any, the service stays off.
     pub fn uri(mut self, uri: Uri) -> Builder {
-        self.settings.uris.push(uri);
+        self.settings.add_uri(&uri);
         self
     }
 
-    /// Where the boards are kept.
+    /// Sets the directory of the boards. The default is `$RUNTIME_DIRECTORY`, else `/run/healthboard` if that exists
+    /// and can be used, else a private directory of the user.
     pub fn runtime_dir(mut self, path: impl Into<PathBuf>) -> Builder {
         self.settings.runtime_dir = Some(path.into());
         self
     }
 
-    /// How much an answer tells of an error.
+    /// Sets how much of an error is kept.
     pub fn error_detail(mut self, detail: ErrorDetail) -> Builder {
         self.settings.error_detail = detail;
         self
     }
 
-    /// The policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
+    /// impact is ignored.
     pub fn policy(mut self, policy: Policy) -> Builder {
         self.settings.set_default_policy(policy);
         self
     }
 
-    /// The policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
     pub fn indicator_policy(mut self, name: &str, policy: Policy) -> Builder {
         self.settings.set_policy(name, policy);
         self
     }
 
-    /// An option as text, as in a configuration file: see [`Settings::set`]. What is no good is said in the service's log.
+    /// Sets an option as text, as in a configuration file: see [`Settings::set`]. Refused values are named in the
+    /// service's log.
     pub fn option(mut self, option: &str, value: &str) -> Builder {
         self.settings.set_or_refuse(option, value);
         self
     }
 
-    /// Every option that the environment names, `HEALTHBOARD_TTL` for one: see [`Settings::set_from_env`]. It wins over what
-    /// was set before.
+    /// Sets every option that the environment names, such as `HEALTHBOARD_TTL`: see [`Settings::set_from_env`]. It
+    /// overrides what was set before.
     pub fn from_env(mut self) -> Builder {
         self.settings.set_from_env(std::env::vars_os());
         self
     }
 
-    /// The values that were refused so far; see [`Settings::take_refused`].
+    /// Takes the values that were refused so far; see [`Settings::take_refused`].
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.settings.take_refused()
     }
 
-    /// Options that the core does not know: see [`Settings::claim`]. For whoever serves the endpoints.
+    /// Handles the options that the core does not know: see [`Settings::claim`]. For the crate that serves the
+    /// endpoints.
     pub fn claim(
         mut self,
         known: &[&str],
@@ -141,13 +186,13 @@ impl Builder {
 
     /// Starts the service in this process and all that it forks, with `serve` for its endpoints.
     ///
-    /// The keeper thread makes the board and then runs `serve`, which returns when [`Keeper::look_after`] turns false. Where no
-    /// directory can be used, the board is in memory and this process alone is served. Costs about a millisecond; waits at most
-    /// two seconds for the board and for the endpoints each.
+    /// The keeper thread makes the board and then runs `serve`, which must return when [`Keeper::look_after`] returns
+    /// false. If no directory can be used, the board is in memory and only this process is served. Costs about a
+    /// millisecond; waits at most two seconds for the board and two for the endpoints.
     ///
     /// # Errors
     ///
-    /// Says what is not as it was asked for. What could be started goes on all the same: see [`StartError::handle`].
+    /// The error says what could not be started. The rest runs all the same: see [`StartError::handle`].
     pub fn start_with(
         mut self,
         serve: impl Fn(&Keeper) + Send + Sync + 'static,
@@ -159,20 +204,31 @@ impl Builder {
         let early = early.iter().map(|e: &SettingError| Notice { warning: true, text: e.to_string() });
         let early = Mutex::new(early.collect());
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
-        let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut services) = services() else {
+            let why = "another start was under way when this process was forked, or does not end";
+            return Err(StartError::NoThread(why.to_owned()));
+        };
         if let Some(running) = services.iter().find(|service| service.name() == self.settings.service()) {
-            return Err(StartError::AlreadyStarted(Handle::of(running)));
+            let started =
+                running.started.get().filter(|_| running.anchor.page().is_some_and(Page::is_without));
+            return Err(match started {
+                Some(started) => StartError::NoThread(started.why_without()),
+                None => StartError::AlreadyStarted(Handle::of(running)),
+            });
         }
         let number = services.len();
         let page = match Page::map() {
             Ok(page) if number < MAX_SERVICES => page,
-            Ok(_) => return Err(StartError::NoThread(format!("{MAX_SERVICES} services run already"))),
-            Err(error) => return Err(StartError::NoThread(format!("no memory of its own: {error}"))),
+            Ok(_) => {
+                return Err(StartError::NoThread(format!("{MAX_SERVICES} services are running already")));
+            }
+            Err(error) => return Err(StartError::NoThread(format!("no memory: {error}"))),
         };
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
-        let started = Started { settings: self.settings, serve: Box::new(serve), candidates, number, early };
-        // Locked above, so nobody else sets it.
+        let (settings, serve, why_without) = (self.settings, Box::new(serve), Mutex::default());
+        let started = Started { settings, serve, candidates, number, early, why_without };
+        // Locked above, so no other thread sets it.
         let _ = service.started.set(started);
         services.push(service);
         drop(services);
@@ -180,7 +236,10 @@ impl Builder {
         service.register_progress();
         let handle = Handle::of(service);
         if service.attach().is_none() {
-            return Err(StartError::NoThread("its thread could not be started".to_owned()));
+            let why = service.started.get().map(Started::why_without).filter(|why| !why.is_empty());
+            return Err(StartError::NoThread(
+                why.unwrap_or_else(|| "its thread does not come up".to_owned()),
+            ));
         }
         let Some(attached) = service.attached() else { return Ok(handle) };
         let endpoints = attached.wait_for_endpoints(MAX_WAIT_FOR_ENDPOINT);
@@ -191,7 +250,8 @@ impl Builder {
         }
     }
 
-    /// A service in this process's memory, for tests: no thread, no file, no endpoint, and the time is what `clock` says.
+    /// Makes a service in this process's memory, for tests: no thread, no file, no endpoint, and its time is that of
+    /// `clock`.
     ///
     /// [`Handle::report`] judges what was recorded. It is never the default service, and any number of them may exist at
     /// once. Its memory, 40 KiB, is never freed.
@@ -214,8 +274,8 @@ impl Builder {
             });
             let (number, early) = (MAX_SERVICES, Mutex::default());
             let (serve, candidates): (Serve, _) = (Box::new(|_| ()), Candidates::default());
-            let _ =
-                service.started.set(Started { settings: self.settings, serve, candidates, number, early });
+            let (settings, why_without) = (self.settings, Mutex::default());
+            let _ = service.started.set(Started { settings, serve, candidates, number, early, why_without });
             service.register_progress();
             page.publish(board, id, Box::leak(Box::new(Attached::default())));
             service.anchor.open(page);
@@ -225,7 +285,7 @@ impl Builder {
     }
 }
 
-/// A time that a test moves; see [`Builder::in_memory`].
+/// A clock that a test moves; see [`Builder::in_memory`].
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<AtomicU64>);
 
@@ -236,37 +296,37 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// An hour after the boot.
+    /// A clock at one hour after the boot.
     pub fn new() -> Clock {
         Clock(Arc::new(AtomicU64::new(3_600_000_000_000)))
     }
 
-    /// Time goes by.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let by_ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_add(by_ns, crate::board::sync::Ordering::Relaxed);
     }
 }
 
-/// What is not as it was asked for when a service was started.
+/// Why a service was not started, or not completely.
 ///
-/// Every one of them leaves a [`handle`](StartError::handle) to go on with, so that the service itself always starts.
+/// Each has a [`handle`](StartError::handle) to continue with, so that the service itself always starts.
 #[derive(Debug)]
 pub enum StartError {
-    /// No endpoint was named, or none that is any good, so nothing is recorded. The values that were refused.
+    /// No valid endpoint was named, so nothing is recorded. Has the values that were refused.
     Disabled(Vec<SettingError>),
-    /// A service of this name runs in this process.
+    /// A service of this name already runs in this process.
     AlreadyStarted(Handle),
-    /// The process has no thread, or no memory, to spare. Nothing is recorded.
+    /// A thread or memory could not be had, or the process has too many services. Nothing is recorded.
     NoThread(String),
-    /// No directory can be used for the boards. The board is in memory, and this process alone is served.
+    /// No directory can be used for the boards. The board is in memory, and only this process is served.
     NoDirectory(Handle, String),
-    /// No endpoint could be opened yet. It is tried again.
+    /// No endpoint could be opened yet. The keeper tries again.
     NoEndpoint(Handle, String),
 }
 
 impl StartError {
-    /// What was started all the same. Where nothing was, its indicators record nothing.
+    /// The handle of what was started. If nothing was, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
             StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&NOWHERE),
@@ -289,7 +349,7 @@ impl fmt::Display for StartError {
             }
             StartError::NoThread(why) => write!(f, "health is off: {why}"),
             StartError::NoDirectory(_, why) => {
-                write!(f, "{why}; the board is in memory, and this process alone is served")
+                write!(f, "{why}; the board is in memory, and only this process is served")
             }
             StartError::NoEndpoint(_, why) => write!(f, "no endpoint is open yet: {why}"),
         }
@@ -297,3 +357,19 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_does_not_wait_for_ever_for_one_that_never_ends() {
+        let _under_way = services().unwrap();
+        // As in a child that was forked meanwhile: no thread unlocks it.
+        let other = std::thread::spawn(|| {
+            let builder = Service::builder("late").uri("tcp://127.0.0.1:0".parse().unwrap());
+            builder.start_with(|_| ()).unwrap_err().to_string()
+        });
+        assert!(other.join().unwrap().starts_with("health is off: another start was under way"));
+    }
+}

@@ -1,4 +1,4 @@
-//! Making sense of the bytes of a board that somebody else writes.
+//! Reads the bytes of a board that another process writes.
 
 use super::{Abandoned, Evidence, Life, Observed, Process};
 use crate::board::descriptor;
@@ -19,7 +19,7 @@ pub(super) const DESCRIPTOR: usize = HEAD + BEGUN;
 pub(super) const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
 pub(super) const TEXT_WORDS: usize = 2 + text::DATA;
 
-/// Why a file is not taken for a board of this service. Each names what was found and what was expected.
+/// Why a file is not accepted as a board of this service. Each names what was found and what was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Short { found: usize },
@@ -49,7 +49,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// A checked header, as far as it is in use.
+/// The used part of a checked header.
 pub(super) struct Header {
     words: [u64; HEADER_WORDS],
 }
@@ -90,7 +90,7 @@ impl Header {
         usize::try_from(self.words[word::USED]).map_or(SLOTS, |used| used.min(SLOTS))
     }
 
-    /// The process without its indicators, which are to take the place of those in `room`. `alive` is what its lock said.
+    /// The process without its indicators; `room` is memory to reuse for these. `alive`: whether its lock is held.
     pub(super) fn process(&self, alive: bool, mut room: Vec<Observed>) -> Process {
         room.clear();
         let words = &self.words;
@@ -120,17 +120,18 @@ impl Header {
     }
 }
 
-/// The most indicators that are kept for boards to have in common.
+/// The most indicators that are kept in [`Shared`].
 const MAX_SHARED: usize = 1024;
 
-/// What a descriptor says.
+/// A decoded descriptor.
 #[derive(Clone)]
 struct Described {
     name: Arc<str>,
     policy: Arc<Policy>,
 }
 
-/// What descriptors say, each kept once for all boards: a verdict over many processes then finds it in the cache.
+/// Decoded descriptors, each kept once for all boards, so that a verdict over many processes compares names that are in
+/// the CPU's cache.
 #[derive(Default)]
 pub(super) struct Shared(BTreeMap<[u64; descriptor::WORDS], Described>);
 
@@ -148,17 +149,17 @@ impl Shared {
     }
 }
 
-/// What the descriptors of a board's slots say, by their checksums: they hardly ever change.
+/// The decoded descriptors of a board's slots, cached by their checksums: they hardly ever change.
 #[derive(Default)]
 pub(super) struct Descriptors(Vec<Option<(u64, Described)>>);
 
 impl Descriptors {
-    /// How many slots have had one.
+    /// How many slots were read so far.
     pub(super) fn slots(&self) -> usize {
         self.0.len()
     }
 
-    /// What this slot of a copy says; `None` where it has no whole descriptor (yet).
+    /// The indicator in this slot of a copy; `None` if it has no whole descriptor (yet).
     pub(super) fn observe(&mut self, index: usize, bytes: &[u8], shared: &mut Shared) -> Option<Observed> {
         // Texts are half of a slot, and mean something only after a failure.
         let head: [u64; TEXTS] = words(bytes);
@@ -180,7 +181,7 @@ impl Descriptors {
     }
 }
 
-/// Everything that a copy says. `alive` is what the board's lock said.
+/// The process on a copy of its board. `alive`: whether the board's lock is held.
 pub(super) fn process(
     header: &Header,
     bytes: &[u8],
@@ -196,7 +197,7 @@ pub(super) fn process(
     process
 }
 
-/// What a board in this process's own memory says.
+/// The process on a board in this process's own memory.
 #[cfg(not(loom))]
 pub(crate) fn own_process(board: &Board) -> Option<Process> {
     let bytes: Vec<u8> = board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
@@ -219,7 +220,7 @@ pub(crate) fn own_evidence(slot: &Slot) -> Evidence {
     evidence_of(&words)
 }
 
-/// What the words of a slot amount to, whatever mixture of old and new they are.
+/// The evidence in the words of a slot, which may be any mixture of old and new.
 pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let [outcome, streak, last_failure, last_end, refreshed, work_failure] =
         [words[0], words[1], words[2], words[3], words[4], words[5]];
@@ -230,7 +231,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let failures = if is_cleared(outcome, last_failure, refreshed, work_failure) { 0 } else { counted };
 
     let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    let mut in_flight = clamp(beyond);
+    let mut in_flight = (beyond & COUNT) as u32;
     let (mut oldest, mut youngest) = (u64::MAX, 0);
     for begun in words[HEAD..DESCRIPTOR].iter().copied().filter(|begun| *begun != 0) {
         in_flight = in_flight.saturating_add(1);
@@ -251,6 +252,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
         oldest_ns: (oldest != u64::MAX).then_some(oldest),
         refresh_ns: some(refresh_begun),
         youngest_ns: some(youngest),
+        beyond_ns: some(beyond & !COUNT).filter(|_| beyond & COUNT != 0),
         abandoned: some(since_ns)
             .filter(|since| Some(*since) >= last_end_ns && until_ns >= *since)
             .map(|since_ns| Abandoned { since_ns, until_ns }),

@@ -139,7 +139,7 @@ fn the_age_of_each_operation_in_flight_is_known_up_to_32() {
 }
 
 #[test]
-fn a_refresh_clears_the_failures_before_it_and_is_no_end_of_the_work() {
+fn a_refresh_clears_the_failures_before_it_and_does_not_end_the_work() {
     let board = board();
     let slot = &board.slots[0];
     let cell = slot.begin_at(SECOND, 0);
@@ -155,14 +155,14 @@ fn a_refresh_clears_the_failures_before_it_and_is_no_end_of_the_work() {
     assert_eq!(evidence.last_end_ns, Some(2 * SECOND));
     assert_eq!((evidence.in_flight, evidence.oldest_ns), (1, Some(SECOND)));
     slot.end(cell);
-    // A failure of a refresh is no end either.
+    // A failure of a refresh does not end it either.
     end(board, 5, Ended::Refresh, "NoAnswer", "");
     let evidence = read(&bytes(board));
     assert_eq!((evidence.failures, evidence.last_end_ns), (1, Some(2 * SECOND)));
 }
 
 #[test]
-fn a_failure_that_no_refresh_can_have_is_cleared_by_work_alone() {
+fn a_failure_that_no_refresh_can_have_is_cleared_only_by_work() {
     let board = board();
     let slot = &board.slots[0];
     let by_work = Ended::Work { by_work: true };
@@ -182,7 +182,7 @@ fn a_failure_that_no_refresh_can_have_is_cleared_by_work_alone() {
 }
 
 #[test]
-fn abandoned_is_not_ended_and_a_failure_only_when_slow() {
+fn an_abandoned_operation_has_not_ended_and_fails_only_when_slow() {
     let board = board();
     let slot = &board.slots[0];
     slot.ok_at(100 * SECOND);
@@ -198,11 +198,11 @@ fn abandoned_is_not_ended_and_a_failure_only_when_slow() {
     assert_eq!(error_of(&evidence).to_string(), "Abandoned after 10 s");
     assert_eq!(evidence.abandoned, Some(Abandoned { since_ns: 101 * SECOND, until_ns: 121 * SECOND }));
     slot.ok_at(122 * SECOND);
-    assert_eq!(read(&bytes(board)).abandoned, None, "an end is what the run waited for");
+    assert_eq!(read(&bytes(board)).abandoned, None, "an end ends the run");
 }
 
 #[test]
-fn a_run_of_abandoned_operations_goes_on_while_somebody_waits() {
+fn a_run_of_abandoned_operations_lasts_while_an_operation_waits() {
     let since = |board| read(&bytes(board)).abandoned.map(|run| run.since_ns / SECOND);
     let slot = |board: &'static Board| &board.slots[0];
     // Too late for the same run, and just not too late.
@@ -224,7 +224,7 @@ fn a_run_of_abandoned_operations_goes_on_while_somebody_waits() {
 }
 
 #[test]
-fn what_is_abandoned_has_waited_since_the_newest_end() {
+fn an_abandoned_operation_has_waited_since_the_newest_end() {
     let board = board();
     let slot = &board.slots[0];
     let first = slot.begin_at(100 * SECOND, 0);
@@ -253,7 +253,7 @@ fn an_indicator_that_found_no_room_is_named() {
 }
 
 #[test]
-fn failures_stop_counting_where_the_count_is_full() {
+fn a_full_count_of_failures_stays_full() {
     let board = board();
     board.slots[0].ok_at(SECOND);
     fail(board, 2, "E", "");
@@ -274,7 +274,7 @@ fn a_process_killed_at_any_store_of_a_text_leaves_the_one_before() {
     fail(board, 2, "Second", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
     let after = bytes(board);
     let text_words = BLOCK + TEXTS * 8..2 * BLOCK;
-    // In whatever order the words arrive: any prefix, any suffix, any single word.
+    // For any order of the words: any prefix, any suffix, any single word.
     for cut in text_words.clone().step_by(8) {
         for (start, end) in [(text_words.start, cut), (cut, text_words.end), (cut, cut + 8)] {
             let mut torn = before.clone();
@@ -287,7 +287,7 @@ fn a_process_killed_at_any_store_of_a_text_leaves_the_one_before() {
 }
 
 #[test]
-fn the_newest_text_is_read_also_when_its_number_has_wrapped() {
+fn the_newest_text_is_read_even_when_its_number_has_wrapped() {
     let board = board();
     let parts = |class| text::Parts { class, code: "", text: "" };
     board.slots[0].outcome.store(1, Relaxed);
@@ -309,7 +309,7 @@ fn nothing_of_a_longer_text_stays_behind_in_a_reused_buffer() {
 }
 
 #[test]
-fn text_that_does_not_fit_is_cut_between_characters() {
+fn a_long_text_is_cut_between_characters() {
     let board = board();
     fail(board, 1, &"ä".repeat(60), &"€".repeat(200));
     let error = error_of(&read(&bytes(board)));
@@ -318,7 +318,7 @@ fn text_that_does_not_fit_is_cut_between_characters() {
 }
 
 #[test]
-fn what_is_no_board_of_this_build_is_refused_by_name() {
+fn a_file_that_is_no_board_of_this_build_is_refused_with_the_reason() {
     let good = bytes(board());
     let refused = |bytes: &[u8]| Header::of(bytes).err().map(|refused| refused.to_string());
     let with = |at: usize, value: u64| {
@@ -340,7 +340,7 @@ fn what_is_no_board_of_this_build_is_refused_by_name() {
 }
 
 #[test]
-fn what_a_process_said_last_and_its_lock_tell_of_its_life() {
+fn phase_and_lock_decide_the_life_of_a_process() {
     let board = board();
     for (alive, phase, expected) in [
         (true, 0, Life::Alive),
@@ -381,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn any_words_of_a_slot_are_evidence_without_contradiction(words in proptest::collection::vec(prop_oneof![Just(0), 1..9_u64, any::<u64>()], WORDS), now: u64) {
+    fn any_words_of_a_slot_are_consistent_evidence(words in proptest::collection::vec(prop_oneof![Just(0), 1..9_u64, any::<u64>()], WORDS), now: u64) {
         let evidence = evidence_of(&words);
         prop_assert_eq!(evidence.failures == 0, evidence.failing_since_ns.is_none() && evidence.failures == 0);
         prop_assert!(evidence.oldest_ns <= evidence.youngest_ns);
@@ -390,7 +390,7 @@ proptest! {
     }
 
     #[test]
-    fn a_forged_text_with_a_right_checksum_is_still_clean(data in proptest::collection::vec(any::<u64>(), text::DATA), head: u64) {
+    fn a_forged_text_with_a_valid_checksum_is_still_cleaned(data in proptest::collection::vec(any::<u64>(), text::DATA), head: u64) {
         let mut words = vec![head, 0];
         words.extend(data);
         words[1] = words[2..].iter().fold(crate::board::mix(crate::board::SEED, head), |sum, w| crate::board::mix(sum, *w));

@@ -1,4 +1,4 @@
-//! All the boards of one service, read again and again at little cost.
+//! All the boards of one service, read repeatedly at little cost.
 
 use super::board::{self, Descriptors, Header, Refused, Shared};
 use super::{Life, Observed, Process};
@@ -15,22 +15,23 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A file system stamps changes with a tick of up to 10 ms: a listing made so soon after a change may have missed another.
+/// File systems have time stamps of up to 10 ms resolution: a listing made this soon after a change may have missed
+/// another.
 const RACY: Duration = Duration::from_millis(50);
 
-/// Slots of a new board that are read at once. From then on as many are read as it had; a second `pread` fetches those that are
-/// new.
+/// Slots that the first read of a board fetches. Later reads fetch as many as it had; a second `pread` fetches new
+/// ones.
 const USUAL_SLOTS: usize = 10;
 
 /// The boards in one service's directory. Reading changes nothing there, and takes no lock.
 ///
-/// It keeps the files of the living open between two reads and lists the directory only when it has changed, so a read costs
-/// one `stat` and, for each board, one `pread` and one look at its lock (`cargo xtask bench reading`). However many have died,
-/// they cost no descriptors.
+/// It keeps the files of living processes open between two reads and lists the directory only when that has changed, so
+/// a read costs up to three `stat` and, for each board, one `pread` and one check of its lock (`cargo xtask bench
+/// reading`). Boards of dead processes cost no descriptors.
 pub struct Directory {
     path: PathBuf,
     place: Option<Place>,
-    /// Whether the path is followed when it comes to lead elsewhere.
+    /// Whether the path is opened again when it leads to another directory.
     follows: bool,
     boot_id: [u64; 2],
     listed: Option<SystemTime>,
@@ -39,15 +40,15 @@ pub struct Directory {
     shared: Shared,
 }
 
-/// What a file in the directory has turned out to be.
+/// What is known about a file in the directory.
 enum Found {
-    /// Not looked at yet, or not successfully.
+    /// Not read yet, or not successfully.
     New,
-    /// The board of a process that was alive when it was last looked at.
+    /// The board of a process that was alive at the last read.
     Living(File, Descriptors),
-    /// A board that does not change any more; `None` for one from before a reboot.
+    /// A board that no longer changes; `None` for one from before a reboot.
     Ended(Option<Process>),
-    /// No board of this service.
+    /// Not a board of this service.
     Refused(Refused),
 }
 
@@ -66,36 +67,35 @@ impl Directory {
         }
     }
 
-    /// The boards in this directory, wherever its path may lead by now.
+    /// The boards in this directory, even if its path leads elsewhere by now.
     pub fn of(place: Place) -> Directory {
         Directory { follows: false, place: Some(place), ..Directory::new("") }
     }
 
-    /// Where it looks.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         self.place.as_ref().map_or(&self.path, Place::path)
     }
 
-    /// What every process of the service says that has a board here: the living, those that died, those that have said
-    /// goodbye.
+    /// Every process of the service that has a board here: those alive, dead, and stopped.
     ///
-    /// Files that are no boards of this service are passed over; [`refused`](Directory::refused) names them.
+    /// Files that are not boards of this service are skipped; [`refused`](Directory::refused) names them.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be listed; one that does not exist has no processes.
+    /// The directory cannot be opened or listed. One that does not exist has no processes.
     pub fn read(&mut self) -> io::Result<Vec<Process>> {
         let mut processes = Vec::new();
         self.read_into(&mut processes)?;
         Ok(processes)
     }
 
-    /// The same, in the place of what is there. Who reads again and again hands in what it got the last time: then its memory
-    /// is used again, instead of being given back to the kernel and fetched anew, which costs as much as reading.
+    /// The same, replacing the content of `processes`. A caller that reads repeatedly passes the result of the last
+    /// read, so that its memory is reused: freeing and allocating it would cost as much as reading.
     ///
     /// # Errors
     ///
-    /// As for [`read`](Directory::read); nothing is left then.
+    /// As for [`read`](Directory::read); `processes` is empty then.
     pub fn read_into(&mut self, processes: &mut Vec<Process>) -> io::Result<()> {
         let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
@@ -105,7 +105,7 @@ impl Directory {
             if let Found::New = found {
                 match open(place, name, OFlags::RDONLY) {
                     Ok(file) => *found = Found::Living(file, Descriptors::default()),
-                    // It may be read the next time: a descriptor was missing, or its mode was about to be set.
+                    // It may be readable the next time: there was no free descriptor, or its mode was about to be set.
                     Err(Refused::Io(_)) => continue,
                     Err(refused) => *found = Found::Refused(refused),
                 }
@@ -126,7 +126,7 @@ impl Directory {
         Ok(())
     }
 
-    /// The files that were not taken for boards, each with what was found and what was expected.
+    /// The files that were refused, each with what was found and what was expected.
     pub fn refused(&self) -> Vec<String> {
         let name = |file: &String| self.path().join(file).display().to_string();
         let refused = self.files.iter().filter_map(|(file, found)| match found {
@@ -136,9 +136,9 @@ impl Directory {
         refused.collect()
     }
 
-    /// Removes what nobody needs: boards of processes that said goodbye, died longer than their ttl ago or ran before a
-    /// reboot, and what a creator left that was killed. Only a holder does this, since a service none of whose processes
-    /// lives is known by what they have left. Errors are left for the next time.
+    /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago or ran before a
+    /// reboot, and temporary files of killed creators. Only a holder does this, since these files are all that is left
+    /// of a service without a living process. Errors are ignored; the next call tries again.
     pub fn sweep(&mut self, now_ns: u64) {
         if self.follows && self.follow().is_err() {
             return;
@@ -149,17 +149,15 @@ impl Directory {
             let Ok(name) = entry.file_name().to_str() else { continue };
             let unneeded = match name.rsplit_once('.') {
                 Some((_, "board")) => {
-                    open(&place, name, OFlags::RDONLY).is_ok_and(|file| self.is_unneeded(&file, now_ns))
+                    open(&place, name, OFlags::RDONLY).ok().filter(|file| self.is_unneeded(file, now_ns))
                 }
-                // Locked until it is removed: a creator that has not locked it yet sees that it is to start again.
-                Some((_, "tmp")) => open(&place, name, OFlags::RDWR).is_ok_and(|file| {
-                    lock::try_take(&file).is_ok_and(|taken| {
-                        taken && rustix::fs::unlinkat(place.fd(), name, AtFlags::empty()).is_ok()
-                    })
-                }),
-                _ => false,
+                // Its lock is held until it is removed, so that a creator that has not locked it yet starts again.
+                Some((_, "tmp")) => open(&place, name, OFlags::RDWR)
+                    .ok()
+                    .filter(|file| lock::try_take(file).is_ok_and(|taken| taken)),
+                _ => None,
             };
-            if unneeded {
+            if unneeded.is_some() {
                 let _ = rustix::fs::unlinkat(place.fd(), name, AtFlags::empty());
             }
         }
@@ -197,14 +195,14 @@ impl Directory {
         if self.listed == Some(changed) {
             return Ok(());
         }
-        // By the wall clock, like the stamp; if that jumps, the next read lists again, no more.
+        // By the wall clock, like the time stamp. If the clock jumps, the next read lists once more.
         let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > RACY);
         let mut files = BTreeMap::new();
         for entry in rustix::fs::Dir::read_from(place.fd())? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
             if name.ends_with(".board") {
-                // What was refused may have been replaced.
+                // A refused file may have been replaced.
                 let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
                 files.insert(name.to_owned(), kept.unwrap_or(Found::New));
             }
@@ -214,7 +212,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Opens what the path leads to, unless that is open.
+    /// Opens the directory that the path leads to, unless it is open already.
     fn follow(&mut self) -> io::Result<()> {
         let found = match rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => found,
@@ -240,7 +238,7 @@ impl Directory {
     }
 }
 
-/// Opens what may be a board: never through a link, never waiting for a FIFO, never somebody else's.
+/// Opens a file that may be a board: never through a link, never blocking on a FIFO, never a file of another user.
 fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     let io = |e: Errno| match e {
         Errno::LOOP => Refused::Foreign { found: "a symbolic link" },
@@ -261,8 +259,7 @@ fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     Ok(file.into())
 }
 
-/// Copies the board and judges the copy; `None` for a board from before a reboot. The indicators take the place of those in
-/// `room`.
+/// Copies the board and reads the copy; `None` for a board from before a reboot. `room` is memory to reuse.
 fn read_board(
     file: &File,
     buffer: &mut [u8],
@@ -272,14 +269,14 @@ fn read_board(
     room: Vec<Observed>,
 ) -> Result<Option<Process>, Refused> {
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
-    // Before the copy: a process that dies in between is taken for alive with its last evidence, never the other way round.
-    // Not knowing is not death.
+    // Before the copy: a process that dies in between counts as alive with its last evidence, never the other way
+    // round. An error of the check does not make a process dead.
     let alive = lock::is_taken(file).unwrap_or(true);
     let expected = if descriptors.slots() == 0 { USUAL_SLOTS } else { descriptors.slots() };
     let mut found = read(&mut buffer[..BLOCK * (1 + expected)])?;
     let mut header = Header::of(&buffer[..found])?;
     if header.used() > expected {
-        // All of it: more slots may have come into use in between.
+        // The whole board: more slots may have come into use in between.
         found = read(buffer)?;
         header = Header::of(&buffer[..found])?;
     }

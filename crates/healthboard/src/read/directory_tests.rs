@@ -34,7 +34,7 @@ fn lives(boards: &mut Directory) -> Vec<(u32, Life)> {
 }
 
 #[test]
-fn the_lock_and_not_the_pid_says_who_lives() {
+fn the_lock_and_not_the_pid_says_whether_a_process_lives() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     assert_eq!(lives(&mut boards), []);
@@ -51,12 +51,12 @@ fn the_lock_and_not_the_pid_says_who_lives() {
 }
 
 #[test]
-fn whoever_may_only_read_a_board_makes_no_dead_process_look_alive() {
+fn a_user_who_may_only_read_a_board_makes_no_dead_process_look_alive() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     let path = path_of(&directory, &board);
     drop(board);
-    // What a member of the boards' group can take: a lock of flock(2), and one for reading.
+    // The locks that a member of the boards' group can take: flock(2), and a read lock.
     let held = File::open(&path).unwrap();
     held.lock().unwrap();
     let mut for_reading: libc::flock = libc::flock {
@@ -73,7 +73,7 @@ fn whoever_may_only_read_a_board_makes_no_dead_process_look_alive() {
 }
 
 #[test]
-fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
+fn a_goodbye_is_known_until_the_next_sweep() {
     let directory = tempfile::tempdir().unwrap();
     let gone = publish(&directory, 3);
     gone.board.header[word::GOODBYE_NS].store(7, Relaxed);
@@ -86,7 +86,7 @@ fn who_has_said_goodbye_is_known_until_the_next_one_sweeps() {
     assert_eq!(lives(&mut boards), []);
 }
 
-/// Puts so many indicators on a board.
+/// Puts `count` indicators on a board.
 fn describe(board: &Published, count: usize) {
     for (index, slot) in board.board.slots.iter().take(count).enumerate() {
         let words = descriptor::encode(&format!("indicator{index}"), &Policy::DEFAULT);
@@ -96,7 +96,7 @@ fn describe(board: &Published, count: usize) {
 }
 
 #[test]
-fn a_board_is_read_to_its_end_however_many_indicators_it_had_before() {
+fn a_board_is_read_to_its_end_after_its_number_of_indicators_changed() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     let mut boards = Directory::new(directory.path());
@@ -107,7 +107,7 @@ fn a_board_is_read_to_its_end_however_many_indicators_it_had_before() {
 }
 
 #[test]
-fn reading_into_what_was_read_before_leaves_nothing_of_it() {
+fn reading_into_an_old_result_leaves_nothing_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let gone = publish(&directory, 1);
     let stays = publish(&directory, 2);
@@ -128,12 +128,12 @@ fn reading_into_what_was_read_before_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_board_that_could_not_be_read_once_is_asked_again() {
+fn a_board_that_could_not_be_read_is_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     boards.read().unwrap();
     let board = publish(&directory, 1);
-    // The listing is taken for up to date, so that only what the reader remembers makes it look at the file again.
+    // The listing counts as up to date, so that only `Found::New` makes the reader open the file again.
     let pretend_unchanged = |boards: &mut Directory| {
         let found = rustix::fs::fstat(boards.place.as_ref().unwrap().fd()).unwrap();
         let changed = Duration::new(found.st_mtime as u64, found.st_mtime_nsec as u32);
@@ -151,7 +151,7 @@ fn a_board_that_could_not_be_read_once_is_asked_again() {
 }
 
 #[test]
-fn a_directory_that_is_replaced_is_followed_by_path_and_not_when_it_is_held() {
+fn a_replaced_directory_is_followed_by_path_and_not_when_held() {
     let above = tempfile::tempdir().unwrap();
     let (path, aside) = (above.path().join("s"), above.path().join("aside"));
     std::fs::create_dir(&path).unwrap();
@@ -185,7 +185,7 @@ fn boards_that_come_and_go_between_two_reads_are_noticed() {
 }
 
 #[test]
-fn a_board_of_before_a_reboot_is_passed_over_and_swept() {
+fn a_board_from_before_a_reboot_is_skipped_and_swept() {
     let directory = tempfile::tempdir().unwrap();
     drop(publish_in(directory.path(), 1, [7, 7]));
     let mut boards = Directory::new(directory.path());
@@ -202,7 +202,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
     let gone = publish(&directory, 3);
     gone.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
     drop(gone);
-    // What a creator leaves that is killed before it could name its board.
+    // The temporary file of a creator that was killed before it named its board.
     File::create(directory.path().join(".9-0.tmp")).unwrap();
     let at_work = File::create(directory.path().join(".10-0.tmp")).unwrap();
     assert!(lock::try_take(&at_work).unwrap());
@@ -217,7 +217,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
 }
 
 #[test]
-fn however_many_have_died_they_cost_no_descriptors() {
+fn boards_of_dead_processes_cost_no_descriptors() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     let alive = publish(&directory, 1);
@@ -238,7 +238,7 @@ fn however_many_have_died_they_cost_no_descriptors() {
 }
 
 #[test]
-fn a_board_comes_into_being_amid_sweeps() {
+fn a_board_can_be_made_during_sweeps() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());
     std::thread::scope(|scope| {
@@ -255,7 +255,7 @@ fn a_board_comes_into_being_amid_sweeps() {
 }
 
 #[test]
-fn what_is_no_board_is_named_with_what_was_found() {
+fn a_file_that_is_no_board_is_named_with_what_was_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let good = publish(&directory, 1);
@@ -289,7 +289,7 @@ fn what_is_no_board_is_named_with_what_was_found() {
 }
 
 #[test]
-fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
+fn a_board_must_belong_to_root_or_the_owner_of_its_directory() {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
@@ -304,7 +304,7 @@ fn a_board_of_another_user_is_refused_and_a_reader_as_root_needs_no_more() {
 }
 
 #[test]
-fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
+fn a_board_that_claims_more_slots_than_there_are_is_read_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let board = publish(&directory, 1);
     for used in [SLOTS as u64 + 1, u64::MAX / 1024, u64::MAX] {
@@ -314,7 +314,7 @@ fn a_writer_that_claims_more_slots_than_there_are_is_heard_all_the_same() {
 }
 
 #[test]
-fn room_for_a_board_is_taken_before_it_is_written_to() {
+fn space_for_a_board_is_reserved_when_it_is_made() {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
     let directory = tempfile::tempdir().unwrap();
@@ -331,7 +331,7 @@ fn room_for_a_board_is_taken_before_it_is_written_to() {
     assert!(first.is_ok());
     let error = second.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert!(error.to_string().starts_with("cannot write board"), "{error}");
+    assert!(error.to_string().starts_with("cannot write a board in"), "{error}");
     assert_eq!(left, 1);
 }
 

@@ -1,44 +1,47 @@
-//! What boards say: the input of the verdict. All times are nanoseconds of the coarse monotonic clock.
+//! The content of boards: the input of the verdict. All times are nanoseconds of the coarse monotonic clock.
 
 use crate::config::Policy;
 use crate::failure::Failure;
 use std::sync::Arc;
 
-/// What one board says about one indicator.
+/// The evidence of one indicator on one board. All times are nanoseconds of the coarse monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// When the newest success was recorded, of the work or of a refresh.
     pub last_success_ns: Option<u64>,
     /// When the newest failure was recorded.
     pub last_failure_ns: Option<u64>,
-    /// Failures since the newest success that could clear them; not zero means that the newest outcome is a failure.
+    /// Failures in a row that no success has cleared. A later success of a refresh does not clear them if one of them
+    /// is [`by_work`](Failure::by_work).
     pub failures: u32,
-    /// When the first of these failures was recorded; `None` also when the writer was caught between two stores.
+    /// When the first of these failures was recorded; `None` if there are none, or if the copy was torn.
     pub failing_since_ns: Option<u64>,
-    /// When an operation of the work last ended, however.
+    /// When an operation of the work last ended, with any outcome.
     pub last_end_ns: Option<u64>,
-    /// Operations that have begun and not ended, a refresh among them.
+    /// Operations that have begun and not ended, including a refresh.
     pub in_flight: u32,
     /// When the refresh in flight began.
     pub refresh_ns: Option<u64>,
-    /// When the oldest of the work's operations in flight began, as far as each is known.
+    /// When the oldest of the work's operations in flight began, of up to 32 whose begin is known.
     pub oldest_ns: Option<u64>,
     /// When the newest of them began.
     pub youngest_ns: Option<u64>,
+    /// Since when there have been operations in flight, without interruption, whose begin is not known.
+    pub beyond_ns: Option<u64>,
     /// The present run of abandoned operations; `None` once an operation has ended.
     pub abandoned: Option<Abandoned>,
-    /// Operations that can be in flight at all; 0 where nobody has said.
+    /// The most operations that can be in flight at once; 0 if not known.
     pub capacity: u32,
-    /// What is known of the newest failure.
+    /// The newest failure; `None` if there are none in a row, or if no text of it could be read.
     pub error: Option<Box<Failure>>,
 }
 
-/// Operations that were given up by their callers, one after the other, while none has ended.
+/// A run of abandoned operations: they follow each other closely, and none has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned {
     /// When the first of them began.
     pub since_ns: u64,
-    /// When the last of them was given up.
+    /// When the last of them was abandoned.
     pub until_ns: u64,
 }
 
@@ -48,7 +51,7 @@ impl Evidence {
         self.in_flight.saturating_sub(u32::from(self.refresh_ns.is_some()))
     }
 
-    /// When the oldest operation in flight began, be it the refresh.
+    /// When the oldest operation in flight began, including the refresh.
     pub fn longest_ns(&self) -> Option<u64> {
         [self.oldest_ns, self.refresh_ns].into_iter().flatten().min()
     }
@@ -64,18 +67,18 @@ impl Evidence {
 pub struct Observed {
     /// The indicator's name.
     pub name: Arc<str>,
-    /// How its evidence is to be judged.
+    /// How its evidence becomes a status.
     pub policy: Arc<Policy>,
-    /// What was recorded.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
-/// Whether the writer of a board lives, as its lock tells.
+/// Whether the writer of a board is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// The lock is held.
     Alive,
-    /// The lock is held and the process has said that it is going.
+    /// The lock is held, and the process has called [`drain`](crate::drain).
     Draining,
     /// The lock is free, and the process never said goodbye.
     Dead,
@@ -84,45 +87,45 @@ pub enum Life {
 }
 
 impl Life {
-    /// Whether the process is there and has not taken its leave.
+    /// Whether the process is alive and has not said goodbye.
     pub fn is_alive(self) -> bool {
         matches!(self, Life::Alive | Life::Draining)
     }
 }
 
-/// Everything one process says.
+/// The content of the board of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The pid, as the process itself sees it. Not unique where processes in different pid namespaces share a directory.
     pub pid: u32,
-    /// When the pid came into being, in clock ticks since the boot: a process that executes itself anew keeps both.
+    /// When the process with this pid began, in clock ticks since the boot: `exec` keeps both.
     pub pid_since: u64,
     /// A number that no other process has.
     pub id: u64,
     /// The id of the process of this service that has forked it; 0 if none has.
     pub parent_id: u64,
-    /// Whether it only watches over those that it forks, as it says itself.
+    /// Whether it has said that it only watches over the processes it forks.
     pub watches: bool,
-    /// Whether it lives.
+    /// Whether it is alive.
     pub life: Life,
     /// When the board was made.
     pub started_ns: u64,
-    /// When its keeper last looked after the board.
+    /// When its keeper last checked the board.
     pub kept_ns: u64,
     /// When it said goodbye; 0 if it has not.
     pub goodbye_ns: u64,
-    /// For how long a death counts.
+    /// For how long its death counts.
     pub ttl_ns: u64,
-    /// Indicators that found no room on the board.
+    /// How many indicators found no room on the board.
     pub refused: u32,
     /// The name of the first of them.
     pub refused_name: Option<String>,
-    /// Its indicators, in the order of registration; `progress` first.
+    /// Its indicators in the order of registration, `progress` first.
     pub indicators: Vec<Observed>,
 }
 
 impl Process {
-    /// The newest sign of life on the board.
+    /// The newest sign of life on the board: a check by the keeper, or an outcome.
     pub fn newest_ns(&self) -> u64 {
         let outcomes = self.indicators.iter().filter_map(|i| i.evidence.newest_ns());
         outcomes.fold(self.started_ns.max(self.kept_ns), u64::max)

@@ -1,11 +1,11 @@
-//! What fuzzing calls: the reader, fed with bytes of anybody's choice.
+//! The entry points for fuzzing: the reader, on arbitrary bytes.
 
 use super::Process;
 use super::board::{DESCRIPTOR, Descriptors, Header, Shared, TEXT_WORDS, TEXTS, process};
 use crate::board::layout::{BLOCK, BYTE_ORDER, LAYOUT, MAGIC, SIZE, word};
 use crate::board::{checksum, descriptor, mix};
 
-/// Reads these bytes as a board. Half of the boards, by their length, count as those of living processes.
+/// Reads these bytes as a board. Boards of even length count as those of living processes.
 #[doc(hidden)]
 pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     let header = Header::of(bytes).ok()?;
@@ -19,8 +19,8 @@ pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     ))
 }
 
-/// Makes every checksum right, and what is the same on all boards. No fuzzer would find these by itself, so it would never
-/// come to what stands behind them.
+/// Corrects every checksum and the constant words. A fuzzer would not find these by itself and so never reach the code
+/// behind them.
 #[doc(hidden)]
 pub fn repair_board(bytes: &mut [u8]) {
     let mut blocks = bytes.chunks_exact_mut(BLOCK);

@@ -1,4 +1,4 @@
-//! Reading boards: on copies, with every byte under suspicion. Reading changes nothing.
+//! Reads boards: on copies, without trusting any byte. Reading changes nothing.
 
 mod board;
 #[cfg(not(loom))]

@@ -1,7 +1,7 @@
-//! What `#[healthcheck]` expands to. Not for use by hand.
+//! The code that `#[healthcheck]` expands to uses these. They are not a public interface.
 //!
-//! What a returned value is worth is decided by the compiler's search for a method: it looks at `&&Ended` first, then at
-//! `&Ended`, then at `Ended`, and takes the first implementation that fits the type.
+//! Method resolution maps a returned value to an outcome: the compiler tries `&&Ended` first, then `&Ended`, then
+//! `Ended`, and takes the first implementation that fits the type.
 
 use super::{LazyIndicator, Operation, Outcome};
 use crate::config::ErrorDetail;
@@ -12,16 +12,16 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::thread::panicking;
 
-/// A call in progress. Dropped while it unwinds, it is a failure of the class `panic`; dropped otherwise, it was abandoned.
+/// A call in progress. Dropped by a panic it is a failure of the class `panic`; dropped otherwise it is abandoned.
 #[must_use]
 pub struct Running {
     operation: Option<Operation>,
-    /// A call made by a destructor in the middle of another panic may well succeed.
+    /// Whether the thread was panicking at the begin: a call made by a destructor during a panic may succeed.
     unwinding: bool,
 }
 
 impl Running {
-    /// The call begins.
+    /// Begins the call.
     #[inline]
     pub fn begin(indicator: &LazyIndicator) -> Running {
         Running { operation: Some(indicator.begin()), unwinding: panicking() }
@@ -50,11 +50,11 @@ impl Drop for Running {
     }
 }
 
-/// The type that a function returns. It has no influence on what is `Send`.
+/// The return type of a function. It does not affect whether a future is `Send`.
 pub struct Returned<T>(PhantomData<fn() -> T>);
 
 impl<T> Returned<T> {
-    /// Whichever the compiler infers.
+    /// The value, with the type that the compiler infers.
     pub const TYPE: Returned<T> = Returned(PhantomData);
 }
 
@@ -66,26 +66,26 @@ impl<T> Clone for Returned<T> {
 
 impl<T> Copy for Returned<T> {}
 
-/// Has the type that a function returns, in a place that is never reached.
+/// An expression of the function's return type, for code that is never reached.
 pub fn never<T>(_: Returned<T>) -> T {
     unreachable!("the attribute's code calls this under `if false`")
 }
 
-/// The type of a function that never returns: `!` cannot be named here.
+/// The return type of a function that never returns: `!` cannot be named here.
 pub const NEVER: Returned<Infallible> = Returned::TYPE;
 
-/// Says what a future of such a function would have as its output.
+/// Gives the future of such a function an output type.
 pub fn never_ready<F: Future<Output = Infallible>>(body: F) -> F {
     body
 }
 
-/// Runs the body of a function, which may give away what it has captured.
+/// Runs the body of a function, which may consume what it has captured.
 #[inline(always)]
 pub fn call<T>(_: Returned<T>, body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Records what the function's own classifier says of an error.
+/// Records success, or the outcome that the function's own `classify` returns for the error.
 #[inline]
 pub fn record_classified<T, E>(running: Running, outcome: &Result<T, E>, classify: fn(&E) -> Outcome) {
     match outcome {
@@ -94,7 +94,7 @@ pub fn record_classified<T, E>(running: Running, outcome: &Result<T, E>, classif
     }
 }
 
-/// What a call returned.
+/// The value that a call returned.
 pub struct Ended<'a, T>(pub &'a T);
 
 /// A result whose error can be displayed.
@@ -120,7 +120,7 @@ impl<T, E: Display> DisplayError for &&Ended<'_, Result<T, E>> {
     fn record(&self, running: Running) {
         match self.0 {
             Ok(_) => running.ok(),
-            // An error may be expensive to display, and its text is thrown away unless the operator wants it.
+            // An error may be expensive to display, and its text is kept only with `error_detail = message`.
             Err(error) if DEFAULT.error_detail() == ErrorDetail::Message => {
                 running.end(&Outcome::Failure(Failure::of(error)))
             }

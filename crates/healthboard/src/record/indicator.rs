@@ -1,19 +1,18 @@
-//! A named stand-in for one thing the service needs.
+//! The handle of one named thing the service needs.
 
 use super::{IntoOutcome, Observe, Operation, Outcome};
-use crate::board::descriptor::NAME;
 use crate::board::slot::{Ended, Slot};
 use crate::board::sync::{AtomicU32, Ordering::Relaxed};
 use crate::board::text;
-use crate::config::{ErrorDetail, PROGRESS, Policy};
+use crate::config::{ErrorDetail, MAX_INDICATOR_NAME, PROGRESS, Policy, indicator_name};
 use crate::failure::Failure;
 use crate::process::{DEFAULT, Handle, Service};
 use crate::scrub;
 use std::fmt;
 
-/// A handle on one indicator of this process. As cheap to copy as two numbers; valid for ever, also in forked children.
+/// A handle of one indicator of this process. It is two words to copy, and valid for ever, also in forked children.
 ///
-/// Recording never fails, never blocks on anybody outside this process, and does nothing while health is not started.
+/// Recording never fails, never waits for another process, and does nothing while health is not started.
 #[derive(Clone, Copy)]
 pub struct Indicator {
     pub(super) service: &'static Service,
@@ -21,26 +20,25 @@ pub struct Indicator {
 }
 
 impl Indicator {
-    /// The indicator of the default service with this name, made on first use with this policy, which the service's
-    /// [settings](crate::Settings) override.
+    /// The indicator of the default service with this name. The first call makes it, with this policy, which the
+    /// service's [settings](crate::Settings) override.
     ///
-    /// A name is 1 to 64 bytes of letters, digits and `_.:-`. What is not becomes `_`, what is longer is cut, and the log says
-    /// so. A board has room for 31 indicators and `progress`: one more is named in the log and in the report, and its handle
-    /// records nothing.
+    /// A name is 1 to 64 bytes of letters, digits and `_.:-`. Other characters become `_`, a longer name is cut, and
+    /// the log says so. A board has room for 31 indicators and `progress`. A further one is named in the log and in the
+    /// report, and its handle records nothing.
     pub fn register(name: &str, policy: Policy) -> Indicator {
         Indicator::register_for(&DEFAULT, name, policy)
     }
 
     fn register_for(service: &'static Service, name: &str, policy: Policy) -> Indicator {
-        let good = scrub::identifier(name, NAME);
-        let good = if good.is_empty() { "_".to_owned() } else { good };
+        let good = indicator_name(name);
         let first = usize::from(good != PROGRESS);
         let (index, is_new) = service.anchor.registry.index_of(&good, policy, first);
         if is_new {
             service.publish_registered();
             if good != name {
                 let found = scrub::cut(&scrub::printable(name), 80);
-                let expected = format!("1 to {NAME} letters, digits and `_.:-`");
+                let expected = format!("1 to {MAX_INDICATOR_NAME} letters, digits and `_.:-`");
                 service
                     .say(true, format!("indicator `{found}` is recorded as `{good}`: expected {expected}"));
             }
@@ -50,8 +48,8 @@ impl Indicator {
 
     /// Records that an operation succeeded.
     ///
-    /// Wait-free, without a system call, lock or allocation: one look at the coarse clock and at most one store. Safe in a
-    /// signal handler and right after `fork`, except for the first use in a process, which makes its board.
+    /// Wait-free, without a system call, lock or allocation: one read of the coarse clock and at most one store. Safe
+    /// in a signal handler and right after `fork`. The exception is the first use in a process, which makes its board.
     #[inline]
     pub fn record_ok(self) {
         self.service.with_slot(self.index as usize, |slot, _| slot.ok_at(self.service.anchor.now_ns()));
@@ -59,7 +57,7 @@ impl Indicator {
 
     /// Records that an operation failed.
     ///
-    /// Takes a lock of this process for the time of some stores; not for signal handlers.
+    /// Takes a lock of this process for a few stores, and allocates; not for signal handlers.
     #[cold]
     pub fn record_fail(self, failure: &Failure) {
         let ended = Ended::Work { by_work: failure.by_work };
@@ -70,8 +68,7 @@ impl Indicator {
         });
     }
 
-    /// Records the outcome of an operation: of a `Result`, an `Err` is a failure, whose class is the name of the error's type and
-    /// whose text what it displays.
+    /// Records the outcome of an operation. The `Err` of a `Result` is a failure: see [`Failure::of`].
     ///
     /// ```
     /// # use healthboard::{Indicator, Policy};
@@ -86,7 +83,7 @@ impl Indicator {
         }
     }
 
-    /// Records the outcome of an operation by what `classify` makes of its error.
+    /// Records success for `Ok`, and the outcome that `classify` returns for an error.
     ///
     /// ```
     /// # use healthboard::{Failure, Indicator, Outcome, Policy};
@@ -102,25 +99,26 @@ impl Indicator {
         self.record(&Outcome::by(result, classify));
     }
 
-    /// Says that an operation begins. Its end is said with the guard.
+    /// Begins an operation, which ends with the returned guard.
     ///
-    /// While it is in flight for longer than `stall_after` the indicator is stuck, and when none ends for so long it is stalled:
-    /// the only way to see a hang, which emits no event at its end. Costs one exchange beside the clock.
+    /// An operation in flight for longer than `stall_after` makes the indicator stuck; when none ends for that long, it
+    /// is stalled. This is the only way to see a hang, which has no outcome. Costs one atomic exchange and a read of
+    /// the clock.
     #[inline]
     pub fn begin(self) -> Operation {
         Operation::begin(self)
     }
 
-    /// Says that a refresh begins: a small operation that the service runs only to know whether this works.
+    /// Begins a refresh: a small operation that the service runs only to test what the indicator stands for.
     ///
-    /// It must ask what the work needs, since its success clears the failures of the work, except those that are
-    /// [`by_work`](Failure::by_work). Its end is no end of the work's operations, so it hides no hang. A refresh that has no answer
-    /// in 5 s is a failure at that moment.
+    /// It must test what the work needs, since its success clears the failures of the work, except those that are
+    /// [`by_work`](Failure::by_work). Its end does not count as an end of the work's operations, so it hides no hang.
+    /// Without an answer after 5 s it is recorded as the failure `NoAnswer`. Dropped, it is no evidence.
     pub fn begin_refresh(self) -> Operation {
         Operation::begin_refresh(self)
     }
 
-    /// The future with its outcome recorded. Dropped before its end it is an abandoned operation.
+    /// Wraps a future, whose outcome is recorded. Dropped before its end it is an abandoned operation.
     ///
     /// ```
     /// # use healthboard::Indicator;
@@ -136,7 +134,7 @@ impl Indicator {
         Observe::new(self, future, IntoOutcome::outcome)
     }
 
-    /// The same with an outcome of the caller's choice.
+    /// The same with the outcome that `classify` returns for the output.
     pub fn observe_by<F: Future, C: FnOnce(&F::Output) -> Outcome>(
         self,
         future: F,
@@ -145,10 +143,12 @@ impl Indicator {
         Observe::new(self, future, classify)
     }
 
-    /// Says how many operations can be in flight in this process at all, as a server's worker threads have it.
+    /// Sets how many operations can be in flight in this process at once, such as the number of a server's worker
+    /// threads.
     ///
-    /// From then on a single operation may take as long as it likes. When every place has been taken for longer than
-    /// `stall_after` the service serves nobody: a FAULT, unless the indicator is informational. 0: not known.
+    /// From then on a single operation may take any time. When as many operations as the capacity have each been in
+    /// flight for longer than `stall_after`, the service serves no requests: a `FAULT`, unless the indicator is
+    /// informational. 0: not known.
     pub fn set_capacity(self, operations: u32) {
         self.service.with_slot(self.index as usize, |slot, _| {
             slot.capacity.store(operations.into(), Relaxed);
@@ -160,7 +160,7 @@ impl Indicator {
         self.service.policy(self.index as usize)
     }
 
-    /// Where the boards of the service are.
+    /// The directory of the service's boards.
     pub(crate) fn directory(self) -> Option<std::path::PathBuf> {
         self.service.attached()?.directory().ok()
     }

@@ -11,7 +11,7 @@ use crate::process::DEFAULT;
 pub struct LazyIndicator {
     name: &'static str,
     policy: Policy,
-    /// The index and one; zero before the first use.
+    /// The index plus one; zero before the first use.
     registered: AtomicU32,
 }
 
@@ -24,7 +24,7 @@ impl LazyIndicator {
     /// The handle.
     #[inline]
     pub fn get(&self) -> Indicator {
-        // Relaxed: the index alone is used, and it leads to atomics that are published by themselves.
+        // Relaxed: only the index is used, and the memory it leads to is published by its own atomics.
         match self.registered.load(Relaxed) {
             0 => self.register(),
             registered => Indicator { service: &DEFAULT, index: registered - 1 },

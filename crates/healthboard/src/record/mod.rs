@@ -1,4 +1,4 @@
-//! Recording: what a service calls. Knows nothing of verdicts, formats or who reads.
+//! Recording: what a service calls. Knows nothing of verdicts, formats or readers.
 
 #[doc(hidden)]
 pub mod attribute;

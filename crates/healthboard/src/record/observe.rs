@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 /// A future whose outcome is recorded; made by [`Indicator::observe`].
 ///
-/// The operation begins when it is first polled. Dropped after that and before its end, it is abandoned.
+/// The operation begins with the first poll. Dropped after that and before its end, it is abandoned.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Observe<F, C> {
     indicator: Indicator,

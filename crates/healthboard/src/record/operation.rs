@@ -1,4 +1,4 @@
-//! One real piece of work, from its begin to its end.
+//! One real piece of work, from its beginning to its end.
 
 use super::{Indicator, Outcome};
 use crate::board::slot::{Cell, Ended, Slot};
@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// An operation in flight. It ends with [`ok`](Operation::ok), [`fail`](Operation::fail), [`end`](Operation::end) or
 /// [`no_evidence`](Operation::no_evidence).
 ///
-/// Dropped, it is *abandoned*: cancelled, or given up by its caller. That is no end. Before the policy's `slow_after` it says
-/// nothing; from then on it is a failure of the class `Abandoned`.
+/// Dropped, it is *abandoned*: cancelled, or given up by its caller. Abandoned is not ended. Before the policy's
+/// `slow_after` it is no evidence; from then on it is a failure of the class `Abandoned`. A dropped refresh is no
+/// evidence.
 ///
-/// It may end in another thread. It belongs to the process it began in: its end in a forked child does nothing there.
+/// It may end in another thread. It belongs to the process it began in: its end in a forked child does nothing.
 #[must_use = "an operation that is dropped at once was never in flight"]
 pub struct Operation {
     indicator: Indicator,
@@ -47,7 +48,7 @@ impl Operation {
         operation
     }
 
-    /// It ended well.
+    /// Ends it with a success.
     #[inline]
     pub fn ok(self) {
         if let Some((slot, _)) = self.slot() {
@@ -61,7 +62,7 @@ impl Operation {
         std::mem::forget(self);
     }
 
-    /// It failed; see [`Indicator::record_fail`].
+    /// Ends it with a failure; see [`Indicator::record_fail`].
     #[cold]
     pub fn fail(self, failure: &Failure) {
         if let Some((slot, lock)) = self.slot() {
@@ -75,7 +76,8 @@ impl Operation {
         std::mem::forget(self);
     }
 
-    /// It ended, and how says nothing; that it did end is a sign that operations do.
+    /// Ends it without evidence of success or failure. It still counts as an end: an indicator whose operations end is
+    /// not stalled.
     pub fn no_evidence(self) {
         if let Some((slot, _)) = self.slot() {
             if !self.is_refresh {
@@ -86,7 +88,7 @@ impl Operation {
         std::mem::forget(self);
     }
 
-    /// It ended like this.
+    /// Ends it with this outcome.
     pub fn end(self, outcome: &Outcome) {
         match outcome {
             Outcome::Success => self.ok(),
@@ -95,7 +97,7 @@ impl Operation {
         }
     }
 
-    /// The slot it began on, unless this is another process by now.
+    /// The slot it began on, unless this is a forked child by now.
     #[inline]
     fn slot(&self) -> Option<(&'static Slot, &'static AtomicU32)> {
         // A board's id is never 0.
@@ -116,8 +118,8 @@ impl Operation {
         let now_ns = service.anchor.now_ns();
         let policy = service.policy(self.indicator.index as usize).unwrap_or(Policy::DEFAULT);
         let slow_ns = u64::try_from(policy.slow_after.as_nanos()).unwrap_or(u64::MAX);
-        let told = service.error_detail() != ErrorDetail::None;
-        slot.abandon_at(now_ns, self.begun_ns, slow_ns, lock, told);
+        let with_text = service.error_detail() != ErrorDetail::None;
+        slot.abandon_at(now_ns, self.begun_ns, slow_ns, lock, with_text);
     }
 }
 
@@ -132,7 +134,7 @@ impl Drop for Operation {
     }
 }
 
-/// A small number of this thread.
+/// The number of this thread, counted from 0.
 #[inline]
 fn thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -3,19 +3,19 @@
 use crate::failure::Failure;
 use std::fmt::Display;
 
-/// How an operation ended, as far as that says something of what the indicator stands for.
+/// How an operation ended, as evidence for what the indicator stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It works. Also an error that only comes from a thing that works: a row that is not there, a duplicate key.
+    /// It works. That includes errors that only a working thing returns: a missing row, a duplicate key.
     Success,
-    /// It is not available to us.
+    /// It does not work, or is not available to us.
     Failure(Failure),
-    /// It says nothing: an error in the request itself.
+    /// Neither, such as an error in the request itself.
     NoEvidence,
 }
 
 impl Outcome {
-    /// [`Outcome::Success`] for `Ok`, and what `classify` makes of an error.
+    /// [`Outcome::Success`] for `Ok`, and what `classify` returns for an error.
     pub fn by<T, E>(result: &Result<T, E>, classify: impl FnOnce(&E) -> Outcome) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
@@ -24,7 +24,7 @@ impl Outcome {
     }
 }
 
-/// What a recorded value says: every `Err` is a failure, see [`Failure::of`].
+/// A value that can be recorded. Every `Err` is a failure, see [`Failure::of`].
 pub trait IntoOutcome {
     /// The outcome.
     fn outcome(&self) -> Outcome;

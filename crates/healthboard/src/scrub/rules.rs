@@ -1,9 +1,9 @@
-//! What a secret looks like. Each rule gets the text from the beginning of a word on and answers how many bytes stay and how
-//! many after these are hidden.
+//! How secrets are recognised. Each rule gets the text from the beginning of a word on and returns how many bytes stay
+//! and how many after these are hidden.
 
 type Found = Option<(usize, usize)>;
 
-/// The first rule that finds a secret here. Where a key is among what it hides, nobody knows how far the key's value goes,
+/// What the first matching rule finds here. If the hidden part contains a key, the end of that key's value is unknown,
 /// and the rest of the line is hidden too.
 pub(super) fn first(before: &str, text: &str) -> Found {
     let rules: [fn(&str) -> Found; 6] = [statement, private_key, flag, key_and_value, url, random];
@@ -16,7 +16,7 @@ pub(super) fn first(before: &str, text: &str) -> Found {
     Some((stays, if keys { hidden.max(line(&text[stays..])) } else { hidden }))
 }
 
-/// How far it is to where the rules are to look again: over a word, or over one character that is none.
+/// Bytes to skip before the rules are applied again: a word, or one character between words.
 pub(super) fn step(text: &str) -> usize {
     match word(text).len() {
         0 => text.chars().next().map_or(0, char::len_utf8),
@@ -37,8 +37,8 @@ fn private_key(text: &str) -> Found {
     label[..label.floor_char_boundary(40)].contains("PRIVATE KEY").then_some((0, text.len()))
 }
 
-/// Credentials and everything after `?` or `#` in a URL. A password may contain any of `/?#@` and, where nobody encoded it,
-/// blanks and quotes, so the last `@` of the line counts.
+/// Credentials and everything after `?` or `#` in a URL. A password may contain any of `/?#@` and, if it is not
+/// encoded, blanks and quotes, so the last `@` of the line counts.
 fn url(text: &str) -> Found {
     let scheme = word(text).len();
     let after = text[scheme..].strip_prefix("://").filter(|_| scheme > 0)?;
@@ -52,14 +52,14 @@ fn url(text: &str) -> Found {
         return Some((stays, at));
     }
     if !port.trim_end_matches([',', '.', ';', ')', ']', '}']).bytes().all(|b| b.is_ascii_digit()) {
-        // No port, so it is a password, and the URL was cut.
+        // Not a port, so it is a password, and the URL was cut.
         return Some((stays, line(after)));
     }
     let query = chunk.find(['?', '#'])? + 1;
     Some((stays + query, chunk.len() - query))
 }
 
-/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme: looked for where there is a blank or a quote before it.
+/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme. Applied only after a blank or a quote.
 fn user_at_host(text: &str) -> Found {
     let chunk = &text[..text.find(is_delimiter).unwrap_or(text.len())];
     let at = chunk.rfind('@')?;
@@ -102,7 +102,7 @@ fn key_and_value(text: &str) -> Found {
     Some((key.len() + start + stays, hidden))
 }
 
-/// A word of which nobody knows what it is: JWT, fernet, keys of clouds, hexadecimal digits in a row.
+/// A word that looks random: JWT, fernet, cloud keys, long hexadecimal numbers.
 fn random(text: &str) -> Found {
     let word = word(text);
     let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
@@ -112,11 +112,11 @@ fn random(text: &str) -> Found {
     let random = word.len() >= 24 && mixed
         || word.len() >= 32 && hexadecimal
         || word.len() >= 12 && known.iter().any(|known| word.starts_with(known));
-    // What follows belongs to it: the other parts of a JWT, the padding of base64.
+    // Up to the next delimiter: the other parts of a JWT, the padding of base64.
     random.then(|| (0, text.find(is_delimiter).unwrap_or(text.len())))
 }
 
-/// Keys whose value is a secret wherever it stands.
+/// Keys whose value is always a secret.
 fn is_secret(key: &str) -> bool {
     let secret = [
         "passw",
@@ -163,7 +163,7 @@ fn contains(key: &str, part: &str) -> bool {
     key.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
 }
 
-/// Where the value begins when a separator follows the key, closing quotes and brackets between them included.
+/// Where the value begins if a separator follows the key, possibly after closing quotes and brackets.
 fn separator(after: &str) -> Option<usize> {
     let escapes = ["&quot;", "&#34;", "&#39;", "&apos;", "%22", "%27"];
     let mut rest = after;
@@ -184,7 +184,8 @@ fn separator(after: &str) -> Option<usize> {
     Some(after.len() - rest.len())
 }
 
-/// Where the value begins when words stand between: at a quote, after a separator, or at a word that is not of a language.
+/// Where the value begins if other words stand between: at a quote, after a separator, or at a word that is not plain
+/// lower case.
 fn later(after: &str) -> Option<usize> {
     if !after.starts_with([' ', '\t', '[', '(']) {
         return None;
@@ -201,7 +202,7 @@ fn later(after: &str) -> Option<usize> {
     Some(odd.as_ptr() as usize - after.as_ptr() as usize)
 }
 
-/// A value in quotes ends with them; any other one with its line, since nobody knows whether it contains blanks.
+/// Where the value ends: a quoted value with its quote, any other with its line, since it may contain blanks.
 fn value(text: &str) -> (usize, usize) {
     let blank = text.len() - text.trim_start().len();
     let text = &text[blank..];
@@ -219,13 +220,13 @@ fn value(text: &str) -> (usize, usize) {
         (escapes <= slashes && ends).then_some(at - escapes)
     });
     match end {
-        // Nothing is hidden of an empty value.
+        // Nothing is hidden in an empty value.
         Some(end) => (blank + open + 1, end),
         None => (blank + open + 1, inner.len()),
     }
 }
 
-/// The rest of the line, with the lines that belong to it: indented ones, and all of them after an opening bracket.
+/// Bytes of the rest of the line, with its continuation lines: indented ones, and all lines after an opening bracket.
 fn line(text: &str) -> usize {
     let ends = |(at, _): (usize, _)| {
         let next = text[at..].trim_start_matches(['\r', '\n']);

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Nothing of the canary may be left, not even half of it.
+/// No part of the canary may be left.
 fn assert_hidden(text: &str) {
     for canary in ["CANARY", "c4n4ry", "canary"] {
         let text = text.replace("CANARY", canary);
@@ -102,7 +102,7 @@ fn a_secret_in_any_shape_is_hidden() {
         "Command: openstack --os-password CANARY server list",
         "curl -u nova:CANARY http://10.0.0.1",
         "-----BEGIN RSA PRIVATE KEY-----\nMIICANARY\n-----END RSA PRIVATE KEY-----",
-        // what is random in itself
+        // random words
         "invalid: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJDQU5BUlkifQ.CANARY",
         "invalid: gAAAAABCANARYxyz-_1234567890==",
         "invalid: AKIAIOSFODNN7CANARY",
@@ -117,7 +117,7 @@ fn a_secret_in_any_shape_is_hidden() {
 }
 
 #[test]
-fn what_helps_an_operator_stays() {
+fn texts_without_secrets_stay_readable() {
     for (text, expected) in [
         ("[Errno 111] Connection refused", "[Errno 111] Connection refused"),
         ("no such table: services", "no such table: services"),
@@ -149,7 +149,7 @@ fn control_characters_do_not_reach_a_terminal() {
 }
 
 #[test]
-fn a_text_is_cut_between_characters_and_says_so() {
+fn a_text_is_cut_between_characters_and_ends_in_an_ellipsis() {
     assert_eq!(scrub("abcdef", 6), "abcdef");
     assert_eq!(scrub("abcdefg", 6), "abc…");
     assert_eq!(scrub("ééééé", 8), "éé…");
@@ -159,7 +159,7 @@ fn a_text_is_cut_between_characters_and_says_so() {
 }
 
 #[test]
-fn a_secret_at_the_edge_leaves_no_half() {
+fn no_part_of_a_secret_at_the_cut_is_left() {
     for length in 0..60 {
         let clean = scrub("cannot reach rabbit://nova:CANARY@mq:5672//", length);
         assert!(!clean.contains("CA"), "{clean}");
@@ -172,7 +172,7 @@ fn a_secret_at_the_edge_leaves_no_half() {
 }
 
 #[test]
-fn an_identifier_is_filtered_by_character_and_never_by_what_a_secret_looks_like() {
+fn an_identifier_is_filtered_by_character_and_not_by_the_rules_for_secrets() {
     for (text, longest, expected) in [
         ("oslo_messaging.MessagingTimeout", 64, "oslo_messaging.MessagingTimeout"),
         ("Http2ConnectionTerminatedError", 64, "Http2ConnectionTerminatedError"),
@@ -206,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_cut_to_size_and_harmless(text in any::<String>(), size in 0_usize..300) {
+    fn any_text_is_cut_to_size_without_control_characters(text in any::<String>(), size in 0_usize..300) {
         let clean = scrub(&text, size);
         prop_assert!(clean.len() <= size);
         prop_assert!(!clean.contains(char::is_control));
@@ -214,7 +214,7 @@ proptest! {
     }
 
     #[test]
-    fn no_mixture_of_what_rules_look_for_panics(parts in prop::collection::vec(prop::sample::select(vec![
+    fn no_mixture_of_patterns_panics(parts in prop::collection::vec(prop::sample::select(vec![
         "password", "'", "\"", "\\", ":", "=", "://", "@", "?", "é", "\n", " ", "[SQL:", "-p", "--token", "-----BEGIN ",
         "\u{1b}[", "eyJ", "b'", "%3D", "&quot;", "auth", ",", "[", "0",
     ]), 0..40)) {

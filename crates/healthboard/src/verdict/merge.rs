@@ -9,18 +9,17 @@ use crate::status::Status;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the processes say about the indicators, by name. Every observation is looked at once.
+/// The evidence of all processes, grouped by indicator. Every observation is read once.
 #[derive(Default)]
 pub(super) struct Merged<'a> {
     groups: Vec<Group<'a>>,
-    /// Where the group of a name is.
+    /// The index of the group of a name.
     places: BTreeMap<&'a str, usize>,
-    /// Processes of one service mostly have the same indicators in the same order: the name that followed the last one before
-    /// follows it again.
+    /// A hint for the next group. Processes of one service mostly have the same indicators in the same order.
     next: usize,
 }
 
-/// One indicator.
+/// One indicator in all processes.
 #[derive(Default)]
 pub(super) struct Group<'a> {
     pub(super) name: &'a str,
@@ -31,23 +30,24 @@ pub(super) struct Group<'a> {
     failures: u32,
     in_flight: u32,
     newest_ns: Option<u64>,
-    /// The evidence with the newest failure that is its newest outcome.
+    /// Of the evidence with failures in a row, that with the newest failure.
     failing: Option<&'a Evidence>,
-    /// The worst that a process has to say, and how many have something to say; of stale evidence by itself, since that counts
-    /// only where nobody has newer.
+    /// The worst state of a process, and how many processes have a problem. Stale ones are separate, since they count
+    /// only if no process has fresh evidence.
     worst: Option<Judged<'a>>,
-    amiss: u32,
+    affected: u32,
     worst_stale: Option<Judged<'a>>,
     stale: u32,
-    /// Whether anybody has fresh evidence.
-    heard: bool,
-    /// When the failing began, the latest of those that are a FAULT by themselves.
+    /// Whether any process has fresh evidence.
+    has_fresh: bool,
+    /// When the failing began, of all processes that are a FAULT: the latest.
     began_ns: Option<u64>,
-    /// The same of those that are a FAULT because every place of their capacity is taken.
+    /// The same for the processes that are a FAULT because hanging operations fill their capacity.
     saturated_ns: Option<u64>,
-    /// The newest evidence of those that are none, and whether one of them has room for more operations.
+    /// The newest evidence of processes that are not a FAULT, and whether one of them has a known capacity, which is
+    /// then not filled.
     others_ns: Option<u64>,
-    room: bool,
+    has_room: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -58,19 +58,19 @@ struct Judged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    /// Hears what a living process says about one indicator.
-    pub(super) fn hear(&mut self, observed: &'a Observed, is_master: bool, at: Moment) {
+    /// Adds the evidence of a living process about one indicator.
+    pub(super) fn add(&mut self, observed: &'a Observed, is_master: bool, takes_work: bool, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
-        // What a master asked once, at start, may grow old.
+        // The evidence of a master may become stale: it may have asked only once, at start.
         if is_master && state == State::Stale {
             return;
         }
-        self.group(&observed.name).hear(observed, state, at);
+        self.group(&observed.name).add(observed, state, takes_work, at);
     }
 
-    /// Hears what one that died had failed at. It counts until a living process knows better, and is never a FAULT: the dead
-    /// cannot say that it lasts.
-    pub(super) fn hear_dead(&mut self, process: &'a Process) {
+    /// Adds the failures of a dead process. They count until a living process has newer evidence, and are never a
+    /// FAULT: a dead process cannot show that they last.
+    pub(super) fn add_dead(&mut self, process: &'a Process) {
         for observed in process.indicators.iter().filter(|o| o.evidence.failures > 0 && &*o.name != PROGRESS)
         {
             let group = self.group(&observed.name);
@@ -108,7 +108,7 @@ impl<'a> Merged<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn hear(&mut self, observed: &'a Observed, state: State, at: Moment) {
+    fn add(&mut self, observed: &'a Observed, state: State, takes_work: bool, at: Moment) {
         let Observed { policy, evidence, .. } = observed;
         let newest_ns = evidence.newest_ns();
         self.take_policy(policy);
@@ -134,7 +134,7 @@ impl<'a> Group<'a> {
             }
             _ => {
                 self.others_ns = self.others_ns.max(newest_ns);
-                self.room |= evidence.capacity > 0;
+                self.has_room |= evidence.capacity > 0 && takes_work;
             }
         }
         self.judge(Judged { status, state, observed });
@@ -144,10 +144,10 @@ impl<'a> Group<'a> {
         let rank = |judged: &Judged<'_>| (judged.status, rank(judged.state));
         let (worst, count) = match judged.state {
             State::Stale => (&mut self.worst_stale, &mut self.stale),
-            _ => (&mut self.worst, &mut self.amiss),
+            _ => (&mut self.worst, &mut self.affected),
         };
-        *count += u32::from(judged.state.is_amiss());
-        self.heard |= !matches!(judged.state, State::Unknown | State::Stale);
+        *count += u32::from(judged.state.is_problem());
+        self.has_fresh |= !matches!(judged.state, State::Unknown | State::Stale);
         if worst.as_ref().is_none_or(|worst| rank(worst) < rank(&judged)) {
             *worst = Some(judged);
         }
@@ -165,10 +165,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The indicator's detail, with its message if it is not well.
+    /// The indicator's detail, with a message if there is a problem.
     ///
-    /// It is a FAULT when it is so in every process that has evidence from since the failing began: a master that asked once
-    /// has no say. A server that has room in one process serves.
+    /// It is a FAULT when it is so in every process that has evidence from since the failing began: older evidence does
+    /// not count. A server with free capacity in one process is not saturated.
     pub(super) fn into_detail(self, at: Moment) -> Detail {
         let age = |at_ns: Option<u64>| at_ns.map(|ns| Duration::from_nanos(at.now_ns.saturating_sub(ns)));
         let error = self.failing.and_then(|evidence| evidence.error.as_deref()).cloned();
@@ -184,19 +184,20 @@ impl<'a> Group<'a> {
             ttl: self.policy.ttl,
             message: String::new(),
         };
-        let stale = self.worst_stale.filter(|_| !self.heard);
-        let amiss = self.amiss + if self.heard { 0 } else { self.stale };
+        let stale = self.worst_stale.filter(|_| !self.has_fresh);
+        let affected = self.affected + if self.has_fresh { 0 } else { self.stale };
         let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
         let Some(Judged { status, state, observed }) = worst else { return detail };
-        // A process has a say against another that is a FAULT when it has evidence from since that one's failing began.
-        let unopposed = |began_ns: Option<u64>| began_ns.is_some_and(|began| self.others_ns < Some(began));
-        let is_fault = unopposed(self.began_ns) || unopposed(self.saturated_ns) && !self.room;
+        // A process contradicts the FAULT of another if it has evidence from since that one's failing began.
+        let uncontradicted =
+            |began_ns: Option<u64>| began_ns.is_some_and(|began| self.others_ns < Some(began));
+        let is_fault = uncontradicted(self.began_ns) || uncontradicted(self.saturated_ns) && !self.has_room;
         detail.state = state;
         detail.status = if status == Status::Fault && !is_fault { Status::Degraded } else { status };
-        if state.is_amiss() {
+        if state.is_problem() {
             detail.message = explain(observed, state, &detail, at);
-            if detail.status < Status::Fault && amiss < self.voters {
-                detail.message.push_str(&format!(" (in {amiss} of {} processes)", self.voters));
+            if detail.status < Status::Fault && affected < self.voters {
+                detail.message.push_str(&format!(" (in {affected} of {} processes)", self.voters));
             }
         }
         detail

@@ -1,11 +1,12 @@
-//! What a person is told.
+//! Messages for people.
 
 use super::report::{Detail, State};
 use super::state::{Moment, waiting_since};
 use crate::read::Observed;
 use std::time::Duration;
 
-/// Why the indicator is in this state, by the evidence of the process that decides. `detail` is of all processes.
+/// Why the indicator is in this state, by the evidence of the process that decides the status. `detail` is that of all
+/// processes.
 pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Moment) -> String {
     let Observed { name, policy, evidence } = observed;
     let since = |at_ns: Option<u64>| span(at.age(at_ns.unwrap_or(at.now_ns)));
@@ -50,7 +51,7 @@ pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Mo
     }
 }
 
-/// A duration for people: whole units, rounded down.
+/// A duration for people, in whole units, rounded down: `119 s`, `2 min`, `2 h`, `2 d`.
 pub fn span(duration: Duration) -> String {
     match duration.as_secs() {
         s @ 0..120 => format!("{s} s"),

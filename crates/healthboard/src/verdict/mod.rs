@@ -1,7 +1,7 @@
 //! From evidence to status: pure functions of (boards, now).
 //!
-//! Every rule of the table in ARCHITECTURE.md is a line here. Nothing reads a clock, a file or a setting, so all of it is
-//! tested with tables, its equality edges included.
+//! They implement the table in ARCHITECTURE.md. Nothing reads a clock, a file or a setting, so everything is tested
+//! with tables, including equality.
 
 mod merge;
 mod message;
@@ -26,17 +26,19 @@ const MAX_REASONS: usize = 3;
 
 /// The verdict of a service over all its processes.
 ///
-/// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and `DEGRADED`
-///   when in some. A hung process has no say while another one works.
-/// - A server that has room in one process serves.
-/// - It is stale only when no process has newer evidence.
-/// - Every process hung is `FAULT`, some are `DEGRADED`.
-/// - A process that only watches over those that it forks (it says so, or has living children and has recorded nothing since
-///   their start) does no work itself: by progressing it keeps no service alive, and what it has recorded may grow old.
-/// - A process that died without saying goodbye is `DEGRADED` for one ttl. What it had failed at counts until a living
-///   process knows better.
-/// - No process alive is `FAULT`, however long ago the last one died, unless the last one said goodbye: then the service is
-///   [`stopped`](Report::stopped), which is no fault.
+/// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and
+///   `DEGRADED` when in some. A hung process does not count while another one works.
+/// - A server with free capacity in one process is not saturated. A master or a process that drains does not count: it
+///   takes no more work.
+/// - An indicator is stale only when no process has newer evidence.
+/// - All processes hung is `FAULT`, some `DEGRADED`.
+/// - A process that only watches over the processes it forks (it says so, or has living children and has recorded
+///   nothing since their start) does no work itself: its progress does not count while it has workers, and its evidence
+///   may become stale.
+/// - A process that died without saying goodbye is `DEGRADED` for one ttl. Its failures count until a living process
+///   has newer evidence.
+/// - No process alive is `FAULT`, for any length of time, unless the last one said goodbye: then the service is
+///   [`stopped`](Report::stopped), which is `OK`.
 /// - No process and no indicator at all is `OK`: starting is not a fault.
 ///
 /// `time` is for display only. Cost: linear in the indicators of all processes (`cargo xtask bench reading`).
@@ -49,11 +51,11 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let mut merged = Merged::default();
     for living in census.voters() {
         for observed in living.process.indicators.iter().filter(|o| &*o.name != PROGRESS) {
-            merged.hear(observed, living.is_master, at);
+            merged.add(observed, living.is_master, living.takes_work(), at);
         }
     }
     for (_, process) in &census.dead {
-        merged.hear_dead(process);
+        merged.add_dead(process);
     }
     for group in merged.into_groups() {
         let name = group.name.to_owned();
@@ -65,9 +67,9 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     }
     let mut beats = Merged::default();
     for living in &census.living {
-        // It is the first one: the others are not looked at.
+        // `progress` is the first indicator, so the search ends there.
         if let Some(observed) = living.process.indicators.iter().find(|o| &*o.name == PROGRESS) {
-            beats.hear(observed, false, at);
+            beats.add(observed, false, true, at);
         }
     }
     for group in beats.into_groups() {
@@ -80,7 +82,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         details.insert(PROGRESS.to_owned(), detail);
     }
 
-    // Stable: of two alike, processes come before indicators, and those in the order of their names.
+    // Stable: of the same status, processes come before indicators, and those in the order of their names.
     reasons.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
     let status = reasons.first().map_or(Status::Ok, |(status, _)| *status);
     let more = reasons.len().saturating_sub(MAX_REASONS);

@@ -1,8 +1,8 @@
-//! The rules once more, slow and plain, over the whole history of every process; and the real slots, readers and verdict held
-//! against them, event by event.
+//! A reference implementation of the rules, slow and plain, over the whole history of every process. The real slots,
+//! readers and verdict are compared with it after each event.
 //!
-//! The reference knows nothing of stamps, tags and runs. It looks through everything that ever happened and applies the
-//! sentences of ARCHITECTURE.md, "From evidence to status". All times are whole stamps, so that nothing is rounded, and no two
+//! The reference knows nothing of stamps, tags and runs. It searches all past events and applies the sentences of
+//! ARCHITECTURE.md, "From evidence to status". All times are whole stamps, so that nothing is rounded, and no two
 //! events happen at the same time.
 
 mod reference;
@@ -36,7 +36,7 @@ enum End {
     Abandoned,
 }
 
-/// What happens to an indicator in a process. Times of begins tell operations apart.
+/// An event of an indicator in a process. The time of its begin identifies an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Begun,
@@ -54,7 +54,7 @@ enum Event {
     Capacity(u32),
 }
 
-/// What happens next, as proptest chooses it; what is impossible at that point is a moment of silence.
+/// The next step, chosen by proptest. An action that is impossible at that point only lets time pass.
 #[derive(Clone, Debug)]
 struct Step {
     wait: u64,
@@ -67,7 +67,7 @@ struct Step {
 enum Action {
     Nothing,
     Begin,
-    /// More operations than have room for their begin.
+    /// More operations than the board has cells for.
     BeginMany,
     End(Index, End),
     EndAll(End),
@@ -155,7 +155,7 @@ fn units(n: u64) -> Duration {
     Duration::from_nanos(n * UNIT)
 }
 
-/// What is known of an indicator in a process, before anybody judges it. Times are units.
+/// The evidence of an indicator in a process. Times are units.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     failures: usize,
@@ -166,7 +166,7 @@ struct Seen {
     waiting: Option<u64>,
 }
 
-/// A service of whose processes everything is known, and its real boards.
+/// A service: the whole history of its processes, and their real boards.
 struct World {
     now: u64,
     resumed: u64,
@@ -247,14 +247,15 @@ impl World {
         }
     }
 
-    /// Of what has begun beyond the known ages nobody says on the board when that was: it ends, and is not abandoned.
+    /// The board does not know when an operation beyond the cells began, so the model never abandons one: it ends
+    /// without evidence.
     fn end(&mut self, process: usize, indicator: usize, begun: u64, end: End) {
         let is_known = self.history.is_known(process, indicator, begun);
         let end = if end == End::Abandoned && !is_known { End::NoEvidence } else { end };
         self.happen(process, indicator, Event::Ended { begun, end });
     }
 
-    fn both(&mut self, process: usize, change: impl Fn(&mut dyn Lives)) {
+    fn both(&mut self, process: usize, change: impl Fn(&mut dyn Lifecycle)) {
         change(&mut self.history.at(process, self.now));
         change(&mut self.replay.at(process, self.now));
     }
@@ -263,7 +264,7 @@ impl World {
         Moment { now_ns: self.now * UNIT, resumed_ns: self.resumed * UNIT }
     }
 
-    /// Both say the same, of each indicator in each process and of the service.
+    /// Checks that both agree, about each indicator in each process and about the service.
     fn compare(&self) -> Result<(), TestCaseError> {
         let processes = self.replay.processes();
         let at = self.moment();
@@ -301,8 +302,8 @@ impl World {
     }
 }
 
-/// What a process does as a whole.
-trait Lives {
+/// Actions of a whole process.
+trait Lifecycle {
     fn progress(&mut self);
     fn watch(&mut self);
     fn drain(&mut self);
@@ -312,7 +313,7 @@ trait Lives {
 
 proptest! {
     #[test]
-    fn the_boards_say_what_the_history_says(
+    fn the_boards_agree_with_the_history(
         database in policies(),
         requests in policies(),
         progress_ttl in 0..12_u64,
@@ -323,7 +324,7 @@ proptest! {
             world.step(step);
             world.compare()?;
         }
-        // And then nothing.
+        // Then time passes without events.
         for _ in 0..30 {
             world.now += 1;
             world.compare()?;

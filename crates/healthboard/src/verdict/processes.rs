@@ -1,4 +1,4 @@
-//! The processes of a service: which of them work, watch, hang, or are gone.
+//! The processes of a service: which of them work, watch, hang, are dead or have stopped.
 
 use super::message::span;
 use super::report::{Processes, State};
@@ -9,21 +9,28 @@ use crate::status::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A living process and what is known of it.
+/// A living process.
 pub(super) struct Living<'a> {
     pub(super) process: &'a Process,
-    /// It leaves the work to those that it has forked.
+    /// Whether it leaves the work to the processes that it has forked.
     pub(super) is_master: bool,
     /// For how long it has not progressed, if that is longer than its policy allows.
     hung: Option<Duration>,
 }
 
+impl Living<'_> {
+    /// Whether it takes more work while it has free capacity. A master leaves work to others, and a draining process ends.
+    pub(super) fn takes_work(&self) -> bool {
+        !self.is_master && self.process.life == Life::Alive
+    }
+}
+
 /// All processes of a service.
 pub(super) struct Census<'a> {
     pub(super) living: Vec<Living<'a>>,
-    /// Those that died without saying goodbye, with how long ago that was, the newest death first.
+    /// The processes that died without saying goodbye, with the time since then, the newest death first.
     pub(super) dead: Vec<(Duration, &'a Process)>,
-    /// Nobody is alive, and the last one has said goodbye.
+    /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
 }
 
@@ -38,7 +45,7 @@ impl<'a> Census<'a> {
                 hung: hung_for(process, at),
             })
             .collect();
-        // A process that executes itself anew leaves a board behind without having died.
+        // A process that executes itself again leaves a board behind without having died.
         let lives_on = |dead: &Process| {
             let same = |living: &Process| (living.pid, living.pid_since) == (dead.pid, dead.pid_since);
             living.iter().any(|living| same(living.process))
@@ -56,20 +63,20 @@ impl<'a> Census<'a> {
         if stopped {
             dead.clear();
         }
-        // While somebody lives a death counts for one ttl; where nobody does, until the service is started again.
+        // While a process is alive a death counts for one ttl; otherwise until the service is started again.
         if !living.is_empty() {
             dead.retain(|(ago, process)| ago.as_nanos() <= u128::from(process.ttl_ns));
         }
         Census { living, dead, stopped }
     }
 
-    /// Those whose word counts: the living that progress, or all of the living where nobody who works does.
+    /// The living processes whose evidence counts: those that progress, or all if no worker progresses.
     pub(super) fn voters(&self) -> impl Iterator<Item = &Living<'a>> {
         let all_hung = self.hung_status() == Status::Fault;
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
-    /// How many are in which condition.
+    /// The number of processes by condition.
     pub(super) fn count(&self) -> Processes {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Processes {
@@ -80,7 +87,7 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// What the hung ones amount to. A master keeps no service alive by progressing.
+    /// The status by hung processes. The progress of a master does not count while it has workers.
     pub(super) fn hung_status(&self) -> Status {
         let only_masters = self.living.iter().all(|living| living.is_master);
         let mut workers = self.living.iter().filter(|living| only_masters || !living.is_master);
@@ -91,15 +98,15 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Why the processes are not well, each with its status.
+    /// The problems of the processes, each with its status.
     pub(super) fn reasons(&self) -> Vec<(Status, String)> {
         let mut reasons = Vec::new();
         let status = self.hung_status();
         for Living { process, hung, .. } in &self.living {
             if let Some(silent) = hung {
-                let who =
+                let subject =
                     if self.living.len() == 1 { String::new() } else { format!("process {} ", process.pid) };
-                reasons.push((status, format!("{who}not progressing for {}", span(*silent))));
+                reasons.push((status, format!("{subject}not progressing for {}", span(*silent))));
             }
         }
         if let [(ago, newest), others @ ..] = &self.dead[..] {
@@ -118,8 +125,8 @@ impl<'a> Census<'a> {
     }
 }
 
-/// The processes that leave the work to others: they say so, or they have living children and nothing to say of themselves
-/// that is newer than these.
+/// The ids of processes that leave the work to others: they say so, or they have living children and no fresh evidence
+/// that is newer than the start of the oldest.
 fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
     let living = || processes.iter().filter(|process| process.life.is_alive());
     let mut oldest_child_ns: BTreeMap<u64, u64> = BTreeMap::new();
@@ -141,8 +148,8 @@ fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
     living().filter(watches).map(|process| process.id).collect()
 }
 
-/// For how long a process has not progressed, if that is longer than its policy allows. One that has never said that it
-/// progresses has nobody to say it.
+/// For how long a process has not progressed, if that is longer than its policy allows. A process that has never
+/// recorded progress is not hung.
 fn hung_for(process: &Process, at: Moment) -> Option<Duration> {
     let progress = process.indicators.iter().find(|i| &*i.name == PROGRESS)?;
     let newest = progress.evidence.newest_ns()?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-/// What the evidence of one indicator amounts to.
+/// The state of one indicator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -15,13 +15,13 @@ pub enum State {
     Unknown,
     /// The newest outcome is a success, and fresh.
     Passing,
-    /// The newest outcome is a failure, and fresh, but too few or too short to count as failing.
+    /// The newest outcome is a failure, and fresh, but the failures are too few or too close together to be failing.
     Transient,
     /// Enough failures in a row, for long enough.
     Failing,
     /// An operation is in flight for too long, while others end.
     Stuck,
-    /// Operations are in flight and none has ended for too long, or every place of the capacity is taken by such.
+    /// Operations are in flight and none has ended for too long, or hanging operations fill the capacity.
     Stalled,
     /// The newest outcome is older than the ttl.
     Stale,
@@ -29,7 +29,7 @@ pub enum State {
 
 impl State {
     /// Whether something is wrong.
-    pub(super) fn is_amiss(self) -> bool {
+    pub(super) fn is_problem(self) -> bool {
         !matches!(self, State::Unknown | State::Passing)
     }
 
@@ -47,16 +47,16 @@ impl State {
     }
 }
 
-/// How many processes of a service are in which condition.
+/// The number of processes of a service by condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Processes {
-    /// Living processes, hung ones among them.
+    /// Living processes, including hung ones.
     pub alive: u32,
     /// Living processes that do not progress.
     pub hung: u32,
-    /// Processes that died without saying goodbye: within the ttl, or all of them where none is alive.
+    /// Processes that died without saying goodbye, within the ttl; if no process is alive, at any time.
     pub dead: u32,
-    /// The pid of the process that serves the endpoint, where one does.
+    /// The pid of the process that answers; `None` in a report that was not made by an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<u32>,
 }
@@ -64,29 +64,30 @@ pub struct Processes {
 /// One indicator over all processes of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
-    /// Its share in the verdict.
+    /// Its status in the verdict.
     pub status: Status,
     /// The state in the process that decided the status.
     pub state: State,
     /// How much the service depends on it.
     pub impact: Impact,
-    /// Age of the newest success in any living process.
+    /// Age of the newest success in any living process; `None` if there is none.
     pub success_age: Option<Duration>,
-    /// Age of the newest failure in any living process.
+    /// Age of the newest failure in any living process; `None` if there is none. Includes the failures of a dead
+    /// process while they count.
     pub failure_age: Option<Duration>,
     /// Most failures in a row in any living process.
     pub failures: u32,
     /// Operations in flight in all living processes.
     pub in_flight: u32,
-    /// The newest failure, while it is the newest outcome somewhere.
+    /// The newest failure, while a process has failures in a row.
     pub error: Option<Failure>,
-    /// How long an outcome counts.
+    /// How long an outcome counts; zero is for ever.
     pub ttl: Duration,
-    /// What a person would say of it; empty when all is well.
+    /// Why there is a problem, for people; empty if there is none.
     pub message: String,
 }
 
-/// The verdict with everything behind it. Made by [`judge`](crate::judge); rendered by formats.
+/// The verdict and its details. Made by [`judge`](crate::judge), rendered by the [formats](crate::format).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The status of the service.
@@ -97,9 +98,9 @@ pub struct Report {
     pub service: String,
     /// When the report was made, by the wall clock.
     pub time: SystemTime,
-    /// How the processes are.
+    /// The number of processes by condition.
     pub processes: Processes,
-    /// Whether every living process has said that it is going.
+    /// Whether there are living processes, and all of them are draining.
     pub draining: bool,
     /// Whether no process is alive, and the last one has said goodbye.
     pub stopped: bool,

@@ -1,23 +1,23 @@
-//! Which module may use which. ARCHITECTURE.md draws the same arrows; change both together.
+//! The allowed dependencies between modules. ARCHITECTURE.md describes them too; change both together.
 
 /// The rules of one crate.
 pub(crate) struct Rules {
     /// The file that declares its modules, from this package's directory.
     pub(crate) root: &'static str,
-    /// Every top-level module, with the modules that it may use. What is not here may not exist.
-    pub(crate) arrows: &'static [(&'static str, &'static [&'static str])],
-    /// Words that stand in no name and no text of the code, and the modules that may use them all the same.
+    /// Every top-level module, with the modules that it may use. A module that is not listed must not exist.
+    pub(crate) dependencies: &'static [(&'static str, &'static [&'static str])],
+    /// Words that no name and no string of the code may contain, and the modules that may use them all the same.
     pub(crate) foreign: &'static [(&'static str, &'static [&'static str])],
-    /// Paths that code may name in these files alone. A directory ends with a slash.
+    /// Paths that only these files may name. A directory ends with a slash.
     pub(crate) confined: &'static [(&'static str, &'static [&'static str])],
 }
 
 pub(crate) const CRATES: &[Rules] = &[CORE, ENDPOINT, COMMAND];
 
-/// Recording, process and board know nothing of who reads; reading knows nothing of who judges; nobody knows HTTP.
+/// Recording, process and board know nothing of reading; reading knows nothing of verdicts; no module knows HTTP.
 const CORE: Rules = Rules {
     root: "src/lib.rs",
-    arrows: &[
+    dependencies: &[
         ("failure", &[]),
         ("scrub", &[]),
         ("status", &[]),
@@ -45,10 +45,10 @@ const CORE: Rules = Rules {
     ],
 };
 
-/// HTTP knows no sockets, sockets know no HTTP; only the holder knows both, and only `boards` how boards are read.
+/// HTTP knows no sockets, sockets know no HTTP; only the holder knows both, and only `boards` reads boards.
 const ENDPOINT: Rules = Rules {
     root: "../healthboard-endpoint/src/lib.rs",
-    arrows: &[
+    dependencies: &[
         ("changes", &[]),
         ("entry", &[]),
         ("options", &[]),
@@ -91,10 +91,10 @@ const ENDPOINT: Rules = Rules {
     confined: &[("healthboard::Directory", &["boards.rs"])],
 };
 
-/// Who asks knows nothing of how it is shown.
+/// Requests know nothing of how answers are shown.
 const COMMAND: Rules = Rules {
     root: "../healthboard-cli/src/main.rs",
-    arrows: &[
+    dependencies: &[
         ("ask", &[]),
         ("output", &[]),
         ("source", &["ask"]),

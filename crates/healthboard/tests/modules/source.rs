@@ -1,12 +1,12 @@
-//! Enough of Rust's syntax to say what a file names: tokens, the modules it declares, and the paths in it.
+//! A parser for the parts of Rust's syntax that name things: tokens, declared modules, and paths.
 
 use std::path::{Path, PathBuf};
 
-/// One source file of a crate that is not for tests alone.
+/// One source file of a crate that is not only for tests.
 pub(crate) struct Source {
-    /// From the crate's `src`.
+    /// The path from the crate's `src`.
     pub(crate) file: String,
-    /// Its place in the tree of modules; empty for the root.
+    /// The path of its module; empty for the root.
     pub(crate) module: Vec<String>,
     pub(crate) tokens: Vec<String>,
 }
@@ -36,7 +36,7 @@ fn file_of(directory: &Path, module: &[String]) -> PathBuf {
 }
 
 impl Source {
-    /// Every path that begins in this crate, from its root.
+    /// Every path that begins in this crate, from the crate's root.
     pub(crate) fn paths(&self) -> Vec<Vec<String>> {
         let mut paths = Vec::new();
         for (at, token) in self.tokens.iter().enumerate() {
@@ -49,7 +49,7 @@ impl Source {
         paths.into_iter().map(|path| self.resolve(&path)).collect()
     }
 
-    /// Every path as it is written, of whatever crate; the trees of `use` taken apart.
+    /// Every path as it is written, of any crate; `use` trees are expanded.
     pub(crate) fn written(&self) -> Vec<String> {
         let mut paths = Vec::new();
         let is_name = |token: &str| token.starts_with(|c: char| c.is_alphabetic() || c == '_');
@@ -89,7 +89,7 @@ fn tree(tokens: &[String], mut at: usize, before: &[String], paths: &mut Vec<Vec
                 at += 1;
                 while tokens.get(at).is_some_and(|token| token != "}") {
                     let end = tree(tokens, at, &path, paths);
-                    // `as name`, commas, and whatever is no tree.
+                    // `as name`, commas, and other tokens.
                     at = end.max(at + 1);
                     while tokens.get(at).is_some_and(|token| token != "," && token != "}") {
                         at += 1;
@@ -114,7 +114,7 @@ fn tree(tokens: &[String], mut at: usize, before: &[String], paths: &mut Vec<Vec
     }
 }
 
-/// The tokens without what only tests and models compile, and the names of the modules that have files of their own.
+/// The tokens without code that only tests and models compile, and the names of the modules with their own files.
 fn without_tests(tokens: &[String]) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut declared) = (Vec::new(), Vec::new());
     let mut for_tests = false;
@@ -138,7 +138,7 @@ fn without_tests(tokens: &[String]) -> (Vec<String>, Vec<String>) {
             for_tests = false;
             continue;
         }
-        // An attribute is of the item that follows; `pub(crate)` may stand between it and `mod`.
+        // An attribute applies to the item that follows; `pub(crate)` may stand between it and `mod`.
         for_tests &= matches!(tokens[at].as_str(), "pub" | "(" | "crate" | ")");
         kept.push(tokens[at].clone());
         at += 1;
@@ -155,7 +155,7 @@ fn is_for_tests(attribute: &[String]) -> bool {
     says("cfg") && (says("test") || says("loom"))
 }
 
-/// Behind the bracket that closes the one at `at`.
+/// The index after the bracket that closes the one at `at`.
 fn closing(tokens: &[String], at: usize) -> usize {
     let mut depth = 0_usize;
     for (i, token) in tokens.iter().enumerate().skip(at) {
@@ -171,7 +171,7 @@ fn closing(tokens: &[String], at: usize) -> usize {
     tokens.len()
 }
 
-/// Names, texts, `::` and single characters; no comments and no spaces. A text begins with a quotation mark.
+/// Names, strings, `::` and single characters; no comments and no spaces. A string begins with a quotation mark.
 fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let is_name = |c: char| c.is_alphanumeric() || c == '_';

@@ -1,4 +1,4 @@
-//! What a role is made of.
+//! The actions of roles.
 
 use healthboard::{ErrorDetail, Handle, Indicator, Keeper, Policy, Service, StartError};
 use std::collections::BTreeSet;
@@ -24,9 +24,11 @@ pub(crate) fn keep(keeper: &Keeper) {
     while keeper.look_after() {
         std::thread::sleep(Duration::from_millis(20));
     }
+    // A server may call it once more before it returns.
+    assert!(!keeper.look_after());
 }
 
-/// What is to be logged, once there is something.
+/// The notices, once there are some; empty after 30 s without any.
 pub(crate) fn notices() -> String {
     for _ in 0..1500 {
         let notices: Vec<String> = healthboard::tick().into_iter().map(|notice| notice.text).collect();
@@ -36,6 +38,31 @@ pub(crate) fn notices() -> String {
         std::thread::sleep(Duration::from_millis(20));
     }
     String::new()
+}
+
+/// The notices of one second, and their number.
+pub(crate) fn notices_of_a_second() -> String {
+    std::thread::sleep(Duration::from_secs(1));
+    let notices: Vec<String> = healthboard::tick().into_iter().map(|notice| notice.text).collect();
+    format!("{} {}", notices.join("; "), notices.len())
+}
+
+/// Makes this system call fail from now on, as if the kernel did not know it.
+pub(crate) fn refuse(call: libc::c_long) {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let refused = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    let mut filter = [
+        step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        step((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, call as u32),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, refused),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: a valid program, which the kernel copies. Threads of the test harness do not need the call.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+    }
 }
 
 /// A line for the test; an empty one is a dash.

@@ -1,6 +1,6 @@
-//! What can happen to a board while its process records and serves.
+//! Damage to boards while their processes record and serve.
 
-use crate::player::{Player, command, evidence, until};
+use crate::player::{Player, command, evidence, must_be_root, until};
 use healthboard::{Directory, Failure, Life, now_ns};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -25,28 +25,52 @@ fn fill(path: &Path) {
     OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0xff; 33792], 0).unwrap();
 }
 
+/// Writes a goodbye to the board, as copying the board of a stopped process over it would.
+fn fill_with_a_goodbye(path: &Path) {
+    let words = 2_u64.to_ne_bytes().repeat(33792 / 8);
+    OpenOptions::new().write(true).open(path).unwrap().write_all_at(&words, 0).unwrap();
+}
+
 fn remove_all(path: &Path) {
     let runtime = path.parent().unwrap().parent().unwrap();
     // The keeper may put a new board there at the same time.
     until("no directory", || std::fs::remove_dir_all(runtime).ok());
 }
 
+/// Moves the directory elsewhere, complete, and puts another one at its path.
+fn move_all(path: &Path) {
+    let runtime = path.parent().unwrap().parent().unwrap();
+    let aside = runtime.with_extension("aside");
+    std::fs::rename(runtime, &aside).unwrap();
+    // The keeper may make the directory first.
+    let _ = std::fs::create_dir(runtime);
+    std::fs::rename(&aside, runtime.join("aside")).unwrap();
+}
+
 #[test]
 fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
-    let kept =
-        [(remove as fn(&Path), true), (replace, true), (remove_all, true), (cut, false), (fill, false)];
-    for (harm, comes_along) in kept {
+    let kept = [
+        (remove as fn(&Path), true),
+        (replace, true),
+        (remove_all, true),
+        (move_all, true),
+        (cut, false),
+        (fill, false),
+        (fill_with_a_goodbye, false),
+    ];
+    for (damage, keeps_evidence) in kept {
         let mut player = Player::start("loses");
         player.line();
-        harm(&player.board_path());
+        damage(&player.board_path());
         player.go_on();
         let notice = player.line();
-        assert!(notice.contains("was removed, replaced or overwritten; made a new one"), "{notice}");
+        assert!(notice.contains("removed, replaced or overwritten; made a new one"), "{notice}");
         let alive: Vec<_> = player.processes().into_iter().filter(|p| p.life == Life::Alive).collect();
         let [process] = &alive[..] else { panic!("{alive:?}") };
+        assert_eq!(player.processes().len(), 1, "no board is left behind");
         let database = evidence(process, "database");
-        assert_eq!(database.failures, 1000 + u32::from(comes_along), "what was recorded comes along");
-        assert_eq!(database.in_flight, u32::from(comes_along));
+        assert_eq!(database.failures, 1000 + u32::from(keeps_evidence), "the recorded evidence is copied");
+        assert_eq!(database.in_flight, u32::from(keeps_evidence));
         player.go_on();
         player.line();
         let alive = player.processes().into_iter().find(|p| p.life == Life::Alive).unwrap();
@@ -57,7 +81,7 @@ fn the_host_lives_when_its_board_is_cut_short_removed_replaced_or_filled() {
 }
 
 #[test]
-fn the_host_lives_while_its_boards_are_cut_short_again_and_again() {
+fn the_host_lives_while_its_boards_are_repeatedly_cut_short() {
     let mut player = Player::start("is-cut-all-the-time");
     player.line();
     let directory = player.runtime.path().join("role");
@@ -84,20 +108,36 @@ fn the_host_lives_while_its_boards_are_cut_short_again_and_again() {
 }
 
 #[test]
-fn without_room_for_the_board_the_service_runs_and_its_log_says_why() {
+fn without_disk_space_for_the_board_the_service_runs_and_its_log_says_why() {
     let mut player = Player::start("no-room");
     let line = player.line();
-    assert!(line.contains("cannot write board") && line.contains("this process alone is served"), "{line}");
+    assert!(
+        line.contains("cannot write a board in") && line.contains("only this process is served"),
+        "{line}"
+    );
     assert!(player.child.wait().unwrap().success());
     assert_eq!(player.processes(), []);
 }
 
 #[test]
-fn indicators_without_room_are_named_and_harm_nobody() {
+fn a_repeated_error_is_logged_once() {
+    let mut player = Player::start("no-room-later");
+    player.line();
+    remove(&player.board_path());
+    player.go_on();
+    let (no_room, times) = player.line().rsplit_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(no_room.contains("cannot write a board in") && times == "1", "{no_room}, {times} times");
+    must_be_root();
+    let line = Player::start("changes-user").line();
+    assert!(line.contains("cannot look at a board in") && line.ends_with(" 1"), "{line}");
+}
+
+#[test]
+fn indicators_without_room_are_named_and_do_no_harm() {
     let mut player = Player::start("exhausts");
     let mut boards = player.boards();
     until("all slots", || {
-        // While slots come into use, a reader sees the board with those that are whole.
+        // While slots come into use, a reader sees those that are whole.
         let processes = boards.read().unwrap();
         assert_eq!(boards.refused(), [""; 0]);
         processes.first().is_some_and(|p| p.indicators.len() == 32).then_some(())
@@ -112,7 +152,7 @@ fn indicators_without_room_are_named_and_harm_nobody() {
 }
 
 #[test]
-fn a_name_is_kept_as_it_is_or_said_to_be_changed() {
+fn a_changed_name_is_logged_and_a_valid_one_kept() {
     let mut player = Player::start("names");
     let said = player.line();
     for changed in
@@ -144,7 +184,7 @@ fn sixty_four_processes_start_at_once() {
 }
 
 #[test]
-fn creators_killed_at_any_step_leave_nothing_that_stays() {
+fn files_of_creators_killed_at_any_step_are_swept() {
     let runtime = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(runtime.path().join("role"));
     for i in 0..60 {
@@ -161,7 +201,7 @@ fn creators_killed_at_any_step_leave_nothing_that_stays() {
 }
 
 #[test]
-fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
+fn a_writer_stopped_or_killed_during_a_write_leaves_a_whole_text() {
     let mut player = Player::start("fails");
     player.line();
     let mut boards = player.boards();
@@ -179,7 +219,7 @@ fn a_writer_stopped_or_killed_in_mid_write_leaves_a_whole_text() {
         assert_eq!(first.error, again.error);
         player.signal(libc::SIGCONT);
     }
-    // A hot writer does not keep a reader waiting: each read is one copy, torn or not.
+    // A busy writer does not keep a reader waiting: each read is one copy, torn or not.
     for _ in 0..10_000 {
         let error = read().error;
         assert!(error.is_none() || whole(&error), "{error:?}");

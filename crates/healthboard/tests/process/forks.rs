@@ -1,4 +1,4 @@
-//! What a fork does, and what it does not.
+//! The effects of a fork.
 
 use crate::player::{Player, command, evidence, must_be_root, until_ended};
 use healthboard::{Directory, Life, Process};
@@ -12,7 +12,7 @@ fn child(line: &str) -> u32 {
 }
 
 #[test]
-fn a_forked_child_has_a_board_of_its_own_with_its_first_recording_however_it_was_forked() {
+fn a_child_forked_in_any_way_has_its_own_board_with_its_first_recording() {
     let mut player = Player::start("forks");
     for _ in 0..2 {
         let child = child(&player.line());
@@ -27,7 +27,7 @@ fn a_forked_child_has_a_board_of_its_own_with_its_first_recording_however_it_was
 }
 
 #[test]
-fn an_operation_that_began_before_a_fork_ends_in_the_parent_alone() {
+fn an_operation_that_began_before_a_fork_ends_only_in_the_parent() {
     let mut player = Player::start("forks-in-flight");
     assert_eq!(player.line(), "dropped");
     let parent = player.process();
@@ -50,17 +50,36 @@ fn ten_thousand_children_record_at_once_and_none_hangs() {
 }
 
 #[test]
-fn the_keeper_keeps_no_process_alive_whose_own_threads_have_ended() {
+fn the_keeper_does_not_keep_a_process_alive_whose_own_threads_have_ended() {
     let mut player = Player::start("ends-in-a-thread");
     child(&player.line());
     assert_eq!(player.line(), "ended with 0");
 }
 
 #[test]
-fn where_no_thread_can_be_had_nobody_waits_for_it() {
+fn the_keepers_of_two_services_keep_no_process_alive_and_exit_handlers_write_to_no_board() {
+    let mut player = Player::start("ends-with-two-services");
+    assert_eq!(player.line(), "ended with 0");
+    let mut boards = player.boards();
+    let processes = boards.read().unwrap();
+    assert_eq!(boards.refused(), [""; 0]);
+    assert!(processes.iter().any(|process| process.life == Life::Dead), "{processes:?}");
+}
+
+#[test]
+fn recording_does_not_wait_if_no_thread_can_be_started() {
     must_be_root();
-    let waited: u64 = Player::start("no-thread").line().parse().unwrap();
+    let mut player = Player::start("no-thread");
+    let waited: u64 = player.line().parse().unwrap();
     assert!(waited < 1000, "{waited} ms");
+    assert!(player.line().starts_with("health is off: no thread can be started: "));
+}
+
+#[test]
+fn without_its_own_descriptor_table_the_keeper_opens_nothing_and_the_start_fails_with_the_reason() {
+    let line = Player::start("no-table").line();
+    let why = "health is off: cannot make a descriptor table for its thread (needs Linux 5.9 or later): ";
+    assert_eq!(line.matches(why).count(), 2, "{line}");
 }
 
 #[test]
@@ -77,7 +96,7 @@ fn the_host_has_no_descriptor_of_ours() {
 }
 
 #[test]
-fn a_daemon_that_closes_every_descriptor_writes_to_no_foreign_file_and_keeps_its_board() {
+fn a_daemon_that_closes_every_descriptor_keeps_its_board_and_writes_to_no_other_file() {
     let mut player = Player::start("daemonizes");
     let grandchild = child(&player.line());
     of(&player.processes(), grandchild);

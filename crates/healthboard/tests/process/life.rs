@@ -1,4 +1,4 @@
-//! Who is alive, dead or stopped, and who can tell.
+//! Which processes are alive, dead or stopped, as readers see it.
 
 use crate::player::{Player, command, must_be_root, until};
 use healthboard::{Life, Status};
@@ -13,12 +13,12 @@ fn a_process_is_alive_until_it_is_killed_and_dead_at_once() {
         let process = player.process();
         assert_eq!((process.pid, process.life), (player.child.id(), Life::Alive));
         until("its death", || {
-            // Rust's own handler takes the first SIGSEGV for a stack overflow's, if it comes from outside.
+            // Rust's own handler resets itself at the first SIGSEGV that is sent by another process.
             player.signal(signal);
             player.child.try_wait().unwrap()
         });
         assert_eq!(player.process().life, Life::Dead);
-        // For every reader, and however long ago.
+        // For every reader, and for any length of time.
         let later = healthboard::now_ns() + 3_600_000_000_000;
         let report = healthboard::judge("role", &player.processes(), later, std::time::SystemTime::now());
         assert_eq!((player.report().status, report.status), (Status::Fault, Status::Fault));
@@ -26,7 +26,7 @@ fn a_process_is_alive_until_it_is_killed_and_dead_at_once() {
 }
 
 #[test]
-fn who_says_goodbye_is_stopped_and_makes_no_new_board() {
+fn a_process_that_says_goodbye_is_stopped_and_makes_no_new_board() {
     let mut player = Player::start("leaves");
     player.line();
     assert_eq!(player.process().life, Life::Stopped);
@@ -39,7 +39,7 @@ fn who_says_goodbye_is_stopped_and_makes_no_new_board() {
 }
 
 #[test]
-fn nobody_who_only_reads_a_board_makes_its_dead_writer_look_alive() {
+fn a_reader_of_a_board_cannot_make_its_dead_writer_look_alive() {
     let mut player = Player::start("records");
     player.line();
     let reader = std::fs::File::open(player.board_path()).unwrap();
@@ -56,7 +56,7 @@ fn nobody_who_only_reads_a_board_makes_its_dead_writer_look_alive() {
     assert_eq!(player.process().life, Life::Dead);
 }
 
-/// A role in a pid namespace of its own, where this test's pids mean nothing, and its pids nothing here.
+/// A role in its own pid namespace: neither side knows the other's pids.
 fn elsewhere(role: &str, runtime: &Path) -> Command {
     let role = command(role, runtime);
     let mut command = Command::new("unshare");
@@ -67,7 +67,7 @@ fn elsewhere(role: &str, runtime: &Path) -> Command {
 }
 
 #[test]
-fn who_lives_is_known_across_pid_namespaces() {
+fn life_is_known_across_pid_namespaces() {
     must_be_root();
     let runtime = tempfile::tempdir().unwrap();
     let mut writer = Player::of(elsewhere("records", runtime.path()), runtime);
@@ -92,7 +92,7 @@ fn who_lives_is_known_across_pid_namespaces() {
 #[test]
 fn a_server_that_panics_is_started_again_and_the_process_stays_alive() {
     let mut player = Player::start("keeper-panics");
-    assert!(player.line().contains("internal error in healthboard's thread; it starts anew"));
+    assert!(player.line().contains("internal error in healthboard's thread; it is started again"));
     let process = player.process();
     assert_eq!((process.life, crate::player::evidence(&process, "database").failures), (Life::Alive, 1));
 }
@@ -114,7 +114,12 @@ fn a_refresh_without_an_answer_is_a_failure_while_it_is_in_flight() {
 }
 
 #[test]
-fn several_services_of_one_process_keep_apart() {
+fn a_process_that_cannot_read_the_boards_reports_its_own_evidence() {
+    assert!(Player::start("no-descriptors").line().starts_with("database: Gone, 1 failure"));
+}
+
+#[test]
+fn several_services_of_one_process_are_separate() {
     let mut player = Player::start("several");
     let line = player.line();
     assert_eq!(line, "health of `other` runs in this process already; OK; DEGRADED");

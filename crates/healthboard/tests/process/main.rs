@@ -10,9 +10,10 @@ mod life;
 mod memory;
 mod places;
 mod player;
+mod recording;
 mod roles;
 
-/// Not a test by itself: what a child does that was started by one.
+/// Not a test by itself: the entry point of children that tests start.
 #[test]
 fn role() {
     if let Ok(role) = std::env::var("ROLE") {

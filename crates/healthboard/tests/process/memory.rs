@@ -1,4 +1,4 @@
-//! A service in memory, with a clock that the test owns, and the recording interface of the crate.
+//! The recording interface, on a service in memory with a clock that the test moves.
 
 use healthboard::{
     Clock, ErrorDetail, Failure, Indicator, Operation, Outcome, Policy, Service, State, Status,
@@ -30,7 +30,7 @@ impl World {
 }
 
 #[test]
-fn time_goes_by_as_the_test_says() {
+fn time_is_that_of_the_tests_clock() {
     let world = world();
     assert_eq!(world.after(0), (Status::Ok, State::Unknown));
     world.database.record_ok();
@@ -44,7 +44,7 @@ fn time_goes_by_as_the_test_says() {
 }
 
 #[test]
-fn one_operation_that_hangs_is_seen_however_many_others_end() {
+fn one_hanging_operation_is_seen_while_many_others_end() {
     let world = world();
     let hanging = world.database.begin();
     for _ in 0..30 {
@@ -73,7 +73,25 @@ fn thirty_two_ages_are_known_and_more_are_counted() {
 }
 
 #[test]
-fn what_is_given_up_early_says_nothing_and_late_is_a_failure() {
+fn a_hanging_operation_is_noticed_after_32_others_took_the_known_ages_and_were_abandoned() {
+    let world = world();
+    let burst = || -> Vec<Operation> { (0..40).map(|_| world.database.begin()).collect() };
+    let mut hanging = burst();
+    hanging.drain(..32).for_each(drop);
+    assert_eq!(world.after(59), (Status::Ok, State::Unknown));
+    assert_eq!(world.after(2), (Status::Fault, State::Stalled));
+    hanging.into_iter().for_each(Operation::ok);
+    // After an idle time, new operations do not count as old.
+    assert_eq!(world.after(200), (Status::Ok, State::Passing));
+    let mut young = burst();
+    young.drain(..32).for_each(drop);
+    assert_eq!(world.after(20), (Status::Ok, State::Passing));
+    assert_eq!(world.after(41), (Status::Fault, State::Stalled));
+    young.into_iter().for_each(Operation::ok);
+}
+
+#[test]
+fn an_operation_abandoned_early_is_no_evidence_and_late_a_failure() {
     let world = world();
     let operation = world.database.begin();
     world.clock.advance(Duration::from_secs(9));
@@ -87,7 +105,7 @@ fn what_is_given_up_early_says_nothing_and_late_is_a_failure() {
 }
 
 #[test]
-fn timeouts_that_cut_every_hang_short_hide_none() {
+fn timeouts_that_cut_every_hang_short_do_not_hide_it() {
     let world = world();
     for _ in 0..8 {
         let operation = world.database.begin();
@@ -100,7 +118,7 @@ fn timeouts_that_cut_every_hang_short_hide_none() {
 }
 
 #[test]
-fn a_refresh_hides_no_hang_and_clears_no_failure_that_it_could_not_have() {
+fn a_refresh_hides_no_hang_and_clears_no_failure_that_only_work_clears() {
     let world = world();
     let hanging = world.database.begin();
     for _ in 0..7 {
@@ -123,7 +141,7 @@ fn a_refresh_hides_no_hang_and_clears_no_failure_that_it_could_not_have() {
 }
 
 #[test]
-fn a_server_all_of_whose_places_hang_serves_nobody() {
+fn a_server_whose_capacity_is_filled_by_hanging_operations_is_a_fault() {
     let clock = Clock::new();
     let health = Service::builder("memory").in_memory(&clock);
     let policy = Policy { impact: healthboard::Impact::Degrading, ..Policy::DEFAULT };
@@ -131,7 +149,7 @@ fn a_server_all_of_whose_places_hang_serves_nobody() {
     requests.set_capacity(2);
     let upload = requests.begin();
     clock.advance(Duration::from_secs(65));
-    assert_eq!(health.report().status, Status::Ok, "there is room for others");
+    assert_eq!(health.report().status, Status::Ok, "there is capacity for others");
     let second = requests.begin();
     clock.advance(Duration::from_secs(60));
     assert_eq!(health.report().status, Status::Ok);
@@ -144,7 +162,7 @@ fn a_server_all_of_whose_places_hang_serves_nobody() {
 }
 
 #[test]
-fn a_result_is_recorded_with_what_its_error_says() {
+fn a_result_is_recorded_with_class_and_text_of_its_error() {
     let world = world();
     let result: Result<(), Error> = Err(Error::new(ErrorKind::NotFound, "no such row"));
     world.database.record_by(&result, |_| Outcome::NoEvidence);
@@ -180,4 +198,35 @@ fn a_future_is_observed_to_its_end_or_to_its_cancellation() {
         .observe_by(async { 7 }, |seven| if *seven == 7 { Outcome::Success } else { Outcome::NoEvidence });
     assert!(pin!(by).poll(&mut context).is_ready());
     assert_eq!(world.after(0), (Status::Ok, State::Passing));
+}
+
+#[test]
+fn a_goodbye_is_not_undone_by_draining_again() {
+    let world = world();
+    world.health.drain();
+    assert_eq!((world.health.report().draining, world.health.report().stopped), (true, false));
+    world.health.goodbye();
+    world.health.drain();
+    assert!(world.health.report().stopped);
+}
+
+#[test]
+fn a_policy_is_found_under_the_given_name_and_the_recorded_name() {
+    let quiet = Policy { impact: healthboard::Impact::Informational, ..Policy::DEFAULT };
+    for set in ["my db", "my_db"] {
+        let builder = Service::builder("memory").indicator_policy(set, quiet);
+        for builder in [builder, Service::builder("memory").option(&format!("{set}.impact"), "informational")]
+        {
+            let health = builder.in_memory(&Clock::new());
+            health.indicator("my db", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            assert_eq!(health.report().status, Status::Ok, "{set}");
+        }
+    }
+}
+
+#[test]
+fn code_that_records_may_run_under_catch_unwind() {
+    let World { health, database, .. } = world();
+    assert!(std::panic::catch_unwind(|| database.record_ok()).is_ok());
+    assert_eq!(health.report().details["database"].state, State::Passing);
 }

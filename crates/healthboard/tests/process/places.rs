@@ -1,15 +1,15 @@
-//! Bad places for boards: each is named in one line, and the host goes on.
+//! Unusable directories for boards: each is named in one line, and the host runs.
 
 use crate::player::{Player, command, must_be_root};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
-/// What `start` answers with this runtime directory, and what is to be logged.
+/// The result of `start` with this runtime directory, and the notices.
 fn start_in(runtime: &Path) -> (String, String) {
     let mut player = Player::of(command("starts", runtime), tempfile::tempdir().unwrap());
     let said = (player.line(), player.line());
     player.go_on();
-    assert!(player.child.wait().unwrap().success(), "the host goes on");
+    assert!(player.child.wait().unwrap().success(), "the host runs");
     said
 }
 
@@ -18,7 +18,7 @@ fn mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_place_that_cannot_be_used_is_named_with_what_was_found_and_what_would_be_right() {
+fn an_unusable_directory_is_named_with_what_was_found_and_what_is_expected() {
     must_be_root();
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
@@ -42,7 +42,7 @@ fn a_place_that_cannot_be_used_is_named_with_what_was_found_and_what_would_be_ri
         let (error, notice) = start_in(&path(name));
         let path = format!("cannot keep boards in `{}", path(name).display());
         assert!(error.contains(found) && error.contains(&path), "{name}: {error}");
-        assert!(error.ends_with("the board is in memory, and this process alone is served"), "{error}");
+        assert!(error.ends_with("the board is in memory, and only this process is served"), "{error}");
         assert!(notice.contains(found), "{name}: {notice}");
     }
     assert_eq!(
@@ -52,7 +52,7 @@ fn a_place_that_cannot_be_used_is_named_with_what_was_found_and_what_would_be_ri
 }
 
 #[test]
-fn the_service_has_a_directory_that_nobody_else_writes_to() {
+fn no_other_user_can_write_to_the_directory_of_the_service() {
     let place = tempfile::tempdir().unwrap();
     let runtime = place.path().join("run");
     assert_eq!(start_in(&runtime), ("started".to_owned(), "-".to_owned()));

@@ -7,11 +7,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
-/// A child of this program that plays a role: it says a line when it has done something, and waits for one to go on.
+/// A child of this program that plays a role: it prints a line when it has done something, and waits for a line to
+/// continue.
 pub(crate) struct Player {
     pub(crate) child: Child,
-    says: BufReader<ChildStdout>,
-    hears: ChildStdin,
+    output: BufReader<ChildStdout>,
+    input: ChildStdin,
     pub(crate) runtime: TempDir,
 }
 
@@ -27,16 +28,16 @@ impl Player {
 
     pub(crate) fn of(mut command: Command, runtime: TempDir) -> Player {
         let mut child = command.spawn().unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap());
-        let hears = child.stdin.take().unwrap();
-        Player { child, says, hears, runtime }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let input = child.stdin.take().unwrap();
+        Player { child, output, input, runtime }
     }
 
-    /// The next line it says; the lines of the test harness are passed over.
+    /// The next line it prints; lines of the test harness are skipped.
     pub(crate) fn line(&mut self) -> String {
         loop {
             let mut line = String::new();
-            assert!(self.says.read_line(&mut line).unwrap() > 0, "the role ended early");
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "the role ended early");
             if let Some(said) = line.trim_end().rsplit_once("| ") {
                 return said.1.to_owned();
             }
@@ -44,7 +45,7 @@ impl Player {
     }
 
     pub(crate) fn go_on(&mut self) {
-        writeln!(self.hears).unwrap();
+        writeln!(self.input).unwrap();
     }
 
     pub(crate) fn boards(&self) -> Directory {
@@ -55,14 +56,14 @@ impl Player {
         self.boards().read().unwrap()
     }
 
-    /// The one process that has a board, once it has one.
+    /// The one process that has a board.
     pub(crate) fn process(&self) -> Process {
         let processes = self.processes();
         assert_eq!(processes.len(), 1, "{processes:?}");
         processes.into_iter().next().unwrap()
     }
 
-    /// The service's report, as anybody would judge the boards.
+    /// The service's report, made from the boards.
     pub(crate) fn report(&self) -> Report {
         judge("role", &self.processes(), now_ns(), SystemTime::now())
     }
@@ -108,7 +109,7 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// What a process says of this indicator.
+/// A process's evidence for this indicator.
 pub(crate) fn evidence(process: &Process, name: &str) -> Evidence {
     let found = process.indicators.iter().find(|indicator| &*indicator.name == name);
     found.unwrap_or_else(|| panic!("no {name} in {process:?}")).evidence.clone()
@@ -125,7 +126,7 @@ pub(crate) fn until_ended(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Fails where the test cannot do what it is there for.
+/// Fails unless this is root, since the test changes users or namespaces.
 pub(crate) fn must_be_root() {
     assert!(rustix::process::geteuid().is_root(), "this test changes users and namespaces: run it as root");
 }

@@ -1,10 +1,15 @@
-//! What a child does, by its role's name.
+//! The roles of children.
 
 use crate::act;
-use healthboard::{Directory, Failure, Indicator, Keeper, Policy, Service, goodbye, tick};
+use healthboard::{Directory, Failure, Indicator, Keeper, LazyIndicator, Policy, Service, goodbye, tick};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+static FIRST: LazyIndicator = LazyIndicator::new("first", Policy::DEFAULT);
+static SECOND: LazyIndicator = LazyIndicator::new("second", Policy::DEFAULT);
+
+const EACH_SECOND: Policy = Policy { refresh_interval: Duration::from_secs(1), ..Policy::DEFAULT };
 
 pub(crate) fn play(role: &str) {
     match role {
@@ -12,6 +17,32 @@ pub(crate) fn play(role: &str) {
             act::begin().record_ok();
             act::say("recorded");
             act::wait();
+        }
+        "statics" => {
+            // Not started: it takes its place on the board, and records nothing.
+            FIRST.record_fail(&Failure::new("Early"));
+            act::start().unwrap();
+            for _ in 0..2 {
+                FIRST.record_ok();
+                SECOND.record_fail(&Failure::new("Error"));
+            }
+            tick();
+            act::say("recorded");
+            act::wait();
+        }
+        "due" | "works" => {
+            let shared = act::start().unwrap().indicator("shared", EACH_SECOND);
+            shared.record_ok();
+            act::say("recorded");
+            loop {
+                if role == "works" {
+                    std::thread::sleep(Duration::from_millis(50));
+                    shared.record_ok();
+                } else {
+                    act::wait();
+                    act::say(&shared.refresh_due().unwrap().as_millis().to_string());
+                }
+            }
         }
         "starts" => {
             let started = act::start();
@@ -57,6 +88,7 @@ pub(crate) fn play(role: &str) {
             act::say(&format!("{lives:?} {:?}", boards.refused()));
         }
         "no-thread" => no_thread(),
+        "no-table" => no_table(),
         "forks" => {
             let database = act::begin();
             database.record_ok();
@@ -108,7 +140,7 @@ pub(crate) fn play(role: &str) {
             database.record_fail(&Failure::new("Error"));
             act::say("recorded");
             act::wait();
-            // Whatever has happened to the board: the service goes on.
+            // Whatever has happened to the board, the service continues.
             let notices = act::notices();
             for _ in 0..1000 {
                 database.record_fail(&Failure::new("Error").text("text"));
@@ -141,6 +173,35 @@ pub(crate) fn play(role: &str) {
             database.record_ok();
             database.record_fail(&Failure::new("Error"));
             act::say(&act::notices());
+        }
+        "no-room-later" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own limits.
+            unsafe {
+                let small = libc::rlimit { rlim_cur: 16 << 10, rlim_max: libc::RLIM_INFINITY };
+                libc::setrlimit(libc::RLIMIT_FSIZE, &small);
+            }
+            act::say("no room");
+            act::wait();
+            act::say(&act::notices_of_a_second());
+        }
+        "changes-user" => {
+            act::begin().record_ok();
+            // SAFETY: plain system calls on this process's own user and groups, in all its threads.
+            unsafe {
+                assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+                assert_eq!(libc::setresgid(65534, 65534, 65534), 0);
+                assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
+            }
+            act::say(&act::notices_of_a_second());
+        }
+        "no-descriptors" => {
+            let health = act::start().unwrap();
+            health.indicator("database", Policy::DEFAULT).record_fail(&Failure::new("Gone"));
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: a plain system call on this process's own limits.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+            act::say(&health.report().message);
         }
         "exhausts" => {
             act::begin();
@@ -184,11 +245,12 @@ pub(crate) fn play(role: &str) {
             let pid = act::fork(false, || {
                 database.record_ok();
                 act::say(&format!("child {}", std::process::id()));
-                // SAFETY: ends this thread alone, the only one that the child has beside the keeper.
+                // SAFETY: ends only this thread, the only one that the child has besides the keeper.
                 unsafe { libc::syscall(libc::SYS_exit, 0) };
             });
             act::say(&format!("ended with {}", act::wait_for(pid)));
         }
+        "ends-with-two-services" => ends_with_two_services(),
         "keeper-panics" => keeper_panics(),
         "refresh-hangs" => {
             let database = act::begin();
@@ -231,8 +293,20 @@ fn no_thread() {
         let begin = Instant::now();
         (0..10).for_each(|_| database.record_ok());
         act::say(&format!("{}", begin.elapsed().as_millis()));
+        act::say(&act::notices());
     });
     assert_eq!(act::wait_for(child), 0);
+}
+
+/// Like Linux before 5.9, or a seccomp filter that does not know the call.
+fn no_table() {
+    act::refuse(libc::SYS_close_range);
+    let before = act::descriptors();
+    let error = act::start().unwrap_err();
+    assert_eq!(act::descriptors(), before);
+    error.handle().indicator("database", Policy::DEFAULT).record_ok();
+    let again = act::start().unwrap_err();
+    act::say(&format!("{error}; {again}"));
 }
 
 fn signals() {
@@ -255,13 +329,13 @@ fn signals() {
     act::say(blocked);
 }
 
-/// A daemon of the old school, while its first board is in use.
+/// Becomes a daemon by a double fork, and closes all descriptors, while its first board is in use.
 fn daemonizes() {
     let database = act::begin();
     database.record_ok();
     let child = act::fork(false, || {
         let grandchild = act::fork(false, || {
-            // SAFETY: this process owns all its descriptors and uses none of them afterwards but the two of the test.
+            // SAFETY: this process owns all its descriptors and afterwards uses only the standard streams.
             unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
             let foreign = std::env::var("ROLE_RUNTIME").unwrap() + "/foreign";
             let file: Vec<_> = (0..20).map(|_| std::fs::File::create(&foreign).unwrap()).collect();
@@ -276,7 +350,26 @@ fn daemonizes() {
     act::wait_for(child);
 }
 
-/// The server panics again and again, as a bug of ours would have it.
+/// The first thread of a child ends by itself and leaves buffered text that is written at exit.
+fn ends_with_two_services() {
+    let database = act::begin();
+    let other = Service::builder("other").runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
+    let other = other.uri("unix:///nowhere.sock".parse().unwrap()).start_with(act::keep).unwrap();
+    let pid = act::fork(false, || {
+        database.record_ok();
+        assert!(other.attach());
+        for _ in 0..16 {
+            // SAFETY: valid texts; the streams stay open until the exit of the process, which writes what they hold.
+            unsafe { libc::fputs(c"the host's".as_ptr(), libc::fopen(c"/dev/null".as_ptr(), c"w".as_ptr())) };
+        }
+        // SAFETY: ends this thread alone, which leaves the two keepers.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    });
+    act::say(&format!("ended with {}", act::wait_for(pid)));
+    act::wait();
+}
+
+/// The server panics twice, as a bug might.
 fn keeper_panics() {
     static SERVED: AtomicU32 = AtomicU32::new(0);
     std::panic::set_hook(Box::new(|_| ()));

@@ -13,6 +13,12 @@ use crate::stage::{CONDUCTOR, SCHEDULER};
 /// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
 const REFRESHED: u64 = 13;
 
+/// Seconds until a refresh has no answer.
+const NO_ANSWER: u64 = 6;
+
+/// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
+const FAILING: u64 = 13;
+
 /// The goals for a lost database. Services notice it at their next refresh or report.
 fn without_database(scenario: Scenario) -> Scenario {
     scenario
@@ -38,7 +44,25 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.mariadb().freeze(),
             |scene, _| scene.mariadb().thaw(),
         )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), None)
         .fault_goal(&DATABASE_SERVICES, stalled, 5),
+        fault(
+            "mariadb-read-only",
+            "MariaDB refuses writes, as after a failover",
+            |scene, _| scene.mariadb().refuse_writes(),
+            |scene, _| scene.mariadb().take_writes(),
+        )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
+        .fault_goal(&DATABASE_SERVICES, s(REFRESHED + FAILING), REFRESHED)
+        .min_duration(30),
+        fault(
+            "mariadb-locked",
+            "MariaDB locked for a backup",
+            |scene, _| scene.mariadb().lock_for_backup(),
+            |scene, _| scene.mariadb().unlock(),
+        )
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), Some(REFRESHED))
+        .min_duration(30),
         without_database(fault(
             "mariadb-exhausted",
             "MariaDB out of connections",

@@ -5,7 +5,8 @@
 - `message_bus_publish`: a confirmation is a success. Without confirmations, writing into a socket proves
   nothing. A broker out of memory or disk says that it takes no messages (`Blocked`) and stops reading.
 - `message_bus_consume`: a consumer that the broker cancels, as when its queue is deleted, or that is lost
-  with its connection or channel, is in flight until the service has it again.
+  with its connection or channel, is in flight until the service has it again. A queue whose node is down is
+  a failure.
 
 Above this layer an outage looks like one long operation, and a sent message may still be in a local buffer.
 """
@@ -20,7 +21,8 @@ import weakref
 from ... import Indicator, notices
 from ...classify import judge
 from ..patches import Patches
-from .bus import Bus, Link, Subscriptions
+from .bus import Bus, Link
+from .subscriptions import Subscriptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,29 +31,39 @@ if TYPE_CHECKING:
 
     from ...classify import Evidence
 
-# The methods that answer a publish, and that deliver a message.
-ACK, DELIVER = (60, 80), (60, 60)
+# The method that delivers a message.
+DELIVER = (60, 60)
+
+# The attribute of a connection that has its link. A dictionary with weak keys takes several times as long.
+LINK = "_healthboard_link"
 
 WHAT = "hook for amqp"
 
 
 def judge_publish(raised: BaseException) -> Evidence:
     """Judge an exception of a publish: a failure if the broker did not take the message."""
-    if isinstance(raised, TimeoutError):
+    # These are over when the broker takes another message. A message that a queue refuses is not.
+    if isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out":
         return False
     meaning = judge(raised)
     # A connection that is lost is evidence for `message_bus`.
     return None if meaning is False else meaning
 
 
-@functools.cache
+_message_bus: Bus | None = None
+
+
 def message_bus() -> Bus:
     """Return what is known of the broker. Created on first use, so that only who uses AMQP has indicators."""
+    global _message_bus
+    if _message_bus is not None:
+        return _message_bus
     # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
     connecting = Indicator("message_bus", ttl=0, refresh_interval=40)
-    # A day: nothing is asked. What is in flight is looked at when that takes long.
+    # A day: nothing is asked but after a failure. What is in flight is looked at when that takes long.
     publishing = Indicator("message_bus_publish", ttl=0, refresh_interval=86400)
-    return Bus(connecting, publishing)
+    _message_bus = Bus(connecting, publishing)
+    return _message_bus
 
 
 def _consuming() -> Indicator:
@@ -63,15 +75,13 @@ subscriptions = Subscriptions(_consuming)
 # The buses of kombu's connections that are not for `message_bus`. None: a connection of healthboard's own.
 clients: weakref.WeakKeyDictionary[Any, Bus | None] = weakref.WeakKeyDictionary()
 
-_links: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
-
 # The queue of each consumer of a channel, by the consumer's tag.
 _queues: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
 
 
 def _link_of(connection: Any) -> Link | None:
     # A channel that is closed has no connection.
-    return None if connection is None else _links.get(connection)
+    return getattr(connection, LINK, None)
 
 
 def bus_of(client: Any) -> Bus | None:
@@ -88,10 +98,11 @@ def _record_attempts(connect: Any) -> Any:
             connection = args[0]
             bus = None if connection.connected else bus_of(getattr(connection, "client", None))
             if bus is not None:
-                link = _links[connection] = Link(bus, connection)
+                link = Link(bus, connection)
+                setattr(connection, LINK, link)
         if link is None:
             return connect(*args, **kwargs)
-        return link.bus.connect(link, functools.partial(connect, *args, **kwargs))
+        return link.bus.connect(link, connect, args, kwargs)
 
     return wrapper
 
@@ -104,25 +115,37 @@ def _record_frames(blocking_read: Any) -> Any:
             result = blocking_read(*args, **kwargs)
         except Exception as raised:
             with notices.suppress_errors(WHAT):
-                _on_frame(args[0], raised)
+                _on_lost(args[0], raised)
             raise
-        with notices.suppress_errors(WHAT):
-            _on_frame(args[0])
+        # Not in a block of `suppress_errors`, which takes longer than all the rest.
+        try:
+            link = _link_of(args[0])
+            # A broker that refuses all clients sends frames, too: the handshake is part of the attempt.
+            if link is not None and link.is_ready:
+                # None of the others is false, but the parts of a message before its last one.
+                link.bus.receive(link, result is False)
+        except Exception:
+            with notices.suppress_errors(WHAT):
+                raise
         return result
 
     return wrapper
 
 
-def _on_frame(connection: Any, raised: Exception | None = None) -> None:
+def _on_lost(connection: Any, raised: Exception) -> None:
     link = _link_of(connection)
-    # A broker that refuses all clients sends frames, too. During the handshake the attempt is recorded.
-    if link is None or not connection._handshake_complete:
+    if link is None or not link.is_ready:
         return
-    meaning = raised is None or judge(raised)
-    if meaning is True:
+    meaning = judge(raised)
+    if meaning is True or _is_of_channel(raised):
         link.bus.receive(link)
-    elif meaning is False and raised is not None:
+    elif meaning is False:
         link.bus.lose(link, raised)
+
+
+def _is_of_channel(raised: Exception) -> bool:
+    # The broker has closed a channel. Its connection works.
+    return any(kind.__name__ == "ChannelError" for kind in type(raised).__mro__)
 
 
 def _record_publish(publish: Any) -> Any:
@@ -132,11 +155,21 @@ def _record_publish(publish: Any) -> Any:
         if link is None:
             return publish(*args, **kwargs)
         # The message is in a buffer when this returns.
-        result = link.bus.publishes.run(judge_publish, False, functools.partial(publish, *args, **kwargs))
+        result = link.bus.publishes.run(judge_publish, False, publish, args, kwargs)
         with notices.suppress_errors(WHAT):
-            if not args[0]._confirm_selected:
-                link.bus.write(link)
+            link.bus.write(link)
         return result
+
+    return wrapper
+
+
+def _record_confirmed_publish(publish: Any) -> Any:
+    @functools.wraps(publish)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        link = _link_of(args[0].connection) if args else None
+        if link is None:
+            return publish(*args, **kwargs)
+        return link.bus.publishes.run(judge_publish, True, publish, args, kwargs)
 
     return wrapper
 
@@ -146,22 +179,37 @@ def _record_requests(wait: Any) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         link = _link_of(args[0].connection) if args else None
         method = args[1] if len(args) > 1 else kwargs.get("method")
-        methods = method if isinstance(method, list) else [method]
-        if link is None or DELIVER in methods:
+        # A list: for what answers a publish, which is recorded itself, or for whatever comes.
+        if link is None or isinstance(method, list) or method == DELIVER:
             return wait(*args, **kwargs)
-        waiting = functools.partial(wait, *args, **kwargs)
-        if ACK in methods:
-            return link.bus.publishes.run(judge_publish, True, waiting)
-        return link.bus.request(link, waiting)
+        return link.bus.request(link, wait, args, kwargs)
+
+    return wrapper
+
+
+def _record_declarations(declare: Any) -> Any:
+    @functools.wraps(declare)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        queue = args[1] if len(args) > 1 else kwargs.get("queue", "")
+        try:
+            result = declare(*args, **kwargs)
+        except Exception as raised:
+            with notices.suppress_errors(WHAT):
+                if _is_of_channel(raised) and judge(raised) is False:
+                    subscriptions.fail(queue, raised)
+            raise
+        with notices.suppress_errors(WHAT):
+            subscriptions.recover(queue)
+        return result
 
     return wrapper
 
 
 def _on_heartbeat_tick(_result: Any, connection: Any, *_args: Any, **_kwargs: Any) -> None:
     link = _link_of(connection)
-    # RabbitMQ sends two in this time.
-    if link is not None and 0 < connection.heartbeat < time.monotonic() - link.last_frame:
-        link.bus.miss_heartbeat(link)
+    if link is not None:
+        link.heartbeat, link.last_tick = connection.heartbeat, time.monotonic()
+        link.bus.check_heartbeat(link)
 
 
 def _on_blocked(connection: Any) -> None:
@@ -177,7 +225,7 @@ def _on_unblocked(connection: Any) -> None:
 
 
 def _on_collect(connection: Any) -> None:
-    link = _links.pop(connection, None)
+    link = _link_of(connection)
     if link is None or link.pid != os.getpid():
         return
     if not connection.is_closing:
@@ -238,9 +286,10 @@ def _hook_connection(connection: ModuleType) -> None:
 
 
 def _hook_channel(channel: ModuleType) -> None:
-    # The second one is called by `basic_publish_confirm`.
-    for name in ("basic_publish", "_basic_publish"):
-        _patches.around(channel, f"Channel.{name}", _record_publish)
+    # Both call `_basic_publish`.
+    _patches.around(channel, "Channel.basic_publish", _record_publish)
+    _patches.around(channel, "Channel.basic_publish_confirm", _record_confirmed_publish)
+    _patches.around(channel, "Channel.queue_declare", _record_declarations)
     _patches.after(channel, "Channel.basic_consume", _on_consume)
     _patches.before(channel, "Channel.basic_cancel", _on_cancel)
     _patches.before(channel, "Channel.queue_delete", _on_delete)

@@ -7,15 +7,15 @@ connection and nothing else: a broker that takes no messages goes on sending the
 from __future__ import annotations
 
 import os
-import socket
 import time
 import weakref
 
+from ... import notices
 from ...refresher import NotAsked, register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from ... import Indicator
@@ -27,8 +27,16 @@ LATE_AFTER = 5.0
 # Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
 MAX_RETRY_INTERVAL = 35.0
 
-# The state of a TCP connection that neither end has closed, in Linux.
-ESTABLISHED = 1
+# Parts of the interval of heartbeats. RabbitMQ looks twice in it whether it has sent anything: a heartbeat
+# follows another one after half of it (measured), and other frames after the whole.
+AFTER_HEARTBEAT, AFTER_OTHERS = 1 / 2, 1
+
+# oslo.messaging reads every quarter of the interval. The rest is for a busy host.
+READ_WITHIN = 1 / 4 + 1 / 12
+
+# Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
+# the state of a TCP connection that neither end has closed.
+TCP, TCP_INFO, ESTABLISHED = 6, 11, 1
 
 # Seconds in which the broker says that it takes no messages.
 BLOCKED_WITHIN = 1.0
@@ -58,18 +66,16 @@ class Operations:
         self,
         judge: Callable[[BaseException], Evidence] | None,
         succeeds: bool,
-        function: Callable[[], Any],
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Call the function, which is one operation. With `succeeds`, its return is evidence."""
-        if self._pid != os.getpid():
-            # A forked child has none of its parent's operations in flight.
-            self._pid = os.getpid()
-            self._begun.clear()
         key = object()
         self._begun[key] = time.monotonic()
         try:
             with self.indicator.begin(judge) as operation:
-                result = function()
+                result = function(*args, **kwargs)
                 if not succeeds:
                     operation.end()
         finally:
@@ -79,17 +85,22 @@ class Operations:
     def is_late(self) -> bool:
         """Tell whether an operation has been in flight for too long."""
         begun = list(self._begun.values())
-        return bool(begun) and self._pid == os.getpid() and time.monotonic() - min(begun) > LATE_AFTER
+        if not begun or time.monotonic() - min(begun) <= LATE_AFTER:
+            return False
+        if self._pid == os.getpid():
+            return True
+        # A forked child has none of its parent's operations in flight.
+        self._pid = os.getpid()
+        self._begun.clear()
+        return False
 
     def check(self) -> None:
         """Raise what a late operation is recorded as, unless a failure is recorded already."""
         if self.is_late() and not self.indicator.failures():
             raise self._late
 
-    def refresh(self) -> None:
-        """Check what is in flight. The broker is not asked."""
-        self.check()
-        raise NotAsked
+    def are_in_flight(self) -> bool:
+        return bool(self._begun)
 
 
 class Link:
@@ -100,12 +111,26 @@ class Link:
         self.connection = weakref.ref(connection)
         self.pid = os.getpid()
         self.last_frame = time.monotonic()
+        self.last_was_heartbeat = False
+        # Set after the handshake.
+        self.is_ready = False
+        # When the service has last seen to heartbeats, and the interval agreed on, in seconds.
+        self.last_tick = float("-inf")
+        self.heartbeat = 0.0
         # When the first message was written that the broker will not confirm.
         self.first_write: float | None = None
         # The broker takes no messages over it.
         self.is_blocked = False
         # The broker should have sent a heartbeat.
         self.is_silent = False
+
+    def is_overdue(self) -> bool:
+        """Tell whether the broker should have sent a heartbeat, to a service that reads them."""
+        now = time.monotonic()
+        if now - self.last_tick >= self.heartbeat:
+            return False
+        sent_within = AFTER_HEARTBEAT if self.last_was_heartbeat else AFTER_OTHERS
+        return now - self.last_frame > self.heartbeat * (sent_within + READ_WITHIN)
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
@@ -114,7 +139,7 @@ class Link:
         if self.pid != os.getpid() or transport is None or not transport.connected:
             return False
         try:
-            return bool(transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED)
+            return bool(transport.sock.getsockopt(TCP, TCP_INFO, 1)[0] == ESTABLISHED)
         except (AttributeError, OSError):
             # Closed meanwhile.
             return False
@@ -129,58 +154,78 @@ class Bus:
         # Asks the broker over a connection of its own, and closes that connection.
         self.ask: Callable[[], object] | None = None
         self.stop_asking: Callable[[], object] = _nothing
-        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+        # A dictionary as a set: unlike a set with weak references, another thread may change it meanwhile.
+        self._links: dict[Link, None] = {}
         # The link that received the newest frame.
         self._newest: Link | None = None
+        # Whether a failure may have been recorded since the newest success of a frame.
+        self._has_failed = False
         # By the monotonic clock: the newest success of a frame, the newest failed attempt to connect.
         self._frame_recorded = 0.0
         self._attempt_failed = float("-inf")
         register(connecting, self._refresh)
-        register(publishing, self.publishes.refresh)
+        register(publishing, self._refresh_publishing)
 
-    def connect(self, link: Link, function: Callable[[], Any]) -> Any:
+    def connect(
+        self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call the function, which is an attempt to connect."""
-        self._links.add(link)
+        for other in list(self._links):
+            if other.connection() is None:
+                self._links.pop(other, None)
+        self._links[link] = None
         try:
             # Whatever it raises is a failure.
-            result = self.requests.run(None, False, function)
+            result = self.requests.run(None, False, function, args, kwargs)
         except Exception:
+            self._has_failed = True
             self._attempt_failed = time.monotonic()
             raise
-        self.receive(link)
-        return result
-
-    def request(self, link: Link, function: Callable[[], Any]) -> Any:
-        """Call the function, which waits for the answer to a request."""
-        # Whatever it raises is in a frame, or is the loss of the connection.
-        result = self.requests.run(_no_evidence, False, function)
-        if self.requests.indicator.failures():
-            # The frame with the answer came while the request was late.
+        with notices.suppress_errors("message bus"):
+            link.is_ready = True
             self.receive(link)
         return result
 
-    def receive(self, link: Link) -> None:
+    def request(
+        self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the function, which waits for the answer to a request."""
+        # Whatever it raises is in a frame, or is the loss of the connection.
+        result = self.requests.run(_no_evidence, False, function, args, kwargs)
+        if self._has_failed:
+            # The frame with the answer came while the request was late.
+            with notices.suppress_errors("message bus"):
+                self.receive(link)
+        return result
+
+    def receive(self, link: Link, is_heartbeat: bool = False) -> None:
         """Record that a frame has come. It says nothing of another connection, nor of publishing."""
         now = link.last_frame = time.monotonic()
+        link.last_was_heartbeat = is_heartbeat
         link.is_silent = False
         self._newest = link
-        connecting = self.requests.indicator
-        if now - self._frame_recorded < MIN_FRAME_INTERVAL and not connecting.failures():
+        if not self._has_failed and now - self._frame_recorded < MIN_FRAME_INTERVAL:
             return
         if not self.requests.is_late() and not any(each.is_silent for each in self._open_links()):
+            self._has_failed = False
             self._frame_recorded = now
-            # Not as an end of the operations in flight.
-            connecting.begin_refresh().ok()
+            if self.requests.are_in_flight():
+                # Not as their end.
+                self.requests.indicator.begin_refresh().ok()
+            else:
+                self.requests.indicator.record_ok()
 
     def lose(self, link: Link, raised: BaseException) -> None:
         """Record that a connection is lost. If another one has received a frame since, that is no news."""
         if self._newest is link:
+            self._has_failed = True
             self.requests.indicator.record_fail(raised)
 
-    def miss_heartbeat(self, link: Link) -> None:
-        """Record, once, that the broker has not sent the heartbeats it has promised."""
-        if not link.is_silent:
+    def check_heartbeat(self, link: Link) -> None:
+        """Record, once, that the broker has not sent the heartbeat it has promised."""
+        if not link.is_silent and link.is_overdue():
             link.is_silent = True
+            self._has_failed = True
             self.requests.indicator.record_fail("HeartbeatMissed")
 
     def write(self, link: Link) -> None:
@@ -193,22 +238,31 @@ class Bus:
             self.publishes.indicator.record_ok()
 
     def block(self, link: Link) -> None:
-        """Record that the broker has said that it takes no messages."""
+        """Record that the broker has said that it takes no messages. It says so to each connection."""
+        is_news = not self._is_blocked()
         link.is_blocked = True
-        self.publishes.indicator.record_fail("Blocked")
+        if is_news:
+            self.publishes.indicator.record_fail("Blocked")
 
     def unblock(self, link: Link) -> None:
         """Record that the broker has said that it takes messages again."""
         link.is_blocked = False
-        if not any(each.is_blocked for each in self._open_links()):
+        if not self._is_blocked():
             self.publishes.indicator.record_ok()
+
+    def _is_blocked(self) -> bool:
+        return any(link.is_blocked for link in self._open_links())
 
     def _open_links(self) -> list[Link]:
         return [link for link in list(self._links) if link.is_open()]
 
     def _refresh(self) -> None:
+        self._has_failed = True
         self.requests.check()
-        if self._open_links():
+        links = self._open_links()
+        for link in links:
+            self.check_heartbeat(link)
+        if links:
             self.stop_asking()
             raise NotAsked
         if self.ask is None or time.monotonic() - self._attempt_failed < MAX_RETRY_INTERVAL:
@@ -216,63 +270,14 @@ class Bus:
             raise NotAsked
         self.ask()
 
-
-class Subscriptions:
-    """The consumers that the broker or the connection has ended, until the service has them again."""
-
-    def __init__(self, make_indicator: Callable[[], Indicator]) -> None:
-        self._make_indicator = make_indicator
-        # By what makes the connection anew.
-        self._lost: weakref.WeakKeyDictionary[Any, _Lost] = weakref.WeakKeyDictionary()
-
-    def add(self, owner: Any, queue: str) -> None:
-        """Record that the broker has accepted a consumer."""
-        lost = self._lost.get(owner)
-        if lost is not None:
-            lost.queues.discard(queue)
-            if not lost.queues:
-                del self._lost[owner], lost
-        self._settle()
-
-    def lose(self, owner: Any, queues: Iterable[str], failure: str | None = None) -> None:
-        """Record that the consumers of these queues have ended: an operation until they are back."""
-        queues = set(queues)
-        if not queues:
-            return
-        if failure is not None:
-            self._make_indicator().record_fail(failure)
-        lost = self._lost.get(owner)
-        if lost is None:
-            lost = self._lost[owner] = _Lost(self._make_indicator())
-        lost.queues |= queues
-
-    def drop(self, owner: Any, queue: str | None = None) -> None:
-        """Record that the service itself ends a consumer, or all of the owner."""
-        lost = self._lost.get(owner)
-        if lost is None:
-            return
-        if queue is None:
-            lost.queues.clear()
-        else:
-            lost.queues.discard(queue)
-        if not lost.queues:
-            del self._lost[owner], lost
-            self._settle()
-
-    def _settle(self) -> None:
-        if not len(self._lost):
-            self._make_indicator().record_ok()
-
-
-class _Lost:
-    def __init__(self, indicator: Indicator) -> None:
-        self.queues: set[str] = set()
-        self._operation = indicator.begin()
-        self._pid = os.getpid()
-
-    def __del__(self) -> None:
-        # Also when the owner is gone: it does not consume any more.
-        self._operation.end()
+    def _refresh_publishing(self) -> None:
+        self.publishes.check()
+        # After a failure alone: a service that publishes no more must not fail for ever. Not while the broker
+        # is away, nor while the service itself tries.
+        failed = self.publishes.indicator.failures() and not self.requests.indicator.failures()
+        if self.ask is None or not failed or self.publishes.are_in_flight() or self._is_blocked():
+            raise NotAsked
+        self.ask()
 
 
 def _no_evidence(_raised: BaseException) -> None:

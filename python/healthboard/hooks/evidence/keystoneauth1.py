@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import weakref
 
-from ... import Indicator, notices
+from ... import Indicator, classify, notices
 from ..patches import Patches
 
 TYPE_CHECKING = False
@@ -50,19 +50,18 @@ def _failed(status: Any) -> bool:
     return isinstance(status, int) and status >= 500 and status != NOT_IMPLEMENTED
 
 
-def _record(connection_error: type[BaseException]) -> Any:
+def _record() -> Any:
     # A request may make another one, for a token. An exception counts for the inner request only.
     newest: weakref.ref[BaseException] | None = None
 
-    def judge(raised: BaseException) -> bool | None:
+    def judge(raised: BaseException) -> classify.Evidence:
         nonlocal newest
         if newest is not None and newest() is raised:
             return None
-        if isinstance(raised, connection_error):
+        evidence = classify.judge(raised)
+        if evidence is False:
             newest = weakref.ref(raised)
-            return False
-        status = getattr(raised, "http_status", None)
-        return None if status is None else not _failed(status)
+        return evidence
 
     def wrap(request: Any) -> Any:
         @functools.wraps(request)
@@ -86,7 +85,7 @@ def _record(connection_error: type[BaseException]) -> Any:
 
 
 def _hook(session: ModuleType) -> None:
-    _patches.around(session, "Session.request", _record(session.exceptions.ConnectionError))
+    _patches.around(session, "Session.request", _record())
 
 
 _patches = Patches({"keystoneauth1.session": _hook})

@@ -1,13 +1,12 @@
 """kombu, in Celery and below oslo.messaging: a service without a connection asks over one of ours.
 
 Such a service connects only to publish, or has given up. Nothing is asked while a connection of the service
-lives, nor while the service itself tries to connect.
+lives, nor while the service itself tries to connect; but after a publish that failed, until one is confirmed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 
 from ... import launch
@@ -79,10 +78,14 @@ class _Asking:
         return connection
 
 
-@functools.cache
+_asking: dict[Bus, _Asking] = {}
+
+
 def _asking_for(bus: Bus) -> _Asking:
-    asking = _Asking()
-    bus.ask, bus.stop_asking = asking.ask, asking.stop
+    asking = _asking.get(bus)
+    if asking is None:
+        asking = _asking[bus] = _Asking()
+        bus.ask, bus.stop_asking = asking.ask, asking.stop
     return asking
 
 

@@ -7,10 +7,9 @@ the refresh that stays in flight shows it.
 from __future__ import annotations
 
 import functools
-import sys
 import weakref
 
-from ... import Indicator, notices, threads
+from ... import Indicator, classify, notices, threads
 from ...refresher import NotAsked, register
 from ..patches import Patches
 from .in_flight import in_flight
@@ -29,15 +28,11 @@ CLOSED_BY_CLIENT = 3
 _hosts: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def judge(raised: BaseException) -> bool | None:
-    """Judge an exception: False if libvirt is unavailable, None if it concerns an instance."""
-    classes = {kind.__name__ for kind in type(raised).__mro__}
-    if "libvirtError" in classes:
-        libvirt: Any = sys.modules["libvirt"]
-        domain, code = raised.get_error_domain(), raised.get_error_code()  # type: ignore[attr-defined]
-        lost = domain in (libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_RPC)
-        return False if lost or code in (libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_AUTH_FAILED) else None
-    return False if "HypervisorUnavailable" in classes else None
+def judge(raised: BaseException) -> classify.Evidence:
+    """Judge an exception: a failure if libvirt is unavailable, no evidence if it may concern one instance."""
+    if any(kind.__name__ == "HypervisorUnavailable" for kind in type(raised).__mro__):
+        return False
+    return classify.judge(raised)
 
 
 def _judge_any_driver(raised: BaseException) -> bool | None:

@@ -8,7 +8,6 @@ An RPC call without an answer is no evidence: the server that should answer may 
 
 from __future__ import annotations
 
-import functools
 import weakref
 
 from ... import Indicator
@@ -26,12 +25,18 @@ _drivers: weakref.WeakSet[Any] = weakref.WeakSet()
 _notifying: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-@functools.cache
+_notification_bus: Bus | None = None
+
+
 def notification_bus() -> Bus:
     """Return what is known of the broker for notifications. Created on first use."""
+    global _notification_bus
+    if _notification_bus is not None:
+        return _notification_bus
     connecting = Indicator("notification_bus", impact="degrading", ttl=0, refresh_interval=40)
     publishing = Indicator("notification_bus_publish", impact="degrading", ttl=0, refresh_interval=86400)
-    return Bus(connecting, publishing)
+    _notification_bus = Bus(connecting, publishing)
+    return _notification_bus
 
 
 def _on_transport(transport: Any, driver: Any) -> None:

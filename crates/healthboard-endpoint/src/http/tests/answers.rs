@@ -1,4 +1,4 @@
-//! What is kept between requests, and what is said about them.
+//! Answers that are kept between requests, and the notice about refused hosts.
 
 use crate::http::{After, Answer, Answers, Outcome};
 use crate::options::HttpOptions;
@@ -25,7 +25,7 @@ fn text(answer: &Answer) -> String {
     String::from_utf8(answer.bytes.to_vec()).unwrap()
 }
 
-/// Takes so much of this thread's CPU time.
+/// Uses this much CPU time in this thread.
 fn work(time: Duration) {
     let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let end = used() + time;
@@ -37,7 +37,7 @@ fn get(path: &str) -> String {
 }
 
 #[test]
-fn a_report_is_used_for_ten_times_the_cpu_time_that_making_it_took() {
+fn a_report_is_reused_for_ten_times_the_cpu_time_that_it_took_to_make() {
     let mut answers = Answers::new(HttpOptions::default());
     let mut made = 0;
     let begin = Instant::now();
@@ -56,7 +56,7 @@ fn a_report_is_used_for_ten_times_the_cpu_time_that_making_it_took() {
 }
 
 #[test]
-fn a_busy_machine_makes_no_report_older() {
+fn waiting_does_not_extend_the_reuse_of_a_report() {
     let mut answers = Answers::new(HttpOptions::default());
     let mut waits = || {
         std::thread::sleep(Duration::from_millis(200));
@@ -74,7 +74,7 @@ fn a_busy_machine_makes_no_report_older() {
 }
 
 #[test]
-fn a_report_is_not_used_for_more_than_a_second_however_long_it_took() {
+fn a_report_is_never_reused_for_more_than_a_second() {
     let mut answers = Answers::new(HttpOptions::default());
     let mut slow = || {
         work(Duration::from_millis(300));
@@ -105,7 +105,7 @@ fn a_newer_report_is_answered_soon_in_status_and_body() {
                 if answer.starts_with(expected) && (path != "/health" || answer.contains(&said)) {
                     break;
                 }
-                // Usually it is the next tick, and a second where making the report took long.
+                // Usually in the next tick, and within a second if the report took long to make.
                 assert!(begin.elapsed() < HANG, "{path} {status:?}: {answer}");
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -122,11 +122,11 @@ fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
         let second = answer(&mut answers, &request, &mut || report(Status::Ok));
         Rc::ptr_eq(&first.bytes, &second.bytes)
     });
-    assert!(same, "it is rendered anew each time");
-    // One that only begins alike does not.
+    assert!(same, "it is rendered again each time");
+    // A request that only begins with the same bytes does not.
     let longer = request.replace("\r\n\r\n", "\r\nAccept: text/plain\r\n\r\n");
     assert!(body(&text(&answer(&mut answers, &longer, &mut || report(Status::Ok)))) == "OK\n");
-    // Neither does one on a connection that is to be closed.
+    // Neither does one on a connection that will be closed.
     match answers.respond(request.as_bytes(), true, &mut || report(Status::Ok)) {
         Outcome::Answered(_, answer) => assert_eq!(answer.after, After::Close),
         Outcome::Unfinished => panic!("not finished"),
@@ -143,7 +143,7 @@ fn a_thousand_different_requests_do_not_fill_the_memory() {
 }
 
 #[test]
-fn what_can_be_excluded_is_bounded() {
+fn the_number_of_exclusions_is_limited() {
     let mut answers = Answers::new(HttpOptions::default());
     let mut ask = |query: String| {
         let answer = answer(&mut answers, &get(&format!("/readyz?{query}")), &mut || report(Status::Ok));
@@ -160,7 +160,7 @@ fn what_can_be_excluded_is_bounded() {
 }
 
 #[test]
-fn hosts_that_are_allowed_are_answered_and_the_first_refused_one_is_said_once() {
+fn allowed_hosts_are_answered_and_the_first_refused_one_is_logged_once() {
     let mut options = HttpOptions::default();
     options.try_set("allowed_hosts", "nova.example.org").unwrap();
     let mut answers = Answers::new(options);
@@ -171,7 +171,7 @@ fn hosts_that_are_allowed_are_answered_and_the_first_refused_one_is_said_once() 
     for host in ["nova.example.org", "NOVA.example.org:8774", "localhost", "10.0.0.1"] {
         assert_eq!(ask(&mut answers, &format!("Host: {host}\r\n")), 200, "{host}");
     }
-    // Pages that the balancer serves under that name, with TLS or without.
+    // Pages that the load balancer serves under that name, with TLS or without.
     for (origin, expected) in [
         ("https://nova.example.org", 200),
         ("http://nova.example.org", 200),
@@ -181,7 +181,7 @@ fn hosts_that_are_allowed_are_answered_and_the_first_refused_one_is_said_once() 
         assert_eq!(ask(&mut answers, &headers), expected, "{origin}");
     }
     assert_eq!(answers.take_notice(), None);
-    // What cannot be allowed is not said.
+    // An invalid name is not logged.
     assert_eq!(ask(&mut answers, "Host: \x22><script>\r\n"), 403);
     assert_eq!(answers.take_notice(), None);
     assert_eq!(ask(&mut answers, "Host: Glance.example.org:443\r\n"), 403);

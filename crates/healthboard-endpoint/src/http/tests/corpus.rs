@@ -1,4 +1,4 @@
-//! The verdicts of `tests/corpus/requests.txt`, however the bytes arrive.
+//! Plays `tests/corpus/requests.txt`, with the bytes split in several ways.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
 use crate::http::{Answers, fuzz_head};
@@ -98,7 +98,7 @@ impl Stage {
         }
     }
 
-    fn hear(&mut self, piece: &[u8]) {
+    fn feed(&mut self, piece: &[u8]) {
         if self.fate != Fate::Closes {
             self.peer.write_all(piece).unwrap();
             self.run();
@@ -116,7 +116,7 @@ impl Stage {
             });
             self.fate = match step {
                 Step::Again => continue,
-                // It waits for what has arrived already.
+                // The next request may have arrived already.
                 Step::Wait { answered: true, phase: Phase::Idle } => continue,
                 Step::Wait { phase: Phase::Head, .. } => Fate::Waits,
                 Step::Wait { phase: Phase::Idle, .. } => Fate::Keeps,
@@ -127,7 +127,7 @@ impl Stage {
         }
     }
 
-    fn hear_the_end(&mut self) {
+    fn feed_end(&mut self) {
         self.peer.shutdown(Shutdown::Write).unwrap();
         self.run();
     }
@@ -147,26 +147,26 @@ impl Stage {
             let has_body = !body.is_empty() && !body.starts_with("HTTP/1.");
             rest = if has_body { &body[length.parse().unwrap()..] } else { body };
         }
-        assert_eq!(rest, "", "what follows the answers");
+        assert_eq!(rest, "", "bytes after the answers");
         statuses
     }
 }
 
-/// Plays the pieces, and says what came of them.
+/// Plays the pieces; returns the status codes and the fate of the connection.
 fn play<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u16>, Fate) {
     let mut stage = Stage::new();
-    pieces.for_each(|piece| stage.hear(piece));
+    pieces.for_each(|piece| stage.feed(piece));
     (stage.statuses(), stage.fate)
 }
 
 #[test]
-fn every_request_gets_its_verdict_however_it_arrives() {
+fn every_request_gets_its_answer_however_it_is_split() {
     let rows = rows();
     assert!(rows.len() >= 150, "{} rows", rows.len());
     let mut wrong = Vec::new();
     for Row { name, statuses, fate, bytes } in &rows {
         let mut check = |how: &str, expected: &[u16], played: (Vec<u16>, Fate)| {
-            // A connection that has had no request yet waits for it as one does that keeps.
+            // A connection between two requests may count as waiting or as kept.
             let fates = match (fate, expected.len()) {
                 (Fate::Waits, _) if bytes.ends_with(b"\n") || !expected.is_empty() => {
                     [Fate::Waits, Fate::Keeps]
@@ -187,19 +187,19 @@ fn every_request_gets_its_verdict_however_it_arrives() {
 }
 
 #[test]
-fn a_connection_that_keeps_answers_again_and_one_that_waits_is_told_of_its_end() {
+fn a_kept_connection_answers_again_and_a_waiting_one_is_refused_at_its_end() {
     for Row { name, statuses, fate, bytes } in rows() {
         let mut stage = Stage::new();
-        stage.hear(&bytes);
+        stage.feed(&bytes);
         assert_eq!(stage.statuses(), statuses, "{name}");
         match fate {
             Fate::Keeps => {
                 assert_eq!(stage.connection.held(), 0, "{name}");
-                stage.hear(GOOD);
+                stage.feed(GOOD);
                 assert_eq!((stage.statuses(), stage.fate), (vec![200], Fate::Keeps), "{name}");
             }
             Fate::Waits => {
-                stage.hear_the_end();
+                stage.feed_end();
                 let nothing = bytes.iter().all(|byte| b"\r\n".contains(byte));
                 let expected = if nothing { Vec::new() } else { vec![400] };
                 assert_eq!((stage.statuses(), stage.fate), (expected, Fate::Closes), "{name}");
@@ -210,7 +210,7 @@ fn a_connection_that_keeps_answers_again_and_one_that_waits_is_told_of_its_end()
 }
 
 #[test]
-fn no_cut_makes_a_difference() {
+fn splitting_makes_no_difference() {
     for Row { bytes, .. } in rows() {
         fuzz_head(&bytes);
     }
@@ -218,7 +218,7 @@ fn no_cut_makes_a_difference() {
         let start = "GET /health HTTP/1.0\r\nX-Long: ";
         fuzz_head(format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4)).as_bytes());
     }
-    // And none in what a machine makes up of the same pieces.
+    // The same for random mixtures of the requests.
     let rows = rows();
     let mut seed = 11_u64;
     for _ in 0..2000 {

@@ -74,7 +74,7 @@ fn a_malformed_request_line_is_answered_400_and_closed() {
 }
 
 #[test]
-fn what_is_unusual_but_clear_is_answered() {
+fn an_unusual_but_unambiguous_request_is_answered() {
     let endpoint = Endpoint::of(report(Status::Ok));
     let requests = [
         "GET /health HTTP/1.0\r\n\r\n",
@@ -110,7 +110,7 @@ fn a_client_that_half_closes_gets_its_full_answer() {
 }
 
 #[test]
-fn a_client_that_half_closes_gets_an_answer_that_fits_no_buffer() {
+fn a_client_that_half_closes_gets_an_answer_larger_than_any_buffer() {
     let mut long = report(Status::Ok);
     let detail = long.details["database"].clone();
     long.details.extend((0..10_000).map(|i| (format!("indicator_{i}"), detail.clone())));
@@ -123,14 +123,14 @@ fn a_client_that_half_closes_gets_an_answer_that_fits_no_buffer() {
     stream.set_read_timeout(Some(HANG)).unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    // Only when the answer is under way is it read on.
+    // The rest is read only after the answer has begun.
     assert_eq!(stream.read(&mut [0]).unwrap(), 1);
     let answer = rest_of(stream);
     assert!(answer.len() > 1 << 20 && answer.ends_with("}\n"), "cut off after {} bytes", answer.len());
 }
 
 #[test]
-fn a_request_that_is_not_finished_is_answered_400() {
+fn an_unfinished_request_is_answered_400() {
     let endpoint = Endpoint::of(report(Status::Ok));
     for request in ["GET /health", "GET /health HTTP/1.1\r\nHost: localhost\r\n", "G"] {
         assert_eq!(code(&endpoint.ask(request)), 400, "{request:?}");
@@ -139,7 +139,7 @@ fn a_request_that_is_not_finished_is_answered_400() {
 }
 
 #[test]
-fn requests_in_a_row_are_answered_in_a_row_however_they_are_cut() {
+fn pipelined_requests_are_answered_in_order_however_they_are_split() {
     let endpoint = Endpoint::of(report(Status::Ok));
     let requests = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n\
                     HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n\
@@ -166,7 +166,7 @@ fn a_body_is_not_read_and_the_answer_arrives_all_the_same() {
         let mut stream = endpoint.connect();
         stream.write_all(head.as_bytes()).unwrap();
         assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
-        // All of it can be sent, although it has been answered: the connection is not reset under the client's hands.
+        // The whole body can be sent after the answer: the connection is not reset.
         for _ in 0..32 {
             stream.write_all(&vec![b'x'; size / 32]).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -178,13 +178,13 @@ fn a_body_is_not_read_and_the_answer_arrives_all_the_same() {
     let chunked = "GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let answer = endpoint.ask_and_wait(chunked);
     assert_eq!((code(&answer), answer.contains("\r\nconnection: close\r\n")), (200, true), "{answer}");
-    // What pretends to be the next request is part of the body.
+    // A request inside the body is not answered.
     let hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(endpoint.ask_and_wait(hidden).matches("HTTP/1.1 ").count(), 1);
 }
 
 #[test]
-fn another_protocol_is_sent_away_at_once() {
+fn another_protocol_is_refused_at_once() {
     let endpoint = Endpoint::of(report(Status::Ok));
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random and ciphers and extensions";
     assert_eq!(code(&endpoint.ask_and_wait(hello)), 400);
@@ -209,20 +209,21 @@ fn another_protocol_is_sent_away_at_once() {
 }
 
 #[test]
-fn a_reset_in_mid_answer_hurts_nobody() {
+fn a_reset_during_an_answer_affects_no_other_connection() {
     let endpoint = Endpoint::of(report(Status::Ok));
     let requests = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
     for _ in 0..20 {
         let mut stream = endpoint.connect();
         let _ = stream.write_all(&requests);
-        // Closed with answers unread: that is a reset.
+        // Closing with unread answers resets the connection.
         let _ = stream.read(&mut [0]);
     }
     assert_eq!(code(&endpoint.get("/health")), 200);
 }
 
 impl Endpoint {
-    /// As [`ask_and_wait`](Endpoint::ask_and_wait), for a client that insists on another answer: there must be none.
+    /// As [`ask_and_wait`](Endpoint::ask_and_wait), for a client that sends another request, which must not be
+    /// answered.
     fn ask_and_close(&self, request: &[u8]) -> String {
         let again = [request, b"\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat();
         let answer = self.ask_and_wait(again);

@@ -1,4 +1,4 @@
-//! How much and how long.
+//! Limits of size and time.
 
 use crate::connection::Limits;
 use crate::http::MAX_HEAD_BYTES;
@@ -15,7 +15,7 @@ fn endpoint(limits: Limits) -> Endpoint {
     Endpoint::with(HttpOptions::default(), limits, report(Status::Ok))
 }
 
-/// A client that goes on with its request, one byte after the other, until the endpoint has had enough.
+/// A client that sends its request byte by byte until the endpoint closes.
 fn drip(mut stream: TcpStream) -> String {
     let began = Instant::now();
     let _ = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
@@ -31,11 +31,11 @@ fn drip(mut stream: TcpStream) -> String {
             Err(_) => return String::from_utf8(answer).unwrap(),
         }
     }
-    panic!("nobody stops it");
+    panic!("the endpoint does not stop it");
 }
 
 #[test]
-fn a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
+fn a_head_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() {
     let endpoint = Endpoint::of(report(Status::Ok));
     let head = |bytes: usize| {
         let start = "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: ";
@@ -64,7 +64,7 @@ fn a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
             assert_eq!(answers.matches("\r\ncontent-length: ").count(), before + 1);
         }
     }
-    // Without end, and in many headers instead of a long one.
+    // An endless head, and many headers instead of a long one.
     let endless = format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20));
     assert_eq!(code(&endpoint.ask_and_wait(endless)), 431);
     let many = |count| format!("GET /health HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(count));
@@ -78,7 +78,7 @@ fn a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn a_head_that_does_not_come_to_an_end_is_answered_408_and_closed() {
+fn a_head_that_does_not_end_is_answered_408_and_closed() {
     let endpoint = endpoint(Limits { head: SHORT, ..Limits::DEFAULT });
     let stalled = endpoint.ask_and_wait("GET /health HTTP/1.1\r\nHost: local");
     assert_eq!(code(&stalled), 408);
@@ -93,7 +93,7 @@ fn a_head_that_does_not_come_to_an_end_is_answered_408_and_closed() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_is_asked_is_closed_in_silence() {
+fn a_connection_without_a_request_is_closed_without_an_answer() {
     let endpoint = endpoint(Limits { head: SHORT, idle: SHORT, ..Limits::DEFAULT });
     assert_eq!(endpoint.ask_and_wait(""), "");
     let after_an_answer = endpoint.ask_and_wait("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -104,7 +104,7 @@ fn a_connection_on_which_nothing_is_asked_is_closed_in_silence() {
 fn a_connection_may_wait_longer_for_its_next_request_than_within_one() {
     let endpoint = endpoint(Limits { head: SHORT, idle: HANG, ..Limits::DEFAULT });
     let mut stream = endpoint.connect();
-    // The exchange limit passes for another connection in the meantime.
+    // Meanwhile the limit for a head passes on another connection.
     for _ in 0..2 {
         stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
@@ -146,12 +146,12 @@ fn the_answer_after_the_total_limit_says_that_it_is_the_last() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut_off() {
+fn a_client_that_does_not_read_is_closed() {
     let endpoint = endpoint(Limits { head: SHORT, answer: SHORT, ..Limits::DEFAULT });
     let mut stream = endpoint.connect();
     stream.set_write_timeout(Some(HANG)).unwrap();
     let requests = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
-    // The answers fill every buffer on the way; then the endpoint waits, and then it does not.
+    // The answers fill every buffer; then the endpoint waits until the limit.
     let error = loop {
         if let Err(error) = stream.write_all(&requests) {
             break error;

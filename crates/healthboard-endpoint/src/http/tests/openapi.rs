@@ -1,12 +1,12 @@
-//! `docs/openapi.yaml` and the running endpoint say the same: whatever is answered is documented, and whatever is
-//! documented is answered.
+//! Compares `docs/openapi.yaml` with the running endpoint: every answer is documented, and everything documented is
+//! answered.
 
 use crate::testing::{Endpoint, body, code, report};
 use healthboard::{PROGRESS, Report, Status};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What every answer may have beside what is documented of it.
+/// Headers that every answer may have besides the documented ones.
 const HTTP_ITSELF: [&str; 4] = ["allow", "connection", "content-length", "content-type"];
 
 struct Document(Value);
@@ -16,7 +16,7 @@ impl Document {
         Document(serde_saphyr::from_str(include_str!("../../../../../docs/openapi.yaml")).unwrap())
     }
 
-    /// What is at `key` in `value`, references followed.
+    /// The value at `key`, with references resolved.
     fn get<'a>(&'a self, value: &'a Value, key: &str) -> Option<&'a Value> {
         value.get(key).map(|value| self.resolve(value))
     }
@@ -37,7 +37,7 @@ impl Document {
         self.get(path, "get").unwrap()["responses"].as_object().unwrap()
     }
 
-    /// Panics unless the answer is as documented; returns what it was.
+    /// Panics unless the answer is as documented; returns path, status and media type.
     fn check(&self, path: &str, answer: &str) -> (String, String, String) {
         let status = code(answer).to_string();
         let response =
@@ -69,7 +69,7 @@ impl Document {
         (path.to_owned(), status, media.to_owned())
     }
 
-    /// Knows as much of JSON Schema as the document uses, and panics at what it does not know.
+    /// Validates the part of JSON Schema that the document uses, and panics at unknown keywords.
     fn validate(&self, schema: &Value, value: &Value) {
         let schema = self.resolve(schema);
         for (keyword, argument) in schema.as_object().unwrap() {
@@ -113,7 +113,7 @@ impl Document {
     }
 }
 
-/// One of every kind.
+/// A report of every kind.
 fn reports() -> Vec<Report> {
     let mut hung = report(Status::Fault);
     let mut progress = hung.details["database"].clone();

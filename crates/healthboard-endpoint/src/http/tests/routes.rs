@@ -1,4 +1,4 @@
-//! Which path, method, `Accept`, `Host` and `Origin` are answered how.
+//! Answers by path, method, `Accept`, `Host` and `Origin`.
 
 use crate::connection::Limits;
 use crate::options::HttpOptions;
@@ -6,7 +6,7 @@ use crate::testing::{Endpoint, body, code, report};
 use healthboard::{PROGRESS, Status, format};
 
 #[test]
-fn the_verdict_is_answered_in_the_format_asked_for() {
+fn the_verdict_is_answered_in_the_requested_format() {
     let report = report(Status::Degraded);
     let endpoint = Endpoint::of(report.clone());
     let formats = [
@@ -81,7 +81,7 @@ fn other_methods_are_not_allowed_and_other_paths_not_found() {
 }
 
 #[test]
-fn the_status_codes_and_the_caching_are_as_configured() {
+fn status_codes_and_caching_are_configurable() {
     let mut options = HttpOptions::default();
     let ask = |options: &HttpOptions, status| {
         Endpoint::with(options.clone(), Limits::DEFAULT, report(status)).ask("GET / HTTP/1.0\r\n\r\n")
@@ -101,7 +101,7 @@ fn the_status_codes_and_the_caching_are_as_configured() {
 }
 
 #[test]
-fn only_a_degraded_verdict_says_so_to_envoy() {
+fn only_a_degraded_verdict_has_the_header_for_envoy() {
     for (status, said) in [(Status::Ok, false), (Status::Degraded, true), (Status::Fault, false)] {
         let answer = Endpoint::of(report(status)).get("/health");
         assert_eq!(answer.contains("x-envoy-degraded"), said, "{answer}");
@@ -109,7 +109,7 @@ fn only_a_degraded_verdict_says_so_to_envoy() {
 }
 
 #[test]
-fn no_dependency_makes_it_look_dead() {
+fn no_dependency_affects_livez() {
     let endpoint = Endpoint::of(report(Status::Fault));
     assert_eq!(code(&endpoint.get("/livez")), 200);
 
@@ -122,7 +122,7 @@ fn no_dependency_makes_it_look_dead() {
 }
 
 #[test]
-fn readiness_excludes_and_explains_as_asked() {
+fn readyz_excludes_and_explains_on_request() {
     let endpoint = Endpoint::of(report(Status::Fault));
     assert_eq!(code(&endpoint.get("/readyz")), 503);
     assert_eq!(code(&endpoint.get("/readyz?exclude=database")), 503);
@@ -150,7 +150,7 @@ fn only_an_address_or_localhost_is_answered() {
     assert_eq!(ask("http://127.0.0.1:8099/health", "Host: example.org\r\n"), 200);
     assert_eq!(ask("http://example.org/health", "Host: localhost\r\n"), 403);
     assert_eq!(ask("http://localhost@example.org/health", "Host: localhost\r\n"), 403);
-    // A page that is not ours.
+    // Pages of other origins.
     assert_eq!(ask("/health", "Host: localhost:8099\r\nOrigin: http://localhost:8099\r\n"), 200);
     for origin in
         ["http://localhost", "https://localhost:8099", "http://example.org", "null", "http://localhost:8099/"]
@@ -160,7 +160,7 @@ fn only_an_address_or_localhost_is_answered() {
 }
 
 #[test]
-fn a_host_is_there_exactly_once() {
+fn a_request_has_exactly_one_host() {
     let endpoint = Endpoint::of(report(Status::Ok));
     assert_eq!(code(&endpoint.ask("GET /health HTTP/1.1\r\n\r\n")), 400);
     assert_eq!(

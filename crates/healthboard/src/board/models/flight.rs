@@ -45,7 +45,7 @@ fn an_end_beside_an_abandoned_operation_begins_a_new_run() {
         |world| world.ok(3),
         |world| world.abandon(4, 5, LONG),
         |world, _| {
-            // The operation before may not have seen the end; this one does.
+            // The operation above may not have seen the end; this one does.
             world.abandon(6, 7, LONG);
             let run = world.read_last().abandoned.unwrap();
             assert!(run.since_ns >= 4 * T && run.until_ns == 7 * T, "{run:?}");

@@ -1,8 +1,8 @@
 //! The board under loom: every interleaving, and for every load every value the memory model allows.
 //!
-//! `cargo xtask test loom` runs the models as they are, which must pass. Then it switches on each mutant of the board in turn:
-//! the model whose line `Mutants:` has its name must fail, and every other must pass. So a model asserts one thing, and what
-//! it asserts hangs on the lines that its mutants change.
+//! `cargo xtask test loom` runs the models as they are, which must pass. Then it switches on each mutant of the board
+//! in turn: the model whose `Mutants:` line names it must fail, and every other must pass. So each model asserts one
+//! thing, which depends on the lines that its mutants change.
 
 mod flight;
 mod process;
@@ -95,13 +95,13 @@ impl World {
         self.slot.abandon_at(at * T, begun * T, slow_after * T, &self.lock, false);
     }
 
-    /// What another process makes of its copy: nothing orders these loads.
+    /// The evidence that another process reads from its copy: nothing orders these loads.
     fn read(&self) -> Evidence {
         self.read_by(|word| word.load(Relaxed))
     }
 
-    /// What is there in the end. (After a join loom still lets a plain load see either of two stores that raced; a
-    /// read-modify-write sees the last one.)
+    /// The evidence after both threads have ended. (After a join loom still lets a plain load see either of two stores
+    /// that raced; a read-modify-write sees the last one.)
     fn read_last(&self) -> Evidence {
         self.read_by(|word| word.fetch_add(0, Relaxed))
     }
@@ -114,11 +114,12 @@ impl World {
     }
 }
 
-/// Makes something, has two threads do what they do to it at the same time, and looks at it when both have ended.
+/// Calls `make`, has two threads act on the result at the same time, and calls `check` when both have ended.
 ///
-/// Each of the two is the one that loom runs first, in turn. Loom leaves out interleavings that it takes for equal, and forgets
-/// a load where the other thread has loaded the same word since; what is then missed with one thread first is found with the
-/// other first. Where a reader comes second it still sees every mixture of old and new words, since its loads are relaxed.
+/// Runs twice, so that loom starts with each of the two threads once. Loom leaves out interleavings that it takes for
+/// equal, and forgets a load where the other thread has loaded the same word since; what it misses with one thread
+/// first it finds with the other first. A reader that comes second still sees every mixture of old and new words, since
+/// its loads are relaxed.
 fn race<S, R>(
     make: impl Fn() -> S + Copy + Send + Sync + 'static,
     one: impl Fn(&S) -> R + Copy + Send + Sync + 'static,
@@ -131,7 +132,7 @@ fn race<S, R>(
     race_within(None, make, one, other, check);
 }
 
-/// The same with at most so many preemptions, where all interleavings take too long.
+/// The same with at most this many preemptions, where all interleavings take too long.
 fn race_within<S, R>(
     preemptions: Option<usize>,
     make: impl Fn() -> S + Copy + Send + Sync + 'static,

@@ -15,34 +15,35 @@ impl Board {
     }
 }
 
-/// What the keeper leaves, which loom sees: written once, before the board is published.
-struct Left(UnsafeCell<u64>);
+/// The keeper's data behind the page, in a cell that loom checks: written once, before the board is published.
+struct KeeperData(UnsafeCell<u64>);
 
 // SAFETY: loom itself checks that no access races with the write.
-unsafe impl Sync for Left {}
+unsafe impl Sync for KeeperData {}
 
-/// Preemptions. Both threads write the same dozen words of a descriptor; what matters is what each of them sees before.
-const FEW: Option<usize> = Some(1);
+/// Both threads write the same dozen words of a descriptor; only what each of them sees before matters.
+const PREEMPTIONS: Option<usize> = Some(1);
 
 fn policy(entry: &Entry) -> Policy {
     entry.policy
 }
 
 fn name_of(board: &Board, index: usize) -> Option<String> {
-    // Both threads may have stored the word; the last store is meant.
+    // Both threads may have stored the word; this reads the last store.
     let words = board.slots[index].descriptor.iter().map(|word| word.fetch_add(0, Relaxed));
     descriptor::decode(&words.collect::<Vec<_>>()).map(|(name, _)| name)
 }
 
-/// A process with a board to publish. Board and `Left` are never freed in a real one, and here when the model has ended.
+/// A process with a board to publish. Board and `KeeperData` are never freed in a real process; here they are freed
+/// when the model has ended.
 struct Process {
     registry: Registry,
-    page: Page<Left>,
+    page: Page<KeeperData>,
     board: *mut Board,
-    left: *mut Left,
+    data: *mut KeeperData,
 }
 
-// SAFETY: the pointers are shared from the start and not changed; what is behind them is `Sync`.
+// SAFETY: the pointers are shared from the start and not changed; their targets are `Sync`.
 unsafe impl Send for Process {}
 // SAFETY: as above.
 unsafe impl Sync for Process {}
@@ -53,7 +54,7 @@ impl Process {
             registry: Registry::new(),
             page: Page::new(),
             board: Box::into_raw(Box::new(Board::new())),
-            left: Box::into_raw(Box::new(Left(UnsafeCell::new(0)))),
+            data: Box::into_raw(Box::new(KeeperData(UnsafeCell::new(0)))),
         }
     }
 
@@ -62,9 +63,9 @@ impl Process {
         unsafe { &*self.board }
     }
 
-    fn left(&self) -> &'static Left {
+    fn data(&self) -> &'static KeeperData {
         // SAFETY: as above.
-        unsafe { &*self.left }
+        unsafe { &*self.data }
     }
 }
 
@@ -73,7 +74,7 @@ impl Drop for Process {
         // SAFETY: from Box::into_raw in `new`, and freed here alone.
         unsafe {
             drop(Box::from_raw(self.board));
-            drop(Box::from_raw(self.left));
+            drop(Box::from_raw(self.data));
         }
     }
 }
@@ -115,10 +116,10 @@ fn an_indicator_registered_while_the_board_is_made_is_described_on_it() {
     };
     // As the keeper does it.
     let make = |process: &Process| {
-        process.page.publish(process.board(), 7, process.left());
+        process.page.publish(process.board(), 7, process.data());
         process.registry.describe(process.board(), policy);
     };
-    race_within(FEW, Process::new, register, make, |process, _| {
+    race_within(PREEMPTIONS, Process::new, register, make, |process, _| {
         assert_eq!(name_of(process.board(), 0).as_deref(), Some("a"));
     });
 }
@@ -136,7 +137,7 @@ fn two_threads_that_describe_leave_the_greater_number_of_slots() {
         process.registry.publish(|| Some(process.board()), policy);
     };
     race_within(
-        FEW,
+        PREEMPTIONS,
         made,
         register,
         |process| process.registry.describe(process.board(), policy),
@@ -148,17 +149,17 @@ fn two_threads_that_describe_leave_the_greater_number_of_slots() {
 
 /// Mutants: board-without-release, board-without-acquire.
 #[test]
-fn who_finds_the_board_finds_its_header_its_id_and_what_the_keeper_left() {
+fn a_thread_that_finds_the_board_finds_its_header_its_id_and_the_keepers_data() {
     let make = |process: &Process| {
         process.board().header[word::PID].store(42, Relaxed);
         // SAFETY: not shared before `publish`.
-        process.left().0.with_mut(|left| unsafe { *left = 1 });
-        process.page.publish(process.board(), 7, process.left());
+        process.data().0.with_mut(|data| unsafe { *data = 1 });
+        process.page.publish(process.board(), 7, process.data());
     };
     let find = |process: &Process| {
-        if let Some(left) = process.page.process() {
+        if let Some(data) = process.page.process() {
             // SAFETY: written once, before the board was published.
-            assert_eq!(left.0.with(|left| unsafe { *left }), 1);
+            assert_eq!(data.0.with(|data| unsafe { *data }), 1);
         }
         if let Some(board) = process.page.board() {
             assert_eq!((board.header[word::PID].load(Relaxed), process.page.id()), (42, 7));
@@ -169,20 +170,20 @@ fn who_finds_the_board_finds_its_header_its_id_and_what_the_keeper_left() {
 
 /// Mutants: claim-in-two-steps.
 #[test]
-fn one_thread_alone_is_to_make_the_board() {
-    let claim = |page: &Page<Left>| matches!(page.claim(), Claim::Yours);
+fn only_one_thread_makes_the_board() {
+    let claim = |page: &Page<KeeperData>| matches!(page.claim(), Claim::Yours);
     race(Page::new, claim, claim, |_, [one, other]| assert!(one != other));
 }
 
 /// Mutants: go-without-in-two-steps.
 #[test]
-fn a_board_that_is_published_is_used_even_if_nobody_waits_for_it() {
+fn a_published_board_is_used_even_if_no_thread_waits_for_it() {
     let made = || {
         let process = Process::new();
         assert!(matches!(process.page.claim(), Claim::Yours));
         process
     };
-    let make = |process: &Process| process.page.publish(process.board(), 7, process.left());
+    let make = |process: &Process| process.page.publish(process.board(), 7, process.data());
     race(
         made,
         make,

@@ -1,10 +1,10 @@
-//! What the success of a refresh clears, and what it leaves alone.
+//! Which failures the success of a refresh clears.
 
 use super::{T, World, race};
 
 /// Mutants: tag-without-refresh.
 #[test]
-fn a_streak_of_before_a_refresh_is_never_taken_for_the_present_one() {
+fn a_streak_from_before_a_refresh_is_never_taken_for_the_present_one() {
     let made = || {
         World::after(|world| {
             world.fail(1);
@@ -20,7 +20,7 @@ fn a_streak_of_before_a_refresh_is_never_taken_for_the_present_one() {
 
 /// Mutants: refresh-clears-newer.
 #[test]
-fn a_refresh_clears_no_failure_that_is_newer() {
+fn a_refresh_clears_no_newer_failure() {
     let made = || World::after(|world| world.fail(1));
     race(
         made,
@@ -36,7 +36,7 @@ fn a_refresh_clears_no_failure_that_is_newer() {
 
 /// Mutants: orphaned-streak-stays.
 #[test]
-fn the_failures_after_a_refresh_that_raced_with_one_are_a_streak_again() {
+fn failures_after_a_refresh_that_raced_with_a_failure_are_a_streak_again() {
     let made = || World::after(|world| world.fail(1));
     race(
         made,
@@ -52,7 +52,7 @@ fn the_failures_after_a_refresh_that_raced_with_one_are_a_streak_again() {
 
 /// Mutants: refresh-clears-work-failure.
 #[test]
-fn a_refresh_clears_no_failure_that_work_alone_clears() {
+fn a_refresh_clears_no_failure_that_only_work_clears() {
     race(
         World::new,
         |world| world.refreshed(3),

@@ -1,10 +1,10 @@
-//! Failures in a row, and what ends them.
+//! Streaks of failures, and what ends them.
 
 use super::{T, World, race};
 
 /// Mutants: tag-without-success.
 #[test]
-fn a_streak_of_before_a_success_is_never_taken_for_the_present_one() {
+fn a_streak_from_before_a_success_is_never_taken_for_the_present_one() {
     let made = || {
         World::after(|world| {
             world.fail(1);

@@ -5,9 +5,9 @@ use super::{World, race, race_within};
 /// Eight bytes each, so that class and text are each a word of their own.
 const TEXTS: [&str; 3] = ["aaaaaaaa", "bbbbbbbb", "cccccccc"];
 
-/// Preemptions. A text is a dozen stores; whichever mixture of them a reader can see, it sees after one preemption of the writer,
-/// since its loads are relaxed.
-const FEW: Option<usize> = Some(1);
+/// A text is a dozen stores. A reader can see every mixture of them after one preemption of the writer, since its loads
+/// are relaxed.
+const PREEMPTIONS: Option<usize> = Some(1);
 
 /// Two failures have been recorded; the third overwrites the text of the first.
 fn two_texts() -> World {
@@ -37,7 +37,7 @@ fn of_two_failures_at_once_both_are_counted_and_the_later_text_has_the_greater_n
 fn while_a_text_is_written_the_one_before_is_read() {
     let read = |world: &World| assert!(world.read().error.is_some());
     race_within(
-        FEW,
+        PREEMPTIONS,
         two_texts,
         |world| world.fail_with(3, TEXTS[2]),
         read,
@@ -54,5 +54,5 @@ fn a_torn_text_is_never_read() {
         let seen = world.read().error.unwrap_or_default();
         assert_eq!(seen.class, seen.text);
     };
-    race_within(FEW, two_texts, |world| world.fail_with(3, TEXTS[2]), read, |_, _| {});
+    race_within(PREEMPTIONS, two_texts, |world| world.fail_with(3, TEXTS[2]), read, |_, _| {});
 }

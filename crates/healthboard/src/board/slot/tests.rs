@@ -47,6 +47,15 @@ fn of_32_operations_each_age_is_known_and_the_33rd_is_counted() {
 }
 
 #[test]
+fn an_operation_that_ends_after_the_board_was_overwritten_leaves_nothing_in_flight() {
+    let slot = slot();
+    let cells: Vec<Cell> = (0..34).map(|_| slot.begin_at(T, 0)).collect();
+    slot.words().for_each(|word| word.store(0, Relaxed));
+    cells.into_iter().for_each(|cell| slot.end(cell));
+    assert_eq!((own_evidence(slot).in_flight, own_evidence(slot).beyond_ns), (0, None));
+}
+
+#[test]
 fn an_operation_that_begins_at_time_zero_is_in_flight() {
     let slot = slot();
     slot.begin_at(0, 0);
@@ -56,7 +65,7 @@ fn an_operation_that_begins_at_time_zero_is_in_flight() {
 }
 
 #[test]
-fn threads_of_different_numbers_begin_on_different_lines_and_then_in_different_cells() {
+fn threads_with_different_numbers_begin_on_different_lines_and_then_in_different_cells() {
     let first = |thread| {
         let slot = slot();
         slot.begin_at(1, thread) as usize
@@ -70,7 +79,7 @@ fn threads_of_different_numbers_begin_on_different_lines_and_then_in_different_c
 }
 
 #[test]
-fn a_count_that_is_full_stays_full() {
+fn a_full_count_stays_full() {
     let slot = slot();
     slot.outcome.store(T | (COUNT - 1), Relaxed);
     slot.streak.store(tag(T, 0) | T, Relaxed);
@@ -83,7 +92,7 @@ fn a_count_that_is_full_stays_full() {
 }
 
 #[test]
-fn a_success_in_the_tick_of_the_last_one_is_none_to_store() {
+fn a_success_in_the_tick_of_the_last_one_changes_nothing() {
     let slot = slot();
     slot.ok_at(5 * T + 1);
     slot.ok_at(5 * T + COUNT);
@@ -91,7 +100,7 @@ fn a_success_in_the_tick_of_the_last_one_is_none_to_store() {
 }
 
 #[test]
-fn a_refresh_clears_failures_of_its_tick_and_before_and_none_after() {
+fn a_refresh_clears_failures_in_its_tick_and_before_and_none_after() {
     let slot = slot();
     slot.ok_at(T);
     fail(slot, 3 * T + 5, WORK);
@@ -112,7 +121,7 @@ fn a_refresh_in_the_tick_of_a_success_clears_nothing() {
 }
 
 #[test]
-fn failures_that_work_alone_clears_are_a_streak_through_all_refreshes() {
+fn failures_that_only_work_clears_are_a_streak_through_all_refreshes() {
     let slot = slot();
     fail(slot, T, BY_WORK);
     for at in 1..10 {
@@ -130,7 +139,7 @@ fn failures_that_work_alone_clears_are_a_streak_through_all_refreshes() {
 }
 
 #[test]
-fn a_failure_of_a_refresh_is_no_end_of_the_work() {
+fn a_failure_of_a_refresh_does_not_end_the_work() {
     let slot = slot();
     let evidence = fail(slot, T, Ended::Refresh);
     assert_eq!((evidence.failures, evidence.last_end_ns), (1, None));

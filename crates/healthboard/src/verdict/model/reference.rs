@@ -1,12 +1,13 @@
-//! The rules as sentences over a history. Slow, and meant to be read beside ARCHITECTURE.md. All times are units.
+//! The rules over a history. Slow, and meant to be read beside ARCHITECTURE.md. All times are units.
 
-use super::{End, Event, Lives, NAMES, Seen, UNIT};
+use super::{End, Event, Lifecycle, NAMES, Seen, UNIT};
 use crate::Status;
 use crate::config::{Impact, Policy};
 use crate::verdict::State;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Begins that a board has room for.
+/// Operations whose begin a board has room for.
 const KNOWN: usize = 32;
 
 /// For how long a death counts.
@@ -24,12 +25,13 @@ pub(super) struct Past {
     started: u64,
     progressed: Vec<u64>,
     watches: bool,
+    drains: bool,
     died: Option<u64>,
     said_goodbye: Option<u64>,
     events: [Vec<(u64, Event)>; NAMES.len()],
 }
 
-/// What the service is to be.
+/// The expected verdict.
 pub(super) struct Expected {
     pub(super) status: Status,
     pub(super) indicators: [Status; NAMES.len()],
@@ -38,7 +40,7 @@ pub(super) struct Expected {
     pub(super) counts: (u32, u32, u32),
 }
 
-/// An operation of the work that has not ended, which is not the same as given up.
+/// An operation of the work that has not ended. It may have been abandoned.
 struct Open {
     begun: u64,
     abandoned: Option<u64>,
@@ -61,6 +63,7 @@ impl History {
             started,
             progressed: Vec::new(),
             watches: false,
+            drains: false,
             died: None,
             said_goodbye: None,
             events: Default::default(),
@@ -71,7 +74,7 @@ impl History {
         self.processes[process].events[indicator].push((now, event));
     }
 
-    pub(super) fn at(&mut self, process: usize, now: u64) -> impl Lives {
+    pub(super) fn at(&mut self, process: usize, now: u64) -> impl Lifecycle {
         At { past: &mut self.processes[process], now }
     }
 
@@ -133,7 +136,7 @@ impl History {
         said.unwrap_or(0)
     }
 
-    /// When an operation of the work last ended: abandoned is not ended, and the end of a refresh is none of the work's.
+    /// When an operation of the work last ended. Abandoned is not ended, and the end of a refresh does not count.
     fn last_end(&self, process: usize, indicator: usize) -> Option<u64> {
         let ends = |(_, event): &&(u64, Event)| match event {
             Event::Recorded(_) => true,
@@ -143,7 +146,7 @@ impl History {
         self.processes[process].events[indicator].iter().rfind(ends).map(|(at, _)| *at)
     }
 
-    /// The outcomes, oldest first: when, whether it failed, and whether it is of a refresh or by work alone.
+    /// The outcomes with their times, oldest first.
     fn outcomes(&self, process: usize, indicator: usize) -> Vec<(u64, Outcome)> {
         let slow_after = span(self.policies[indicator].slow_after);
         let events = self.processes[process].events[indicator].iter();
@@ -177,7 +180,7 @@ impl History {
         for (at, outcome) in self.outcomes(process, indicator) {
             match outcome {
                 Outcome::Success => (row, by_work) = (Vec::new(), false),
-                // A success of a refresh clears no failure that it could not have had.
+                // A success of a refresh clears no failure that no refresh can have.
                 Outcome::Refreshed if by_work => {}
                 Outcome::Refreshed => row = Vec::new(),
                 Outcome::Failure => row.push(at),
@@ -190,18 +193,19 @@ impl History {
         row
     }
 
-    /// Since when somebody waits without interruption, and nothing ends. An operation that was given up goes on waiting if
-    /// another one is begun or in flight within `slow_after`.
+    /// Since when operations have been waiting without interruption, while none ends. An abandoned operation continues
+    /// to wait if another one begins or is in flight within `slow_after`.
     fn waiting(&self, process: usize, indicator: usize, now: u64) -> Option<u64> {
         let slow_after = span(self.policies[indicator].slow_after);
         let last_end = self.last_end(process, indicator);
         let open = self.open(process, indicator);
-        // Until when each of them waits, or made the next one wait: for ever, if it is in flight.
+        // When each began, and until when it waits: for ever if it is in flight.
         let waits: Vec<(u64, u64)> = open
             .iter()
             .filter(|o| o.abandoned.is_none_or(|at| Some(at) > last_end))
             .filter(|o| o.is_known || o.abandoned.is_some())
             .map(|o| (o.begun, o.abandoned.map_or(u64::MAX, |at| at + slow_after)))
+            .chain(self.beyond_since(process, indicator).map(|since| (since, u64::MAX)))
             .collect();
         let mut since = waits.iter().filter(|(_, until)| *until >= now).map(|(begun, _)| *begun).min();
         while let Some(earlier) =
@@ -211,21 +215,38 @@ impl History {
             since = Some(earlier);
         }
         let refresh = self.refresh_begun(process, indicator);
-        match [since, refresh].into_iter().flatten().min() {
-            Some(since) => Some(since.max(last_end.unwrap_or(0))),
-            None => last_end.filter(|_| open.iter().any(|o| o.abandoned.is_none())),
+        [since, refresh].into_iter().flatten().min().map(|since| since.max(last_end.unwrap_or(0)))
+    }
+
+    /// Since when there are operations in flight whose age is not known: when their number last rose from zero.
+    fn beyond_since(&self, process: usize, indicator: usize) -> Option<u64> {
+        let (mut known, mut beyond, mut since) = (BTreeSet::new(), BTreeSet::new(), None);
+        for (at, event) in &self.processes[process].events[indicator] {
+            match event {
+                Event::Begun if known.len() < KNOWN => _ = known.insert(*at),
+                Event::Begun => {
+                    since = if beyond.is_empty() { Some(*at) } else { since };
+                    beyond.insert(*at);
+                }
+                Event::Ended { begun, .. } => {
+                    known.remove(begun);
+                    beyond.remove(begun);
+                }
+                _ => {}
+            }
         }
+        since.filter(|_| !beyond.is_empty())
     }
 
     /// Of the work's operations in flight: the begins that are known, and how many there are.
-    fn flying(&self, process: usize, indicator: usize) -> (Vec<u64>, usize) {
+    fn begins_in_flight(&self, process: usize, indicator: usize) -> (Vec<u64>, usize) {
         let open = self.open(process, indicator);
-        let flying: Vec<&Open> = open.iter().filter(|o| o.abandoned.is_none()).collect();
-        (flying.iter().filter(|o| o.is_known).map(|o| o.begun).collect(), flying.len())
+        let in_flight: Vec<&Open> = open.iter().filter(|o| o.abandoned.is_none()).collect();
+        (in_flight.iter().filter(|o| o.is_known).map(|o| o.begun).collect(), in_flight.len())
     }
 
     fn youngest(&self, process: usize, indicator: usize) -> Option<u64> {
-        self.flying(process, indicator).0.into_iter().max()
+        self.begins_in_flight(process, indicator).0.into_iter().max()
     }
 
     pub(super) fn seen(&self, process: usize, indicator: usize, now: u64) -> Seen {
@@ -235,7 +256,7 @@ impl History {
             failing_since: failures.first().copied(),
             newest: self.newest(process, indicator),
             last_end: self.last_end(process, indicator),
-            in_flight: self.flying(process, indicator).1,
+            in_flight: self.begins_in_flight(process, indicator).1,
             waiting: self.waiting(process, indicator, now),
         }
     }
@@ -248,7 +269,7 @@ impl History {
             |since: Option<u64>| stall_after > 0 && since.is_some_and(|since| silent(since) > stall_after);
         let waiting = over(self.waiting(process, indicator, now));
         let capacity = self.capacity(process, indicator) as usize;
-        let (begins, in_flight) = self.flying(process, indicator);
+        let (begins, in_flight) = self.begins_in_flight(process, indicator);
         let oldest = begins.iter().copied().chain(self.refresh_begun(process, indicator)).min();
         let full = in_flight >= capacity && over(begins.iter().copied().max());
         let row = self.failures(process, indicator);
@@ -259,7 +280,7 @@ impl History {
         let fails_enough = row.len() >= policy.failure_threshold as usize && !row.is_empty();
         let rules = [
             (capacity == 0 && waiting, State::Stalled),
-            // Where not every age is known, nothing may have ended either.
+            // If not every age is known, nothing may have ended either.
             (capacity > 0 && full && (capacity <= KNOWN || waiting), State::Stalled),
             (is_fresh && fails_enough && lasted >= span(policy.failure_window), State::Failing),
             (capacity == 0 && over(oldest), State::Stuck),
@@ -349,15 +370,15 @@ impl History {
     fn indicator(&self, i: usize, voters: &[usize], dead: &[usize], now: u64, resumed: u64) -> Status {
         let state = |p: usize| self.state(p, i, now, resumed);
         let status = |p: usize| self.status(p, i, now, resumed);
-        // What a master asked once may grow old.
-        let heard: Vec<usize> = voters
+        // The evidence of a master may become stale.
+        let counted: Vec<usize> = voters
             .iter()
             .copied()
             .filter(|p| state(*p) != State::Stale || !self.is_master(*p, now, resumed))
             .collect();
-        let others = || heard.iter().copied().filter(|p| status(*p) != Status::Fault);
-        // Those that are a FAULT by themselves, and against whom nobody has evidence from since their failing began.
-        let is_fault = heard.iter().copied().filter(|p| status(*p) == Status::Fault).any(|p| {
+        let others = || counted.iter().copied().filter(|p| status(*p) != Status::Fault);
+        // A process that is a FAULT, while no other one has evidence from since its failing began.
+        let is_fault = counted.iter().copied().filter(|p| status(*p) == Status::Fault).any(|p| {
             let capacity = |p| self.capacity(p, i) > 0;
             let saturated = state(p) == State::Stalled && capacity(p);
             let began = match state(p) {
@@ -365,21 +386,23 @@ impl History {
                 State::Stalled => self.waiting(p, i, now),
                 _ => self.failures(p, i).first().copied(),
             };
-            !others().any(|o| self.newest(o, i) >= began || saturated && capacity(o))
+            // A process with free capacity that takes more work serves.
+            let serves = |o| capacity(o) && !self.processes[o].drains && !self.is_master(o, now, resumed);
+            !others().any(|o| self.newest(o, i) >= began || saturated && serves(o))
         });
-        // The dead count until a living process knows better.
-        let newest = heard.iter().map(|p| self.newest(*p, i)).max().flatten();
+        // The dead count until a living process has newer evidence.
+        let newest = counted.iter().map(|p| self.newest(*p, i)).max().flatten();
         let dead_failed = dead.iter().any(|p| {
             let died_of = self.failures(*p, i).last().copied();
             died_of.is_some() && died_of > newest
         });
-        let amiss = |p: &usize| !matches!(state(*p), State::Unknown | State::Passing | State::Stale);
-        let all_stale = heard.iter().all(|p| matches!(state(*p), State::Unknown | State::Stale))
-            && heard.iter().any(|p| state(*p) == State::Stale);
+        let problem = |p: &usize| !matches!(state(*p), State::Unknown | State::Passing | State::Stale);
+        let all_stale = counted.iter().all(|p| matches!(state(*p), State::Unknown | State::Stale))
+            && counted.iter().any(|p| state(*p) == State::Stale);
         match self.policies[i].impact {
             Impact::Informational => Status::Ok,
             _ if is_fault => Status::Fault,
-            _ if heard.iter().any(amiss) || dead_failed || all_stale => Status::Degraded,
+            _ if counted.iter().any(problem) || dead_failed || all_stale => Status::Degraded,
             _ => Status::Ok,
         }
     }
@@ -398,7 +421,7 @@ struct At<'a> {
     now: u64,
 }
 
-impl Lives for At<'_> {
+impl Lifecycle for At<'_> {
     fn progress(&mut self) {
         self.past.progressed.push(self.now);
     }
@@ -407,7 +430,9 @@ impl Lives for At<'_> {
         self.past.watches = true;
     }
 
-    fn drain(&mut self) {}
+    fn drain(&mut self) {
+        self.past.drains = true;
+    }
 
     fn die(&mut self) {
         self.past.died = Some(self.now);

@@ -1,6 +1,6 @@
-//! The same events on real slots, read as a reader does.
+//! Applies the same events to real slots and reads them as a reader does.
 
-use super::{End, Event, Lives, NAMES, UNIT};
+use super::{End, Event, Lifecycle, NAMES, UNIT};
 use crate::board::slot::{Cell, Ended, Slot};
 use crate::board::sync::{AtomicU32, Ordering::Relaxed};
 use crate::config::{PROGRESS, Policy};
@@ -33,7 +33,7 @@ impl Replay {
     pub(super) fn start(&mut self, parent: Option<usize>, now: u64) {
         let id = |index: usize| index as u64 + 100;
         let process = Process {
-            // The same for all: nothing may depend on it.
+            // The same for all: the verdict must not depend on it.
             pid: 1,
             pid_since: id(self.boards.len()),
             id: id(self.boards.len()),
@@ -57,7 +57,7 @@ impl Replay {
         self.boards[process].slots[indicator].happen(event, now * UNIT, slow_ns);
     }
 
-    pub(super) fn at(&mut self, process: usize, now: u64) -> impl Lives {
+    pub(super) fn at(&mut self, process: usize, now: u64) -> impl Lifecycle {
         At { board: &mut self.boards[process], now_ns: now * UNIT }
     }
 
@@ -136,7 +136,7 @@ struct At<'a> {
     now_ns: u64,
 }
 
-impl Lives for At<'_> {
+impl Lifecycle for At<'_> {
     fn progress(&mut self) {
         self.board.progress.slot.ok_at(self.now_ns);
     }

@@ -1,4 +1,4 @@
-//! What people are told.
+//! The messages for people.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn message(evidence: Evidence) -> String {
 }
 
 #[test]
-fn a_message_says_what_how_often_since_when_and_what_was_last_good() {
+fn a_message_has_the_error_the_number_of_failures_their_span_and_the_last_success() {
     for (evidence, expected) in [
         (
             Evidence { last_success_ns: ago(14), ..failing(3, 12, 2) },
@@ -49,9 +49,9 @@ fn a_message_says_in_how_many_processes() {
     let idle = process(4, vec![observed("database", passing(50))]);
     assert!(
         said(&[bad.clone(), idle]).ends_with("last success 50 s ago"),
-        "one without a say is not counted"
+        "a process with older evidence is not counted"
     );
-    assert!(said(&[bad, silent]).ends_with("no success yet"), "all who know");
+    assert!(said(&[bad, silent]).ends_with("no success yet"), "all that have evidence");
     let once = |pid| process(pid, vec![observed("database", failing(1, 5, 5))]);
     assert!(said(&[once(1), once(2)]).ends_with("no success yet"), "all of them");
 }
@@ -88,7 +88,7 @@ fn spans_are_whole_units_rounded_down() {
 }
 
 #[test]
-fn states_are_named_alike_in_reports_and_on_the_wire() {
+fn states_have_the_same_names_in_reports_and_on_the_wire() {
     use State::*;
     for (state, name) in [
         (Unknown, "unknown"),

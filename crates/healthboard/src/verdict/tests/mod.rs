@@ -24,7 +24,7 @@ pub(super) fn passing(seconds: u64) -> Evidence {
     Evidence { last_success_ns: ago(seconds), last_end_ns: ago(seconds), ..Evidence::default() }
 }
 
-/// So many failures of the work in a row.
+/// `times` failures of the work in a row.
 pub(super) fn failing(times: u32, since: u64, newest: u64) -> Evidence {
     Evidence {
         last_failure_ns: ago(newest),
@@ -36,7 +36,7 @@ pub(super) fn failing(times: u32, since: u64, newest: u64) -> Evidence {
     }
 }
 
-/// So many operations in flight, the oldest and the youngest for so long, while the newest end was so long ago.
+/// `n` operations in flight; the ages of the oldest, of the youngest and of the newest end, in seconds.
 pub(super) fn in_flight(n: u32, oldest: u64, youngest: u64, end: u64) -> Evidence {
     Evidence { in_flight: n, oldest_ns: ago(oldest), youngest_ns: ago(youngest), ..passing(end) }
 }
@@ -54,7 +54,7 @@ pub(super) fn with_impact(impact: Impact, observed: Observed) -> Observed {
     Observed { policy: Policy { impact, ..*observed.policy }.into(), ..observed }
 }
 
-/// `progress`, stamped so long ago.
+/// `progress`, recorded this many seconds ago.
 pub(super) fn beat(seconds: u64) -> Observed {
     Observed { name: PROGRESS.into(), policy: Policy::PROGRESS.into(), evidence: passing(seconds) }
 }
@@ -83,12 +83,12 @@ pub(super) fn child(parent: &Process, pid: u32, indicators: Vec<Observed>) -> Pr
     Process { parent_id: parent.id, ..process(pid, indicators) }
 }
 
-/// A process that died without saying goodbye: its keeper last looked after the board so long ago.
+/// A process that died without saying goodbye: its keeper last checked the board this many seconds ago.
 pub(super) fn dead(pid: u32, seconds: u64, indicators: Vec<Observed>) -> Process {
     Process { life: Life::Dead, kept_ns: NOW - seconds * SECOND, ..process(pid, indicators) }
 }
 
-/// A process that said goodbye so long ago.
+/// A process that said goodbye this many seconds ago.
 pub(super) fn gone(pid: u32, seconds: u64) -> Process {
     let goodbye_ns = NOW - seconds * SECOND;
     Process { life: Life::Stopped, goodbye_ns, kept_ns: goodbye_ns, ..process(pid, vec![]) }

@@ -1,4 +1,4 @@
-//! Processes that watch, hang, die and go.
+//! Processes that watch, hang, die and stop.
 
 use super::*;
 
@@ -23,25 +23,25 @@ fn a_process_that_does_not_progress_is_hung_after_its_limit() {
 }
 
 #[test]
-fn a_process_that_never_said_that_it_progresses_is_not_called_hung() {
+fn a_process_that_never_recorded_progress_is_not_hung() {
     let silent = Observed { evidence: Evidence::default(), ..beat(0) };
     assert_eq!(judged(&[process(1, vec![silent])]).processes.hung, 0);
     assert_eq!(said(&[process(1, vec![]), process(2, vec![beat(99)])]).0, Status::Degraded);
 }
 
 #[test]
-fn a_hung_process_has_no_say_while_another_one_works() {
+fn a_hung_process_does_not_count_while_another_one_works() {
     let hung = process(1, vec![beat(50), observed("database", passing(15))]);
     let bad = process(2, vec![beat(0), observed("database", failing(3, 20, 1))]);
     assert_eq!(judged(&[hung.clone(), bad]).status, Status::Fault);
-    // Where none progresses all are heard.
+    // If none progresses all count.
     let stuck = process(2, vec![beat(50), observed("database", hanging(70))]);
     let report = judged(&[hung, stuck]);
     assert_eq!(report.details["database"].state, State::Stalled);
 }
 
 #[test]
-fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
+fn workers_that_all_hang_are_a_fault_while_their_master_progresses() {
     let master = process(1, vec![beat(0)]);
     let worker = |pid, seconds| child(&master, pid, vec![beat(seconds), observed("database", hanging(70))]);
     let one = judged(&[master.clone(), worker(2, 99), worker(3, 0)]);
@@ -50,36 +50,35 @@ fn workers_that_all_hang_are_a_fault_however_lively_their_master() {
     let all = judged(&[master.clone(), worker(2, 99), worker(3, 99)]);
     assert_eq!((all.status, all.processes.hung), (Status::Fault, 2));
     assert_eq!(all.details[PROGRESS].status, Status::Fault);
-    assert_eq!(all.details["database"].state, State::Stalled, "what they hang in is told");
+    assert_eq!(all.details["database"].state, State::Stalled, "the reason they hang for is shown");
     let master_hangs = process(1, vec![beat(99)]);
     assert_eq!(judged(&[master_hangs, child(&master, 2, vec![beat(0)])]).status, Status::Degraded);
 }
 
 #[test]
-fn of_masters_alone_all_must_hang() {
+fn masters_without_workers_are_a_fault_only_if_all_hang() {
     let master = |pid, seconds| Process { watches: true, ..process(pid, vec![beat(seconds)]) };
     assert_eq!(judged(&[master(1, 99), master(2, 0)]).status, Status::Degraded);
     assert_eq!(judged(&[master(1, 99), master(2, 99)]).status, Status::Fault);
     assert_eq!(judged(&[master(1, 99), master(2, 99), process(3, vec![])]).status, Status::Degraded);
 }
 
-/// Case 4.13.
 #[test]
 fn a_master_is_known_by_the_board_that_a_living_child_names_and_not_by_a_pid() {
     let parent = process(1, vec![beat(0)]);
     let hung = |pid| process(pid, vec![beat(99)]);
     let killed = Process { life: Life::Dead, ..child(&parent, 2, vec![beat(1)]) };
     assert_eq!(judged(&[parent.clone(), killed.clone(), hung(3)]).status, Status::Degraded);
-    // Alive, it would have been a master, and all who work would hang.
+    // If the child were alive, the parent would be a master, and all workers would hang.
     let living = Process { life: Life::Alive, indicators: vec![beat(99)], ..killed };
     assert_eq!(judged(&[parent.clone(), living, hung(3)]).status, Status::Fault);
-    // A child of somebody else that had the same pid.
+    // A child of another process that had the same pid.
     let other = Process { id: 99, ..parent.clone() };
     assert_eq!(judged(&[parent, child(&other, 2, vec![beat(99)])]).status, Status::Degraded);
 }
 
 #[test]
-fn a_child_that_hangs_is_no_fault_of_a_parent_that_works() {
+fn a_hung_child_of_a_parent_that_works_is_no_fault() {
     let parent = |seconds| process(1, vec![beat(0), observed("work", passing(seconds))]);
     let forked =
         |seconds| Process { started_ns: NOW - seconds * SECOND, ..child(&parent(0), 2, vec![beat(99)]) };
@@ -87,13 +86,13 @@ fn a_child_that_hangs_is_no_fault_of_a_parent_that_works() {
     assert_eq!(judged(&[parent(99), forked(100)]).status, Status::Degraded);
     assert_eq!(judged(&[parent(100), forked(100)]).status, Status::Fault, "it has only prepared the child");
     assert_eq!(judged(&[parent(301), forked(400)]).status, Status::Fault, "it does nothing any more");
-    // Of several children the oldest counts: it has worked beside that one.
+    // Of several children the oldest counts: the parent has worked since that one started.
     let young = Process { id: 5, ..forked(10) };
     assert_eq!(judged(&[parent(50), forked(100), young]).status, Status::Degraded);
 }
 
 #[test]
-fn what_a_master_has_recorded_may_grow_old() {
+fn the_evidence_of_a_master_may_become_stale() {
     let master = |watches, evidence| Process {
         watches,
         ..process(1, vec![beat(0), observed("api_database", evidence)])
@@ -119,7 +118,7 @@ fn a_death_without_goodbye_counts_for_one_ttl() {
 }
 
 #[test]
-fn the_newest_sign_of_life_is_when_a_process_died() {
+fn a_death_is_dated_by_the_newest_sign_of_life() {
     let alive = process(1, vec![beat(0)]);
     let told = |process: Process| judged(&[alive.clone(), process]).message;
     let just_started = Process { started_ns: NOW - 5 * SECOND, ..dead(7, 400, vec![]) };
@@ -128,9 +127,8 @@ fn the_newest_sign_of_life_is_when_a_process_died() {
     assert!(told(dead(7, 9, vec![beat(400)])).contains("died 9 s ago"));
 }
 
-/// Case 4.5.
 #[test]
-fn a_service_none_of_whose_processes_is_alive_is_a_fault_however_long_ago() {
+fn a_service_without_a_living_process_is_a_fault_for_any_length_of_time() {
     for seconds in [1, 300, 301, 4000] {
         let report = judged(&[dead(7, seconds, vec![beat(seconds)])]);
         assert_eq!(report.status, Status::Fault, "{seconds} s");
@@ -143,7 +141,7 @@ fn a_service_none_of_whose_processes_is_alive_is_a_fault_however_long_ago() {
 }
 
 #[test]
-fn who_said_goodbye_last_has_stopped_the_service() {
+fn the_service_has_stopped_if_its_last_process_said_goodbye() {
     let stopped = |processes: &[Process]| {
         let report = judged(processes);
         assert_eq!(report.stopped, report.status == Status::Ok, "{report:?}");
@@ -156,10 +154,10 @@ fn who_said_goodbye_last_has_stopped_the_service() {
     assert!(!stopped(&[gone(1, 50), gone(3, 2), dead(2, 1, vec![])]));
     assert!(stopped(&[gone(1, 50), gone(3, 1), dead(2, 2, vec![])]));
     let unsaid = Process { goodbye_ns: 0, ..gone(1, 5) };
-    assert!(stopped(&[unsaid.clone(), dead(2, 5000, vec![])]), "where the time is not known, its start");
+    assert!(stopped(&[unsaid.clone(), dead(2, 5000, vec![])]), "if the time is not known, its start counts");
     assert!(!stopped(&[unsaid, dead(2, 10, vec![])]));
     let report = judged(&[gone(1, 5), process(2, vec![])]);
-    assert!(!report.stopped, "somebody lives");
+    assert!(!report.stopped, "a process is alive");
     assert_eq!(judged(&[gone(1, 5), dead(2, 10, vec![])]).processes.dead, 0);
 }
 
@@ -171,9 +169,8 @@ fn half_the_workers_dead_is_degraded_and_all_of_them_a_fault() {
     assert_eq!(judged(&[killed(1), killed(2)]).status, Status::Fault);
 }
 
-/// Case 4.7.
 #[test]
-fn what_the_dead_had_failed_at_is_never_a_fault() {
+fn failures_of_dead_processes_are_never_a_fault() {
     let killed = |pid, seconds, times| {
         dead(pid, seconds, vec![observed("database", failing(times, seconds + 20, seconds))])
     };
@@ -186,12 +183,12 @@ fn what_the_dead_had_failed_at_is_never_a_fault() {
 }
 
 #[test]
-fn a_living_process_with_newer_evidence_knows_better_than_the_dead() {
+fn newer_evidence_of_a_living_process_replaces_that_of_the_dead() {
     let killed = dead(2, 2, vec![observed("database", failing(1, 3, 3))]);
     let alive = |seconds| process(1, vec![observed("database", passing(seconds))]);
     assert_eq!(judged(&[alive(4), killed.clone()]).details["database"].state, State::Transient);
     assert_eq!(judged(&[alive(3), killed.clone()]).details["database"].state, State::Passing);
-    // Their other evidence counts no more.
+    // The other evidence of dead processes does not count.
     let quiet = dead(3, 2, vec![observed("bus", passing(3)), observed("cache", hanging(70)), beat(99)]);
     let report = judged(&[alive(1), killed, quiet]);
     assert_eq!(report.details.keys().collect::<Vec<_>>(), ["database"]);
@@ -199,7 +196,7 @@ fn a_living_process_with_newer_evidence_knows_better_than_the_dead() {
 }
 
 #[test]
-fn draining_is_when_every_living_process_says_so() {
+fn a_service_is_draining_when_every_living_process_is() {
     let going = |pid| Process { life: Life::Draining, ..process(pid, vec![]) };
     assert!(judged(&[going(1), going(2), dead(3, 1, vec![])]).draining);
     assert!(!judged(&[going(1), process(2, vec![])]).draining);
@@ -208,7 +205,7 @@ fn draining_is_when_every_living_process_says_so() {
 }
 
 #[test]
-fn after_a_pause_of_the_host_nobody_hangs_for_the_time_of_it() {
+fn the_time_of_a_pause_of_the_host_does_not_count_as_hanging() {
     let report = |seconds| {
         let at = Moment { now_ns: NOW, resumed_ns: NOW - seconds * SECOND };
         judge("s", &[process(1, vec![beat(3600)])], at, SystemTime::UNIX_EPOCH)
@@ -218,12 +215,12 @@ fn after_a_pause_of_the_host_nobody_hangs_for_the_time_of_it() {
 }
 
 #[test]
-fn a_process_that_executes_itself_anew_has_not_died() {
+fn a_process_that_executes_itself_again_has_not_died() {
     let before = Process { id: 1, pid_since: 5, ..dead(7, 2, vec![]) };
     let after = |pid_since| Process { id: 2, pid_since, ..process(7, vec![beat(0)]) };
     let report = judged(&[before.clone(), after(5)]);
     assert_eq!((report.status, report.processes.dead), (Status::Ok, 0));
-    // Another process with the same pid is no answer to that.
+    // Another process with the same pid does not count.
     let report = judged(&[before, after(6)]);
     assert_eq!((report.status, report.processes.dead), (Status::Degraded, 1));
 }

@@ -1,4 +1,4 @@
-//! What holds for whatever the boards say.
+//! Properties that hold for any boards.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,13 +6,13 @@ use proptest::{collection, option, sample};
 
 const NAMES: [&str; 3] = ["database", "message_bus", PROGRESS];
 
-/// Around the edges of the policies, long ago, and in the future.
+/// Times around the edges of the policies, long ago, and in the future.
 fn times() -> impl Strategy<Value = u64> {
     let edges = vec![0, 1, 2, 9, 10, 11, 59, 60, 61, 70, 299, 300, 301, 4000];
     prop_oneof![8 => sample::select(edges).prop_map(|s| NOW - s * SECOND), 1 => NOW - 5000 * SECOND..2 * NOW]
 }
 
-/// What a board can say, and some that only a torn one does.
+/// Any evidence of a board, including some that only a torn copy has.
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let time = || option::of(times());
     let flying = (collection::vec(times(), 0..4), time(), prop_oneof![4 => Just(0_u32), 1 => 1..4_u32]);
@@ -29,6 +29,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
                 in_flight: begins.len() as u32 + beyond + u32::from(refresh_ns.is_some()),
                 oldest_ns: begins.iter().copied().min(),
                 youngest_ns: begins.iter().copied().max(),
+                beyond_ns: (beyond > 0).then(|| NOW - u64::from(beyond) * 31 * SECOND),
                 refresh_ns,
                 abandoned: abandoned.map(|(since_ns, until_ns)| Abandoned { since_ns, until_ns }),
                 capacity,
@@ -61,7 +62,7 @@ fn any_process() -> impl Strategy<Value = Process> {
     let flags = (any::<bool>(), prop_oneof![3 => Just(0), 1 => Just(1)]);
     (1..9_u32, 0..9_u64, life, flags, at, collection::vec(any_observed(), 0..4)).prop_map(
         |(pid, parent, life, (watches, refused), at, mut indicators)| {
-            // One of each name, as on a board.
+            // One indicator of each name, as on a board.
             indicators.sort_by(|a, b| a.name.cmp(&b.name));
             indicators.dedup_by(|a, b| a.name == b.name);
             Process {
@@ -100,7 +101,7 @@ fn status_of(report: &Report, name: &str) -> Status {
     report.details.get(name).map_or(Status::Ok, |detail| detail.status)
 }
 
-/// Whether what is in flight, or was given up again and again, is a FAULT by itself.
+/// Whether operations in flight, or abandoned ones, can be a FAULT by silence alone.
 fn hangs(evidence: &Evidence) -> bool {
     evidence.in_flight > 0 || evidence.abandoned.is_some()
 }
@@ -113,14 +114,14 @@ proptest! {
         let worst = report.details.values().map(|d| d.status).max().unwrap_or(Status::Ok);
         prop_assert!(report.status >= worst);
         for detail in report.details.values() {
-            prop_assert!(detail.status == Status::Ok || detail.state.is_amiss(), "{:?}", detail);
+            prop_assert!(detail.status == Status::Ok || detail.state.is_problem(), "{:?}", detail);
         }
         prop_assert!(!report.stopped || report.status == Status::Ok);
         prop_assert!(report.processes.hung <= report.processes.alive);
     }
 
     #[test]
-    fn the_wall_clock_has_no_say(processes in any_processes(), now in moments(), seconds: u32) {
+    fn the_wall_clock_does_not_matter(processes in any_processes(), now in moments(), seconds: u32) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into());
         let report = at(&processes, now);
         prop_assert_eq!(judge("s", &processes, now, time), Report { time, ..report });
@@ -154,7 +155,7 @@ proptest! {
         for name in ["database", "message_bus"] {
             let evidence = processes.iter().filter(|p| p.life.is_alive()).flat_map(|p| &p.indicators);
             let explained = evidence.filter(|o| &*o.name == name).any(|o| hangs(&o.evidence));
-            // A process that hangs loses its say, and a failure in the future is none yet.
+            // The evidence of a hung process no longer counts, and evidence in the future is excluded.
             let progresses = after.processes.hung == before.processes.hung;
             let past = processes.iter().flat_map(|p| &p.indicators).all(|o| o.evidence.newest_ns() <= Some(NOW));
             if status_of(&after, name) == Status::Fault && !explained && progresses && past {
@@ -173,17 +174,17 @@ proptest! {
     }
 
     #[test]
-    fn a_refreshs_success_hides_no_hang_and_no_failure_of_the_work_alone(
+    fn the_success_of_a_refresh_hides_no_hang_and_no_failure_that_only_work_clears(
         evidence in any_evidence(),
         refreshed in times(),
         now in moments(),
     ) {
         let policy = Policy::DEFAULT;
         let before = state(&evidence, &policy, now);
-        // All that such a success changes where it may not clear the failures, and where there are none.
+        // Such a success changes only this if there are no failures, or none that it may clear.
         let newest = evidence.last_success_ns.max(Some(refreshed));
         let after = state(&Evidence { last_success_ns: newest, ..evidence.clone() }, &policy, now);
-        // Whatever it clears.
+        // The same if it clears the failures.
         let cleared = Evidence { last_success_ns: newest, failures: 0, failing_since_ns: None, ..evidence.clone() };
         let cleared = state(&cleared, &policy, now);
         if before == State::Stalled {
@@ -234,13 +235,13 @@ proptest! {
                 .chain([evidence.youngest_ns, evidence.last_success_ns, evidence.refresh_ns])
                 .all(|at| at <= Some(NOW))
         });
-        // A service that has stopped is judged again when somebody lives.
+        // A living process changes the verdict of a stopped service.
         if !past || at(&processes, NOW.into()).stopped {
             return Ok(());
         }
         let with = [&processes[..], &[healthy]].concat();
         let (before, after) = (at(&processes, NOW.into()), at(&with, NOW.into()));
-        // Those that hang have a say only while nobody works.
+        // The evidence of hung processes counts only while no process works.
         for name in &names {
             prop_assert!(status_of(&after, name) <= status_of(&before, name).min(Status::Degraded), "{}", name);
         }
@@ -256,7 +257,7 @@ proptest! {
     #[test]
     fn one_more_failing_process_makes_nothing_better(processes in any_processes(), since in 10..5000_u64) {
         let bad = process(77, vec![beat(0), observed("database", failing(2, since, 0))]);
-        // One that hangs would lose its say to it.
+        // The evidence of a hung process would no longer count beside it.
         let mut processes = processes;
         processes.iter_mut().for_each(|process| process.indicators.retain(|o| &*o.name != PROGRESS));
         let with = [&processes[..], &[bad]].concat();
@@ -265,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn the_less_a_service_depends_on_it_the_milder_is_the_verdict(observed in any_observed(), now in moments()) {
+    fn a_lower_impact_never_makes_the_verdict_worse(observed in any_observed(), now in moments()) {
         let found = Impact::ALL.map(|impact| {
             let status = at(&[process(1, vec![with_impact(impact, observed.clone())])], now).status;
             if &*observed.name == PROGRESS { Status::Ok } else { status }
@@ -275,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn more_time_between_the_failures_and_more_of_them_is_never_better(evidence in any_evidence(), now in moments()) {
+    fn more_failures_and_more_time_between_them_are_never_better(evidence in any_evidence(), now in moments()) {
         let policy = Policy::DEFAULT;
         let status_of = |evidence: &Evidence| status(state(evidence, &policy, now), Impact::Critical, evidence.capacity > 0);
         let evidence = Evidence { failures: evidence.failures + 1, ..evidence };
@@ -286,11 +287,12 @@ proptest! {
     }
 
     #[test]
-    fn one_more_operation_that_hangs_is_never_better(evidence in any_evidence(), began in times(), now in moments()) {
-        // Of a known capacity it takes a place. Beyond the known ages, or soon after one was given up, it says more than before.
+    fn one_more_hanging_operation_is_never_better(evidence in any_evidence(), began in times(), now in moments()) {
+        // Left out: a known capacity, of which it would take a place; operations of unknown age and runs of abandoned
+        // ones, for which it is new information.
         let evidence = Evidence { capacity: 0, abandoned: None, ..evidence };
         let evidence = match evidence.oldest_ns {
-            None => Evidence { in_flight: u32::from(evidence.refresh_ns.is_some()), ..evidence },
+            None => Evidence { in_flight: u32::from(evidence.refresh_ns.is_some()), beyond_ns: None, ..evidence },
             Some(_) => evidence,
         };
         let more = Evidence {

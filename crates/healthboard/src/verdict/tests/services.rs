@@ -29,17 +29,17 @@ fn one_of_two_failing_processes_is_degraded_and_both_are_a_fault() {
     assert_eq!(status_of(&[bad(1), database(2, passing(5))]), Status::Degraded);
     assert_eq!(status_of(&[bad(1), database(2, failing(1, 5, 5))]), Status::Degraded);
     assert_eq!(status_of(&[bad(1), bad(2)]), Status::Fault);
-    assert_eq!(status_of(&[bad(1), database(2, Evidence::default())]), Status::Fault, "it knows nothing");
+    assert_eq!(status_of(&[bad(1), database(2, Evidence::default())]), Status::Fault, "it has no evidence");
     assert_eq!(status_of(&[bad(1), process(2, vec![beat(0)])]), Status::Fault);
 }
 
 #[test]
-fn a_process_has_a_say_by_evidence_from_since_the_failing_began() {
+fn evidence_from_since_the_failing_began_contradicts_a_fault() {
     let bad = database(1, failing(3, 20, 1));
     assert_eq!(status_of(&[bad.clone(), database(2, passing(21))]), Status::Fault);
     assert_eq!(status_of(&[bad.clone(), database(2, passing(20))]), Status::Degraded, "of that very moment");
     assert_eq!(status_of(&[bad, database(2, passing(400))]), Status::Fault);
-    // The same where operations hang: since the oldest began, or the newest ended.
+    // The same for hanging operations: since the oldest began, or the newest ended.
     let hung = database(1, hanging(70));
     assert_eq!(status_of(&[hung.clone(), database(2, passing(71))]), Status::Fault);
     assert_eq!(status_of(&[hung, database(2, passing(70))]), Status::Degraded);
@@ -69,27 +69,45 @@ fn it_is_stale_only_when_no_process_has_newer_evidence() {
 }
 
 #[test]
-fn a_saturated_server_is_a_fault_until_one_process_has_room() {
+fn a_saturated_server_is_a_fault_until_one_process_has_free_capacity() {
     let server = |pid, n| requests(pid, Evidence { capacity: 2, ..in_flight(n, 90, 61, 61) });
     let idle = |pid| requests(pid, Evidence { capacity: 2, ..passing(200) });
     assert_eq!(status_of(&[server(1, 2)]), Status::Fault);
     assert_eq!(status_of(&[server(1, 1)]), Status::Ok);
     assert_eq!(status_of(&[server(1, 2), server(2, 2)]), Status::Fault);
     assert_eq!(status_of(&[server(1, 2), server(2, 1)]), Status::Degraded);
-    assert_eq!(status_of(&[server(1, 2), idle(2)]), Status::Degraded, "room counts, however long unused");
+    assert_eq!(
+        status_of(&[server(1, 2), idle(2)]),
+        Status::Degraded,
+        "free capacity counts, however long unused"
+    );
     assert_eq!(status_of(&[server(1, 2), requests(2, Evidence::default())]), Status::Fault);
-    // One whose capacity is not known serves if it has served since the last place was taken.
+    // A process of unknown capacity counts if it has evidence from since the capacity of the other was filled.
     assert_eq!(status_of(&[server(1, 2), requests(2, passing(61))]), Status::Degraded);
     assert_eq!(status_of(&[server(1, 2), requests(2, passing(62))]), Status::Fault);
 }
 
 #[test]
-fn failures_of_a_server_with_room_are_as_bad_as_its_impact() {
+fn a_process_that_takes_no_more_work_has_no_free_capacity() {
+    let server = |pid| requests(pid, Evidence { capacity: 2, ..in_flight(2, 90, 61, 61) });
+    let idle = |pid| requests(pid, Evidence { capacity: 2, ..passing(200) });
+    let master = Process { watches: true, ..idle(2) };
+    assert_eq!(status_of(&[server(1), master.clone()]), Status::Fault);
+    assert_eq!(status_of(&[server(1), master, idle(3)]), Status::Degraded);
+    let parent =
+        Process { started_ns: NOW - 6000 * SECOND, ..requests(2, Evidence { capacity: 2, ..passing(5500) }) };
+    let child = Process { parent_id: parent.id, ..server(1) };
+    assert_eq!(status_of(&[child, parent]), Status::Fault);
+    assert_eq!(status_of(&[server(1), Process { life: Life::Draining, ..idle(2) }]), Status::Fault);
+}
+
+#[test]
+fn failures_of_a_server_with_free_capacity_count_by_its_impact() {
     let bad = || Evidence { capacity: 2, ..failing(9, 100, 1) };
     let full = || Evidence { capacity: 2, ..in_flight(2, 90, 61, 61) };
     assert_eq!(status_of(&[requests(1, bad())]), Status::Degraded);
     assert_eq!(status_of(&[requests(1, full()), requests(2, bad())]), Status::Degraded);
-    // Where every process is a FAULT by itself, whatever for, so is the service.
+    // If every process is a FAULT, for any reason, so is the service.
     assert_eq!(status_of(&[database(1, full()), database(2, bad())]), Status::Fault);
     let idle = database(3, Evidence { capacity: 2, ..passing(200) });
     assert_eq!(status_of(&[database(1, full()), database(2, bad()), idle.clone()]), Status::Fault);
@@ -110,7 +128,7 @@ fn an_indicators_detail_is_of_all_processes() {
 }
 
 #[test]
-fn the_newest_error_is_told_while_it_is_the_newest_outcome() {
+fn the_newest_error_is_shown_while_it_is_the_newest_outcome() {
     let with =
         |class: &str, newest| Evidence { error: Some(Failure::new(class).into()), ..failing(2, 40, newest) };
     let error = |a: Evidence, b: Evidence| {
@@ -123,7 +141,7 @@ fn the_newest_error_is_told_while_it_is_the_newest_outcome() {
 }
 
 #[test]
-fn where_processes_disagree_on_the_impact_the_greatest_is_shown() {
+fn if_processes_disagree_on_the_impact_the_greatest_is_shown() {
     let soft = process(1, vec![with_impact(Impact::Informational, observed("x", failing(3, 20, 1)))]);
     let hard = process(2, vec![observed("x", passing(1))]);
     for processes in [[soft.clone(), hard.clone()], [hard, soft]] {
@@ -133,7 +151,7 @@ fn where_processes_disagree_on_the_impact_the_greatest_is_shown() {
 }
 
 #[test]
-fn a_detail_shows_the_policy_of_whoever_depends_on_it_most() {
+fn a_detail_shows_the_policy_with_the_greatest_impact() {
     let with = |pid, impact, ttl| {
         let policy = Policy { impact, ttl: Duration::from_secs(ttl), ..Policy::DEFAULT };
         process(pid, vec![Observed { policy: policy.into(), ..observed("x", passing(1)) }])
@@ -151,7 +169,7 @@ fn a_detail_shows_the_policy_of_whoever_depends_on_it_most() {
 }
 
 #[test]
-fn of_states_with_the_same_status_the_one_that_says_most_is_shown() {
+fn of_states_with_the_same_status_the_worst_is_shown() {
     let order = [
         (State::Transient, failing(1, 1, 1)),
         (State::Stuck, in_flight(2, 70, 2, 1)),
@@ -171,7 +189,6 @@ fn of_states_with_the_same_status_the_one_that_says_most_is_shown() {
     }
 }
 
-/// Case 4.32.
 #[test]
 fn the_report_names_an_indicator_that_found_no_room() {
     let full = Process { refused: 2, refused_name: Some("cell33".to_owned()), ..process(1, vec![beat(0)]) };
@@ -179,11 +196,11 @@ fn the_report_names_an_indicator_that_found_no_room() {
     assert_eq!((report.refused, report.refused_name.as_deref()), (2, Some("cell33")));
     assert_eq!(report.status, Status::Ok);
     let left = Process { life: Life::Stopped, ..full };
-    assert_eq!(judged(&[process(2, vec![]), left]).refused, 0, "of those who live");
+    assert_eq!(judged(&[process(2, vec![]), left]).refused, 0, "only living processes count");
 }
 
 #[test]
-fn ten_thousand_indicators_are_judged_whether_they_are_alike_or_not() {
+fn ten_thousand_indicators_are_judged_in_any_order_of_names() {
     let boards = |name: fn(u32, u32) -> String| {
         let indicators = |pid| (0..31).map(|i| observed(&name(pid, i), passing(1))).collect();
         let processes: Vec<Process> = (1..=323).map(|pid| process(pid, indicators(pid))).collect();

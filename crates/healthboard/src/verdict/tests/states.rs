@@ -1,8 +1,8 @@
-//! The state of one indicator in one process, and what it means.
+//! The state of one indicator in one process, and its status.
 
 use super::*;
 
-/// What each row of the table is, at its edges.
+/// Each row of the table, at its edges.
 #[test]
 fn every_state_has_its_edge_where_the_table_says() {
     let beside = |hang: Evidence, outcomes: Evidence| Evidence {
@@ -35,7 +35,7 @@ fn every_state_has_its_edge_where_the_table_says() {
         (beside(hanging(61), passing(400)), State::Stalled),
         (beside(hanging(60), passing(400)), State::Stale),
         (beside(hanging(400), passing(1)), State::Stuck),
-        // A hang is seen before a failure, but hides no failing.
+        // Stuck comes before transient, but failing before stuck.
         (beside(hanging(60), failing(2, 70, 60)), State::Failing),
         (beside(hanging(61), failing(2, 71, 61)), State::Stalled),
         (beside(hanging(61), failing(2, 71, 60)), State::Failing),
@@ -57,7 +57,6 @@ fn edges_are_exact_to_the_nanosecond() {
     assert_eq!(at(short, NOW), State::Transient);
 }
 
-/// Case 4.6.
 #[test]
 fn two_failures_a_millisecond_apart_and_then_nothing_stay_transient() {
     let evidence = Evidence { failing_since_ns: Some(NOW - SECOND / 1000), ..failing(2, 0, 0) };
@@ -68,9 +67,8 @@ fn two_failures_a_millisecond_apart_and_then_nothing_stay_transient() {
     assert_eq!(state(&evidence, &Policy::DEFAULT, NOW + 301 * SECOND), State::Stale);
 }
 
-/// Case 4.8.
 #[test]
-fn one_operation_that_hangs_is_seen_while_others_succeed() {
+fn one_hanging_operation_is_seen_while_others_succeed() {
     for (hangs, expected) in
         [(2, State::Passing), (60, State::Passing), (61, State::Stuck), (4000, State::Stuck)]
     {
@@ -92,7 +90,7 @@ fn zero_means_for_ever_never_and_at_once() {
 }
 
 #[test]
-fn failures_of_which_nobody_knows_since_when_are_transient() {
+fn failures_of_unknown_begin_are_transient() {
     let torn = Evidence { failing_since_ns: None, ..failing(9, 100, 1) };
     assert_eq!(state(&torn, &Policy::DEFAULT, NOW), State::Transient);
     let torn = Evidence { last_failure_ns: None, last_success_ns: ago(1), ..failing(9, 100, 1) };
@@ -100,11 +98,11 @@ fn failures_of_which_nobody_knows_since_when_are_transient() {
 }
 
 #[test]
-fn a_refresh_that_succeeds_hides_no_hang_and_no_failure_of_the_work_alone() {
+fn a_successful_refresh_hides_no_hang_and_no_failure_that_only_work_clears() {
     let refreshed = |evidence| Evidence { last_success_ns: ago(1), ..evidence };
     assert_eq!(state(&refreshed(in_flight(1, 61, 61, 70)), &Policy::DEFAULT, NOW), State::Stalled);
     assert_eq!(state(&refreshed(failing(2, 100, 50)), &Policy::DEFAULT, NOW), State::Failing);
-    // They are fresh as long as somebody asks: silence of the work makes it no better.
+    // Refreshes keep the failures fresh: an idle service does not improve.
     assert_eq!(state(&refreshed(failing(2, 2000, 1000)), &Policy::DEFAULT, NOW), State::Failing);
 }
 
@@ -129,18 +127,18 @@ fn a_refresh_that_hangs_is_seen_like_an_operation() {
     }
 }
 
-/// Case 5.8: a timeout of 8 s around a query that hangs, again and again.
+/// A caller with a timeout of 8 s retries a query that hangs.
 #[test]
-fn timeouts_that_cut_every_hang_short_hide_none() {
+fn timeouts_that_cut_every_hang_short_do_not_hide_it() {
     let run =
         |since, until| Some(Abandoned { since_ns: NOW - since * SECOND, until_ns: NOW - until * SECOND });
     for (evidence, expected) in [
         (Evidence { abandoned: run(60, 3), ..hanging(3) }, State::Unknown),
         (Evidence { abandoned: run(61, 3), ..hanging(3) }, State::Stalled),
-        // It tries again after a while that is just short enough, or too long.
+        // The next attempt comes just soon enough, or too late.
         (Evidence { abandoned: run(61, 15), ..hanging(5) }, State::Stalled),
         (Evidence { abandoned: run(61, 16), ..hanging(5) }, State::Unknown),
-        // Nothing is in flight for a moment, or any more.
+        // Nothing is in flight, for a moment or for good.
         (Evidence { abandoned: run(61, 10), ..Evidence::default() }, State::Stalled),
         (Evidence { abandoned: run(61, 11), ..Evidence::default() }, State::Unknown),
         // The run began later than another operation that is still in flight.
@@ -151,9 +149,8 @@ fn timeouts_that_cut_every_hang_short_hide_none() {
     }
 }
 
-/// Case 5.28, and "saturated is a fault".
 #[test]
-fn a_server_is_stalled_when_every_place_of_its_capacity_hangs() {
+fn a_server_is_stalled_when_hanging_operations_fill_its_capacity() {
     let server = |n, oldest, youngest, end| Evidence { capacity: 4, ..in_flight(n, oldest, youngest, end) };
     for (evidence, expected) in [
         (server(1, 6500, 6500, 6500), State::Stale),
@@ -162,9 +159,9 @@ fn a_server_is_stalled_when_every_place_of_its_capacity_hangs() {
         (server(4, 200, 60, 60), State::Passing),
         (server(4, 200, 61, 61), State::Stalled),
         (server(5, 200, 61, 61), State::Stalled),
-        // One that has ended in between had a place beyond the capacity.
+        // An operation that ended meanwhile was beyond the capacity.
         (server(4, 200, 61, 1), State::Stalled),
-        // A refresh takes no place.
+        // A refresh takes no capacity.
         (Evidence { refresh_ns: ago(1), ..server(4, 200, 61, 61) }, State::Passing),
         (Evidence { refresh_ns: ago(1), ..server(5, 200, 61, 61) }, State::Stalled),
         (Evidence { refresh_ns: ago(100), in_flight: 1, capacity: 4, ..passing(70) }, State::Passing),
@@ -176,7 +173,7 @@ fn a_server_is_stalled_when_every_place_of_its_capacity_hangs() {
 }
 
 #[test]
-fn of_a_capacity_beyond_the_known_ages_nothing_may_have_ended_either() {
+fn a_capacity_beyond_the_known_ages_is_stalled_only_if_nothing_ends() {
     let server = |capacity, end| Evidence { capacity, ..in_flight(capacity, 200, 61, end) };
     assert_eq!(state(&server(32, 1), &Policy::DEFAULT, NOW), State::Stalled);
     assert_eq!(state(&server(33, 60), &Policy::DEFAULT, NOW), State::Passing);
@@ -184,14 +181,15 @@ fn of_a_capacity_beyond_the_known_ages_nothing_may_have_ended_either() {
 }
 
 #[test]
-fn operations_beyond_the_known_ages_have_waited_since_the_newest_end() {
-    let beyond = |end| Evidence { in_flight: 3, ..passing(end) };
-    assert_eq!(state(&beyond(60), &Policy::DEFAULT, NOW), State::Passing);
-    assert_eq!(state(&beyond(61), &Policy::DEFAULT, NOW), State::Stalled);
-    assert_eq!(
-        state(&Evidence { in_flight: 3, ..Evidence::default() }, &Policy::DEFAULT, NOW),
-        State::Unknown
-    );
+fn operations_of_unknown_age_count_from_the_newest_end_but_not_from_before_the_first_of_them() {
+    let beyond = |since, evidence| Evidence { in_flight: 3, beyond_ns: ago(since), ..evidence };
+    let found = |evidence| state(&evidence, &Policy::DEFAULT, NOW);
+    assert_eq!(found(beyond(70, passing(60))), State::Passing);
+    assert_eq!(found(beyond(70, passing(61))), State::Stalled);
+    assert_eq!(found(beyond(60, passing(200))), State::Passing);
+    assert_eq!(found(beyond(61, passing(200))), State::Stalled);
+    assert_eq!(found(beyond(60, Evidence::default())), State::Unknown);
+    assert_eq!(found(beyond(61, Evidence::default())), State::Stalled);
 }
 
 #[test]
@@ -216,7 +214,7 @@ fn the_table_of_states_and_impacts() {
 }
 
 #[test]
-fn after_a_pause_of_the_host_silence_begins_anew() {
+fn ages_count_from_the_end_of_a_pause_of_the_host() {
     let hour = 3600;
     let resumed = |seconds: u64| Moment { now_ns: NOW, resumed_ns: NOW - seconds * SECOND };
     for (evidence, seconds, expected) in [
@@ -232,7 +230,7 @@ fn after_a_pause_of_the_host_silence_begins_anew() {
         (in_flight(1, hour, hour, 5), 61, State::Stuck),
         (Evidence { capacity: 1, ..hanging(hour) }, 60, State::Unknown),
         (Evidence { capacity: 1, ..hanging(hour) }, 61, State::Stalled),
-        // What was seen before it stays.
+        // A state that was reached before the pause stays.
         (failing(2, 2 * hour, hour), 1, State::Failing),
         (failing(2, hour, hour), 1, State::Transient),
     ] {
