@@ -19,7 +19,7 @@ pub(crate) const NEEDS: [Need; 7] = [
 ];
 
 /// What a cluster and the tests of the Python package need in addition.
-pub(crate) const SERVERS: [Need; 10] = [
+pub(crate) const SERVERS: [Need; 11] = [
     ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
     ("test -f /usr/lib/galera/libgalera_smm.so && command -v garbd", "galera-4 galera-arbitrator-4"),
     ("ls /usr/lib/postgresql/*/bin/initdb", "postgresql"),
@@ -33,6 +33,7 @@ pub(crate) const SERVERS: [Need; 10] = [
     ("command -v virsh", "libvirt-clients"),
     ("pkg-config --exists libvirt && python3-config --includes", "libvirt-dev pkg-config python3-dev"),
     ("command -v ip && command -v iptables", "iproute2 iptables"),
+    ("command -v redis-server", "redis-server"),
 ];
 
 /// Installs the missing packages, or fails with the command to type.

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 __all__ = [
     "Checked",
     "Indicator",
+    "MemoryBoard",
     "Operation",
     "__version__",
     "attach",
@@ -74,6 +75,17 @@ class Indicator:
 
     def wrap(self, function: _Function, judge: _Judge | None = None) -> _Function:
         """Return the function, with every call recorded."""
+
+@final
+class MemoryBoard:
+    """A board in memory, in the place of the process's own. The newest one records."""
+
+    def __new__(cls, service: str, options: Mapping[str, str]) -> MemoryBoard: ...
+    def advance(self, seconds: float) -> None:
+        """Let time go by."""
+
+    def report(self) -> str:
+        """Return the answer to a probe, as JSON."""
 
 @final
 class Operation:

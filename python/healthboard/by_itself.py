@@ -1,9 +1,9 @@
 """Health that starts by itself, in a program that does not call `start`.
 
 With oslo.config it starts when the configuration has been read. For other programs the endpoints come from
-HEALTHBOARD_URI, and it starts when the first of these happens: a server has loaded its application or is about
-to fork its workers, a hook or the program records something, or the program has run for two seconds. A program
-that has imported oslo.config may still read it, and has a minute.
+HEALTHBOARD_URI. Health starts when the first of these happens: a server has loaded its application or is
+about to fork its workers, a hook or the program records something, or the program has run for two seconds. A
+program that has imported oslo.config may still read its configuration, and has a minute.
 """
 
 from __future__ import annotations
@@ -96,6 +96,6 @@ def _say_missing() -> None:
     if not _is_missing_said:
         _is_missing_said = True
         sys.stderr.write(
-            "healthboard-run: the program runs without health: it does not use oslo.config, and HEALTHBOARD_URI is"
-            " not set, such as to unix:///run/NAME/health.sock\n"
+            "healthboard-run: the program runs without health: it does not use oslo.config, and"
+            " HEALTHBOARD_URI is not set, such as to unix:///run/NAME/health.sock\n"
         )

@@ -66,7 +66,7 @@ def _call_after_next_code(namespace: dict[str, Any], hook: _Hook) -> None:
         with notices.suppress_errors("hook for an executed file"):
             hook(namespace)
 
-    def trace(frame: Any, event: str, argument: Any) -> Any:
+    def trace(frame: Any, event: Any, argument: Any) -> Any:
         sys.settrace(previous)
         if frame.f_globals is namespace:
             _running.add(weakref.ref(frame.f_code, has_ended))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _hooks: dict[str, list[_Hook]] = {}
 
-# Modules that a program in C puts into `sys.modules`. Their hooks run before the next import of another module.
+# Modules that a program in C puts into `sys.modules`. Their hooks run before the next import of another one.
 _ADDED_BY_HOSTS = ("uwsgi",)
 
 
@@ -94,5 +94,7 @@ _finder: Any = _Finder()
 
 
 def _run(hook: _Hook, module: ModuleType) -> None:
-    with notices.suppress_errors(f"hook for {module.__name__}"):
+    # Whatever a program has put into `sys.modules`.
+    name = getattr(module, "__name__", type(module).__name__)
+    with notices.suppress_errors(f"hook for {name}"):
         hook(module)

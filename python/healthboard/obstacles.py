@@ -1,4 +1,4 @@
-"""Why a program that `healthboard-run` is to start would run without health, as far as that can be seen before."""
+"""Why a program that `healthboard-run` is to start would run without health, as far as that can be seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 # Options of Python: it ignores PYTHONPATH, or runs no `sitecustomize`.
 _OBSTACLES = {"E": "ignores PYTHONPATH", "I": "ignores PYTHONPATH", "S": "runs no sitecustomize"}
 
-# Options whose value is the rest of the argument, or the next one. 
+# Options whose value is the rest of the argument, or the next one.
 _WITH_VALUE = "WX"
 
 # Options after which all arguments are the program's.
@@ -54,7 +54,11 @@ def _of_binary(arguments: list[str], path: str, content: bytes) -> str | None:
     name = os.path.basename(path)
     if name.startswith(("python", "pypy")) or os.path.samefile(path, sys.executable):
         return _of_options(arguments[1:], "the command")
-    if name.startswith(_PYTHON) or name in (*_WRAPPERS, *_SHELLS) or any(mark in content for mark in _EMBEDS_PYTHON):
+    if (
+        name.startswith(_PYTHON)
+        or name in (*_WRAPPERS, *_SHELLS)
+        or any(mark in content for mark in _EMBEDS_PYTHON)
+    ):
         return None
     return f"{path} is not a Python program"
 

@@ -51,6 +51,19 @@ def attach() -> None:
     _native.attach()
 
 
+def has_native_thread() -> bool:
+    """Tell whether a native thread stamps `progress` in this process."""
+    return _thread is not None and _thread[0] == os.getpid()
+
+
+def stop_native_thread() -> None:
+    """Stop the native thread that stamps `progress`, without waiting for its end."""
+    global _thread
+    if _thread is not None:
+        _thread[1].set()
+        _thread = None
+
+
 def tick() -> None:
     """Stamp `progress`, see that somebody refreshes, and log what the keeper cannot log itself."""
     with notices.suppress_errors("progress"):
@@ -73,6 +86,9 @@ def _start_native_thread() -> bool:
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
     _thread = os.getpid(), stop, thread
     thread.start()
+    from . import monkey_patch
+
+    monkey_patch.watch()
     return True
 
 

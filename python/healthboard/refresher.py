@@ -167,6 +167,14 @@ def stop(join_timeout: float = _JOIN_TIMEOUT) -> None:
         _threads.clear()
 
 
+def restart() -> None:
+    """Leave the threads of this process to their end, and use new ones: the kind of threads has changed."""
+    global _stop
+    if _stop is not None:
+        _stop.set()
+    _stop = None
+
+
 def _is_late() -> bool:
     """Tell whether every thread waits for an operation that does not return."""
     begins = [refresh.running_since for refresh in _refreshes.values()]

@@ -15,7 +15,7 @@ named by `uri` in the group [healthcheck] of its oslo.config file, or by HEALTHB
 Without endpoints it runs as usual.
 
   --service NAME   the name of the service; the default is the name of the program. What uWSGI, gunicorn,
-                   uvicorn and the like run is named like its application: shop.wsgi.api:application is shop-api
+                   uvicorn and the like run has the name of its application: shop-api for shop.wsgi.api
   --version        print the version
   --help           print this
 

@@ -10,6 +10,7 @@ mod first_use;
 mod guard;
 mod indicator;
 mod termination;
+mod testing;
 mod vectorcall;
 
 use healthboard::{ErrorDetail, Service, Settings, StartError};
@@ -145,6 +146,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe { pyo3::ffi::Py_AtExit(Some(at_exit)) };
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
+    module.add_class::<testing::MemoryBoard>()?;
     module.add("Checked", checked::make_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(start, module)?)?;
     module.add_function(wrap_pyfunction!(attach, module)?)?;

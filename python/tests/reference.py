@@ -12,6 +12,7 @@ from typing import Any
 
 import healthboard
 from healthboard import hooks
+from healthboard.middleware import requests
 from healthboard.oslo import opts
 
 COMMAND = "target/healthboard/venv/bin/python python/tests/reference.py"
@@ -53,8 +54,9 @@ def page() -> str:
     service = [option(each, "") for each in [*opts.SERVICE_OPTIONS, *opts.POLICY_OPTIONS]]
     policy = [option(each, "NAME.") for each in [*opts.POLICY_OPTIONS, opts.IMPACT]]
     found: dict[tuple[str, ...], list[str]] = {}
-    for hook in hooks.EVIDENCE:
-        for name, *rest in indicators(import_module(f"{hooks.__name__}.evidence.{hook}")):
+    modules = [import_module(f"{hooks.__name__}.evidence.{hook}") for hook in hooks.EVIDENCE]
+    for module in [*modules, requests]:
+        for name, *rest in indicators(module):
             found[tuple(rest)] = sorted({*found.get(tuple(rest), []), name})
     kinds = ["indicator", "impact", "ttl", "stall_after", "refresh_interval", "evidence"]
     return TEXT.format(

@@ -68,7 +68,10 @@ def suppressed(call, *args):
         ("list(get('/generator')[1])", {"state": "passing"}),
         ("list(get('/generator/503')[1])", {"state": "transient", "failures": 1, "error": "ServerError 503"}),
         ("suppressed(list, get('/generator/raises')[1])", {"state": "transient", "error": "LookupError"}),
-        ("suppressed(list, get('/generator/raises/late')[1])", {"state": "transient", "error": "LookupError"}),
+        (
+            "suppressed(list, get('/generator/raises/late')[1])",
+            {"state": "transient", "error": "LookupError"},
+        ),
         ("get('/', WSGI(application)); get('/500', WSGI(application))", {"failures": 1}),
     ],
 )

@@ -197,6 +197,37 @@ eventlet.sleep(60)
     eventually(lambda: service.health()["status"] == "OK", within=10)
 
 
+@pytest.mark.parametrize(
+    "patch",
+    ["import eventlet; eventlet.monkey_patch()", "from eventlet import patcher; patcher.monkey_patch()"],
+)
+@pytest.mark.parametrize("first", ["", "import eventlet\n"], ids=["", "imported before"])
+def test_a_hub_is_seen_though_health_has_started_before_it(service: Service, patch: str, first: str) -> None:
+    pytest.importorskip("eventlet")
+    service.start(
+        "import warnings, logging; warnings.simplefilter('ignore'); logging.basicConfig()\n"
+        + first
+        + START
+        + f"work(); time.sleep(0.5)\n{patch}\n"
+        + """
+import eventlet
+while not os.path.exists("block"): eventlet.sleep(0.1)
+eventlet.patcher.original("time").sleep(6)
+while True: eventlet.sleep(0.1)
+"""
+    )
+    eventually(lambda: service.health()["details"]["progress"]["state"] == "passing")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert service.health()["status"] == "OK"
+    (service.folder / "block").touch()
+    eventually(lambda: service.health()["status"] == "FAULT", within=8)
+    eventually(lambda: service.health()["status"] == "OK", within=10)
+    assert service.process is not None
+    service.process.kill()
+    assert service.end().count("before `eventlet.monkey_patch()`") == 1
+
+
 def test_a_pool_thread_of_eventlet_may_record_first(service: Service) -> None:
     pytest.importorskip("eventlet")
     service.start(

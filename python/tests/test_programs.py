@@ -49,17 +49,30 @@ def program(name: str) -> str:
 
 
 UWSGI = ("--master", "--die-on-term", "--enable-threads", "--http-socket", "127.0.0.1:0", "-H", sys.prefix)
-GUNICORN = (sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:0", "--worker-tmp-dir=.", "--no-control-socket")
+GUNICORN = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--bind=127.0.0.1:0",
+    "--worker-tmp-dir=.",
+    "--no-control-socket",
+)
 LOOP = "import time\nwhile True: time.sleep(0.1)"
 
 NAMES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "shop-api": (("uwsgi", *UWSGI, "--module", "shop.wsgi.api:application"), {"shop__wsgi__api": WSGI}),
     "shop": (("uwsgi", *UWSGI, "--module", "shop.wsgi"), {"shop__wsgi": WSGI}),
-    "shop-admin": (("uwsgi", *UWSGI, "--wsgi-file", "bin/shop-admin-wsgi.py"), {"bin__shop-admin-wsgi": WSGI}),
+    "shop-admin": (
+        ("uwsgi", *UWSGI, "--wsgi-file", "bin/shop-admin-wsgi.py"),
+        {"bin__shop-admin-wsgi": WSGI},
+    ),
     "shop-web": (("uwsgi", *UWSGI, "--mount", "/x=shop_web.py"), {"shop_web": WSGI}),
     "shop-green": ((*GUNICORN, "shop.wsgi.green"), {"shop__wsgi__green": WSGI}),
     "shop-blue": ((*GUNICORN, "shop.blue:application"), {"shop__blue": WSGI}),
-    "shop-live": ((sys.executable, "-m", "uvicorn", "--port=0", "shop.live:application"), {"shop__live": ASGI}),
+    "shop-live": (
+        (sys.executable, "-m", "uvicorn", "--port=0", "shop.live:application"),
+        {"shop__live": ASGI},
+    ),
     "shop-daemon": ((sys.executable, "-m", "shop.daemon"), {"shop__daemon": LOOP}),
     "shopd": ((sys.executable, "shopd.py"), {"shopd": LOOP}),
 }
@@ -81,7 +94,12 @@ def test_python_m_healthboard_runs_a_program(service: Service) -> None:
     service.stop()
     command = [sys.executable, "-m", "healthboard", sys.executable, "svc"]
     service.process = subprocess.Popen(
-        command, cwd=service.folder, env=service.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=service.folder,
+        env=service.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert service.health()["service"] == "svc"
 
@@ -118,7 +136,9 @@ def test_a_command_that_cannot_be_hooked_is_named(command: list[str], words: str
     assert words in answer.stderr
 
 
-@pytest.mark.parametrize("command", [["/bin/sh", "-c", "true"], ["env", "true"], [sys.executable, "-c", "'-I'"]])
+@pytest.mark.parametrize(
+    "command", [["/bin/sh", "-c", "true"], ["env", "true"], [sys.executable, "-c", "'-I'"]]
+)
 def test_nothing_is_said_of_what_may_start_a_python_program(command: list[str]) -> None:
     environment = {**os.environ, "HEALTHBOARD_URI": "unix:///nowhere"}
     answer = subprocess.run([str(RUN), *command], env=environment, capture_output=True, text=True, check=True)
@@ -153,7 +173,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_of_multiprocessing_are_known_and_their_end_is_in_order(service: Service, method: str) -> None:
+def test_processes_of_multiprocessing_are_known_and_their_end_is_in_order(
+    service: Service, method: str
+) -> None:
     launch(service, sys.executable, "main.py", main=CHILDREN.format(method=method))
     eventually(lambda: service.health()["processes"]["alive"] == 3)
     assert service.process is not None
@@ -196,7 +218,7 @@ def test_pools_that_come_and_go_are_no_deaths(service: Service) -> None:
 def test_a_spawned_process_has_the_options_of_its_parent_and_helpers_have_none(service: Service) -> None:
     text = """
 import multiprocessing, os, subprocess, sys, time
-def work(): print(subprocess.run(["env"], capture_output=True, text=True).stdout.count("HEALTHBOARD"), flush=True)
+def work(): print(subprocess.check_output(["env"], text=True).count("HEALTHBOARD"), flush=True)
 if __name__ == "__main__":
     import healthboard
     healthboard.start("named", {"ttl": "77"})
@@ -213,7 +235,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_a_program_that_is_told_to_end_says_goodbye_and_ends_by_the_signal(service: Service, ending: int) -> None:
+def test_a_program_that_is_told_to_end_says_goodbye_and_ends_by_the_signal(
+    service: Service, ending: int
+) -> None:
     launch(service, sys.executable, "main.py", main=LOOP)
     service.health()
     assert service.process is not None
@@ -338,5 +362,3 @@ def test_a_process_of_celery_that_has_done_its_tasks_is_no_death(worker: Service
     eventually(lambda: not before & set(pool(worker)), within=30)
     health = eventually(lambda: (h := worker.health())["processes"]["alive"] == 3 and h)
     assert health["processes"]["dead"] == 0, health
-
-

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import socket
 import sys
-import sysconfig
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +41,8 @@ ASGI = """
 import asyncio
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown": await send({"type": "lifespan.startup.complete"})
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
         return await send({"type": "lifespan.shutdown.complete"})
     path = scope["path"]
     if path == "/waits":
@@ -331,8 +327,11 @@ UPLOADS = {
     "uwsgi": (WSGI, uwsgi("--wsgi-file", "app.py", "--processes", "2")),
     "gunicorn": (WSGI, gunicorn("--threads=2")),
     "gevent": (WSGI, gunicorn("--worker-class=gevent")),
-    "uvicorn": (FASTAPI + "@application.post('/upload')\nasync def upload(request: fastapi.Request):\n"
-                "    return str(len(await request.body()))\n", UVICORN),
+    "uvicorn": (
+        FASTAPI + "@application.post('/upload')\nasync def upload(request: fastapi.Request):\n"
+        "    return str(len(await request.body()))\n",
+        UVICORN,
+    ),
 }
 
 
@@ -346,7 +345,9 @@ def test_a_long_upload_is_no_fault_while_there_is_room(
     serve(server, application)
     eventually(lambda: get(server, "/") == 200)
     with socket.create_connection(("127.0.0.1", server.web)) as client:
-        client.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nConnection: close\r\n\r\n")
+        client.sendall(
+            b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nConnection: close\r\n\r\n"
+        )
         end = time.monotonic() + 4
         sent = 0
         while time.monotonic() < end:
@@ -362,7 +363,16 @@ def test_a_long_upload_is_no_fault_while_there_is_room(
 LEAVERS = {
     name: (WSGI, serve)
     for name, serve in WSGI_SERVERS.items()
-    if name in ("uwsgi_file", "gunicorn_sync", "gunicorn_gthread", "gunicorn_gevent", "waitress", "eventlet", "gevent")
+    if name
+    in (
+        "uwsgi_file",
+        "gunicorn_sync",
+        "gunicorn_gthread",
+        "gunicorn_gevent",
+        "waitress",
+        "eventlet",
+        "gevent",
+    )
 } | {"uvicorn": (ASGI, UVICORN)}
 
 

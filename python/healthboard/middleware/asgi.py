@@ -52,7 +52,15 @@ class ASGI:
 class _Request:
     """A request, from the call of the application on."""
 
-    __slots__ = ("_has_failed", "_has_started", "_is_read", "_receive", "_send", "client_is_gone", "operation")
+    __slots__ = (
+        "_has_failed",
+        "_has_started",
+        "_is_read",
+        "_receive",
+        "_send",
+        "client_is_gone",
+        "operation",
+    )
 
     def __init__(self, receive: Any, send: Any) -> None:
         self._receive, self._send = receive, send

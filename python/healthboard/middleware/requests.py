@@ -1,8 +1,10 @@
-"""What requests to WSGI and ASGI applications have in common: their indicator, and which of them count."""
+"""WSGI and ASGI applications, whoever serves them: their responses are evidence for `requests`.
+
+What requests of both kinds have in common: their indicator, and which of them count.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
 
 from .. import Indicator
@@ -16,15 +18,20 @@ _PROBES = frozenset(("health", "healthcheck", "healthz", "livez", "readyz"))
 # The application does not support the request. It has not failed.
 _NOT_IMPLEMENTED = 501
 
+# Created at the first use: a program that serves no requests must not show it.
+_indicator: Indicator | None = None
+
 # How many requests this process can serve at once, and the process in which that was said. None if unknown.
 _capacity: int | None = None
 _said_in_process = 0
 
 
-@functools.cache
 def indicator() -> Indicator:
     """Return the indicator of all requests. Only a request is evidence for it, however old."""
-    return Indicator("requests", impact="degrading", ttl=0)
+    global _indicator
+    if _indicator is None:
+        _indicator = Indicator("requests", impact="degrading", ttl=0)
+    return _indicator
 
 
 def is_probe(path: str) -> bool:

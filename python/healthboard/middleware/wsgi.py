@@ -1,9 +1,9 @@
 """Requests to a WSGI application.
 
 A request is in flight until the application has returned the body. For a body that is a generator, that is
-when the generator has said the status. So a response that streams for hours is not in flight. What a generator
-raises later is a failure. A request is as old as the newest part of its body that the application has read: a
-long upload is no hang, as long as it goes on.
+when the generator has said the status. So a response that streams for hours is not in flight. What a
+generator raises later is a failure. A request is as old as the newest part of its body that the application
+has read: a long upload is no hang, as long as it goes on.
 
 A client that goes away is no failure: an error that `wsgi.input` or `write` has raised comes from there, and
 so do errors that follow from it.

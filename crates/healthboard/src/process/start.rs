@@ -256,7 +256,17 @@ impl Builder {
     /// [`Handle::report`] judges what was recorded. It is never the default service, and any number of them may exist at
     /// once. Its memory, 40 KiB, is never freed.
     pub fn in_memory(self, clock: &Clock) -> Handle {
-        let service: &'static Service = Box::leak(Box::new(Service::new()));
+        self.put_in_memory(Box::leak(Box::new(Service::new())), clock)
+    }
+
+    /// The same for the default service, so that a test sees what the code under test records for that. Called again, it begins
+    /// anew with an empty board; the settings of the first call stay. `None` where the service was started for real.
+    pub fn default_in_memory(self, clock: &Clock) -> Option<Handle> {
+        let is_real = DEFAULT.started.get().is_some_and(|started| started.number != MAX_SERVICES);
+        (!is_real).then(|| self.put_in_memory(&DEFAULT, clock))
+    }
+
+    fn put_in_memory(self, service: &'static Service, clock: &Clock) -> Handle {
         let board = create::map(None, None);
         if let (Ok(board), Ok(page)) = (board, Page::map()) {
             // The clock is shared with the test for ever.

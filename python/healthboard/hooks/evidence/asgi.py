@@ -1,4 +1,4 @@
-"""Servers of ASGI applications: uvicorn (also as a worker of gunicorn), gunicorn's own worker, hypercorn, daphne.
+"""Servers of ASGI applications: uvicorn, alone or in gunicorn; gunicorn's own worker; hypercorn; daphne.
 
 None of them has a limit of requests at once unless it is told so.
 """

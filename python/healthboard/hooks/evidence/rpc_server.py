@@ -1,15 +1,15 @@
 """oslo.messaging's RPC servers: whether their threads still take requests.
 
-A request is in flight from its receipt to its reply, in a thread of the server's executor. When all threads hang,
-the service serves nobody. What a method raises is no evidence: it is an answer, and methods raise exceptions to
-say all sorts of things.
+A request is in flight from its receipt to its reply, in a thread of the server's executor. When all threads
+hang, the service serves nobody. An exception that a method raises is an answer and counts as a success:
+methods raise exceptions to say all sorts of things.
 
 Provoked for real: every thread of a server stuck in a method, on the fake transport.
 """
 
 from __future__ import annotations
 
-import functools
+import sys
 import weakref
 
 from ... import Indicator
@@ -21,42 +21,36 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@functools.cache
-def rpc_server() -> Indicator:
-    """Return the indicator. A server without requests is well, however long."""
-    return Indicator("rpc_server", impact="degrading", ttl=0)
-
+_indicator: Indicator | None = None
 
 # The servers that have been started in this process, each with the number of its threads.
 _threads: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
-def _hook_requests(module: ModuleType) -> None:
-    _patches.around(module, "RPCServer._process_incoming", rpc_server().wrap)
-
-
-def _hook_servers(module: ModuleType) -> None:
+def _hook(module: ModuleType) -> None:
     _patches.after(module, "MessageHandlingServer.start", _count)
     _patches.after(module, "MessageHandlingServer.stop", _discount)
 
 
 def _count(_result: Any, server: Any, override_pool_size: int | None = None, **_kwargs: Any) -> None:
+    global _indicator
     # Servers of notifications dispatch with another class.
-    if type(server.dispatcher).__name__ == "RPCDispatcher":
-        _threads[server] = override_pool_size or server.conf.executor_thread_pool_size
-        _say_capacity()
+    if type(server.dispatcher).__name__ != "RPCDispatcher":
+        return
+    if _indicator is None:
+        # Not before: a program that only calls others has no such indicator.
+        _indicator = Indicator("rpc_server", impact="degrading", ttl=0)
+        _patches.around(
+            sys.modules["oslo_messaging.rpc.server"], "RPCServer._process_incoming", _indicator.wrap
+        )
+    _threads[server] = override_pool_size or server.conf.executor_thread_pool_size
+    _indicator.set_capacity(sum(_threads.values()))
 
 
 def _discount(_result: Any, server: Any, *_args: Any, **_kwargs: Any) -> None:
-    if _threads.pop(server, None) is not None:
-        _say_capacity()
+    if _threads.pop(server, None) is not None and _indicator is not None:
+        _indicator.set_capacity(sum(_threads.values()))
 
 
-def _say_capacity() -> None:
-    rpc_server().set_capacity(sum(_threads.values()))
-
-
-_patches = Patches(
-    {"oslo_messaging.rpc.server": _hook_requests, "oslo_messaging.server": _hook_servers},
-)
+_patches = Patches({"oslo_messaging.server": _hook})
 install, uninstall = _patches.install, _patches.uninstall

@@ -1,4 +1,4 @@
-"""Servers of WSGI applications: gunicorn, waitress, eventlet and others that take the application as an argument.
+"""Servers of WSGI applications that take the application as an argument: gunicorn, waitress and others.
 
 uWSGI loads the application itself, see `uwsgi`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from ... import launch, notices
+from ... import notices
 from ...middleware import WSGI, requests
 from ..patches import Patches
 
@@ -49,7 +49,9 @@ def _hook(module: ModuleType) -> None:
             _patches.around(module, path, functools.partial(_wrap_argument, parameter, capacity))
 
 
-def _wrap_argument(parameter: str, capacity: Callable[[dict[str, Any]], int | None] | None, serve: Any) -> Any:
+def _wrap_argument(
+    parameter: str, capacity: Callable[[dict[str, Any]], int | None] | None, serve: Any
+) -> Any:
     original = serve
     while hasattr(original, "__wrapped__"):
         original = original.__wrapped__
@@ -85,7 +87,11 @@ def _wrap_application_of_gunicorn(_result: Any, worker: Any, *_args: Any, **_kwa
     from inspect import iscoroutinefunction
 
     application = getattr(worker, "wsgi", None)
-    if not callable(application) or iscoroutinefunction(application) or iscoroutinefunction(application.__call__):
+    if (
+        not callable(application)
+        or iscoroutinefunction(application)
+        or iscoroutinefunction(application.__call__)
+    ):
         # A worker class for ASGI, whose server has a hook of its own.
         return
     worker.wsgi = _recorded(application)
@@ -105,7 +111,5 @@ def _capacity_of_gunicorn(worker: Any) -> int | None:
     return int(worker.cfg.worker_connections) if modules & {"ggevent", "geventlet"} else None
 
 
-_patches = Patches(
-    {**{name: _hook for name, *_ in _TABLE}, "gunicorn.workers.base": _hook_gunicorn}
-)
+_patches = Patches({**{name: _hook for name, *_ in _TABLE}, "gunicorn.workers.base": _hook_gunicorn})
 install, uninstall = _patches.install, _patches.uninstall

@@ -60,7 +60,7 @@ def attach(*_args: Any, **_kwargs: Any) -> None:
 
 
 def attach_child(*_args: Any, **_kwargs: Any) -> None:
-    """Give a process that `multiprocessing` has started its board now. It refreshes what it has used itself."""
+    """Give a process that `multiprocessing` has started its board now. It refreshes only what it has used."""
     by_itself.start()
     _native.say_goodbye_on_sigterm()
     _native.attach()

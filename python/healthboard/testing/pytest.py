@@ -1,0 +1,13 @@
+"""A plugin for pytest, which finds it by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import Board
+
+
+@pytest.fixture
+def healthboard_board() -> Board:
+    """A board of this test's own."""
+    return Board()
