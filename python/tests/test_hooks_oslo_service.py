@@ -85,15 +85,13 @@ def test_an_error_that_is_none_of_the_report_is_no_failure(service: Service, bod
 
 
 def test_a_report_that_recovers_is_a_success(service: Service) -> None:
+    # Every second report recovers, and says so in an error.
     body = """
-        lost = os.path.exists("lost")
-        if self.model_disconnected and not lost: LOG.error("Recovered model server connection!")
-        self.model_disconnected = lost
+        self.model_disconnected = not self.model_disconnected
+        if not self.model_disconnected: LOG.error("Recovered model server connection!")
 """
-    (service.folder / "lost").touch()
-    report(service, "import os" + body)
+    report(service, "self.count = 1" + body)
     details(service, "service_report", error="NotReported")
-    (service.folder / "lost").unlink()
     details(service, "service_report", state="passing")
 
 

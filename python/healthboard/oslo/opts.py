@@ -118,12 +118,12 @@ def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
     return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), *((group, options) for group in groups)]
 
 
-_configuration: cfg.ConfigOpts = cfg.CONF
+_configuration: cfg.ConfigOpts | None = None
 
 
 def configuration() -> cfg.ConfigOpts:
     """Return the service's configuration: the object that health was started with, or oslo.config's own."""
-    return _configuration
+    return cfg.CONF if _configuration is None else _configuration
 
 
 def start(conf: cfg.ConfigOpts) -> list[str]:
@@ -134,7 +134,9 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
     global _configuration
-    _configuration = conf
+    # A middleware may read a configuration of its own, from other files.
+    if _configuration is None or conf is cfg.CONF:
+        _configuration = conf
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),
