@@ -67,7 +67,7 @@ impl Services {
         for service in ALL {
             services.until_ready(service)?;
         }
-        services.send_notification()?;
+        services.send_notification().inspect_err(|_| services.stage.keep_folder())?;
         Ok(services)
     }
 
@@ -147,7 +147,9 @@ impl Services {
                ask projects -H "X-Auth-Token: $token" -d '{{"project": {{"name": "stage"}}}}'"#
         );
         let output = self.stage.shell(&line)?;
-        ensure!(output.code == Some(0), "Keystone created no project: {}", output.text);
+        let log = self.stage.folder().join(format!("{KEYSTONE}.out"));
+        let (text, log) = (output.text.trim(), log.display());
+        ensure!(output.code == Some(0), "Keystone created no project: {text}\nnext: less {log}");
         Ok(())
     }
 

@@ -85,7 +85,7 @@ def _start_native_thread() -> bool:
 
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
     _thread = os.getpid(), stop, thread
-    thread.start()
+    threads.start(thread)
     from . import monkey_patch
 
     monkey_patch.watch()
