@@ -4,7 +4,7 @@ mod stagger;
 mod waiting;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -121,7 +121,9 @@ impl Stage {
 
     /// Starts `command` as the service `binary`.
     pub(crate) fn spawn_command(&mut self, binary: &str, mut command: Command) -> Result<&Daemon> {
-        let output = File::create(self.folder().join(format!("{binary}.out")))?;
+        // What it wrote before a restart stays.
+        let path = self.folder().join(format!("{binary}.out"));
+        let output = OpenOptions::new().create(true).append(true).open(path)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         self.daemons.push(Daemon::spawn(binary, &mut command)?);
         self.daemon(binary)

@@ -58,7 +58,7 @@ fn time(time: Option<Duration>) -> String {
 fn said(found: &Finding) -> String {
     let newest = |status| {
         let all = found.before.iter().chain(&found.during).chain(&found.after);
-        all.filter(|change| change.status == status).last()
+        all.rev().find(|change| change.status == status)
     };
     let worst = newest(Status::Fault).or_else(|| newest(Status::Degraded));
     worst.map_or_else(|| String::from("–"), |change| change.note.replace('|', "\\|"))
