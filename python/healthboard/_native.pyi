@@ -11,11 +11,14 @@ __all__ = [
     "attach",
     "before_start",
     "drain",
+    "end_trace",
     "goodbye",
     "say_goodbye_on_sigterm",
     "scrub",
+    "stamp",
     "start",
-    "tick",
+    "take_notices",
+    "trace",
     "watch",
 ]
 
@@ -131,8 +134,17 @@ def start(
 def attach() -> None:
     """Create this process's board now rather than at its first recording."""
 
-def tick() -> list[tuple[bool, str]]:
-    """Stamp `progress`. Return the lines to log, each with whether it is a warning."""
+def stamp() -> None:
+    """Stamp `progress`."""
+
+def take_notices() -> list[tuple[bool, str]]:
+    """Return the lines to log, each with whether it is a warning."""
+
+def trace(write: Callable[[int], None], package: str) -> None:
+    """Have `write` called with a descriptor when this process hangs. The first call counts."""
+
+def end_trace() -> None:
+    """Call it no more: the interpreter is about to end."""
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""

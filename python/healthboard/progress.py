@@ -1,4 +1,7 @@
-"""Stamps the indicator `progress` about once a second, from inside the interpreter or eventlet's hub."""
+"""Stamps the indicator `progress` about once a second, from the very thing that has to progress.
+
+That is eventlet's hub, an event loop that runs in the main thread, or else the interpreter: a thread.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import atexit
 import os
 import sys
 
-from . import _native, notices, refresher, threads
+from . import _native, notices, refresher, stacks, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     import threading
     from collections.abc import Callable
 
@@ -19,6 +23,9 @@ STAMP_INTERVAL = 1.0
 # The process that started the thread, the event that stops it, and the thread. A forked child has no such
 # thread.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
+
+# Event loops that run in the main thread, one inside the other.
+_loops: list[LoopStamps] = []
 
 
 def start() -> bool:
@@ -33,6 +40,8 @@ def start() -> bool:
         notices.warn_once("uwsgi", f"{text}: `progress` stays unknown, and nothing is refreshed")
         notices.flush(now=True)
         return True
+    with notices.suppress_errors("stacks"):
+        stacks.start()
     if threads.are_green() and not threads.are_native_beside_green():
         return _start_green_thread()
     return _start_native_thread()
@@ -64,10 +73,59 @@ def stop_native_thread() -> None:
         _thread = None
 
 
+class LoopStamps:
+    """The stamps of an event loop while it runs in the main thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pid = os.getpid()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def is_of_this_process(self) -> bool:
+        """Tell whether this is not left over from the process that has forked this one."""
+        return self._pid == os.getpid()
+
+    def stamp(self) -> None:
+        """Stamp now and from now on. Runs in the loop."""
+        if self in _loops:
+            _native.stamp()
+            self._timer = self._loop.call_later(STAMP_INTERVAL, self.stamp)
+
+    def start(self) -> None:
+        """Stamp from now on. Runs in any thread."""
+        self._loop.call_soon_threadsafe(self.stamp)
+
+    def end(self) -> None:
+        """Leave stamping to the thread again: the loop runs no more."""
+        _loops.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            _native.stamp()
+
+
+def begin_loop(loop: asyncio.AbstractEventLoop) -> LoopStamps | None:
+    """Stamp from this loop, which is about to run, if it runs in the main thread."""
+    import _thread as native
+
+    if threads.are_green() or native.get_native_id() != os.getpid():
+        return None
+    stamps = LoopStamps(loop)
+    _loops.append(stamps)
+    if _thread is not None and _thread[0] == os.getpid():
+        stamps.stamp()
+    return stamps
+
+
+def _loop_stamps() -> LoopStamps | None:
+    return _loops[-1] if _loops and _loops[-1].is_of_this_process() else None
+
+
 def tick() -> None:
     """Stamp `progress`, see that somebody refreshes, and log what the keeper cannot log itself."""
     with notices.suppress_errors("progress"):
-        for warning, text in _native.tick():
+        if _loop_stamps() is None:
+            _native.stamp()
+        for warning, text in _native.take_notices():
             notices.add(text, warning=warning)
         notices.flush()
         refresher.see_to_thread()
@@ -86,6 +144,10 @@ def _start_native_thread() -> bool:
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
     _thread = os.getpid(), stop, thread
     threads.start(thread)
+    loop_stamps = _loop_stamps()
+    if loop_stamps is not None:
+        with notices.suppress_errors("asyncio"):
+            loop_stamps.start()
     from . import monkey_patch
 
     monkey_patch.watch()
@@ -119,6 +181,7 @@ def _stop() -> None:
         stop.set()
         thread.join(timeout=1.0)
     refresher.stop(join_timeout=0.1)
+    _native.end_trace()
     notices.flush(now=True)
     # The goodbye follows when the interpreter has ended, which may take a second.
     _native.drain()

@@ -9,8 +9,10 @@ mod exception;
 mod first_use;
 mod guard;
 mod indicator;
+mod stacks;
 mod termination;
 mod testing;
+mod traceback;
 mod vectorcall;
 
 use healthboard::{ErrorDetail, Service, Settings, StartError};
@@ -59,6 +61,9 @@ fn start(
         } else {
             // A master that runs no Python. Its keeper needs none, and serves while there is no worker.
             healthboard::watch();
+            // uWSGI's master ends without the end of the interpreter.
+            // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
+            unsafe { libc::atexit(at_exit) };
         }
     }
     problems
@@ -76,10 +81,16 @@ fn attach(py: Python<'_>) {
     first_use::call_once(py);
 }
 
-/// Stamps `progress`. Returns the lines to log, each with whether it is a warning.
+/// Stamps `progress`.
 #[pyfunction]
-fn tick() -> Vec<(bool, String)> {
-    let notices = guard::guarded(Vec::new(), healthboard::tick);
+fn stamp() {
+    guard::guarded((), healthboard::stamp);
+}
+
+/// The lines to log, each with whether it is a warning.
+#[pyfunction]
+fn take_notices() -> Vec<(bool, String)> {
+    let notices = guard::guarded(Vec::new(), healthboard::take_notices);
     let error = guard::take_first_error().map(|text| (true, text));
     notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(error).collect()
 }
@@ -150,7 +161,10 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Checked", checked::make_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(start, module)?)?;
     module.add_function(wrap_pyfunction!(attach, module)?)?;
-    module.add_function(wrap_pyfunction!(tick, module)?)?;
+    module.add_function(wrap_pyfunction!(stamp, module)?)?;
+    module.add_function(wrap_pyfunction!(take_notices, module)?)?;
+    module.add_function(wrap_pyfunction!(stacks::trace, module)?)?;
+    module.add_function(wrap_pyfunction!(stacks::end_trace, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;

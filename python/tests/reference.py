@@ -12,6 +12,7 @@ from typing import Any
 
 import healthboard
 from healthboard import hooks
+from healthboard.hooks.evidence import databases
 from healthboard.middleware import requests
 from healthboard.oslo import opts
 
@@ -40,12 +41,19 @@ indicators below. `progress` is an exception: it ignores the policy in `[healthc
 
 `healthboard-run` adds these to a service, each as soon as the service uses what it stands for. Times are in
 seconds. An indicator without `refresh_interval` is never refreshed: it has only the evidence of the service's
-own work. The second line of the databases applies to nova-compute, which reaches them through nova-conductor.
+own work. In nova-compute, which reaches the databases through nova-conductor, they are informational.
 
 {indicators}"""
 
 # The only indicator here that does not come from a hook.
-PROGRESS = ["`progress`", "critical", "10", "", "", "Whether the interpreter, or eventlet's hub, runs."]
+PROGRESS = [
+    "`progress`",
+    "critical",
+    "10",
+    "",
+    "",
+    "Whether the interpreter, eventlet's hub or the event loop runs.",
+]
 
 
 def page() -> str:
@@ -58,6 +66,9 @@ def page() -> str:
     for module in [*modules, requests]:
         for name, *rest in indicators(module):
             found[tuple(rest)] = sorted({*found.get(tuple(rest), []), name})
+    for name in ("api_database", "database", "database_SCHEMA"):
+        rest = row(name, databases.indicator(name, is_async=False).policy, databases, is_refreshed=True)[1:]
+        found[tuple(rest)] = [*found.get(tuple(rest), []), f"`{name}`"]
     kinds = ["indicator", "impact", "ttl", "stall_after", "refresh_interval", "evidence"]
     return TEXT.format(
         COMMAND=COMMAND,
@@ -87,7 +98,6 @@ def option(each: Any, prefix: str) -> list[str]:
 def indicators(module: Any) -> Iterator[list[str]]:
     """Find the indicators of a hook by its calls of `Indicator`."""
     tree = ast.parse(inspect.getsource(module))
-    about = " ".join(inspect.getdoc(module).split("\n\n")[0].split())
     for call in ast.walk(tree):
         if not (
             isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Indicator"
@@ -102,14 +112,20 @@ def indicators(module: Any) -> Iterator[list[str]]:
             # Hooks do not refresh informational indicators.
             is_refreshed = hasattr(module, "register") and policy["impact"] != "informational"
             is_refreshed |= "refresh_interval" in chosen
-            yield [
-                f"`{name}`",
-                policy["impact"],
-                "3 intervals" if is_taken else f"{policy['ttl']:g}" if policy["ttl"] else "for ever",
-                f"{policy['stall_after']:g}" if policy["stall_after"] else "never",
-                f"{policy['refresh_interval']:g}" if is_refreshed else "",
-                about,
-            ]
+            found = row(name, policy, module, is_refreshed=is_refreshed)
+            yield [*found[:2], "3 intervals", *found[3:]] if is_taken else found
+
+
+def row(name: str, policy: dict[str, Any], module: Any, *, is_refreshed: bool) -> list[str]:
+    """Return the row of an indicator, with the first paragraph of its hook."""
+    return [
+        f"`{name}`",
+        policy["impact"],
+        f"{policy['ttl']:g}" if policy["ttl"] else "for ever",
+        f"{policy['stall_after']:g}" if policy["stall_after"] else "never",
+        f"{policy['refresh_interval']:g}" if is_refreshed else "",
+        " ".join(inspect.getdoc(module).split("\n\n")[0].split()),
+    ]
 
 
 def names(tree: ast.AST, argument: ast.AST, module: Any) -> list[str]:

@@ -48,6 +48,11 @@ async def application(scope, receive, send):
     if path == "/waits":
         while (await receive())["type"] != "http.disconnect": pass
         raise LookupError
+    if path == "/download":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        return await send({"type": "http.response.body", "body": b""})
     if path == "/raises": raise LookupError
     status = int(path[1:]) if path[1:].isdigit() else 200
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"1")]})
@@ -344,7 +349,7 @@ def test_a_long_upload_is_no_fault_while_there_is_room(
         pytest.importorskip("fastapi")
     serve(server, application)
     eventually(lambda: get(server, "/") == 200)
-    with socket.create_connection(("127.0.0.1", server.web)) as client:
+    with socket.create_connection(("127.0.0.1", server.web), timeout=20) as client:
         client.sendall(
             b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nConnection: close\r\n\r\n"
         )
@@ -383,9 +388,9 @@ def test_a_client_that_goes_away_is_no_failure(
 ) -> None:
     serve(server, application)
     eventually(lambda: get(server, "/") == 200)
-    path = "/waits" if application is ASGI else "/download" if early == "download" else "/upload"
+    path = "/download" if early == "download" else "/waits" if application is ASGI else "/upload"
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", server.web)) as client:
+        with socket.create_connection(("127.0.0.1", server.web), timeout=20) as client:
             length = 0 if early == "download" else 100
             client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
             if length:

@@ -26,10 +26,11 @@ struct Target {
     max_bytes: u32,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target { name: "board", max_bytes: 4104 },
     Target { name: "http_head", max_bytes: 600 },
     Target { name: "settings", max_bytes: 1000 },
+    Target { name: "stacks", max_bytes: 1000 },
     Target { name: "uri", max_bytes: 150 },
     Target { name: "scrub", max_bytes: 1000 },
 ];

@@ -65,6 +65,7 @@ impl<'a> Boards<'a> {
     /// Call this about once a second: the keeper checks its board. `false`: the caller must return, since the boards
     /// are in another directory now.
     pub(crate) fn look_after(&self) -> bool {
+        self.keeper.trace();
         self.keeper.look_after()
     }
 

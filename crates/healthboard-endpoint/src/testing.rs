@@ -5,13 +5,16 @@ use crate::http::Answers;
 use crate::listen::{Listener, bind_tcp};
 use crate::options::HttpOptions;
 use crate::server::Server;
-use healthboard::{Detail, Failure, Impact, Policy, Processes, Report, State, Status};
+use healthboard::{
+    Detail, Failure, Frame, Impact, Policy, Processes, Report, Role, Stacks, State, Status, Traced,
+};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A time limit that only a hang reaches.
@@ -166,6 +169,7 @@ pub(crate) fn report(status: Status) -> Report {
         stopped: false,
         refused: 0,
         refused_name: None,
+        stacks: Vec::new(),
         details: BTreeMap::from([
             ("database".to_owned(), detail.clone()),
             ("message_bus".to_owned(), detail),
@@ -184,4 +188,11 @@ pub(crate) fn report(status: Status) -> Report {
         message_bus.message.clone_from(&report.message);
     }
     report
+}
+
+/// A process whose main thread hangs in a line of its own.
+pub(crate) fn traced() -> Traced {
+    let mut stacks = Stacks::at(1);
+    stacks.add(Role::Main, vec![Frame::new("host.py", 1234, "list_all_domains")]);
+    Traced { pid: 4711, stacks: Arc::new(stacks) }
 }

@@ -41,7 +41,10 @@ mod record;
 #[cfg(not(loom))]
 mod refresh;
 mod scrub;
+mod stacks;
 mod status;
+#[cfg(not(loom))]
+mod trace;
 #[cfg(not(loom))]
 mod verdict;
 
@@ -55,12 +58,14 @@ pub use crate::{
     board::place::Place,
     process::{
         Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
-        goodbye_in_signal_handler, tick, watch,
+        goodbye_in_signal_handler, stamp, take_notices, tick, watch,
     },
     read::{Abandoned, Directory, Evidence, Life, Observed, Process},
     record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},
+    stacks::{Frame, Role, Stack, Stacks},
     status::Status,
-    verdict::{Detail, Moment, Processes, Report, State, judge, span, state, status},
+    trace::{Tracer, trace_with},
+    verdict::{Detail, Moment, Processes, Report, State, Traced, judge, span, state, status},
 };
 #[cfg(not(loom))]
 pub use healthboard_macros::healthcheck;

@@ -1,9 +1,12 @@
 //! Compares answers with the files in `tests/golden`. `BLESS=1` rewrites them.
 
-use healthboard::format::{health_json, json, livez, parse, readyz, text};
-use healthboard::{Detail, Failure, Impact, PROGRESS, Processes, Report, State, Status};
+use healthboard::format::{health_json, json, livez, parse, readyz, text, verbose_json, verbose_text};
+use healthboard::{
+    Detail, Failure, Frame, Impact, PROGRESS, Processes, Report, Role, Stacks, State, Status, Traced,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 fn detail(status: Status, state: State) -> Detail {
@@ -35,6 +38,7 @@ fn report(details: impl IntoIterator<Item = (&'static str, Detail)>) -> Report {
         stopped: false,
         refused: 0,
         refused_name: None,
+        stacks: Vec::new(),
         details,
     }
 }
@@ -96,6 +100,34 @@ fn every_format_matches_its_golden_file() {
         assert_golden(&format!("{name}.livez"), &livez(&report, true).1);
         assert_golden(&format!("{name}.readyz"), &readyz(&report, &[], true).1);
     }
+}
+
+/// One process whose main thread hangs, and a server's workers with it.
+fn hung() -> Report {
+    let mut stacks = Stacks::at(1);
+    let hangs = [
+        Frame::new("nova/virt/libvirt/host.py", 1234, "list_all_domains"),
+        Frame::new("nova/compute/manager.py", 10843, "<listcomp>"),
+    ];
+    stacks.add(Role::Main, hangs.to_vec());
+    for role in [Role::Work, Role::Work, Role::Other, Role::MainAtWork] {
+        stacks.add(role, hangs[1..].to_vec());
+    }
+    Report { stacks: vec![Traced { pid: 4711, stacks: Arc::new(stacks) }], ..fault() }
+}
+
+#[test]
+fn where_threads_stand_is_in_the_verbose_forms_alone() {
+    assert_golden("hung.json", &verbose_json(&hung()));
+    assert_golden("hung.txt", &verbose_text(&hung()));
+    assert_golden("hung.livez", &livez(&hung(), true).1);
+    assert_golden("hung.readyz", &readyz(&hung(), &[], true).1);
+    assert_eq!(parse(&verbose_json(&hung())).unwrap().stacks[0].threads.len(), 4);
+    assert_eq!((json(&hung()), text(&hung())), (json(&fault()), text(&fault())));
+    assert_eq!(health_json(&hung()), health_json(&fault()));
+    assert_eq!(readyz(&hung(), &[], false), readyz(&fault(), &[], false));
+    // Where none hangs, verbose says no more.
+    assert_eq!((verbose_json(&ok()), verbose_text(&ok())), (json(&ok()), text(&ok())));
 }
 
 #[test]

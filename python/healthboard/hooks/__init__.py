@@ -22,6 +22,7 @@ EVIDENCE = (
     "amqp",
     "kombu",
     "looping_calls",
+    "asyncio",
     "periodic_tasks",
     "nova",
     "nova_virt",

@@ -195,19 +195,24 @@ impl Answers {
         let response = match path {
             "/livez" => check(format::livez(&report, verbose)),
             "/readyz" => check(format::readyz(&report, &excluded().collect::<Vec<_>>(), verbose)),
-            _ => self.health(&report, head),
+            _ => self.health(&report, head, verbose),
         };
         response.allowing(head.method == "OPTIONS")
     }
 
-    fn health(&mut self, report: &Report, head: &Head<'_>) -> Response {
+    fn health(&mut self, report: &Report, head: &Head<'_>, verbose: bool) -> Response {
         let media = media::preferred(head.values("accept"));
         let (media_type, render): (_, fn(&Report) -> String) = match media {
             Media::Json => ("application/json", format::json),
             Media::HealthJson => ("application/health+json", format::health_json),
             Media::Text => (TEXT, format::text),
         };
-        let body = self.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone();
+        let body = match media {
+            // The draft has no place for stacks.
+            Media::Json if verbose => format::verbose_json(report).into(),
+            Media::Text if verbose => format::verbose_text(report).into(),
+            _ => self.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone(),
+        };
         let status = match report.status {
             Status::Ok => 200,
             Status::Degraded => self.options.degraded_status_code,

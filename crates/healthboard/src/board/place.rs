@@ -5,7 +5,8 @@
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::io::{self, Error, ErrorKind};
+use std::fs::File;
+use std::io::{self, Error, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,32 @@ impl Place {
         Ok(Place { fd: self.fd.try_clone()?, path: self.path.clone() })
     }
 
+    /// Puts a file of these bytes under this name: whole, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Of the file system; a file of that name that was there before stays then.
+    pub(crate) fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = format!(".{name}.tmp");
+        // Left behind by a process of this name that was killed.
+        self.remove(&temporary);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, &temporary, flags, Mode::from_raw_mode(0o640))?;
+        let written = File::from(file).write_all(bytes);
+        let named = written.and_then(|()| {
+            rustix::fs::renameat(&self.fd, &temporary, &self.fd, name).map_err(io::Error::from)
+        });
+        if named.is_err() {
+            self.remove(&temporary);
+        }
+        named
+    }
+
+    /// Removes a file, if it is there. Best effort: the holder sweeps it otherwise.
+    pub(crate) fn remove(&self, name: &str) {
+        let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+    }
+
     /// The path at the time it was opened; for messages.
     pub fn path(&self) -> &Path {
         &self.path
@@ -89,6 +116,11 @@ impl Place {
             Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
     }
+}
+
+/// The name of the file that says where the threads of a process stand, by the name of its board.
+pub(crate) fn stacks_name(board: &str) -> String {
+    format!("{}.stacks", board.strip_suffix(".board").unwrap_or(board))
 }
 
 impl AsFd for Place {

@@ -17,7 +17,7 @@ struct Check<'a> {
 pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
     let progress = Check { name: PROGRESS, failed: hung.then_some("no process progresses"), excluded: false };
-    answer("livez", &[progress], &[], verbose)
+    answer("livez", report, &[progress], &[], verbose)
 }
 
 /// Whether to send work here: `false` on `FAULT`, while draining, and when the service has stopped. Informational
@@ -55,10 +55,16 @@ pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String
     }
     let unknown: Vec<&str> =
         exclude.iter().copied().filter(|name| !checks.iter().any(|check| check.name == *name)).collect();
-    answer("readyz", &checks, &unknown, verbose)
+    answer("readyz", report, &checks, &unknown, verbose)
 }
 
-fn answer(endpoint: &str, checks: &[Check<'_>], unknown: &[&str], verbose: bool) -> (bool, String) {
+fn answer(
+    endpoint: &str,
+    report: &Report,
+    checks: &[Check<'_>],
+    unknown: &[&str],
+    verbose: bool,
+) -> (bool, String) {
     let passed = checks.iter().all(|check| check.excluded || check.failed.is_none());
     if passed && !verbose && unknown.is_empty() {
         return (true, "ok\n".to_owned());
@@ -77,5 +83,8 @@ fn answer(endpoint: &str, checks: &[Check<'_>], unknown: &[&str], verbose: bool)
         let _ = writeln!(text, "warn: nothing to exclude matches \"{}\"", scrub::scrub(name, 64));
     }
     let _ = writeln!(text, "{endpoint} check {}", if passed { "passed" } else { "failed" });
+    if verbose {
+        text += &super::stacks::stacks(report);
+    }
     (passed, text)
 }

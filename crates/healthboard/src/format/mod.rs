@@ -3,10 +3,12 @@
 mod checks;
 mod health_json;
 mod native;
+mod stacks;
 
 pub use checks::{livez, readyz};
 pub use health_json::health_json;
-pub use native::{Answer, AnswerDetail, json, parse};
+pub use native::{Answer, AnswerDetail, AnswerStack, AnswerStacks, json, parse, verbose_json};
+pub use stacks::verbose_text;
 
 use crate::scrub;
 use crate::verdict::{Report, Status};

@@ -2,7 +2,7 @@
 
 use crate::config::Impact;
 use crate::scrub;
-use crate::verdict::{Detail, Processes, Report, State, Status};
+use crate::verdict::{Detail, Processes, Report, State, Status, Traced};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use std::collections::BTreeMap;
@@ -36,6 +36,29 @@ pub struct Answer {
     pub refused_name: Option<String>,
     /// Every indicator by name.
     pub details: BTreeMap<String, AnswerDetail>,
+    /// Where the threads stand of processes that hang, or whose operations do. In the verbose form alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<AnswerStacks>,
+}
+
+/// Where the threads of one process stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerStacks {
+    /// The process.
+    pub pid: u32,
+    /// The main thread first, then those that serve requests.
+    pub threads: Vec<AnswerStack>,
+}
+
+/// Where one or more threads stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerStack {
+    /// `main`, `main-at-work`, `work` or `other`.
+    pub role: String,
+    /// How many threads stand here.
+    pub count: u32,
+    /// File, line and function, the innermost first.
+    pub frames: Vec<String>,
 }
 
 /// One indicator as it is on the wire.
@@ -80,6 +103,13 @@ pub fn json(report: &Report) -> String {
     json + "\n"
 }
 
+/// The same, with where the threads stand of processes that hang, and of any length.
+pub fn verbose_json(report: &Report) -> String {
+    let stacks = report.stacks.iter().map(AnswerStacks::of).collect();
+    let answer = Answer { stacks, ..Answer::of(report, 512) };
+    serde_json::to_string(&answer).unwrap_or_default() + "\n"
+}
+
 /// Parses the output of [`json`]. Unknown members are ignored.
 ///
 /// # Errors
@@ -108,7 +138,19 @@ impl Answer {
             details: details
                 .map(|(name, d)| (scrub::printable(name), AnswerDetail::of(report, d, longest)))
                 .collect(),
+            stacks: Vec::new(),
         }
+    }
+}
+
+impl AnswerStacks {
+    fn of(traced: &Traced) -> AnswerStacks {
+        let threads = traced.stacks.stacks.iter().map(|stack| AnswerStack {
+            role: stack.role.name().to_owned(),
+            count: stack.threads,
+            frames: stack.frames.iter().map(ToString::to_string).collect(),
+        });
+        AnswerStacks { pid: traced.pid, threads: threads.collect() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state shared by the keeper and the other threads of its process. Made with the board, never freed.
 
 use super::notice::{Notice, Transition};
-use crate::board::place::Place;
+use crate::board::place::{Place, stacks_name};
 use crate::config::Uri;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -77,7 +77,8 @@ impl Attached {
         if let Some((directory, name)) = state.directory.as_ref().zip(state.board.as_ref())
             && let Ok(place) = Place::open(directory)
         {
-            let _ = rustix::fs::unlinkat(place.fd(), name.as_str(), rustix::fs::AtFlags::empty());
+            place.remove(name);
+            place.remove(&stacks_name(name));
         }
     }
 

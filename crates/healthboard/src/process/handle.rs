@@ -74,6 +74,16 @@ pub fn tick() -> Vec<Notice> {
     DEFAULT.tick()
 }
 
+/// The first half of [`tick`]: stamps `progress`. For who must not log, such as an event loop.
+pub fn stamp() {
+    DEFAULT.stamp();
+}
+
+/// The other half of [`tick`]: what is to be logged.
+pub fn take_notices() -> Vec<Notice> {
+    DEFAULT.take_notices()
+}
+
 /// Makes the board of this process now and not only at its first recording, which may come hours later. Returns whether
 /// the process has a board; waits at most two seconds for it.
 pub fn attach() -> bool {

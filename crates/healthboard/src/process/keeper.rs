@@ -79,6 +79,9 @@ pub struct Keeper {
     unanswered: RefCell<[u64; SLOTS]>,
     /// How many refused indicators have been reported.
     reported: Cell<usize>,
+    /// When stacks were last put beside the board, and whether they are there; see `trace`.
+    pub(crate) stacks_taken_ns: Cell<u64>,
+    pub(crate) has_stacks: Cell<bool>,
 }
 
 impl Keeper {
@@ -149,6 +152,8 @@ impl Keeper {
             passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
             reported: Cell::default(),
+            stacks_taken_ns: Cell::default(),
+            has_stacks: Cell::default(),
         };
         keeper.keep();
     }
@@ -183,6 +188,16 @@ impl Keeper {
     /// The directory of the service's boards; `None` if this process keeps its board in memory.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
+    }
+
+    /// The name of this process's board; `None` where it is in memory.
+    pub(crate) fn board_name(&self) -> Option<String> {
+        self.published.borrow().as_ref().map(|board| board.name().to_owned())
+    }
+
+    /// The policy in force of the indicator in this slot.
+    pub(crate) fn policy(&self, slot: usize) -> Option<Policy> {
+        self.service.policy(slot)
     }
 
     /// Leaves a notice, which [`tick`](crate::tick) returns. Of more than 64 that are not fetched, the oldest are

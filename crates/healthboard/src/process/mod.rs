@@ -15,7 +15,9 @@ mod runtime_dir;
 mod service;
 mod start;
 
-pub use handle::{Handle, attach, drain, goodbye, goodbye_in_signal_handler, tick, watch};
+pub use handle::{
+    Handle, attach, drain, goodbye, goodbye_in_signal_handler, stamp, take_notices, tick, watch,
+};
 pub use keeper::Keeper;
 pub use notice::{Notice, Transition};
 pub use service::Service;

@@ -134,8 +134,18 @@ impl Service {
 
     /// See [`tick`](crate::tick).
     pub(crate) fn tick(&'static self) -> Vec<Notice> {
+        self.stamp();
+        self.take_notices()
+    }
+
+    /// See [`stamp`](crate::stamp).
+    pub(crate) fn stamp(&'static self) {
         self.register_progress();
         self.with_slot(0, |slot, _| slot.ok_at(self.anchor.now_ns()));
+    }
+
+    /// See [`take_notices`](crate::take_notices).
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
         match self.attached() {
             Some(attached) => attached.take_notices(),
             None => self.started.get().map(Started::take_early).unwrap_or_default(),

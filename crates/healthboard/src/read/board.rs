@@ -116,6 +116,7 @@ impl Header {
             refused: u32::try_from(words[word::REFUSED]).unwrap_or(u32::MAX),
             refused_name: whole.then(|| unpack(name)).filter(|name| !name.is_empty()),
             indicators: room,
+            stacks: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All the boards of one service, read repeatedly at little cost.
 
 use super::board::{self, Descriptors, Header, Refused, Shared};
+use super::stack_files::StackFiles;
 use super::{Life, Observed, Process};
 use crate::board::create::boot_id;
 use crate::board::layout::{BLOCK, SLOTS};
@@ -36,6 +37,7 @@ pub struct Directory {
     boot_id: [u64; 2],
     listed: Option<SystemTime>,
     files: BTreeMap<String, Found>,
+    stacks: StackFiles,
     buffer: Vec<u8>,
     shared: Shared,
 }
@@ -62,6 +64,7 @@ impl Directory {
             boot_id: boot_id(),
             listed: None,
             files: BTreeMap::new(),
+            stacks: StackFiles::default(),
             buffer: vec![0; BLOCK * (1 + SLOTS)],
             shared: Shared::default(),
         }
@@ -113,7 +116,10 @@ impl Directory {
             if let Found::Living(file, descriptors) = found {
                 let room = old.next().unwrap_or_default();
                 match read_board(file, &mut self.buffer, self.boot_id, descriptors, &mut self.shared, room) {
-                    Ok(Some(process)) if process.life.is_alive() => processes.push(process),
+                    Ok(Some(process)) if process.life.is_alive() => {
+                        let stacks = self.stacks.of(place, name);
+                        processes.push(Process { stacks, ..process });
+                    }
                     Ok(ended) => *found = Found::Ended(ended),
                     Err(Refused::Io(_)) => {}
                     Err(refused) => *found = Found::Refused(refused),
@@ -155,6 +161,13 @@ impl Directory {
                 Some((_, "tmp")) => open(&place, name, OFlags::RDWR)
                     .ok()
                     .filter(|file| lock::try_take(file).is_ok_and(|taken| taken)),
+                Some((board, "stacks")) => {
+                    let board = format!("{board}.board");
+                    match rustix::fs::statat(place.fd(), board, AtFlags::SYMLINK_NOFOLLOW) {
+                        Err(Errno::NOENT) => open(&place, name, OFlags::RDONLY).ok(),
+                        _ => None,
+                    }
+                }
                 _ => None,
             };
             if unneeded.is_some() {
@@ -198,6 +211,7 @@ impl Directory {
         // By the wall clock, like the time stamp. If the clock jumps, the next read lists once more.
         let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > RACY);
         let mut files = BTreeMap::new();
+        let mut stacks = StackFiles::default();
         for entry in rustix::fs::Dir::read_from(place.fd())? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
@@ -206,8 +220,10 @@ impl Directory {
                 let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
                 files.insert(name.to_owned(), kept.unwrap_or(Found::New));
             }
+            stacks.found(name);
         }
         self.files = files;
+        self.stacks = stacks;
         self.listed = settled.then_some(changed);
         Ok(())
     }
@@ -234,12 +250,13 @@ impl Directory {
     fn forget(&mut self, place: Option<Place>) {
         self.place = place;
         self.files.clear();
+        self.stacks = StackFiles::default();
         self.listed = None;
     }
 }
 
 /// Opens a file that may be a board: never through a link, never blocking on a FIFO, never a file of another user.
-fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
+pub(super) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     let io = |e: Errno| match e {
         Errno::LOOP => Refused::Foreign { found: "a symbolic link" },
         _ => Refused::Io(io::Error::from(e).kind()),

@@ -4,6 +4,7 @@ use crate::board::descriptor;
 use crate::board::layout::{Fixed, SIZE, phase, word};
 use crate::config::Policy;
 use crate::now_ns;
+use crate::stacks::Stacks;
 use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
@@ -347,4 +348,70 @@ fn a_file_cut_short_under_the_reader_is_refused() {
     OpenOptions::new().write(true).open(path_of(&directory, &board)).unwrap().set_len(100).unwrap();
     assert_eq!(lives(&mut boards), []);
     assert!(boards.refused()[0].contains("found 100 bytes"), "{:?}", boards.refused());
+}
+
+/// Where the threads of the process of this board stand, as a file that somebody has put there.
+fn stacks_of(board: &Published) -> String {
+    board.name().replace(".board", ".stacks")
+}
+
+#[test]
+fn stacks_are_read_beside_the_board_of_a_living_process_and_anew_when_they_are_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (board, other) = (publish(&directory, 1), publish(&directory, 2));
+    let place = Place::open(directory.path()).unwrap();
+    let mut boards = Directory::new(directory.path());
+    let mut taken = || {
+        let mut processes = boards.read().unwrap();
+        processes.sort_by_key(|process| process.pid);
+        processes.iter().map(|p| p.stacks.as_ref().map(|s| s.taken_ns)).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(), [None, None]);
+    for taken_ns in [5, 6] {
+        std::thread::sleep(RACY);
+        place.write_whole(&stacks_of(&board), &Stacks::at(taken_ns).encode()).unwrap();
+        assert_eq!(taken(), [Some(taken_ns), None]);
+    }
+    std::fs::write(directory.path().join(stacks_of(&other)), "noise").unwrap();
+    assert_eq!(taken(), [Some(6), None]);
+    place.remove(&stacks_of(&board));
+    assert_eq!(taken(), [None, None]);
+}
+
+#[test]
+fn stacks_are_never_read_through_a_link_nor_from_another_user() {
+    // SAFETY: geteuid has no preconditions.
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this test needs root");
+    let directory = tempfile::tempdir().unwrap();
+    let (elsewhere, board) = (tempfile::tempdir().unwrap(), publish(&directory, 1));
+    let (theirs, ours) = (elsewhere.path().join("stacks"), directory.path().join(stacks_of(&board)));
+    let stacks = || Directory::new(directory.path()).read().unwrap().remove(0).stacks;
+    std::fs::write(&theirs, Stacks::at(5).encode()).unwrap();
+    symlink(&theirs, &ours).unwrap();
+    assert_eq!(stacks(), None);
+    // Nor is anything written through one.
+    Place::open(directory.path()).unwrap().write_whole(&stacks_of(&board), b"new").unwrap();
+    assert_eq!(
+        (std::fs::read(&ours).unwrap(), std::fs::read(&theirs).unwrap()),
+        (b"new".into(), Stacks::at(5).encode())
+    );
+    std::fs::write(&ours, Stacks::at(5).encode()).unwrap();
+    assert!(stacks().is_some());
+    std::os::unix::fs::chown(&ours, Some(65534), None).unwrap();
+    assert_eq!(stacks(), None);
+}
+
+#[test]
+fn stacks_are_swept_with_their_board() {
+    let directory = tempfile::tempdir().unwrap();
+    let (board, mut boards) = (publish(&directory, 1), Directory::new(directory.path()));
+    let left = || std::fs::read_dir(directory.path()).unwrap().count();
+    Place::open(directory.path()).unwrap().write_whole(&stacks_of(&board), b"any").unwrap();
+    boards.sweep(now_ns());
+    assert_eq!(left(), 2);
+    board.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(board);
+    boards.sweep(now_ns());
+    boards.sweep(now_ns());
+    assert_eq!(left(), 0);
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Policy;
 use crate::failure::Failure;
+use crate::stacks::Stacks;
 use std::sync::Arc;
 
 /// The evidence of one indicator on one board. All times are nanoseconds of the coarse monotonic clock.
@@ -122,6 +123,8 @@ pub struct Process {
     pub refused_name: Option<String>,
     /// Its indicators in the order of registration, `progress` first.
     pub indicators: Vec<Observed>,
+    /// Where its threads stood when it was last seen to hang.
+    pub stacks: Option<Arc<Stacks>>,
 }
 
 impl Process {

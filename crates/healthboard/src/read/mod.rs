@@ -7,6 +7,8 @@ mod evidence;
 #[cfg(any(test, fuzzing))]
 #[cfg(not(loom))]
 mod fuzz;
+#[cfg(not(loom))]
+mod stack_files;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
 #[cfg(not(loom))]

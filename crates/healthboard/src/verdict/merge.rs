@@ -1,10 +1,12 @@
 //! One indicator over all processes of the service.
 
 use super::message::explain;
+use super::processes::Living;
 use super::report::{Detail, State};
 use super::state::{Moment, state, status, waiting_since};
 use crate::config::{PROGRESS, Policy};
 use crate::read::{Evidence, Observed, Process};
+use crate::stacks::Stacks;
 use crate::status::Status;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,17 +57,25 @@ struct Judged<'a> {
     status: Status,
     state: State,
     observed: &'a Observed,
+    stacks: Option<&'a Stacks>,
 }
 
 impl<'a> Merged<'a> {
     /// Adds the evidence of a living process about one indicator.
-    pub(super) fn add(&mut self, observed: &'a Observed, is_master: bool, takes_work: bool, at: Moment) {
+    pub(super) fn add(&mut self, observed: &'a Observed, living: &Living<'a>, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
         // The evidence of a master may become stale: it may have asked only once, at start.
-        if is_master && state == State::Stale {
+        if living.is_master && state == State::Stale {
             return;
         }
-        self.group(&observed.name).add(observed, state, takes_work, at);
+        let stacks = living.process.stacks.as_deref();
+        self.group(&observed.name).add(observed, stacks, state, living.takes_work(), at);
+    }
+
+    /// Adds how a living process progresses.
+    pub(super) fn add_progress(&mut self, observed: &'a Observed, at: Moment) {
+        let state = state(&observed.evidence, &observed.policy, at);
+        self.group(&observed.name).add(observed, None, state, true, at);
     }
 
     /// Adds the failures of a dead process. They count until a living process has newer evidence, and are never a
@@ -83,7 +93,7 @@ impl<'a> Merged<'a> {
             group.failure_ns = group.failure_ns.max(failed_ns);
             group.newest_ns = failed_ns;
             let status = status(State::Transient, observed.policy.impact, false);
-            group.judge(Judged { status, state: State::Transient, observed });
+            group.judge(Judged { status, state: State::Transient, observed, stacks: None });
         }
     }
 
@@ -108,7 +118,14 @@ impl<'a> Merged<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn add(&mut self, observed: &'a Observed, state: State, takes_work: bool, at: Moment) {
+    fn add(
+        &mut self,
+        observed: &'a Observed,
+        stacks: Option<&'a Stacks>,
+        state: State,
+        takes_work: bool,
+        at: Moment,
+    ) {
         let Observed { policy, evidence, .. } = observed;
         let newest_ns = evidence.newest_ns();
         self.take_policy(policy);
@@ -137,7 +154,7 @@ impl<'a> Group<'a> {
                 self.has_room |= evidence.capacity > 0 && takes_work;
             }
         }
-        self.judge(Judged { status, state, observed });
+        self.judge(Judged { status, state, observed, stacks });
     }
 
     fn judge(&mut self, judged: Judged<'a>) {
@@ -187,7 +204,7 @@ impl<'a> Group<'a> {
         let stale = self.worst_stale.filter(|_| !self.has_fresh);
         let affected = self.affected + if self.has_fresh { 0 } else { self.stale };
         let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
-        let Some(Judged { status, state, observed }) = worst else { return detail };
+        let Some(Judged { status, state, observed, stacks }) = worst else { return detail };
         // A process contradicts the FAULT of another if it has evidence from since that one's failing began.
         let uncontradicted =
             |began_ns: Option<u64>| began_ns.is_some_and(|began| self.others_ns < Some(began));
@@ -195,7 +212,7 @@ impl<'a> Group<'a> {
         detail.state = state;
         detail.status = if status == Status::Fault && !is_fault { Status::Degraded } else { status };
         if state.is_problem() {
-            detail.message = explain(observed, state, &detail, at);
+            detail.message = explain(observed, stacks, state, &detail, at);
             if detail.status < Status::Fault && affected < self.voters {
                 detail.message.push_str(&format!(" (in {affected} of {} processes)", self.voters));
             }

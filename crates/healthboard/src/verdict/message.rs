@@ -1,13 +1,21 @@
 //! Messages for people.
 
+use super::places;
 use super::report::{Detail, State};
 use super::state::{Moment, waiting_since};
 use crate::read::Observed;
+use crate::stacks::Stacks;
 use std::time::Duration;
 
 /// Why the indicator is in this state, by the evidence of the process that decides the status. `detail` is that of all
 /// processes.
-pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Moment) -> String {
+pub(super) fn explain(
+    observed: &Observed,
+    stacks: Option<&Stacks>,
+    state: State,
+    detail: &Detail,
+    at: Moment,
+) -> String {
     let Observed { name, policy, evidence } = observed;
     let since = |at_ns: Option<u64>| span(at.age(at_ns.unwrap_or(at.now_ns)));
     let plural = |n: u32| if n == 1 { "" } else { "s" };
@@ -15,8 +23,9 @@ pub(super) fn explain(observed: &Observed, state: State, detail: &Detail, at: Mo
         State::Stalled if evidence.capacity > 0 => {
             let (n, capacity, youngest) =
                 (evidence.work_in_flight(), evidence.capacity, since(evidence.youngest_ns));
+            let place = places::of_work(stacks, evidence).map_or(String::new(), |place| format!(", {place}"));
             format!(
-                "{name}: all {capacity} places taken by {n} operations that hang, the newest for {youngest}"
+                "{name}: all {capacity} places taken by {n} operations that hang, the newest for {youngest}{place}"
             )
         }
         State::Stalled => {

@@ -5,13 +5,14 @@
 
 mod merge;
 mod message;
+mod places;
 mod processes;
 mod report;
 mod state;
 
 pub(crate) use crate::status::Status;
 pub use message::span;
-pub use report::{Detail, Processes, Report, State};
+pub use report::{Detail, Processes, Report, State, Traced};
 pub use state::{Moment, state, status};
 
 use crate::config::PROGRESS;
@@ -51,7 +52,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     let mut merged = Merged::default();
     for living in census.voters() {
         for observed in living.process.indicators.iter().filter(|o| &*o.name != PROGRESS) {
-            merged.add(observed, living.is_master, living.takes_work(), at);
+            merged.add(observed, living, at);
         }
     }
     for (_, process) in &census.dead {
@@ -69,7 +70,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     for living in &census.living {
         // `progress` is the first indicator, so the search ends there.
         if let Some(observed) = living.process.indicators.iter().find(|o| &*o.name == PROGRESS) {
-            beats.add(observed, false, true, at);
+            beats.add_progress(observed, at);
         }
     }
     for group in beats.into_groups() {
@@ -102,6 +103,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         stopped: census.stopped,
         refused: full.map_or(0, |process| process.refused),
         refused_name: full.and_then(|process| process.refused_name.clone()),
+        stacks: census.living.iter().filter_map(|living| places::traced(living, at)).collect(),
         details,
     }
 }

@@ -1,6 +1,7 @@
 //! The processes of a service: which of them work, watch, hang, are dead or have stopped.
 
 use super::message::span;
+use super::places;
 use super::report::{Processes, State};
 use super::state::{Moment, state};
 use crate::config::PROGRESS;
@@ -106,7 +107,8 @@ impl<'a> Census<'a> {
             if let Some(silent) = hung {
                 let subject =
                     if self.living.len() == 1 { String::new() } else { format!("process {} ", process.pid) };
-                reasons.push((status, format!("{subject}not progressing for {}", span(*silent))));
+                let place = places::of_main(process).map_or(String::new(), |place| format!(", {place}"));
+                reasons.push((status, format!("{subject}not progressing for {}{place}", span(*silent))));
             }
         }
         if let [(ago, newest), others @ ..] = &self.dead[..] {

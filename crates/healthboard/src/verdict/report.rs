@@ -2,9 +2,11 @@
 
 use crate::config::Impact;
 use crate::failure::Failure;
+use crate::stacks::Stacks;
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The state of one indicator.
@@ -87,6 +89,15 @@ pub struct Detail {
     pub message: String,
 }
 
+/// Where the threads of one process stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// The process.
+    pub pid: u32,
+    /// Its threads.
+    pub stacks: Arc<Stacks>,
+}
+
 /// The verdict and its details. Made by [`judge`](crate::judge), rendered by the [formats](crate::format).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -108,6 +119,8 @@ pub struct Report {
     pub refused: u32,
     /// The name of the first of them.
     pub refused_name: Option<String>,
+    /// Where the threads stand of those processes that hang, or whose operations do.
+    pub stacks: Vec<Traced>,
     /// Every indicator by name.
     pub details: BTreeMap<String, Detail>,
 }

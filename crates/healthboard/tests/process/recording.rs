@@ -51,7 +51,7 @@ fn indicators_in_statics_record_each_for_itself() {
 fn no_refresh_while_another_process_has_fresh_evidence() {
     let mut idle = Player::start("due");
     assert_eq!(idle.line(), "recorded");
-    let mut busy = command("works", idle.runtime.path()).spawn().unwrap();
+    let busy = Player::of(command("works", idle.runtime.path()), tempfile::tempdir().unwrap());
     until("both boards", || (idle.processes().len() == 2).then_some(()));
     let mut due = || {
         idle.go_on();
@@ -63,7 +63,6 @@ fn no_refresh_while_another_process_has_fresh_evidence() {
         assert!(due() > 0);
         std::thread::sleep(Duration::from_millis(10));
     }
-    busy.kill().unwrap();
-    busy.wait().unwrap();
+    drop(busy);
     until("a refresh is due", || (due() == 0).then_some(()));
 }

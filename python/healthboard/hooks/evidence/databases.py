@@ -1,8 +1,8 @@
-"""What the databases of a service are called, and how much it depends on each.
+"""Databases: `database` and `api_database` by the configuration, `database_SCHEMA` otherwise.
 
-A database that the configuration names has the name of the option's group: `database`, `api_database`. If no
-group is `database`, the first other database is. Any other, such as that of one of several cells, has
-the name of its schema: `database_cell1`. It is degrading.
+A database that the configuration names has the name of the option's group. If no group is `database`, the
+first other database is. Any other, such as that of one of several cells, has the name of its schema, and is
+degrading.
 """
 
 from __future__ import annotations

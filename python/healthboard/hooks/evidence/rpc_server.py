@@ -9,6 +9,7 @@ Provoked for real: every thread of a server stuck in a method, on the fake trans
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 
@@ -40,11 +41,21 @@ def _count(_result: Any, server: Any, override_pool_size: int | None = None, **_
     if _indicator is None:
         # Not before: a program that only calls others has no such indicator.
         _indicator = Indicator("rpc_server", impact="degrading", ttl=0)
-        _patches.around(
-            sys.modules["oslo_messaging.rpc.server"], "RPCServer._process_incoming", _indicator.wrap
-        )
+        _patches.around(sys.modules["oslo_messaging.rpc.server"], "RPCServer._process_incoming", _record)
     _threads[server] = override_pool_size or server.conf.executor_thread_pool_size
     _indicator.set_capacity(sum(_threads.values()))
+
+
+def _record(process: Any) -> Any:
+    # In Python: a frame of ours tells which threads are at work.
+    @functools.wraps(process)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _indicator is None:
+            return process(*args, **kwargs)
+        with _indicator.begin():
+            return process(*args, **kwargs)
+
+    return wrapper
 
 
 def _discount(_result: Any, server: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from ... import by_itself, executed, imports, uwsgi
+from ... import by_itself, executed, imports
 from ...middleware import WSGI, requests
 from ..patches import Patches
 
@@ -44,7 +44,7 @@ def install() -> None:
     _is_installed = True
     _patches.install()
     # Before uWSGI is seen: it may execute the file before anybody imports anything.
-    executed.when_executed(_FILES, lambda namespace: _wrap(namespace, uwsgi.callable_name()))
+    executed.when_executed(_FILES, _wrap_in_file)
 
 
 def uninstall() -> None:
@@ -55,6 +55,8 @@ def uninstall() -> None:
 
 
 def _hook(_uwsgi: ModuleType) -> None:
+    from ... import uwsgi
+
     for module, name in uwsgi.modules():
         imports.when_imported(module, functools.partial(_wrap_in_module, name))
     if uwsgi.options("paste", "ini-paste", "ini-paste-logged"):
@@ -63,6 +65,12 @@ def _hook(_uwsgi: ModuleType) -> None:
 
 def _hook_paste(deploy: ModuleType) -> None:
     _patches.around(deploy, "loadapp", _make)
+
+
+def _wrap_in_file(namespace: dict[str, Any]) -> None:
+    from ... import uwsgi
+
+    _wrap(namespace, uwsgi.callable_name())
 
 
 def _wrap_in_module(name: str, module: ModuleType) -> None:
@@ -83,6 +91,8 @@ def _wrap(namespace: dict[str, Any], name: str) -> None:
         namespace[name] = found
         if not is_call:
             _replaced.append((found, namespace, name, application))
+    from ... import uwsgi
+
     by_itself.start()
     uwsgi.in_workers(_say_capacity)
 
@@ -96,6 +106,8 @@ def _make(make: Any) -> Any:
 
 
 def _say_capacity() -> None:
+    from ... import uwsgi
+
     requests.set_capacity(uwsgi.cores())
     requests.say_capacity()
 

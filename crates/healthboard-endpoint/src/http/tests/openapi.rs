@@ -1,7 +1,7 @@
 //! Compares `docs/openapi.yaml` with the running endpoint: every answer is documented, and everything documented is
 //! answered.
 
-use crate::testing::{Endpoint, body, code, report};
+use crate::testing::{Endpoint, body, code, report, traced};
 use healthboard::{PROGRESS, Report, Status};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -122,6 +122,7 @@ fn reports() -> Vec<Report> {
     hung.refused = 2;
     hung.refused_name = Some("queue-31".to_owned());
     hung.draining = true;
+    hung.stacks = vec![traced()];
     vec![report(Status::Ok), report(Status::Degraded), report(Status::Fault), hung]
 }
 

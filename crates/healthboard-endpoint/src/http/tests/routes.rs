@@ -2,8 +2,8 @@
 
 use crate::connection::Limits;
 use crate::options::HttpOptions;
-use crate::testing::{Endpoint, body, code, report};
-use healthboard::{PROGRESS, Status, format};
+use crate::testing::{Endpoint, body, code, report, traced};
+use healthboard::{PROGRESS, Report, Status, format};
 
 #[test]
 fn the_verdict_is_answered_in_the_requested_format() {
@@ -28,6 +28,29 @@ fn the_verdict_is_answered_in_the_requested_format() {
                 )
             );
         }
+    }
+}
+
+#[test]
+fn where_threads_stand_is_answered_when_asked_for_and_in_formats_with_a_place_for_it() {
+    let endpoint = Endpoint::of(Report { stacks: vec![traced()], ..report(Status::Fault) });
+    let ask = |target: &str, accept: &str| {
+        endpoint.ask(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"))
+    };
+    for (media, has_place) in
+        [("application/json", true), ("text/plain", true), ("application/health+json", false)]
+    {
+        // In this order and in the other: an answer is kept for who asks the same.
+        for target in ["/health?verbose", "/health", "/?verbose", "/", "/health?verbose"] {
+            let answer = ask(target, media);
+            assert_eq!(code(&answer), 503);
+            let expected = has_place && target.contains("verbose");
+            assert_eq!(answer.contains("host.py:1234 list_all_domains"), expected, "{target} {answer}");
+        }
+    }
+    for target in ["/readyz", "/livez"] {
+        assert!(!ask(target, "*/*").contains("host.py"));
+        assert!(ask(&format!("{target}?verbose"), "*/*").contains("host.py:1234 list_all_domains"));
     }
 }
 

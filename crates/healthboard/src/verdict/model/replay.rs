@@ -47,6 +47,7 @@ impl Replay {
             refused: 0,
             refused_name: None,
             indicators: Vec::new(),
+            stacks: None,
         };
         let slots = std::array::from_fn(|_| Indicator::new());
         self.boards.push(Board { process, slots, progress: Indicator::new() });

@@ -75,6 +75,7 @@ pub(super) fn process(pid: u32, indicators: Vec<Observed>) -> Process {
         refused: 0,
         refused_name: None,
         indicators,
+        stacks: None,
     }
 }
 

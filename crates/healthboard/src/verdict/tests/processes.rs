@@ -1,6 +1,8 @@
 //! Processes that watch, hang, die and stop.
 
 use super::*;
+use crate::stacks::{Frame, Role, Stacks};
+use std::sync::Arc;
 
 #[test]
 fn a_process_that_does_not_progress_is_hung_after_its_limit() {
@@ -223,4 +225,58 @@ fn a_process_that_executes_itself_again_has_not_died() {
     // Another process with the same pid does not count.
     let report = judged(&[before, after(6)]);
     assert_eq!((report.status, report.processes.dead), (Status::Degraded, 1));
+}
+
+/// The main thread and three workers of a server, looked at so long ago.
+fn stacks(seconds: u64) -> Option<Arc<Stacks>> {
+    let mut stacks = Stacks::at(NOW - seconds * SECOND);
+    let hangs = [Frame::new("host.py", 1234, "list_all_domains"), Frame::new("manager.py", 10843, "sync")];
+    stacks.add(Role::Main, hangs.to_vec());
+    for line in [7, 7, 8] {
+        stacks.add(Role::Work, vec![Frame::new("socket.py", line, "read"), Frame::new("api.py", 9, "show")]);
+    }
+    Some(Arc::new(stacks))
+}
+
+#[test]
+fn where_a_process_hangs_is_told_if_it_was_looked_at_since_it_last_progressed() {
+    let hangs = |looked| Process { stacks: stacks(looked), ..process(7, vec![beat(11)]) };
+    let place = "in host.py:1234 list_all_domains (called from manager.py:10843)";
+    for looked in [3, 11] {
+        let report = judged(&[hangs(looked)]);
+        assert_eq!(report.message, format!("not progressing for 11 s, {place}"));
+        assert_eq!(report.stacks.len(), 1);
+    }
+    let report = judged(&[hangs(12)]);
+    assert_eq!((report.message.as_str(), report.stacks.len()), ("not progressing for 11 s", 0));
+    let others = judged(&[hangs(3), process(8, vec![beat(1)])]);
+    assert_eq!(others.message, format!("process 7 not progressing for 11 s, {place}"));
+    assert_eq!(others.stacks.iter().map(|traced| traced.pid).collect::<Vec<_>>(), [7]);
+    // One that progresses hangs nowhere.
+    let report = judged(&[Process { stacks: stacks(3), ..process(7, vec![beat(10)]) }]);
+    assert_eq!((report.message.as_str(), report.stacks.len()), ("", 0));
+}
+
+#[test]
+fn where_the_workers_of_a_saturated_server_stand_is_told_if_all_of_their_operations_had_begun() {
+    let saturated = Evidence { capacity: 3, ..in_flight(3, 90, 61, 95) };
+    let server = |looked, evidence: &Evidence| {
+        let requests = with_impact(Impact::Degrading, observed("requests", evidence.clone()));
+        Process { stacks: stacks(looked), ..process(7, vec![beat(0), requests]) }
+    };
+    let hangs = "requests: all 3 places taken by 3 operations that hang, the newest for 61 s";
+    for looked in [1, 61] {
+        let report = judged(&[server(looked, &saturated)]);
+        let place = "2 of 3 in socket.py:7 read (called from api.py:9)";
+        assert_eq!((report.status, report.message), (Status::Fault, format!("{hangs}, {place}")));
+        assert_eq!(report.stacks.len(), 1);
+    }
+    let report = judged(&[server(62, &saturated)]);
+    assert_eq!((report.message.as_str(), report.stacks.len()), (hangs, 0));
+    // Without a capacity nobody knows whose operations they are; the stacks are there.
+    let stalled = in_flight(3, 90, 61, 95);
+    let report = judged(&[server(1, &stalled)]);
+    assert!(!report.message.contains("socket.py"), "{}", report.message);
+    assert_eq!(report.stacks.len(), 1);
+    assert_eq!(judged(&[server(1, &in_flight(3, 50, 20, 95))]).stacks, []);
 }

@@ -1,0 +1,51 @@
+//! The files beside boards that say where the threads of a process stand. Hardly ever is there one.
+
+use super::directory::open;
+use crate::board::place::{Place, stacks_name};
+use crate::stacks::Stacks;
+use rustix::fs::OFlags;
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Those in one directory, as of when it was listed: each is replaced as a whole, which changes the directory.
+#[derive(Default)]
+pub(super) struct StackFiles(BTreeMap<String, Content>);
+
+enum Content {
+    Unread,
+    /// `None`: nothing that can be read as stacks.
+    Read(Option<Arc<Stacks>>),
+}
+
+impl StackFiles {
+    /// A file of this name was found.
+    pub(super) fn found(&mut self, name: &str) {
+        if name.ends_with(".stacks") {
+            self.0.insert(name.to_owned(), Content::Unread);
+        }
+    }
+
+    /// What the process of this board says.
+    pub(super) fn of(&mut self, place: &Place, board: &str) -> Option<Arc<Stacks>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let name = stacks_name(board);
+        let content = self.0.get_mut(&name)?;
+        if let Content::Unread = content {
+            *content = Content::Read(read(place, &name).map(Arc::new));
+        }
+        match content {
+            Content::Unread => None,
+            Content::Read(stacks) => stacks.clone(),
+        }
+    }
+}
+
+fn read(place: &Place, name: &str) -> Option<Stacks> {
+    let file = open(place, name, OFlags::RDONLY).ok()?;
+    let mut bytes = vec![0; Stacks::MAX_BYTES];
+    let found = file.read_at(&mut bytes, 0).ok()?;
+    Stacks::parse(&bytes[..found])
+}

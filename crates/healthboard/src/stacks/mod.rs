@@ -1,0 +1,166 @@
+//! Where the threads of a process stand: files, lines and functions. No values, no arguments, no source text.
+//!
+//! A process writes them beside its board when it hangs, and not before. [`file`] is the format of that file.
+
+#[cfg(not(loom))]
+mod file;
+
+use std::fmt;
+
+/// The longest path of a file and the longest name of a function, in bytes.
+const MAX_FILE: usize = 96;
+const MAX_FUNCTION: usize = 80;
+
+/// Frames of a stack and different stacks that are kept.
+const MAX_FRAMES: usize = 100;
+const MAX_STACKS: usize = 64;
+
+/// What a thread is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The main thread.
+    Main,
+    /// The main thread, which is in an operation of a server.
+    MainAtWork,
+    /// Another thread that is in an operation of a server: a request, a call.
+    Work,
+    /// Anything else.
+    Other,
+}
+
+/// One line of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    file: String,
+    line: u32,
+    function: String,
+}
+
+/// Where one or more threads stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// What these threads are there for.
+    pub role: Role,
+    /// How many threads stand exactly here.
+    pub threads: u32,
+    /// The innermost frame first.
+    pub frames: Vec<Frame>,
+}
+
+/// Where the threads of a process stood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stacks {
+    /// When, by [`now_ns`](crate::now_ns).
+    pub taken_ns: u64,
+    /// The main thread's first, then those at work.
+    pub stacks: Vec<Stack>,
+}
+
+impl Frame {
+    /// A line of a function. Of `file` and `function` stays what names consist of.
+    pub fn new(file: &str, line: u32, function: &str) -> Frame {
+        Frame { file: word(file, MAX_FILE), line, function: word(function, MAX_FUNCTION) }
+    }
+
+    /// The file without its directories, and the line.
+    fn place(&self) -> String {
+        format!("{}:{}", self.file.rsplit('/').next().unwrap_or_default(), self.line)
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} {}", self.file, self.line, self.function)
+    }
+}
+
+impl Stack {
+    /// `in host.py:1234 list_all_domains (called from manager.py:10843)`. The caller is the nearest one in another file.
+    pub fn place(&self) -> Option<String> {
+        let top = self.frames.first()?;
+        let caller = self.frames.iter().find(|frame| frame.file != top.file);
+        let caller = caller.map_or(String::new(), |caller| format!(" (called from {})", caller.place()));
+        Some(format!("in {} {}{caller}", top.place(), top.function))
+    }
+}
+
+impl Stacks {
+    /// Those taken at this time, with no thread yet.
+    pub fn at(taken_ns: u64) -> Stacks {
+        Stacks { taken_ns, stacks: Vec::new() }
+    }
+
+    /// Adds one more thread, its innermost frame first. Threads that stand at the same place are counted.
+    pub fn add(&mut self, role: Role, mut frames: Vec<Frame>) {
+        frames.truncate(MAX_FRAMES);
+        self.add_counted(Stack { role, threads: 1, frames });
+    }
+
+    fn add_counted(&mut self, stack: Stack) {
+        let same = |known: &&mut Stack| known.role == stack.role && known.frames == stack.frames;
+        if let Some(known) = self.stacks.iter_mut().find(same) {
+            known.threads = known.threads.saturating_add(stack.threads);
+        } else if self.stacks.len() < MAX_STACKS {
+            let before = |known: &Stack| known.role as u8 <= stack.role as u8;
+            let at = self.stacks.iter().take_while(|known| before(known)).count();
+            self.stacks.insert(at, stack);
+        }
+    }
+
+    /// Where the main thread stands.
+    pub fn main_place(&self) -> Option<String> {
+        self.stacks.iter().find(|stack| stack.role.is_main())?.place()
+    }
+
+    /// Where most of those at work stand: `in …`, or `3 of 4 in …` where not all of them are there.
+    pub fn work_place(&self) -> Option<String> {
+        let work = || self.stacks.iter().filter(|stack| stack.role.is_at_work() && !stack.frames.is_empty());
+        let threads = |top: Option<&Frame>| -> u64 {
+            work().filter(|stack| stack.frames.first() == top).map(|stack| u64::from(stack.threads)).sum()
+        };
+        // Of two alike, the first.
+        let most = work().rev().max_by_key(|stack| (threads(stack.frames.first()), stack.threads))?;
+        let here = threads(most.frames.first());
+        let all: u64 = work().map(|stack| u64::from(stack.threads)).sum();
+        let place = most.place()?;
+        Some(if here == all { place } else { format!("{here} of {all} {place}") })
+    }
+}
+
+impl Role {
+    /// Whether it is the main thread's.
+    pub fn is_main(self) -> bool {
+        matches!(self, Role::Main | Role::MainAtWork)
+    }
+
+    /// Whether it is in an operation of a server.
+    pub fn is_at_work(self) -> bool {
+        matches!(self, Role::MainAtWork | Role::Work)
+    }
+
+    const ALL: [Role; 4] = [Role::Main, Role::MainAtWork, Role::Work, Role::Other];
+
+    /// The word used in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Main => "main",
+            Role::MainAtWork => "main-at-work",
+            Role::Work => "work",
+            Role::Other => "other",
+        }
+    }
+}
+
+/// What names of files and functions consist of; anything else becomes `_`.
+fn word(text: &str, max_bytes: usize) -> String {
+    let good = |c: char| if c.is_alphanumeric() || "_.:-/+<>".contains(c) { c } else { '_' };
+    let word: String = text.chars().take(max_bytes).map(good).collect();
+    match word[..word.floor_char_boundary(max_bytes)].to_owned() {
+        word if word.is_empty() => "_".to_owned(),
+        word => word,
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
