@@ -6,8 +6,12 @@
 
 use std::{mem, ptr};
 
-/// Sets the handler, unless the program handles the signal, or ignores it.
+/// Sets the handler, unless the program handles the signal, or ignores it. The first process of a pid namespace, whom the
+/// default action does not end, gets none.
 pub(crate) fn say_goodbye_on_sigterm() {
+    if std::process::id() == 1 {
+        return;
+    }
     // SAFETY: both actions are valid for the calls; zero is a valid value of each of their fields. The handler is safe in a
     // signal handler. Another thread that sets a handler at this moment may lose it to ours: Python sets them in the main
     // thread, before or after the call.

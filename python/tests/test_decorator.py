@@ -332,10 +332,10 @@ def test_a_judge_that_raises_is_no_evidence_and_the_host_survives(evidence: Evid
     def judge(raised: BaseException) -> bool:
         raise RuntimeError("judge")
 
-    call = Indicator("judged").wrap(int, judge)
+    call = Indicator("judge_that_raises").wrap(int, judge)
     with pytest.raises(ValueError, match="invalid literal"):
         call("x")
-    assert evidence("judged")["state"] == "unknown"
+    assert evidence("judge_that_raises")["state"] == "unknown"
 
 
 @pytest.mark.parametrize(("says", "state"), [(True, "passing"), (False, "transient"), (None, "unknown")])

@@ -9,7 +9,7 @@ use super::page::seconds;
 use crate::watch::{Change, Seen, Status, Timeline};
 
 /// How long a service must stay OK to count as recovered: it may still find connections that were lost in the fault.
-const RECOVERY_PERIOD: Duration = Duration::from_secs(5);
+pub(super) const RECOVERY_PERIOD: Duration = Duration::from_secs(5);
 
 /// The times of one fault, measured from the start of the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

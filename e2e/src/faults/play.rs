@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Finding, Times};
+use super::finding::{Finding, RECOVERY_PERIOD, Times};
 use super::{Scenario, Site, Wanted};
 use crate::probe::ask;
 use crate::watch::{Seen, Status, Watch};
@@ -77,7 +77,9 @@ pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Re
     follow(site, &watch);
     let repair = watch.now();
     if injected.is_ok() && repaired.is_ok() && scenario.recovers {
-        wait_until(&all_ok, MAX_RECOVERY_TIME)?;
+        let recovered =
+            |seen: &[Seen]| all_ok_since(seen).is_some_and(|since| watch.now() >= since + RECOVERY_PERIOD);
+        wait_until(&recovered, MAX_RECOVERY_TIME)?;
     }
     let calm = watch.now() + pacing.watch_after;
     wait_until(&|_| watch.now() >= calm, pacing.watch_after * 2)?;
@@ -129,8 +131,11 @@ impl Outcome {
     }
 }
 
-fn all_ok(seen: &[Seen]) -> bool {
-    seen.iter().all(|seen| seen.ours.last().is_some_and(|change| change.status == Status::Ok))
+/// Since when all services have been OK; none if one of them is not.
+fn all_ok_since(seen: &[Seen]) -> Option<Duration> {
+    let since =
+        |seen: &Seen| seen.ours.last().filter(|change| change.status == Status::Ok).map(|change| change.at);
+    seen.iter().map(since).try_fold(Duration::ZERO, |latest, since| since.map(|since| latest.max(since)))
 }
 
 /// Waits until all services are OK, and those that report their state have done so once more: a report that was lost in

@@ -1,7 +1,7 @@
 //! Ends without evidence, handles, indicators in statics, and when a refresh is due.
 
 use crate::player::{Player, command, until};
-use healthboard::{Clock, Policy, Service, State};
+use healthboard::{Clock, Policy, Process, Service, State};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -52,14 +52,19 @@ fn no_refresh_while_another_process_has_fresh_evidence() {
     let mut idle = Player::start("due");
     assert_eq!(idle.line(), "recorded");
     let busy = Player::of(command("works", idle.runtime.path()), tempfile::tempdir().unwrap());
-    until("both boards", || (idle.processes().len() == 2).then_some(()));
+    let knows =
+        |process: &Process| process.indicators.iter().any(|shared| shared.evidence.last_success_ns.is_some());
+    until("both processes have evidence", || {
+        let processes = idle.processes();
+        (processes.len() == 2 && processes.iter().all(knows)).then_some(())
+    });
     let mut due = || {
         idle.go_on();
         idle.line().parse::<u64>().unwrap()
     };
-    // Three times the interval.
+    // Twice the interval.
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
+    while begin.elapsed() < Duration::from_secs(8) {
         assert!(due() > 0);
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 static FIRST: LazyIndicator = LazyIndicator::new("first", Policy::DEFAULT);
 static SECOND: LazyIndicator = LazyIndicator::new("second", Policy::DEFAULT);
 
-const EACH_SECOND: Policy = Policy { refresh_interval: Duration::from_secs(1), ..Policy::DEFAULT };
+const SOON: Policy = Policy { refresh_interval: Duration::from_secs(4), ..Policy::DEFAULT };
 
 pub(crate) fn play(role: &str) {
     match role {
@@ -31,7 +31,7 @@ pub(crate) fn play(role: &str) {
             act::wait();
         }
         "due" | "works" => {
-            let shared = act::start().unwrap().indicator("shared", EACH_SECOND);
+            let shared = act::start().unwrap().indicator("shared", SOON);
             shared.record_ok();
             act::say("recorded");
             loop {
@@ -40,7 +40,7 @@ pub(crate) fn play(role: &str) {
                     shared.record_ok();
                 } else {
                     act::wait();
-                    act::say(&shared.refresh_due().unwrap().as_millis().to_string());
+                    act::say(&shared.refresh_due().unwrap().as_nanos().to_string());
                 }
             }
         }
