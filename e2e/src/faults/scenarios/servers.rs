@@ -19,6 +19,15 @@ const NO_ANSWER: u64 = 6;
 /// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
 const FAILING: u64 = 13;
 
+/// Seconds for which `RabbitMQ` may send nothing over a connection that works: oslo.messaging asks for heartbeats of 60 s. The rest
+/// is for a busy host.
+const SILENT: u64 = 70;
+/// Seconds until oslo.messaging connects again: it waits for two more after each attempt, up to 30. The service is not OK before,
+/// even if the server is.
+const RECONNECTED: u64 = 35;
+/// The same after an outage of half a minute.
+const RECONNECTED_SOON: u64 = 15;
+
 /// The goals for a lost database. Services notice it at their next refresh or report.
 fn without_database(scenario: Scenario) -> Scenario {
     scenario
@@ -124,7 +133,7 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.rabbitmq().kill(),
             |scene, _| scene.rabbitmq().start(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(2), Some(6))
+        .alarm_goal(&RPC_SERVICES, Some(2), Some(RECONNECTED_SOON))
         .min_duration(30),
         fault(
             "rabbitmq-stopped",
@@ -132,23 +141,23 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| stop(|| scene.rabbitmq().stop()),
             |scene, _| scene.rabbitmq().start(),
         )
-        .alarm_goal(&RPC_SERVICES, None, Some(6)),
+        .alarm_goal(&RPC_SERVICES, None, Some(RECONNECTED_SOON)),
         fault(
             "rabbitmq-frozen",
             "RabbitMQ frozen",
             |scene, _| scene.rabbitmq().freeze(),
             |scene, _| scene.rabbitmq().thaw(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
-        .min_duration(70),
+        .alarm_goal(&RPC_SERVICES, Some(SILENT), Some(RECONNECTED))
+        .min_duration(80),
         fault(
             "rabbitmq-blackholed",
             "RabbitMQ blackholed",
             |scene, _| scene.rabbitmq().blackhole(),
             |scene, _| scene.rabbitmq().restore(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(60), Some(15))
-        .min_duration(70),
+        .alarm_goal(&RPC_SERVICES, Some(SILENT), Some(RECONNECTED))
+        .min_duration(80),
         blocked(fault(
             "rabbitmq-out-of-memory",
             "RabbitMQ out of memory",

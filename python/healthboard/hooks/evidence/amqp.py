@@ -111,19 +111,23 @@ def _record_frames(blocking_read: Any) -> Any:
     # Not an operation in flight: a consumer may wait for hours.
     @functools.wraps(blocking_read)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        link = _link_of(args[0]) if args else None
+        # A broker that refuses all clients sends frames, too: the handshake is part of the attempt.
+        if link is None or not link.is_ready:
+            return blocking_read(*args, **kwargs)
+        link.is_read = True
         try:
             result = blocking_read(*args, **kwargs)
         except Exception as raised:
             with notices.suppress_errors(WHAT):
-                _on_lost(args[0], raised)
+                _on_no_frame(link, raised)
             raise
+        finally:
+            link.is_read = False
         # Not in a block of `suppress_errors`, which takes longer than all the rest.
         try:
-            link = _link_of(args[0])
-            # A broker that refuses all clients sends frames, too: the handshake is part of the attempt.
-            if link is not None and link.is_ready:
-                # None of the others is false, but the parts of a message before its last one.
-                link.bus.receive(link, result is False)
+            # None of the others is false, but the parts of a message before its last one.
+            link.bus.receive(link, result is False)
         except Exception:
             with notices.suppress_errors(WHAT):
                 raise
@@ -132,9 +136,10 @@ def _record_frames(blocking_read: Any) -> Any:
     return wrapper
 
 
-def _on_lost(connection: Any, raised: Exception) -> None:
-    link = _link_of(connection)
-    if link is None or not link.is_ready:
+def _on_no_frame(link: Link, raised: Exception) -> None:
+    if isinstance(raised, TimeoutError) and raised.errno is None:
+        link.last_empty_read = time.monotonic()
+        link.bus.check_heartbeat(link)
         return
     meaning = judge(raised)
     if meaning is True or _is_of_channel(raised):
@@ -205,13 +210,6 @@ def _record_declarations(declare: Any) -> Any:
     return wrapper
 
 
-def _on_heartbeat_tick(_result: Any, connection: Any, *_args: Any, **_kwargs: Any) -> None:
-    link = _link_of(connection)
-    if link is not None:
-        link.heartbeat, link.last_tick = connection.heartbeat, time.monotonic()
-        link.bus.check_heartbeat(link)
-
-
 def _on_blocked(connection: Any) -> None:
     link = _link_of(connection)
     if link is not None:
@@ -279,7 +277,6 @@ def _owner(connection: Any) -> Any:
 def _hook_connection(connection: ModuleType) -> None:
     _patches.around(connection, "Connection.connect", _record_attempts)
     _patches.around(connection, "Connection.blocking_read", _record_frames)
-    _patches.after(connection, "Connection.heartbeat_tick", _on_heartbeat_tick)
     _patches.before(connection, "Connection._on_blocked", _on_blocked)
     _patches.before(connection, "Connection._on_unblocked", _on_unblocked)
     _patches.before(connection, "Connection.collect", _on_collect)

@@ -31,8 +31,8 @@ MAX_RETRY_INTERVAL = 35.0
 # follows another one after half of it (measured), and other frames after the whole.
 AFTER_HEARTBEAT, AFTER_OTHERS = 1 / 2, 1
 
-# oslo.messaging reads every quarter of the interval. The rest is for a busy host.
-READ_WITHIN = 1 / 4 + 1 / 12
+# For a busy host.
+SENT_LATE = 1 / 12
 
 # Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
 # the state of a TCP connection that neither end has closed.
@@ -114,9 +114,9 @@ class Link:
         self.last_was_heartbeat = False
         # Set after the handshake.
         self.is_ready = False
-        # When the service has last seen to heartbeats, and the interval agreed on, in seconds.
-        self.last_tick = float("-inf")
-        self.heartbeat = 0.0
+        # Whether a thread waits for a frame, and when one has last waited in vain.
+        self.is_read = False
+        self.last_empty_read = 0.0
         # When the first message was written that the broker will not confirm.
         self.first_write: float | None = None
         # The broker takes no messages over it.
@@ -125,12 +125,11 @@ class Link:
         self.is_silent = False
 
     def is_overdue(self) -> bool:
-        """Tell whether the broker should have sent a heartbeat, to a service that reads them."""
-        now = time.monotonic()
-        if now - self.last_tick >= self.heartbeat:
-            return False
+        """Tell whether the broker should have sent a heartbeat, which the service would have read."""
+        heartbeat = getattr(self.connection(), "heartbeat", 0)
+        read = time.monotonic() if self.is_read else self.last_empty_read
         sent_within = AFTER_HEARTBEAT if self.last_was_heartbeat else AFTER_OTHERS
-        return now - self.last_frame > self.heartbeat * (sent_within + READ_WITHIN)
+        return 0 < heartbeat * (sent_within + SENT_LATE) < read - self.last_frame
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
