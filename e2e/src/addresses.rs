@@ -26,6 +26,11 @@ impl Addresses {
         Ok(Self(addresses))
     }
 
+    /// Adds the address of one more server.
+    pub(crate) fn add(&mut self, name: &'static str, address: SocketAddr) {
+        self.0.insert(name, address);
+    }
+
     /// The address of `name`; `None` if it has none.
     pub(crate) fn of(&self, name: &str) -> Option<SocketAddr> {
         self.0.get(name).copied()

@@ -6,11 +6,13 @@ mod servers;
 mod services;
 mod template;
 
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
 use anyhow::Result;
 
+use self::config::IMAGES;
 pub(crate) use self::config::TEMPLATES;
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
@@ -124,6 +126,11 @@ impl Cluster {
         &mut self.servers.mariadb
     }
 
+    /// The database of the second cell, which has no services. The API and the scheduler look into it.
+    pub fn cell2(&mut self) -> &mut MariaDb {
+        &mut self.servers.cell2
+    }
+
     /// The hypervisor of [`COMPUTE_LIBVIRT`].
     pub fn libvirtd(&mut self) -> &mut Server {
         &mut self.servers.libvirtd
@@ -140,6 +147,11 @@ impl Cluster {
     /// `/healthcheck`.
     pub fn listens_at(&self, service: &str) -> Option<String> {
         self.servers.addresses.of(service).map(|address| format!("tcp://{address}"))
+    }
+
+    /// The address at which Nova expects the image service. Nobody listens there.
+    pub(crate) fn images(&self) -> Option<SocketAddr> {
+        self.servers.addresses.of(IMAGES)
     }
 
     /// The address of the API, as `tcp://…`.

@@ -8,12 +8,14 @@ mod draining;
 mod finding;
 mod goal;
 mod helpers;
+mod leak;
 mod page;
 mod play;
 mod quiet;
 mod scenarios;
 mod scene;
 mod site;
+mod stuck;
 
 use std::time::Duration;
 

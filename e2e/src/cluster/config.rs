@@ -8,12 +8,17 @@ use anyhow::{Context, Result};
 use super::services::{API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use crate::addresses::Addresses;
 
+/// The image service, which does not run: only some faults listen at its address.
+pub(super) const IMAGES: &str = "glance";
+
 /// What gets an address here. The other servers choose their own.
-pub(super) const LISTENERS: [&str; 6] = ["placement", API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY];
+pub(super) const LISTENERS: [&str; 7] =
+    ["placement", IMAGES, API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY];
 
 /// The configuration files, with placeholders for the addresses.
-pub(crate) const TEMPLATES: [(&str, &str); 3] = [
+pub(crate) const TEMPLATES: [(&str, &str); 4] = [
     ("nova.conf", include_str!("../../cluster/nova.conf")),
+    ("cell2.conf", include_str!("../../cluster/cell2.conf")),
     ("nova-compute-libvirt.conf", include_str!("../../cluster/nova-compute-libvirt.conf")),
     ("placement/placement.conf", include_str!("../../cluster/placement.conf")),
 ];

@@ -8,12 +8,21 @@ use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
+/// The name of the second cell, and of its server.
+pub(super) const CELL2: &str = "cell2";
+
+/// The URL of the second cell's database.
+pub(super) fn cell2_url(cell2: &MariaDb) -> String {
+    format!("mysql+pymysql://nova:{}@{}/nova_cell2", cell2.password(), cell2.address())
+}
+
 /// The servers of one cluster, and all its addresses.
 pub(super) struct Servers {
     pub(super) placement: Server,
     pub(super) libvirtd: Server,
     pub(super) rabbitmq: RabbitMq,
     pub(super) mariadb: MariaDb,
+    pub(super) cell2: MariaDb,
     pub(super) addresses: Addresses,
 }
 
@@ -24,20 +33,29 @@ impl Servers {
         setup.populate_cluster(folder)?;
         let mut mariadb = MariaDb::new(folder)?;
         mariadb.begin_start()?;
+        let mut cell2 = MariaDb::at(folder, CELL2)?;
+        cell2.begin_start()?;
         let mut rabbitmq = RabbitMq::new(folder)?;
         rabbitmq.begin_start()?;
         let mut libvirtd = libvirtd(folder)?;
         libvirtd.begin_start()?;
-        let addresses = Addresses::find(mariadb.address(), rabbitmq.address(), &LISTENERS)?;
+        let mut addresses = Addresses::find(mariadb.address(), rabbitmq.address(), &LISTENERS)?;
+        addresses.add(CELL2, cell2.address());
         config::write(folder, &addresses, &setup.venv())?;
         let address = addresses.of("placement").context("placement has no address")?;
         let mut placement = placement(folder, stage.command("uwsgi"), address)?;
         // placement connects to its database before it answers.
         mariadb.until_it_answers()?;
+        // The template has the address of another run.
+        mariadb.execute(&format!(
+            "UPDATE nova_api.cell_mappings SET database_connection = '{}' WHERE name = '{CELL2}'",
+            cell2_url(&cell2)
+        ))?;
         placement.start()?;
+        cell2.until_it_answers()?;
         rabbitmq.until_it_answers()?;
         libvirtd.until_it_answers()?;
-        Ok(Self { placement, libvirtd, rabbitmq, mariadb, addresses })
+        Ok(Self { placement, libvirtd, rabbitmq, mariadb, cell2, addresses })
     }
 }
 
@@ -48,5 +66,6 @@ impl Drop for Servers {
         self.libvirtd.begin_stop();
         self.rabbitmq.begin_stop();
         self.mariadb.begin_stop();
+        self.cell2.begin_stop();
     }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::config::{self, LISTENERS};
+use super::servers::{CELL2, cell2_url};
 use crate::addresses::Addresses;
 use crate::servers::{MariaDb, RabbitMq, libvirtd};
 use crate::setup::Setup;
@@ -15,11 +16,14 @@ use crate::step::Step;
 /// The URL of a cell, with placeholders that Nova fills in from the nova.conf of each run.
 const CELL_URL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
 
+/// The URL of the broker for the second cell. It has no services, so nobody connects.
+const NO_BUS: &str = "{scheme}://{username}:{password}@{hostname}:{port}/cell2";
+
 /// The databases that Nova and placement use.
 const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
 
 /// The folders of the template that are copied into each cluster.
-pub(crate) const TEMPLATE_FOLDERS: [&str; 3] = ["mariadb", "rabbitmq", "libvirt"];
+pub(crate) const TEMPLATE_FOLDERS: [&str; 4] = ["mariadb", CELL2, "rabbitmq", "libvirt"];
 
 /// Fills the empty `folder` with what the servers would otherwise create at their first start: the databases of Nova and
 /// placement, the tables of `RabbitMQ`, and libvirt's knowledge of qemu.
@@ -29,7 +33,8 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     let mut libvirtd = libvirtd(folder)?;
     libvirtd.begin_start()?;
     let mariadb = MariaDb::install(folder, &DATABASES, step)?;
-    make_databases(setup, folder, &mariadb, step)?;
+    let cell2 = MariaDb::install_at(folder, CELL2, &["nova_cell2"], step)?;
+    make_databases(setup, folder, [&mariadb, &cell2], step)?;
     rabbitmq.until_it_answers()?;
     libvirtd.until_it_answers()?;
     libvirtd.stop();
@@ -37,13 +42,20 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     Ok(())
 }
 
-fn make_databases(setup: &Setup, folder: &Path, mariadb: &MariaDb, step: &mut Step) -> Result<()> {
+fn make_databases(
+    setup: &Setup,
+    folder: &Path,
+    [mariadb, cell2]: [&MariaDb; 2],
+    step: &mut Step,
+) -> Result<()> {
     let nowhere = ([127, 0, 0, 1], 9).into();
-    let addresses = Addresses::find(mariadb.address(), nowhere, &LISTENERS)?;
+    let mut addresses = Addresses::find(mariadb.address(), nowhere, &LISTENERS)?;
+    addresses.add(CELL2, cell2.address());
     config::write(folder, &addresses, &setup.venv())?;
     let (cell0, cell1, bus) =
         (format!("{CELL_URL}nova_cell0"), format!("{CELL_URL}nova"), format!("{CELL_URL}/"));
-    let steps: [(&str, &[&str]); 5] = [
+    let second = cell2_url(cell2);
+    let steps: [(&str, &[&str]); 7] = [
         ("nova-manage", &["api_db", "sync"]),
         ("nova-manage", &["cell_v2", "map_cell0", "--database_connection", &cell0]),
         ("nova-manage", &["db", "sync"]),
@@ -58,6 +70,20 @@ fn make_databases(setup: &Setup, folder: &Path, mariadb: &MariaDb, step: &mut St
                 &cell1,
                 "--transport-url",
                 &bus,
+            ],
+        ),
+        ("nova-manage", &["--config-file", "cell2.conf", "db", "sync", "--local_cell"]),
+        (
+            "nova-manage",
+            &[
+                "cell_v2",
+                "create_cell",
+                "--name",
+                CELL2,
+                "--database_connection",
+                &second,
+                "--transport-url",
+                NO_BUS,
             ],
         ),
         ("placement-manage", &["db", "sync"]),

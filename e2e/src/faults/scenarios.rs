@@ -23,7 +23,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 /// All faults, in an order in which one has little effect on the next. `stall_after` is the value in the cluster's nova.conf.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     let mut all = servers::scenarios(stall_after);
-    all.extend(processes::scenarios());
+    all.extend(processes::scenarios(stall_after));
     all.extend(hosts::scenarios());
     all
 }

@@ -5,25 +5,26 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::stuck::{StuckRequests, call_conductor};
 use super::{Site, block};
 use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA};
 use crate::daemon::Daemon;
 use crate::probe::get_with;
 use crate::setup::Setup;
+use crate::stage::CONDUCTOR;
 use crate::watch::{Ports, Watched};
 
 /// A request that Nova's API answers from its databases: the path, the headers, the expected status.
-const LIST_SERVICES: (&str, &str, u16) = (
-    "/v2.1/os-services",
-    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n",
-    200,
-);
+const LIST_SERVICES: (&str, &str, u16) = ("/v2.1/os-services", OPERATOR, 200);
+/// The headers of an operator's request.
+const OPERATOR: &str =
+    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n";
 /// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
 const GET_METADATA: (&str, &str, u16) = (
     "/latest/meta-data/",
@@ -50,6 +51,8 @@ pub struct Scene {
     ports: Ports,
     mode: Concurrency,
     started: Vec<&'static str>,
+    stuck_requests: Option<StuckRequests>,
+    stuck_calls: Option<Child>,
 }
 
 impl Scene {
@@ -74,7 +77,10 @@ impl Scene {
         };
         let mut environment = BTreeMap::from([("PYTHONPATH", block::prepare(cluster.folder())?)]);
         environment.insert("HEALTHBOARD_RUNTIME_DIR", runtime_dir(&cluster, &disk).display().to_string());
-        let mut scene = Self { cluster, disk, environment, ports, mode, started: Vec::new() };
+        let started = Vec::new();
+        let (stuck_requests, stuck_calls) = (None, None);
+        let mut scene =
+            Self { cluster, disk, environment, ports, mode, started, stuck_requests, stuck_calls };
         for service in ALL {
             scene.start(service)?;
         }
@@ -89,9 +95,14 @@ impl Scene {
     ///
     /// When it cannot be started.
     pub fn start(&mut self, service: &'static str) -> Result<()> {
+        self.start_with(service, &[])
+    }
+
+    /// Starts it with more arguments.
+    fn start_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.cluster.start_with(service, &[], &environment)?;
+        self.cluster.start_with(service, more, &environment)?;
         if !self.started.contains(&service) {
             self.started.push(service);
         }
@@ -120,6 +131,44 @@ impl Scene {
             fs::remove_dir_all(boards)?;
         }
         self.start(service)
+    }
+
+    /// Occupies all workers of the API with requests that need the image service, which does not answer.
+    pub(super) fn begin_stuck_requests(&mut self, count: usize) -> Result<()> {
+        let images = self.cluster.images().context("the image service has no address")?;
+        let uri = self.cluster.listens_at(API).context("the API does not listen")?;
+        self.stuck_requests = Some(StuckRequests::begin(&uri, OPERATOR, images, count)?);
+        Ok(())
+    }
+
+    /// Answers them.
+    pub(super) fn end_stuck_requests(&mut self) -> Result<()> {
+        self.stuck_requests.take().context("no requests are stuck")?.answer()
+    }
+
+    /// Restarts nova-conductor with `threads` in each of its workers, and sends `count` calls that need the table of services.
+    pub(super) fn begin_stuck_calls(&mut self, threads: usize, count: usize) -> Result<()> {
+        let file = "few-threads.conf";
+        let text = format!("[DEFAULT]\nexecutor_thread_pool_size = {threads}\n");
+        fs::write(self.cluster.folder().join(file), text)?;
+        self.cluster.stop(CONDUCTOR);
+        self.start_with(CONDUCTOR, &["--config-file", file])?;
+        self.cluster.until(CONDUCTOR, "OK, with both workers", |answer| {
+            answer.status() == "OK"
+                && answer.processes("alive") == 3
+                && answer.state("service_report") == "passing"
+        })?;
+        self.mariadb().lock_by_change("nova.services")?;
+        self.stuck_calls = Some(call_conductor(self.cluster.command("python"), count)?);
+        Ok(())
+    }
+
+    /// Lets the calls come to their end.
+    pub(super) fn end_stuck_calls(&mut self) -> Result<()> {
+        let mut calls = self.stuck_calls.take().context("no calls are stuck")?;
+        calls.kill()?;
+        calls.wait()?;
+        self.mariadb().unlock()
     }
 
     /// Fills the disk of the runtime folder.

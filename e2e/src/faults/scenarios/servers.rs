@@ -6,15 +6,19 @@ use anyhow::Result;
 
 use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
-use crate::faults::{Scenario, Scene};
+use crate::faults::{Goal, Scenario, Scene};
 use crate::servers::Resource;
 use crate::stage::{CONDUCTOR, SCHEDULER};
+use crate::watch::Status;
 
 /// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
 const REFRESHED: u64 = 13;
 
 /// Seconds until a refresh has no answer.
 const NO_ANSWER: u64 = 6;
+
+/// Seconds for which a report to Nova counts, and until the next one is due.
+const UNREPORTED: u64 = 43;
 
 /// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
 const FAILING: u64 = 13;
@@ -34,6 +38,36 @@ fn without_database(scenario: Scenario) -> Scenario {
         .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
         .alarm_goal(&THROUGH_CONDUCTOR, Some(REFRESHED), Some(REFRESHED))
         .min_duration(30)
+}
+
+/// The goals where the table of services, or the database as a whole, takes no writes without saying so. A refresh writes nothing:
+/// only reports meet the hang.
+fn unable_to_report(scenario: Scenario, stall_after: Duration) -> Scenario {
+    scenario
+        .goal(Goal {
+            services: vec![CONDUCTOR, SCHEDULER],
+            alarm: Some(s(UNREPORTED)),
+            fault: Some(stall_after + s(REFRESHED)),
+            ok: Some(s(REFRESHED)),
+            named: Some("database"),
+            ..Goal::default()
+        })
+        .alarm_goal(&THROUGH_CONDUCTOR, Some(UNREPORTED), Some(REFRESHED))
+}
+
+/// The goals for a cell whose database is away: named, and never a reason to restart the API.
+fn without_cell(scenario: Scenario, alarm: u64) -> Scenario {
+    scenario
+        .goal(Goal {
+            services: vec![API],
+            alarm: Some(s(alarm)),
+            ok: Some(s(REFRESHED)),
+            named: Some("database_nova_cell2"),
+            never: &[Status::Fault, Status::Silent],
+            ..Goal::default()
+        })
+        .concerns(&[API, SCHEDULER])
+        .min_duration(80)
 }
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
@@ -72,6 +106,15 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
         )
         .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), Some(REFRESHED))
         .min_duration(30),
+        unable_to_report(
+            fault(
+                "mariadb-table-locked",
+                "a table locked by a change of its schema",
+                |scene, _| scene.mariadb().lock_by_change("nova.services"),
+                |scene, _| scene.mariadb().unlock(),
+            ),
+            stall_after,
+        ),
         without_database(fault(
             "mariadb-exhausted",
             "MariaDB out of connections",
@@ -84,6 +127,24 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.mariadb().change_password(),
             |scene, _| scene.mariadb().restore_password(),
         )),
+        without_cell(
+            fault(
+                "cell-frozen",
+                "the database of one cell frozen",
+                |scene, _| scene.cell2().freeze(),
+                |scene, _| scene.cell2().thaw(),
+            ),
+            REFRESHED + NO_ANSWER,
+        ),
+        without_cell(
+            fault(
+                "cell-killed",
+                "the database of one cell killed",
+                |scene, _| scene.cell2().kill(),
+                |scene, _| scene.cell2().start(),
+            ),
+            REFRESHED,
+        ),
         fault(
             "libvirtd-terminated",
             "libvirtd terminated",
