@@ -6,20 +6,20 @@ mod servers;
 mod services;
 mod template;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
 use anyhow::Result;
 
 use self::config::IMAGES;
-pub(crate) use self::config::TEMPLATES;
+pub(crate) use self::config::{NAMES, TEMPLATES};
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
 pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template};
 use crate::daemon::Daemon;
-use crate::servers::{MariaDb, RabbitMq, Server};
+use crate::servers::{MariaDb, RabbitMq, Resolver, Server};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
@@ -42,6 +42,7 @@ pub struct Cluster {
     stage: Stage,
     concurrency: Concurrency,
     bare: Vec<String>,
+    resolver: Option<Resolver>,
 }
 
 impl Cluster {
@@ -53,7 +54,7 @@ impl Cluster {
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
         let mut stage = Stage::empty(setup)?;
         let servers = Servers::start(setup, &stage).inspect_err(|_| stage.keep_folder())?;
-        Ok(Self { servers, stage, concurrency, bare: Vec::new() })
+        Ok(Self { servers, stage, concurrency, bare: Vec::new(), resolver: None })
     }
 
     /// Starts one of the services in [`ALL`] under `healthboard-run`. [`Cluster::ready`] waits for it.
@@ -76,13 +77,21 @@ impl Cluster {
         more: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<&Daemon> {
-        let mut command = self.stage.command("healthboard-run");
+        let mut command = self.health_command();
         if program(service) != service {
             command.args(["--service", service]);
         }
         command.arg(program(service));
         self.bare.retain(|bare| bare != service);
         self.spawn(service, command, more, environment)
+    }
+
+    fn health_command(&self) -> Command {
+        let Some(resolver) = &self.resolver else { return self.stage.command("healthboard-run") };
+        let mut command = self.stage.command("unshare");
+        resolver.prefix(&mut command);
+        command.arg("healthboard-run");
+        command
     }
 
     /// Starts a service without `healthboard-run`, with more arguments.
@@ -116,6 +125,27 @@ impl Cluster {
         self.stage.spawn_command(service, command)
     }
 
+    /// Starts a name server for the names in [`NAMES`]. Services that are started from now on ask it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub(crate) fn start_resolver(&mut self) -> Result<()> {
+        let names =
+            [("database.stage", self.mariadb().address()), ("broker.stage", self.rabbitmq().address())];
+        let names = names.into_iter().filter_map(|(name, address)| match address.ip() {
+            IpAddr::V4(ip) => Some((name, ip)),
+            IpAddr::V6(_) => None,
+        });
+        self.resolver = Some(Resolver::start(self.stage.folder(), names.collect())?);
+        Ok(())
+    }
+
+    /// The name server, if it was started.
+    pub(crate) fn resolver(&mut self) -> &mut Option<Resolver> {
+        &mut self.resolver
+    }
+
     /// The message bus.
     pub fn rabbitmq(&mut self) -> &mut RabbitMq {
         &mut self.servers.rabbitmq
@@ -124,6 +154,24 @@ impl Cluster {
     /// The databases.
     pub fn mariadb(&mut self) -> &mut MariaDb {
         &mut self.servers.mariadb
+    }
+
+    /// Leaves no space for the log of all changes of the databases, and returns when `MariaDB` waits for some.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn overfill_mariadb(&mut self) -> Result<()> {
+        self.servers.mariadb.overfill(&self.servers.disk)
+    }
+
+    /// Ends [`Cluster::overfill_mariadb`], and returns when `MariaDB` has noticed.
+    ///
+    /// # Errors
+    ///
+    /// If there was space.
+    pub fn free_mariadb(&mut self) -> Result<()> {
+        self.servers.mariadb.free(&self.servers.disk)
     }
 
     /// The database of the second cell, which has no services. The API and the scheduler look into it.

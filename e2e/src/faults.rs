@@ -44,6 +44,8 @@ pub struct Scenario<S = Scene> {
     pub title: &'static str,
     /// The only mode in which it is played; none means both.
     pub only: Option<Concurrency>,
+    /// Makes it possible, before the watch.
+    pub prepare: Act<S>,
     /// Begins the fault.
     pub inject: Act<S>,
     /// Repairs it, and returns when the server answers again.

@@ -1,10 +1,12 @@
 //! The servers that Nova needs, each private to one cluster, and their faults.
 
+mod disk;
 mod libvirtd;
 mod mariadb;
 mod network;
 mod placement;
 mod rabbitmq;
+mod resolver;
 mod server;
 
 use std::net::TcpListener;
@@ -13,12 +15,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
+pub(crate) use disk::Disk;
 pub(crate) use libvirtd::libvirtd;
 pub use mariadb::MariaDb;
 pub(crate) use mariadb::PASSWORD;
 pub(crate) use placement::placement;
 pub use rabbitmq::RabbitMq;
 pub(crate) use rabbitmq::Resource;
+pub(crate) use resolver::Resolver;
 pub use server::Server;
 
 const FIRST_PORT: u16 = 16_384;

@@ -11,14 +11,18 @@ use crate::addresses::Addresses;
 /// The image service, which does not run: only some faults listen at its address.
 pub(super) const IMAGES: &str = "glance";
 
+/// The configuration with the servers by name.
+pub(crate) const NAMES: &str = "names.conf";
+
 /// What gets an address here. The other servers choose their own.
 pub(super) const LISTENERS: [&str; 7] =
     ["placement", IMAGES, API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY];
 
 /// The configuration files, with placeholders for the addresses.
-pub(crate) const TEMPLATES: [(&str, &str); 4] = [
+pub(crate) const TEMPLATES: [(&str, &str); 5] = [
     ("nova.conf", include_str!("../../cluster/nova.conf")),
     ("cell2.conf", include_str!("../../cluster/cell2.conf")),
+    (NAMES, include_str!("../../cluster/names.conf")),
     ("nova-compute-libvirt.conf", include_str!("../../cluster/nova-compute-libvirt.conf")),
     ("placement/placement.conf", include_str!("../../cluster/placement.conf")),
 ];

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::config::{self, LISTENERS};
 use crate::addresses::Addresses;
-use crate::servers::{MariaDb, RabbitMq, Server, libvirtd, placement};
+use crate::servers::{Disk, MariaDb, RabbitMq, Server, libvirtd, placement};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
@@ -23,6 +23,7 @@ pub(super) struct Servers {
     pub(super) rabbitmq: RabbitMq,
     pub(super) mariadb: MariaDb,
     pub(super) cell2: MariaDb,
+    pub(super) disk: Disk,
     pub(super) addresses: Addresses,
 }
 
@@ -31,9 +32,14 @@ impl Servers {
     pub(super) fn start(setup: &Setup, stage: &Stage) -> Result<Self> {
         let folder = stage.folder();
         setup.populate_cluster(folder)?;
-        let mut mariadb = MariaDb::new(folder)?;
+        let disk = Disk::new(folder, "log-disk", "64m")?;
+        let mut mariadb = MariaDb::at(
+            folder,
+            "mariadb",
+            &[format!("--log-bin={}/changes", disk.path().display()), String::from("--server-id=1")],
+        )?;
         mariadb.begin_start()?;
-        let mut cell2 = MariaDb::at(folder, CELL2)?;
+        let mut cell2 = MariaDb::at(folder, CELL2, &[])?;
         cell2.begin_start()?;
         let mut rabbitmq = RabbitMq::new(folder)?;
         rabbitmq.begin_start()?;
@@ -55,7 +61,7 @@ impl Servers {
         cell2.until_it_answers()?;
         rabbitmq.until_it_answers()?;
         libvirtd.until_it_answers()?;
-        Ok(Self { placement, libvirtd, rabbitmq, mariadb, cell2, addresses })
+        Ok(Self { placement, libvirtd, rabbitmq, mariadb, cell2, disk, addresses })
     }
 }
 

@@ -50,6 +50,7 @@ pub struct Outcome {
 ///
 /// If the site is not OK before, or cannot be tidied afterwards. An impossible fault is an outcome, not an error.
 pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Result<Outcome> {
+    (scenario.prepare)(site, &mut Vec::new()).context("cannot prepare the fault")?;
     settle(site, pacing).context("not OK before the fault")?;
     let watch = Watch::begin(&site.watched(), site.ports(), scenario.interval);
     let mut pids = Vec::new();

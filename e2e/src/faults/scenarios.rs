@@ -44,6 +44,7 @@ impl<S> Scenario<S> {
             name,
             title,
             only: None,
+            prepare: |_, _| Ok(()),
             inject,
             repair,
             tidy: |_, _| Ok(()),
@@ -97,6 +98,11 @@ impl<S> Scenario<S> {
     /// A fault that lasts this long at least.
     pub(crate) fn min_duration(self, seconds: u64) -> Self {
         Self { min_duration: s(seconds), ..self }
+    }
+
+    /// What makes the fault possible, and what undoes that.
+    fn prepared(self, prepare: Act<S>, tidy: Act<S>) -> Self {
+        Self { prepare, tidy, ..self }
     }
 
     /// Services do not recover by themselves: `tidy` makes them OK again.

@@ -1,21 +1,20 @@
 //! A cluster with all services running, and what the faults need in addition.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::stuck::{StuckRequests, call_conductor};
 use super::{Site, block};
-use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA};
-use crate::daemon::Daemon;
+use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA, NAMES};
 use crate::probe::get_with;
+use crate::servers::Disk;
 use crate::setup::Setup;
 use crate::stage::CONDUCTOR;
 use crate::watch::{Ports, Watched};
@@ -37,16 +36,12 @@ pub(super) const METADATA_PROXY_SECTION: &str = "\n\n[neutron]\nservice_metadata
 /// This many concurrent requests occupy both processes.
 const CONCURRENT_REQUESTS: usize = 16;
 
-/// Mounts a small disk in a mount namespace of its own. The disk disappears when this process ends.
-const DISK_SCRIPT: &str =
-    "mount -t tmpfs -o size=4m healthboard disk && touch disk/mounted && exec sleep infinity";
-
 /// A cluster with all services started under `healthboard-run`, the runtime folder on a small disk of its own, and a way to
 /// block each service's main thread.
 pub struct Scene {
     // Dropped in this order: services write their boards until they end.
     cluster: Cluster,
-    disk: Daemon,
+    disk: Disk,
     environment: BTreeMap<&'static str, String>,
     ports: Ports,
     mode: Concurrency,
@@ -70,13 +65,13 @@ impl Scene {
         let mut cluster = Cluster::new(setup, mode)?;
         cluster.on_wait(tick);
         cluster.configure(&format!("{lines}{METADATA_PROXY_SECTION}"))?;
-        let disk = make_disk(&cluster)?;
+        let disk = Disk::new(cluster.folder(), "disk", "4m")?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
             database: cluster.mariadb().address().port(),
         };
         let mut environment = BTreeMap::from([("PYTHONPATH", block::prepare(cluster.folder())?)]);
-        environment.insert("HEALTHBOARD_RUNTIME_DIR", runtime_dir(&cluster, &disk).display().to_string());
+        environment.insert("HEALTHBOARD_RUNTIME_DIR", disk.path().join("run").display().to_string());
         let started = Vec::new();
         let (stuck_requests, stuck_calls) = (None, None);
         let mut scene =
@@ -125,12 +120,16 @@ impl Scene {
     ///
     /// When it cannot be started.
     pub fn renew(&mut self, service: &'static str) -> Result<()> {
+        self.renew_with(service, &[])
+    }
+
+    fn renew_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
         self.cluster.stop(service);
         let boards = self.runtime_dir().join(service);
         if boards.exists() {
             fs::remove_dir_all(boards)?;
         }
-        self.start(service)
+        self.start_with(service, more)
     }
 
     /// Occupies all workers of the API with requests that need the image service, which does not answer.
@@ -146,18 +145,35 @@ impl Scene {
         self.stuck_requests.take().context("no requests are stuck")?.answer()
     }
 
-    /// Restarts nova-conductor with `threads` in each of its workers, and sends `count` calls that need the table of services.
-    pub(super) fn begin_stuck_calls(&mut self, threads: usize, count: usize) -> Result<()> {
+    /// Restarts nova-conductor with `threads` in each of its workers.
+    pub(super) fn limit_threads(&mut self, threads: usize) -> Result<()> {
         let file = "few-threads.conf";
         let text = format!("[DEFAULT]\nexecutor_thread_pool_size = {threads}\n");
         fs::write(self.cluster.folder().join(file), text)?;
-        self.cluster.stop(CONDUCTOR);
-        self.start_with(CONDUCTOR, &["--config-file", file])?;
-        self.cluster.until(CONDUCTOR, "OK, with both workers", |answer| {
-            answer.status() == "OK"
-                && answer.processes("alive") == 3
-                && answer.state("service_report") == "passing"
-        })?;
+        self.renew_with(CONDUCTOR, &["--config-file", file])
+    }
+
+    /// Restarts services with the servers by name, which they ask of our name server.
+    pub(super) fn use_names(&mut self, services: &[&'static str]) -> Result<()> {
+        self.cluster.start_resolver()?;
+        services.iter().try_for_each(|service| self.renew_with(service, &["--config-file", NAMES]))
+    }
+
+    /// Restarts them with the servers by address.
+    pub(super) fn use_addresses(&mut self, services: &[&'static str]) -> Result<()> {
+        *self.cluster.resolver() = None;
+        services.iter().try_for_each(|service| self.renew(service))
+    }
+
+    /// Lets the name server fall silent, or answer again.
+    pub(super) fn silence_names(&mut self, silent: bool) -> Result<()> {
+        let resolver = self.cluster.resolver().as_ref().context("there is no name server")?;
+        resolver.set_silent(silent);
+        Ok(())
+    }
+
+    /// Sends `count` calls to nova-conductor that need the table of services, which is locked.
+    pub(super) fn begin_stuck_calls(&mut self, count: usize) -> Result<()> {
         self.mariadb().lock_by_change("nova.services")?;
         self.stuck_calls = Some(call_conductor(self.cluster.command("python"), count)?);
         Ok(())
@@ -171,24 +187,13 @@ impl Scene {
         self.mariadb().unlock()
     }
 
-    /// Fills the disk of the runtime folder.
-    pub(super) fn fill_disk(&self) -> Result<()> {
-        let mut file = File::create(self.filler())?;
-        while file.write_all(&[0; 4096]).is_ok() {}
-        Ok(())
-    }
-
-    /// Frees the space again.
-    pub(super) fn empty_disk(&self) -> Result<()> {
-        fs::remove_file(self.filler()).context("the disk was not filled")
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.runtime_dir().with_file_name("filler")
+    /// The disk with the runtime folder.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     fn runtime_dir(&self) -> PathBuf {
-        runtime_dir(&self.cluster, &self.disk)
+        self.disk.path().join("run")
     }
 }
 
@@ -243,29 +248,4 @@ pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-fn make_disk(cluster: &Cluster) -> Result<Daemon> {
-    fs::create_dir(cluster.folder().join("disk"))?;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", DISK_SCRIPT]).current_dir(cluster.folder()).stdin(Stdio::null());
-    let mut disk = Daemon::spawn("disk", &mut command)?;
-    let mounted = runtime_dir(cluster, &disk).with_file_name("mounted");
-    let start = Instant::now();
-    while !mounted.exists() {
-        ensure!(disk.try_wait()?.is_none(), "cannot mount a small disk\nnext: run it as root");
-        ensure!(
-            start.elapsed() < Duration::from_secs(10),
-            "the small disk was not mounted within ten seconds"
-        );
-        sleep(Duration::from_millis(5));
-    }
-    Ok(disk)
-}
-
-/// The runtime folder on the disk, reached through the only process that has the disk mounted.
-fn runtime_dir(cluster: &Cluster, disk: &Daemon) -> PathBuf {
-    let mut path = PathBuf::from(format!("/proc/{}/root", disk.pid()));
-    path.extend(cluster.folder().components().skip(1));
-    path.join("disk/run")
 }

@@ -44,7 +44,7 @@ impl MariaDb {
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .args(["--auth-root-authentication-method=normal", "--innodb-log-file-size=16M"]);
         step.run(install.arg(format!("--datadir={}", folder.join(name).display())))?;
-        let mut new = Self::at(folder, name)?;
+        let mut new = Self::at(folder, name, &[])?;
         new.start()?;
         let mut lines = format!("CREATE USER nova@'%' IDENTIFIED BY '{PASSWORD}';");
         for database in databases {
@@ -56,11 +56,11 @@ impl MariaDb {
 
     /// A server on the data directory `folder/mariadb`, not started yet.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        Self::at(folder, "mariadb")
+        Self::at(folder, "mariadb", &[])
     }
 
-    /// A server on the data directory `folder/name`, not started yet.
-    pub(crate) fn at(folder: &Path, name: &'static str) -> Result<Self> {
+    /// A server on the data directory `folder/name`, with more options, not started yet.
+    pub(crate) fn at(folder: &Path, name: &'static str, options: &[String]) -> Result<Self> {
         let (port, admin_port) = (free_port()?, free_port()?);
         let mut command = Command::new("mariadbd");
         command
@@ -70,11 +70,12 @@ impl MariaDb {
                 "--innodb-buffer-pool-size=128M",
                 "--innodb-log-file-size=16M",
                 "--performance-schema=OFF",
+                "--extra-max-connections=20",
             ]);
         for (option, suffix) in [("datadir", ""), ("socket", ".sock"), ("pid-file", ".pid")] {
             command.arg(format!("--{option}={}{suffix}", folder.join(name).display()));
         }
-        command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]);
+        command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]).args(options);
         let server = Server::new(name, command, folder, move || execute(port, "DO 1").is_ok())?;
         Ok(Self { server, port, admin_port, held_connections: Vec::new(), sessions: Vec::new() })
     }
@@ -99,7 +100,7 @@ impl MariaDb {
         self.execute(&format!(
             "SET GLOBAL connect_timeout = 3600, GLOBAL max_connections = {MIN_CONNECTION_LIMIT}"
         ))?;
-        self.execute("KILL USER nova")?;
+        self.end_connections()?;
         // More than the limit: the killed connections may not be gone yet, and one more is reserved for administrators.
         self.held_connections = (0..3 * MIN_CONNECTION_LIMIT)
             .map(|_| TcpStream::connect(self.address()).context("cannot occupy a connection"))
@@ -125,6 +126,15 @@ impl MariaDb {
     /// If it does not run.
     pub fn allow_connections(&mut self, limit: usize) -> Result<()> {
         self.execute(&format!("SET GLOBAL max_connections = {limit}"))
+    }
+
+    /// Ends all of Nova's connections.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn end_connections(&mut self) -> Result<()> {
+        self.execute("KILL USER nova")
     }
 
     /// Gives Nova's user a password other than the one in nova.conf, and ends its connections.

@@ -97,21 +97,20 @@ fn stuck_requests(stall_after: Duration) -> Scenario {
     .concerns(&[API])
 }
 
-/// Nova-conductor has to start before its calls can hang.
 fn stuck_calls(stall_after: Duration) -> Scenario {
     fault(
         "calls-stuck",
         "all RPC threads of conductor in calls that hang",
-        |scene, _| scene.begin_stuck_calls(4, 16),
+        |scene, _| scene.begin_stuck_calls(16),
         |scene, _| scene.end_stuck_calls(),
     )
     .goal(Goal {
         services: vec![CONDUCTOR],
-        fault: Some(stall_after + s(45)),
+        fault: Some(stall_after + s(15)),
         named: Some("rpc_server"),
         ..Goal::default()
     })
-    .with_tidy(|scene, _| scene.renew(CONDUCTOR))
+    .prepared(|scene, _| scene.limit_threads(4), |scene, _| scene.renew(CONDUCTOR))
 }
 
 fn frozen(name: &'static str, title: &'static str, inject: Act) -> Scenario {

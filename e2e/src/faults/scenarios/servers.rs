@@ -20,6 +20,11 @@ const NO_ANSWER: u64 = 6;
 /// Seconds for which a report to Nova counts, and until the next one is due.
 const UNREPORTED: u64 = 43;
 
+/// Seconds until a question to a silent name server fails: it is asked twice, for five seconds.
+const QUESTION: u64 = 10;
+/// The services that know their servers by name.
+const BY_NAME: [&str; 2] = [CONDUCTOR, SCHEDULER];
+
 /// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
 const FAILING: u64 = 13;
 
@@ -74,6 +79,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     // An idle service meets the hang with its next refresh.
     let stalled = stall_after + s(REFRESHED);
     let mut all = broker(stall_after);
+    all.extend(names());
     all.extend([
         without_database(fault(
             "mariadb-stopped",
@@ -112,6 +118,15 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
                 "a table locked by a change of its schema",
                 |scene, _| scene.mariadb().lock_by_change("nova.services"),
                 |scene, _| scene.mariadb().unlock(),
+            ),
+            stall_after,
+        ),
+        unable_to_report(
+            fault(
+                "mariadb-disk-full",
+                "MariaDB's disk full",
+                |scene, _| scene.overfill_mariadb(),
+                |scene, _| scene.free_mariadb(),
             ),
             stall_after,
         ),
@@ -234,6 +249,47 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
         }),
+    ]
+}
+
+/// Faults of the name server, which nobody notices before a connection is made anew. A question takes ten seconds to fail.
+fn names() -> Vec<Scenario> {
+    let silent = |name, title, inject, goal: Goal| {
+        fault(name, title, inject, |scene: &mut Scene, _: &mut Vec<u32>| scene.silence_names(false))
+            .goal(Goal { services: BY_NAME.to_vec(), ..goal })
+            .prepared(|scene, _| scene.use_names(&BY_NAME), |scene, _| scene.use_addresses(&BY_NAME))
+            .min_duration(40)
+    };
+    vec![
+        silent(
+            "names-lost-database",
+            "the name server silent, the database's connections lost",
+            |scene, _| {
+                scene.silence_names(true)?;
+                scene.mariadb().end_connections()
+            },
+            Goal {
+                alarm: Some(s(REFRESHED + QUESTION)),
+                fault: Some(s(REFRESHED + FAILING + 2 * QUESTION)),
+                ok: Some(s(REFRESHED + QUESTION)),
+                named: Some("database"),
+                ..Goal::default()
+            },
+        ),
+        silent(
+            "names-lost-broker",
+            "the name server silent, the broker's connections lost",
+            |scene, _| {
+                scene.silence_names(true)?;
+                scene.rabbitmq().end_connections()
+            },
+            Goal {
+                alarm: Some(s(2)),
+                ok: Some(s(RECONNECTED)),
+                named: Some("message_bus"),
+                ..Goal::default()
+            },
+        ),
     ]
 }
 
