@@ -10,16 +10,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::config::IMAGES;
 pub(crate) use self::config::{NAMES, TEMPLATES};
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
-pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template};
+pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template, make_postgresql};
 use crate::daemon::Daemon;
-use crate::servers::{MariaDb, RabbitMq, Resolver, Server};
+use crate::servers::{MariaDb, PostgreSql, RabbitMq, Resolver, Server};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
@@ -30,6 +30,17 @@ pub enum Concurrency {
     Threading,
     /// Eventlet's green threads.
     Eventlet,
+}
+
+/// The server of Nova's databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Databases {
+    /// A single `MariaDB`.
+    MariaDb,
+    /// A node of a Galera cluster, with an arbitrator.
+    Galera,
+    /// `PostgreSQL`. The second cell stays on `MariaDB`.
+    PostgreSql,
 }
 
 /// All services of Nova, on real servers: a [`Stage`] with a private `MariaDB`, `RabbitMQ`, placement and libvirtd.
@@ -52,8 +63,17 @@ impl Cluster {
     ///
     /// If a server cannot be started; the error names its log.
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
+        Self::on(Databases::MariaDb, setup, concurrency)
+    }
+
+    /// The same on another server of the databases.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cluster::new`].
+    pub fn on(databases: Databases, setup: &Setup, concurrency: Concurrency) -> Result<Self> {
         let mut stage = Stage::empty(setup)?;
-        let servers = Servers::start(setup, &stage).inspect_err(|_| stage.keep_folder())?;
+        let servers = Servers::start(databases, setup, &stage).inspect_err(|_| stage.keep_folder())?;
         Ok(Self { servers, stage, concurrency, bare: Vec::new(), resolver: None })
     }
 
@@ -151,9 +171,43 @@ impl Cluster {
         &mut self.servers.rabbitmq
     }
 
-    /// The databases.
+    /// The databases, unless they are on [`Databases::PostgreSql`].
     pub fn mariadb(&mut self) -> &mut MariaDb {
         &mut self.servers.mariadb
+    }
+
+    /// The databases, on [`Databases::PostgreSql`].
+    ///
+    /// # Errors
+    ///
+    /// If they are elsewhere.
+    pub fn postgresql(&mut self) -> Result<&mut PostgreSql> {
+        self.servers.postgresql.as_mut().context("the databases are not on PostgreSQL")
+    }
+
+    /// Takes the quorum from the database server, on [`Databases::Galera`].
+    ///
+    /// # Errors
+    ///
+    /// If it is no cluster, or keeps its quorum.
+    pub fn lose_quorum(&mut self) -> Result<()> {
+        let arbitrator = self.servers.arbitrator.as_mut().context("MariaDB is no cluster")?;
+        arbitrator.kill(&self.servers.mariadb)
+    }
+
+    /// Ends [`Cluster::lose_quorum`].
+    ///
+    /// # Errors
+    ///
+    /// If the cluster does not form.
+    pub fn restore_quorum(&mut self) -> Result<()> {
+        let arbitrator = self.servers.arbitrator.as_mut().context("MariaDB is no cluster")?;
+        arbitrator.restore(&self.servers.mariadb)
+    }
+
+    /// Where the databases are.
+    pub(crate) fn databases_address(&self) -> SocketAddr {
+        self.servers.databases_address()
     }
 
     /// Leaves no space for the log of all changes of the databases, and returns when `MariaDB` waits for some.

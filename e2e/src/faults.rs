@@ -30,7 +30,7 @@ pub use self::quiet::{Quiet, quiet};
 pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
 pub use self::site::Site;
-use crate::cluster::Concurrency;
+use crate::cluster::{Concurrency, Databases};
 use crate::watch::Status;
 
 /// An action on a site. The pids are those of the processes that the fault affects, from its beginning to its repair.
@@ -44,6 +44,8 @@ pub struct Scenario<S = Scene> {
     pub title: &'static str,
     /// The only mode in which it is played; none means both.
     pub only: Option<Concurrency>,
+    /// The server of the databases.
+    pub on: Databases,
     /// Makes it possible, before the watch.
     pub prepare: Act<S>,
     /// Begins the fault.

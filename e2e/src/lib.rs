@@ -36,12 +36,13 @@ mod system;
 mod watch;
 
 pub use cluster::{
-    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY,
+    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, Databases, METADATA, NOVNCPROXY, SERIALPROXY,
+    SPICEPROXY,
 };
 pub use daemon::Daemon;
 pub use probe::{Answer, ask, get, get_with};
 pub use processes::{Signal, children, is_alive, send, threads};
-pub use servers::{MariaDb, RabbitMq, Server};
+pub use servers::{MariaDb, PostgreSql, RabbitMq, Server};
 pub use setup::Setup;
 pub use stage::{CONDUCTOR, Output, SCHEDULER, Stage};
 pub use step::Step;

@@ -1,10 +1,12 @@
 //! The servers that Nova needs, each private to one cluster, and their faults.
 
 mod disk;
+mod galera;
 mod libvirtd;
 mod mariadb;
 mod network;
 mod placement;
+mod postgresql;
 mod rabbitmq;
 mod resolver;
 mod server;
@@ -16,10 +18,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::{Result, bail};
 
 pub(crate) use disk::Disk;
+pub(crate) use galera::Arbitrator;
 pub(crate) use libvirtd::libvirtd;
 pub use mariadb::MariaDb;
 pub(crate) use mariadb::PASSWORD;
 pub(crate) use placement::placement;
+pub(crate) use postgresql::FOLDER as POSTGRESQL;
+pub use postgresql::PostgreSql;
 pub use rabbitmq::RabbitMq;
 pub(crate) use rabbitmq::Resource;
 pub(crate) use resolver::Resolver;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::faults::{
     Outcome, Pacing, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
 };
-use healthboard_e2e::{ALL, Concurrency, Setup};
+use healthboard_e2e::{ALL, Concurrency, Databases, Setup};
 
 use self::results::Results;
 pub(crate) use self::results::output_of;
@@ -126,7 +126,7 @@ fn play_all(
     for scenario in chosen {
         let begin = Instant::now();
         println!("{}", strong(&format!("{} · {mode:?}", scenario.title)));
-        let on = ensure_scene(setup, mode, &mut scene)?;
+        let on = ensure_scene(setup, mode, scenario.on, &mut scene)?;
         let outcome = play(on, scenario, PACING);
         clear_wait();
         interrupt::check()?;
@@ -146,7 +146,7 @@ fn play_all(
         rows.push(row(scenario.name, mode, begin, misses));
     }
     if plan.names.iter().any(|name| name == "hold") {
-        let scene = ensure_scene(setup, mode, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
         println!("everything runs in {} until Ctrl-C", scene.folder().display());
         let begin = Instant::now();
         loop {
@@ -157,7 +157,7 @@ fn play_all(
     if plan.has("draining") {
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
-        let scene = ensure_scene(setup, mode, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
         let drained =
             ALL.into_iter().map(|service| drain(scene, service, PACING)).collect::<Result<Vec<_>>>()?;
         let misses = drained.iter().filter(|drained| !drained.meets_goals());
@@ -185,11 +185,18 @@ fn row(name: &str, mode: Concurrency, begin: Instant, misses: Vec<String>) -> Ro
     Row { name: name.to_owned(), mode: format!("{mode:?}"), elapsed, met, misses: misses.join("\n") }
 }
 
-/// Returns the scene, creating it if there is none.
-fn ensure_scene<'a>(setup: &Setup, mode: Concurrency, scene: &'a mut Option<Scene>) -> Result<&'a mut Scene> {
-    if scene.is_none() {
+/// Returns the scene, creating it if there is none on this server of the databases.
+fn ensure_scene<'a>(
+    setup: &Setup,
+    mode: Concurrency,
+    databases: Databases,
+    scene: &'a mut Option<Scene>,
+) -> Result<&'a mut Scene> {
+    if scene.as_ref().is_none_or(|scene| scene.databases() != databases) {
+        // Its servers make room first.
+        *scene = None;
         let begin = Instant::now();
-        *scene = Some(Scene::new(setup, mode, "", tick)?);
+        *scene = Some(Scene::on(databases, setup, mode, "", tick)?);
         clear_wait();
         println!("  all services are OK after {}", duration(begin.elapsed()));
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::Databases;
 use super::services::{API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use crate::addresses::Addresses;
 
@@ -28,11 +29,22 @@ pub(crate) const TEMPLATES: [(&str, &str); 5] = [
 ];
 
 /// Writes all configuration files into `folder`. `environment` is the virtual environment with Nova.
-pub(crate) fn write(folder: &Path, addresses: &Addresses, environment: &Path) -> Result<()> {
+pub(crate) fn write(
+    folder: &Path,
+    addresses: &Addresses,
+    environment: &Path,
+    databases: Databases,
+) -> Result<()> {
     for part in ["placement", "state", "libvirt/nova/instances", "web"] {
         fs::create_dir_all(folder.join(part))?;
     }
     addresses.write(folder, environment, &TEMPLATES)?;
+    if databases == Databases::PostgreSql {
+        for name in ["nova.conf", NAMES, "placement/placement.conf"] {
+            let text = fs::read_to_string(folder.join(name))?;
+            fs::write(folder.join(name), text.replace("mysql+pymysql:", "postgresql+psycopg2:"))?;
+        }
+    }
     // Both run as `uwsgi`. Without this, that would be the name of their log.
     for service in [API, METADATA] {
         let text = format!("[DEFAULT]\nlog_file = {service}.log\n");

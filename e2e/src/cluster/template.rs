@@ -1,15 +1,17 @@
 //! The initial data of the servers, created once for all clusters.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
+use super::Databases;
 use super::config::{self, LISTENERS};
 use super::servers::{CELL2, cell2_url};
 use crate::addresses::Addresses;
-use crate::servers::{MariaDb, RabbitMq, libvirtd};
+use crate::servers::{MariaDb, PostgreSql, RabbitMq, libvirtd};
 use crate::setup::Setup;
 use crate::step::Step;
 
@@ -18,6 +20,9 @@ const CELL_URL: &str = "{scheme}://{username}:{password}@{hostname}:{port}/";
 
 /// The URL of the broker for the second cell. It has no services, so nobody connects.
 const NO_BUS: &str = "{scheme}://{username}:{password}@{hostname}:{port}/cell2";
+
+/// The address of a server that is not used.
+const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 9);
 
 /// The databases that Nova and placement use.
 const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
@@ -34,7 +39,8 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     libvirtd.begin_start()?;
     let mariadb = MariaDb::install(folder, &DATABASES, step)?;
     let cell2 = MariaDb::install_at(folder, CELL2, &["nova_cell2"], step)?;
-    make_databases(setup, folder, [&mariadb, &cell2], step)?;
+    make_databases(setup, folder, Databases::MariaDb, [mariadb.address(), cell2.address()], step)?;
+    run(setup, folder, "nova-manage", &["--config-file", "cell2.conf", "db", "sync", "--local_cell"], step)?;
     rabbitmq.until_it_answers()?;
     libvirtd.until_it_answers()?;
     libvirtd.stop();
@@ -42,20 +48,27 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     Ok(())
 }
 
+/// The same for `PostgreSQL` alone. The other servers have the data of [`make`].
+pub(crate) fn make_postgresql(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> {
+    let postgresql = PostgreSql::install(folder, &DATABASES, step)?;
+    make_databases(setup, folder, Databases::PostgreSql, [postgresql.address(), NOWHERE.into()], step)
+}
+
+/// Creates the tables of Nova and placement, and maps the cells.
 fn make_databases(
     setup: &Setup,
     folder: &Path,
-    [mariadb, cell2]: [&MariaDb; 2],
+    databases: Databases,
+    [address, cell2]: [SocketAddr; 2],
     step: &mut Step,
 ) -> Result<()> {
-    let nowhere = ([127, 0, 0, 1], 9).into();
-    let mut addresses = Addresses::find(mariadb.address(), nowhere, &LISTENERS)?;
-    addresses.add(CELL2, cell2.address());
-    config::write(folder, &addresses, &setup.venv())?;
+    let mut addresses = Addresses::find(address, NOWHERE.into(), &LISTENERS)?;
+    addresses.add(CELL2, cell2);
+    config::write(folder, &addresses, &setup.venv(), databases)?;
     let (cell0, cell1, bus) =
         (format!("{CELL_URL}nova_cell0"), format!("{CELL_URL}nova"), format!("{CELL_URL}/"));
     let second = cell2_url(cell2);
-    let steps: [(&str, &[&str]); 7] = [
+    let steps: [(&str, &[&str]); 6] = [
         ("nova-manage", &["api_db", "sync"]),
         ("nova-manage", &["cell_v2", "map_cell0", "--database_connection", &cell0]),
         ("nova-manage", &["db", "sync"]),
@@ -72,7 +85,6 @@ fn make_databases(
                 &bus,
             ],
         ),
-        ("nova-manage", &["--config-file", "cell2.conf", "db", "sync", "--local_cell"]),
         (
             "nova-manage",
             &[
@@ -88,10 +100,11 @@ fn make_databases(
         ),
         ("placement-manage", &["db", "sync"]),
     ];
-    for (program, arguments) in steps {
-        let mut manage = Command::new(setup.program(program));
-        let file = if program == "nova-manage" { "nova.conf" } else { "placement/placement.conf" };
-        step.run(manage.args(["--config-file", file]).args(arguments).current_dir(folder))?;
-    }
-    Ok(())
+    steps.into_iter().try_for_each(|(program, arguments)| run(setup, folder, program, arguments, step))
+}
+
+fn run(setup: &Setup, folder: &Path, program: &str, arguments: &[&str], step: &mut Step) -> Result<()> {
+    let mut manage = Command::new(setup.program(program));
+    let file = if program == "nova-manage" { "nova.conf" } else { "placement/placement.conf" };
+    step.run(manage.args(["--config-file", file]).args(arguments).current_dir(folder))
 }

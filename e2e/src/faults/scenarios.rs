@@ -7,7 +7,7 @@ mod servers;
 use std::time::Duration;
 
 use super::{Act, Goal, Scenario};
-use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA};
+use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, Databases, METADATA};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// The services that wait for messages.
@@ -25,6 +25,8 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     let mut all = servers::scenarios(stall_after);
     all.extend(processes::scenarios(stall_after));
     all.extend(hosts::scenarios());
+    // A cluster for each server of the databases.
+    all.sort_by_key(|scenario| scenario.on as u8);
     all
 }
 
@@ -44,6 +46,7 @@ impl<S> Scenario<S> {
             name,
             title,
             only: None,
+            on: Databases::MariaDb,
             prepare: |_, _| Ok(()),
             inject,
             repair,

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::stuck::{StuckRequests, call_conductor};
 use super::{Site, block};
-use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA, NAMES};
+use crate::cluster::{ALL, API, Cluster, Concurrency, Databases, METADATA, NAMES};
 use crate::probe::get_with;
 use crate::servers::Disk;
 use crate::setup::Setup;
@@ -45,6 +45,7 @@ pub struct Scene {
     environment: BTreeMap<&'static str, String>,
     ports: Ports,
     mode: Concurrency,
+    databases: Databases,
     started: Vec<&'static str>,
     stuck_requests: Option<StuckRequests>,
     stuck_calls: Option<Child>,
@@ -62,26 +63,46 @@ impl Scene {
         lines: &str,
         tick: fn(Duration) -> Result<()>,
     ) -> Result<Self> {
-        let mut cluster = Cluster::new(setup, mode)?;
+        Self::on(Databases::MariaDb, setup, mode, lines, tick)
+    }
+
+    /// The same on another server of the databases.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scene::new`].
+    pub fn on(
+        databases: Databases,
+        setup: &Setup,
+        mode: Concurrency,
+        lines: &str,
+        tick: fn(Duration) -> Result<()>,
+    ) -> Result<Self> {
+        let mut cluster = Cluster::on(databases, setup, mode)?;
         cluster.on_wait(tick);
         cluster.configure(&format!("{lines}{METADATA_PROXY_SECTION}"))?;
         let disk = Disk::new(cluster.folder(), "disk", "4m")?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
-            database: cluster.mariadb().address().port(),
+            database: cluster.databases_address().port(),
         };
         let mut environment = BTreeMap::from([("PYTHONPATH", block::prepare(cluster.folder())?)]);
         environment.insert("HEALTHBOARD_RUNTIME_DIR", disk.path().join("run").display().to_string());
         let started = Vec::new();
         let (stuck_requests, stuck_calls) = (None, None);
         let mut scene =
-            Self { cluster, disk, environment, ports, mode, started, stuck_requests, stuck_calls };
+            Self { cluster, disk, environment, ports, mode, databases, started, stuck_requests, stuck_calls };
         for service in ALL {
             scene.start(service)?;
         }
         scene.cluster.ready()?;
         use_apis(&scene.cluster)?;
         Ok(scene)
+    }
+
+    /// The server of its databases.
+    pub fn databases(&self) -> Databases {
+        self.databases
     }
 
     /// Starts a service that is not running.

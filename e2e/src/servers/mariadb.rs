@@ -173,6 +173,11 @@ impl MariaDb {
         self.execute("SET GLOBAL read_only = 0")
     }
 
+    /// Runs `lines` as root, and returns the rows.
+    pub(crate) fn query(&self, lines: &str) -> Result<String> {
+        query(self.admin_port, lines)
+    }
+
     /// Runs `lines` as root.
     pub(crate) fn execute(&self, lines: &str) -> Result<()> {
         execute(self.admin_port, lines)

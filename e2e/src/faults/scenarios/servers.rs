@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
-use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
+use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT, Databases};
 use crate::faults::{Goal, Scenario, Scene};
 use crate::servers::Resource;
 use crate::stage::{CONDUCTOR, SCHEDULER};
@@ -42,6 +42,23 @@ fn without_database(scenario: Scenario) -> Scenario {
     scenario
         .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
         .alarm_goal(&THROUGH_CONDUCTOR, Some(REFRESHED), Some(REFRESHED))
+        .min_duration(30)
+}
+
+/// The goals for a database server that is frozen.
+fn frozen(scenario: Scenario, stalled: Duration) -> Scenario {
+    scenario.alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), None).fault_goal(
+        &DATABASE_SERVICES,
+        stalled,
+        5,
+    )
+}
+
+/// The goals for a database server that answers, and refuses what the work needs.
+fn refusing(scenario: Scenario) -> Scenario {
+    scenario
+        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
+        .fault_goal(&DATABASE_SERVICES, s(REFRESHED + FAILING), REFRESHED)
         .min_duration(30)
 }
 
@@ -87,23 +104,21 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| stop(|| scene.mariadb().stop()),
             |scene, _| scene.mariadb().start(),
         )),
-        fault(
-            "mariadb-frozen",
-            "MariaDB frozen",
-            |scene, _| scene.mariadb().freeze(),
-            |scene, _| scene.mariadb().thaw(),
-        )
-        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED + NO_ANSWER), None)
-        .fault_goal(&DATABASE_SERVICES, stalled, 5),
-        fault(
+        frozen(
+            fault(
+                "mariadb-frozen",
+                "MariaDB frozen",
+                |scene, _| scene.mariadb().freeze(),
+                |scene, _| scene.mariadb().thaw(),
+            ),
+            stalled,
+        ),
+        refusing(fault(
             "mariadb-read-only",
             "MariaDB refuses writes, as after a failover",
             |scene, _| scene.mariadb().refuse_writes(),
             |scene, _| scene.mariadb().take_writes(),
-        )
-        .alarm_goal(&DATABASE_SERVICES, Some(REFRESHED), Some(REFRESHED))
-        .fault_goal(&DATABASE_SERVICES, s(REFRESHED + FAILING), REFRESHED)
-        .min_duration(30),
+        )),
         fault(
             "mariadb-locked",
             "MariaDB locked for a backup",
@@ -160,6 +175,45 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             ),
             REFRESHED,
         ),
+        Scenario {
+            on: Databases::Galera,
+            ..refusing(fault(
+                "galera-without-quorum",
+                "a Galera node without quorum",
+                |scene, _| scene.lose_quorum(),
+                |scene, _| scene.restore_quorum(),
+            ))
+        },
+        Scenario {
+            on: Databases::PostgreSql,
+            ..without_database(fault(
+                "postgresql-stopped",
+                "PostgreSQL stopped",
+                |scene, _| scene.postgresql()?.stop(),
+                |scene, _| scene.postgresql()?.start(),
+            ))
+        },
+        Scenario {
+            on: Databases::PostgreSql,
+            ..frozen(
+                fault(
+                    "postgresql-frozen",
+                    "PostgreSQL frozen",
+                    |scene, _| scene.postgresql()?.freeze(),
+                    |scene, _| scene.postgresql()?.thaw(),
+                ),
+                stalled,
+            )
+        },
+        Scenario {
+            on: Databases::PostgreSql,
+            ..refusing(fault(
+                "postgresql-read-only",
+                "PostgreSQL refuses writes, as after a failover",
+                |scene, _| scene.postgresql()?.refuse_writes(true),
+                |scene, _| scene.postgresql()?.refuse_writes(false),
+            ))
+        },
         fault(
             "libvirtd-terminated",
             "libvirtd terminated",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MariaDb, client, query};
+use super::{MariaDb, client};
 use crate::servers::Disk;
 
 /// The last statement of a session that holds a lock.
@@ -102,6 +102,6 @@ impl MariaDb {
     }
 
     fn sessions(&self) -> Result<String> {
-        query(self.admin_port, SESSIONS)
+        self.query(SESSIONS)
     }
 }
