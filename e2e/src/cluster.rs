@@ -6,18 +6,20 @@ mod servers;
 mod services;
 mod template;
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-pub(crate) use self::config::TEMPLATES;
+use self::config::IMAGES;
+pub(crate) use self::config::{NAMES, TEMPLATES};
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};
-pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template};
+pub(crate) use self::template::{TEMPLATE_FOLDERS, make as make_template, make_postgresql};
 use crate::daemon::Daemon;
-use crate::servers::{MariaDb, RabbitMq, Server};
+use crate::servers::{MariaDb, PostgreSql, RabbitMq, Resolver, Server};
 use crate::setup::Setup;
 use crate::stage::Stage;
 
@@ -30,6 +32,17 @@ pub enum Concurrency {
     Eventlet,
 }
 
+/// The server of Nova's databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Databases {
+    /// A single `MariaDB`.
+    MariaDb,
+    /// A node of a Galera cluster, with an arbitrator.
+    Galera,
+    /// `PostgreSQL`. The second cell stays on `MariaDB`.
+    PostgreSql,
+}
+
 /// All services of Nova, on real servers: a [`Stage`] with a private `MariaDB`, `RabbitMQ`, placement and libvirtd.
 ///
 /// Its nova.conf makes every service listen at [`Stage::uri`]. Services and servers are stopped when it is dropped, even if
@@ -40,6 +53,7 @@ pub struct Cluster {
     stage: Stage,
     concurrency: Concurrency,
     bare: Vec<String>,
+    resolver: Option<Resolver>,
 }
 
 impl Cluster {
@@ -49,9 +63,18 @@ impl Cluster {
     ///
     /// If a server cannot be started; the error names its log.
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
+        Self::on(Databases::MariaDb, setup, concurrency)
+    }
+
+    /// The same on another server of the databases.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cluster::new`].
+    pub fn on(databases: Databases, setup: &Setup, concurrency: Concurrency) -> Result<Self> {
         let mut stage = Stage::empty(setup)?;
-        let servers = Servers::start(setup, &stage).inspect_err(|_| stage.keep_folder())?;
-        Ok(Self { servers, stage, concurrency, bare: Vec::new() })
+        let servers = Servers::start(databases, setup, &stage).inspect_err(|_| stage.keep_folder())?;
+        Ok(Self { servers, stage, concurrency, bare: Vec::new(), resolver: None })
     }
 
     /// Starts one of the services in [`ALL`] under `healthboard-run`. [`Cluster::ready`] waits for it.
@@ -74,13 +97,21 @@ impl Cluster {
         more: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<&Daemon> {
-        let mut command = self.stage.command("healthboard-run");
+        let mut command = self.health_command();
         if program(service) != service {
             command.args(["--service", service]);
         }
         command.arg(program(service));
         self.bare.retain(|bare| bare != service);
         self.spawn(service, command, more, environment)
+    }
+
+    fn health_command(&self) -> Command {
+        let Some(resolver) = &self.resolver else { return self.stage.command("healthboard-run") };
+        let mut command = self.stage.command("unshare");
+        resolver.prefix(&mut command);
+        command.arg("healthboard-run");
+        command
     }
 
     /// Starts a service without `healthboard-run`, with more arguments.
@@ -114,14 +145,92 @@ impl Cluster {
         self.stage.spawn_command(service, command)
     }
 
+    /// Starts a name server for the names in [`NAMES`]. Services that are started from now on ask it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub(crate) fn start_resolver(&mut self) -> Result<()> {
+        let names =
+            [("database.stage", self.mariadb().address()), ("broker.stage", self.rabbitmq().address())];
+        let names = names.into_iter().filter_map(|(name, address)| match address.ip() {
+            IpAddr::V4(ip) => Some((name, ip)),
+            IpAddr::V6(_) => None,
+        });
+        self.resolver = Some(Resolver::start(self.stage.folder(), names.collect())?);
+        Ok(())
+    }
+
+    /// The name server, if it was started.
+    pub(crate) fn resolver(&mut self) -> &mut Option<Resolver> {
+        &mut self.resolver
+    }
+
     /// The message bus.
     pub fn rabbitmq(&mut self) -> &mut RabbitMq {
         &mut self.servers.rabbitmq
     }
 
-    /// The databases.
+    /// The databases, unless they are on [`Databases::PostgreSql`].
     pub fn mariadb(&mut self) -> &mut MariaDb {
         &mut self.servers.mariadb
+    }
+
+    /// The databases, on [`Databases::PostgreSql`].
+    ///
+    /// # Errors
+    ///
+    /// If they are elsewhere.
+    pub fn postgresql(&mut self) -> Result<&mut PostgreSql> {
+        self.servers.postgresql.as_mut().context("the databases are not on PostgreSQL")
+    }
+
+    /// Takes the quorum from the database server, on [`Databases::Galera`].
+    ///
+    /// # Errors
+    ///
+    /// If it is no cluster, or keeps its quorum.
+    pub fn lose_quorum(&mut self) -> Result<()> {
+        let arbitrator = self.servers.arbitrator.as_mut().context("MariaDB is no cluster")?;
+        arbitrator.kill(&self.servers.mariadb)
+    }
+
+    /// Ends [`Cluster::lose_quorum`].
+    ///
+    /// # Errors
+    ///
+    /// If the cluster does not form.
+    pub fn restore_quorum(&mut self) -> Result<()> {
+        let arbitrator = self.servers.arbitrator.as_mut().context("MariaDB is no cluster")?;
+        arbitrator.restore(&self.servers.mariadb)
+    }
+
+    /// Where the databases are.
+    pub(crate) fn databases_address(&self) -> SocketAddr {
+        self.servers.databases_address()
+    }
+
+    /// Leaves no space for the log of all changes of the databases, and returns when `MariaDB` waits for some.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn overfill_mariadb(&mut self) -> Result<()> {
+        self.servers.mariadb.overfill(&self.servers.disk)
+    }
+
+    /// Ends [`Cluster::overfill_mariadb`], and returns when `MariaDB` has noticed.
+    ///
+    /// # Errors
+    ///
+    /// If there was space.
+    pub fn free_mariadb(&mut self) -> Result<()> {
+        self.servers.mariadb.free(&self.servers.disk)
+    }
+
+    /// The database of the second cell, which has no services. The API and the scheduler look into it.
+    pub fn cell2(&mut self) -> &mut MariaDb {
+        &mut self.servers.cell2
     }
 
     /// The hypervisor of [`COMPUTE_LIBVIRT`].
@@ -140,6 +249,11 @@ impl Cluster {
     /// `/healthcheck`.
     pub fn listens_at(&self, service: &str) -> Option<String> {
         self.servers.addresses.of(service).map(|address| format!("tcp://{address}"))
+    }
+
+    /// The address at which Nova expects the image service. Nobody listens there.
+    pub(crate) fn images(&self) -> Option<SocketAddr> {
+        self.servers.addresses.of(IMAGES)
     }
 
     /// The address of the API, as `tcp://…`.

@@ -1,18 +1,21 @@
-//! Real faults on a cluster, each watched from before it begins until the services have recovered.
+//! Real faults on a [`Site`], each watched from before it begins until the services have recovered.
 //!
-//! A [`Scenario`] defines a fault and its goals. [`play`] plays it and returns an [`Outcome`]. [`page`] turns outcomes into
-//! `docs/faults.md`.
+//! A [`Scenario`] defines a fault and its goals. [`play`] plays it and returns an [`Outcome`]. [`page`] turns outcomes on a cluster
+//! into `docs/faults.md`.
 
 mod block;
 mod draining;
 mod finding;
 mod goal;
 mod helpers;
+mod leak;
 mod page;
 mod play;
 mod quiet;
 mod scenarios;
 mod scene;
+mod site;
+mod stuck;
 
 use std::time::Duration;
 
@@ -26,26 +29,31 @@ pub use self::play::{Outcome, Pacing, play};
 pub use self::quiet::{Quiet, quiet};
 pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
-use crate::cluster::Concurrency;
+pub use self::site::Site;
+use crate::cluster::{Concurrency, Databases};
+use crate::watch::Status;
 
-/// An action on a cluster. The pids are those of the processes that the fault affects, from its beginning to its repair.
-pub type Act = fn(&mut Scene, &mut Vec<u32>) -> Result<()>;
+/// An action on a site. The pids are those of the processes that the fault affects, from its beginning to its repair.
+pub type Act<S = Scene> = fn(&mut S, &mut Vec<u32>) -> Result<()>;
 
 /// One fault and its goals.
-#[derive(Clone)]
-pub struct Scenario {
+pub struct Scenario<S = Scene> {
     /// Its name on the command line.
     pub name: &'static str,
     /// Its title in reports.
     pub title: &'static str,
     /// The only mode in which it is played; none means both.
     pub only: Option<Concurrency>,
+    /// The server of the databases.
+    pub on: Databases,
+    /// Makes it possible, before the watch.
+    pub prepare: Act<S>,
     /// Begins the fault.
-    pub inject: Act,
+    pub inject: Act<S>,
     /// Repairs it, and returns when the server answers again.
-    pub repair: Act,
+    pub repair: Act<S>,
     /// Cleans up after the watch, before the next fault.
-    pub tidy: Act,
+    pub tidy: Act<S>,
     /// The minimum duration of the fault.
     pub min_duration: Duration,
     /// How often each endpoint is probed.
@@ -71,9 +79,13 @@ pub struct Goal {
     pub ok: Option<Duration>,
     /// The maximum time that a probe waits for any answer.
     pub answer: Option<Duration>,
+    /// The indicator that a message during the fault must name.
+    pub named: Option<&'static str>,
+    /// Statuses that it must not have during the fault.
+    pub never: &'static [Status],
 }
 
-impl Scenario {
+impl<S> Scenario<S> {
     /// The maximum duration of the fault. It is longer than any goal allows, so that a miss is measured, too.
     fn max_duration(&self) -> Duration {
         let limits = self.goals.iter().flat_map(|goal| [goal.alarm, goal.fault]);

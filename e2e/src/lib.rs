@@ -2,7 +2,7 @@
 //!
 //! A [`Stage`] needs only Python and loopback: Nova runs on its `fake:/` transport and on SQLite. `cargo xtask demo` runs on it,
 //! and the tests of this crate assert what the demo shows. A [`Cluster`] is a stage with all services of Nova and real servers.
-//! It needs root.
+//! It needs root. [`services::Services`] does the same for services of other projects.
 //!
 //! ```no_run
 //! use healthboard_e2e::{Setup, Stage};
@@ -20,6 +20,7 @@
 
 #![allow(clippy::print_stderr, reason = "a setup shows its progress")]
 
+mod addresses;
 mod cluster;
 mod daemon;
 pub mod faults;
@@ -27,6 +28,7 @@ mod probe;
 mod processes;
 pub mod releases;
 mod servers;
+pub mod services;
 mod setup;
 mod stage;
 mod step;
@@ -34,12 +36,13 @@ mod system;
 mod watch;
 
 pub use cluster::{
-    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY,
+    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, Databases, METADATA, NOVNCPROXY, SERIALPROXY,
+    SPICEPROXY,
 };
 pub use daemon::Daemon;
 pub use probe::{Answer, ask, get, get_with};
 pub use processes::{Signal, children, is_alive, send, threads};
-pub use servers::{MariaDb, RabbitMq, Server};
+pub use servers::{MariaDb, PostgreSql, RabbitMq, Server};
 pub use setup::Setup;
 pub use stage::{CONDUCTOR, Output, SCHEDULER, Stage};
 pub use step::Step;

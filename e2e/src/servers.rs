@@ -1,10 +1,14 @@
 //! The servers that Nova needs, each private to one cluster, and their faults.
 
+mod disk;
+mod galera;
 mod libvirtd;
 mod mariadb;
 mod network;
 mod placement;
+mod postgresql;
 mod rabbitmq;
+mod resolver;
 mod server;
 
 use std::net::TcpListener;
@@ -13,12 +17,17 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
+pub(crate) use disk::Disk;
+pub(crate) use galera::Arbitrator;
 pub(crate) use libvirtd::libvirtd;
 pub use mariadb::MariaDb;
 pub(crate) use mariadb::PASSWORD;
 pub(crate) use placement::placement;
+pub(crate) use postgresql::FOLDER as POSTGRESQL;
+pub use postgresql::PostgreSql;
 pub use rabbitmq::RabbitMq;
 pub(crate) use rabbitmq::Resource;
+pub(crate) use resolver::Resolver;
 pub use server::Server;
 
 const FIRST_PORT: u16 = 16_384;

@@ -4,6 +4,7 @@
 
 mod releases;
 mod servers;
+mod services;
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -100,7 +101,12 @@ impl Setup {
 
     /// A program of the virtual environment.
     pub fn program(&self, name: &str) -> PathBuf {
-        self.home().join("venv/bin").join(name)
+        self.venv().join("bin").join(name)
+    }
+
+    /// The virtual environment.
+    pub(crate) fn venv(&self) -> PathBuf {
+        self.home().join("venv")
     }
 
     /// The folder for logs.
@@ -114,7 +120,7 @@ impl Setup {
     ///
     /// When a colon is in the path of the workspace.
     pub fn search_path(&self) -> Result<OsString> {
-        let folders = [self.home().join("venv/bin"), self.target.join("debug")];
+        let folders = [self.venv().join("bin"), self.target.join("debug")];
         env::join_paths(folders).context("the path of the workspace contains a colon")
     }
 
@@ -151,7 +157,7 @@ impl Setup {
             .output()?;
         self.step("environment", &python.stdout, |step| {
             let mut create = Command::new("python3");
-            step.run(create.args(["-m", "venv", "--clear"]).arg(self.home().join("venv")))
+            step.run(create.args(["-m", "venv", "--clear"]).arg(self.venv()))
         })
     }
 

@@ -4,7 +4,7 @@ mod stagger;
 mod waiting;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::daemon::Daemon;
 use crate::setup::Setup;
+use crate::watch::Watched;
 
 /// The service with two workers.
 pub const CONDUCTOR: &str = "nova-conductor";
@@ -120,7 +121,9 @@ impl Stage {
 
     /// Starts `command` as the service `binary`.
     pub(crate) fn spawn_command(&mut self, binary: &str, mut command: Command) -> Result<&Daemon> {
-        let output = File::create(self.folder().join(format!("{binary}.out")))?;
+        // What it wrote before a restart stays.
+        let path = self.folder().join(format!("{binary}.out"));
+        let output = OpenOptions::new().create(true).append(true).open(path)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         self.daemons.push(Daemon::spawn(binary, &mut command)?);
         self.daemon(binary)
@@ -136,6 +139,13 @@ impl Stage {
             .iter()
             .find(|daemon| daemon.binary() == binary)
             .with_context(|| format!("{binary} was not started"))
+    }
+
+    /// What a watch needs to know of a service. `oslo` is the address of its `/healthcheck`, if it has one.
+    pub(crate) fn watched(&self, service: &str, oslo: Option<String>) -> Watched {
+        // A service that does not run has no process group. No group has this number.
+        let group = self.daemon(service).map_or(u32::MAX, Daemon::pid);
+        Watched { service: service.to_owned(), uri: self.uri(service), group, oslo }
     }
 
     /// The names of all services that were started.

@@ -143,7 +143,7 @@ def _start_native_thread() -> bool:
 
     thread = threading.Thread(target=run, name="healthboard", daemon=True)
     _thread = os.getpid(), stop, thread
-    thread.start()
+    threads.start(thread)
     loop_stamps = _loop_stamps()
     if loop_stamps is not None:
         with notices.suppress_errors("asyncio"):

@@ -117,7 +117,8 @@ def refresh(name: str, operation: Callable[[], object]) -> None:
 
     It must ask what the service's work needs: its success clears the failures of the work. An exception is a
     failure. It has 5 s; without an answer until then it has failed. It runs in a thread of healthboard's own,
-    a green thread under eventlet, and must not hold what the service's threads wait for.
+    a green thread under eventlet, and must not hold what the service's threads wait for. Signals are blocked
+    there, also for a program that it starts.
     """
     import inspect
 
@@ -141,7 +142,7 @@ def see_to_thread() -> None:
     if not _threads or _is_late():
         thread = threading.Thread(target=_run, args=(_stop,), name="healthboard-refresh", daemon=True)
         _threads.append(thread)
-        thread.start()
+        threads.start(thread)
 
 
 def run_at_start() -> None:

@@ -30,3 +30,24 @@ def threading_module() -> Any:
     import threading
 
     return threading
+
+
+def start(thread: Any) -> None:
+    """Start a thread of ours, with all signals blocked: the service's own threads take those of the service.
+
+    A handler may belong to one thread. That of a uWSGI worker ends the interpreter, and never comes to an end
+    in a thread that this waits for.
+    """
+    if are_green() and not are_native_beside_green():
+        thread.start()
+        return
+    import signal
+
+    # These are sent to the thread that causes them, and a blocked one kills the process.
+    own = {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
+    # A thread inherits what is blocked in the one that starts it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - own)
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -56,6 +56,7 @@ fn start(
         if let Some(Err(error @ StartError::NoThread(_))) = started {
             problems.push(error.to_string());
         }
+        say_goodbye_at_exit();
         if in_this_process {
             first_use::call_once(py);
         } else {
@@ -69,11 +70,8 @@ fn start(
 /// Creates this process's board now rather than at its first recording.
 #[pyfunction]
 fn attach(py: Python<'_>) {
-    py.detach(|| guard::guarded(false, || termination::with_sigterm_blocked(healthboard::attach)));
-    // The newest handler runs first, and so before the end of the interpreter, which a second signal may interrupt. uWSGI's
-    // workers get one signal from systemd and one from their master.
-    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
-    unsafe { libc::atexit(at_exit) };
+    py.detach(|| guard::guarded(false, || termination::with_signals_blocked(healthboard::attach)));
+    say_goodbye_at_exit();
     first_use::allow_in_this_process();
     first_use::call_once(py);
 }
@@ -113,7 +111,7 @@ fn watch() {
 /// Says that this process ends in good order.
 #[pyfunction]
 fn goodbye() {
-    guard::guarded((), healthboard::goodbye);
+    guard::guarded((), || termination::with_signals_blocked(healthboard::goodbye));
 }
 
 /// Says goodbye when `SIGTERM` ends this process, unless the program handles the signal.
@@ -128,7 +126,16 @@ fn before_start(callback: Py<PyAny>) {
     guard::guarded((), || first_use::arm_before_start(callback));
 }
 
-/// Runs after the interpreter has ended.
+/// Has this process say goodbye when it exits, however the interpreter ends.
+///
+/// That of uWSGI's master does not end at all. That of a worker may not come to its end: a second signal, from its master beside
+/// the one from systemd, can interrupt it. The newest handler runs first, and so before the end of the interpreter.
+fn say_goodbye_at_exit() {
+    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
+    unsafe { libc::atexit(at_exit) };
+}
+
+/// Runs when the interpreter has ended, or when the process exits.
 extern "C" fn at_exit() {
     goodbye();
 }

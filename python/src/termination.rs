@@ -30,15 +30,19 @@ pub(crate) fn say_goodbye_on_sigterm() {
     }
 }
 
-/// Does the work with `SIGTERM` blocked in this thread: a process that is ended in the middle of getting its board would leave
-/// one without a goodbye.
-pub(crate) fn with_sigterm_blocked<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: the sets are valid for the calls, and `sigemptyset` initializes the first.
+/// Does the work with all signals blocked in this thread, but those that a thread causes itself.
+///
+/// A process that is ended in the middle of getting its board would leave one without a goodbye. And some hosts, such as uWSGI's
+/// workers, end the process in a signal handler, as if that were safe: while this thread allocates memory, it never ends.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the sets are valid for the calls, and `sigfillset` initializes the first.
     let before = unsafe {
-        let (mut sigterm, mut before): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
-        libc::sigemptyset(&mut sigterm);
-        libc::sigaddset(&mut sigterm, libc::SIGTERM);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &sigterm, &mut before);
+        let (mut signals, mut before): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
+        libc::sigfillset(&mut signals);
+        for own in [libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV] {
+            libc::sigdelset(&mut signals, own);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &signals, &mut before);
         before
     };
     let result = work();

@@ -103,13 +103,17 @@ def indicators(module: Any) -> Iterator[list[str]]:
             isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Indicator"
         ):
             continue
-        chosen = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        # A hook takes the others from the service.
+        literals = [keyword for keyword in call.keywords if isinstance(keyword.value, ast.Constant)]
+        chosen: dict[Any, Any] = {keyword.arg: ast.literal_eval(keyword.value) for keyword in literals}
+        is_taken = len(literals) < len(call.keywords)
         for name in names(tree, call.args[0], module):
             policy = healthboard.Indicator(name, **chosen).policy
             # Hooks do not refresh informational indicators.
             is_refreshed = hasattr(module, "register") and policy["impact"] != "informational"
             is_refreshed |= "refresh_interval" in chosen
-            yield row(name, policy, module, is_refreshed=is_refreshed)
+            found = row(name, policy, module, is_refreshed=is_refreshed)
+            yield [*found[:2], "3 intervals", *found[3:]] if is_taken else found
 
 
 def row(name: str, policy: dict[str, Any], module: Any, *, is_refreshed: bool) -> list[str]:

@@ -230,3 +230,22 @@ def test_a_worker_without_a_request_knows_that_the_configured_database_is_away(i
     details(idle, "database", error="OperationalError")
     (idle.folder / "base").mkdir()
     details(idle, "database", state="passing", impact="critical")
+
+
+def test_a_configured_database_is_asked_before_its_first_use(service: Service) -> None:
+    pytest.importorskip("oslo_db")
+    (service.folder / "svc.conf").write_text("[database]\nconnection = sqlite:///db.sqlite\n")
+    service.start(
+        START
+        + """
+from oslo_config import cfg
+from oslo_db.sqlalchemy import enginefacade
+cfg.CONF([], project="svc", default_config_files=["svc.conf"], default_config_dirs=[])
+# As a middleware does.
+cfg.ConfigOpts()([], project="svc", default_config_files=[], default_config_dirs=[])
+from healthboard import progress
+progress.attach()
+sys.stdin.read()
+"""
+    )
+    details(service, "database", state="passing", impact="critical")

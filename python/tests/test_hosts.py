@@ -221,3 +221,19 @@ def test_a_sub_interpreter_is_refused_with_a_reason_and_its_application_runs(
     assert lines[-1] == "the application runs"
     # `healthboard-run` prints a message of its own.
     assert sum("healthboard-run: the program runs without health: " in line for line in lines) == launch
+
+
+def test_no_thread_of_ours_takes_a_signal_of_the_service(service: Service) -> None:
+    # The service blocks the signal in all of its threads and waits for it. In any other thread it is the end.
+    output = service.run(
+        START
+        + """
+import os, signal, threading, time
+healthboard.refresh("work", lambda: None)
+healthboard.record_ok("work")
+while {"healthboard", "healthboard-refresh"} - {each.name for each in threading.enumerate()}: time.sleep(0.01)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+for _ in range(20): os.kill(os.getpid(), signal.SIGUSR2); print(signal.sigwait({signal.SIGUSR2}).name)
+"""
+    )
+    assert output == "SIGUSR2\n" * 20

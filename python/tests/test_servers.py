@@ -20,7 +20,7 @@ import pytest
 from test_hosts import probing
 from test_services import EVENTLET, MASTER, THREADING, _children
 
-from conftest import RUN, Service, eventually
+from conftest import RUN, Service, all_said_goodbye, eventually
 
 
 class Server(Service):
@@ -123,6 +123,9 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/environment":
         start_response("200 OK", [])
         return [str([name for name in os.environ if name.startswith("HEALTHBOARD_")]).encode()]
+    if environ["PATH_INFO"] == "/pid":
+        start_response("200 OK", [])
+        return [str(os.getpid()).encode()]
     if environ["PATH_INFO"] == "/slow":
         print("has begun", flush=True)
         time.sleep(2)
@@ -216,6 +219,28 @@ def test_all_workers_of_a_server_share_one_listener(
     assert str(killed) in health["message"]
     eventually(lambda: set(server.workers()) <= server.boards() - {killed})
     eventually(lambda: server.listeners() == (1, 1))
+
+
+# systemd sends the signal to all processes of a service. A worker of gunicorn then gets a second one from its
+# master at the end of its interpreter, where nothing handles it any more: it is ended without a goodbye.
+ENDINGS = {name: (serve, False) for name, serve in SERVERS.items()} | {
+    f"{name}-all": (serve, True) for name, serve in SERVERS.items() if serve is not gunicorn
+}
+
+
+@pytest.mark.parametrize(("serve", "to_all"), ENDINGS.values(), ids=ENDINGS)
+def test_a_server_that_is_told_to_end_ends_and_all_its_processes_say_goodbye(
+    server: Server, serve: Callable[[Server], Server], to_all: bool
+) -> None:
+    assert serve(server).process is not None
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    if serve in (gunicorn, PREFORK, LAZY):
+        # A worker that was just forked may not have its signal handlers yet.
+        served: set[int] = set()
+        eventually(lambda: served.add(int(server.get("/pid"))) or set(server.workers()) <= served)
+    (os.killpg if to_all else os.kill)(server.process.pid, signal.SIGTERM)
+    server.process.wait(30)
+    assert all_said_goodbye(server.folder)
 
 
 @pytest.mark.parametrize("serve", [gunicorn, PREFORK, LAZY], ids=["gunicorn", "uwsgi", "uwsgi_lazy"])

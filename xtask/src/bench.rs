@@ -1,16 +1,15 @@
 //! `cargo xtask bench`: what healthboard costs, compared with well-known programs.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
-/// A run of all parts writes its results into this page, between these two lines.
+use crate::generated;
+
+/// A run of all parts writes its results into this page.
 const PAGE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- begin: written by `cargo xtask bench` -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// Runs the named parts, or all if none is named. A run of all parts writes the page. `--write` writes it for the named parts;
 /// the page then says which parts were left out.
@@ -55,7 +54,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     ensure!(output.status.success(), "the benchmarks failed ({})", output.status);
     let results = String::from_utf8(output.stdout)?;
     println!("\n{results}");
-    if writes { write(&root.join(PAGE), &results) } else { Ok(()) }
+    if writes { generated::write(root, PAGE, "bench", &results) } else { Ok(()) }
 }
 
 /// The settings that a package is built with for release.
@@ -70,16 +69,6 @@ fn shipped(manifest: &str) -> Vec<&str> {
             is_release
         })
         .collect()
-}
-
-fn write(page: &Path, results: &str) -> Result<()> {
-    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
-    let between = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) =
-        between.with_context(|| format!("{PAGE} does not have the lines that enclose the results"))?;
-    fs::write(page, format!("{head}{BEGIN}\n{results}{END}{tail}"))?;
-    eprintln!("written to {PAGE}");
-    Ok(())
 }
 
 /// Installs nginx, for comparison, and valgrind, which counts instructions. Neither is started here.

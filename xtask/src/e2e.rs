@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::faults::{
     Outcome, Pacing, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
 };
-use healthboard_e2e::{ALL, Concurrency, Setup};
+use healthboard_e2e::{ALL, Concurrency, Databases, Setup};
 
 use self::results::Results;
+pub(crate) use self::results::output_of;
 use crate::interrupt;
 use crate::terminal::{bad, clear_wait, duration, good, show_wait, strong, table};
 
@@ -125,7 +126,7 @@ fn play_all(
     for scenario in chosen {
         let begin = Instant::now();
         println!("{}", strong(&format!("{} · {mode:?}", scenario.title)));
-        let on = ensure_scene(setup, mode, &mut scene)?;
+        let on = ensure_scene(setup, mode, scenario.on, &mut scene)?;
         let outcome = play(on, scenario, PACING);
         clear_wait();
         interrupt::check()?;
@@ -145,7 +146,7 @@ fn play_all(
         rows.push(row(scenario.name, mode, begin, misses));
     }
     if plan.names.iter().any(|name| name == "hold") {
-        let scene = ensure_scene(setup, mode, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
         println!("everything runs in {} until Ctrl-C", scene.folder().display());
         let begin = Instant::now();
         loop {
@@ -156,7 +157,7 @@ fn play_all(
     if plan.has("draining") {
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
-        let scene = ensure_scene(setup, mode, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
         let drained =
             ALL.into_iter().map(|service| drain(scene, service, PACING)).collect::<Result<Vec<_>>>()?;
         let misses = drained.iter().filter(|drained| !drained.meets_goals());
@@ -184,34 +185,43 @@ fn row(name: &str, mode: Concurrency, begin: Instant, misses: Vec<String>) -> Ro
     Row { name: name.to_owned(), mode: format!("{mode:?}"), elapsed, met, misses: misses.join("\n") }
 }
 
-/// Returns the scene, creating it if there is none.
-fn ensure_scene<'a>(setup: &Setup, mode: Concurrency, scene: &'a mut Option<Scene>) -> Result<&'a mut Scene> {
-    if scene.is_none() {
+/// Returns the scene, creating it if there is none on this server of the databases.
+fn ensure_scene<'a>(
+    setup: &Setup,
+    mode: Concurrency,
+    databases: Databases,
+    scene: &'a mut Option<Scene>,
+) -> Result<&'a mut Scene> {
+    if scene.as_ref().is_none_or(|scene| scene.databases() != databases) {
+        // Its servers make room first.
+        *scene = None;
         let begin = Instant::now();
-        *scene = Some(Scene::new(setup, mode, "", tick)?);
+        *scene = Some(Scene::on(databases, setup, mode, "", tick)?);
         clear_wait();
         println!("  all services are OK after {}", duration(begin.elapsed()));
     }
     scene.as_mut().context("there is no scene")
 }
 
-fn tick(elapsed: Duration) -> Result<()> {
+pub(crate) fn tick(elapsed: Duration) -> Result<()> {
     show_wait(elapsed);
     interrupt::check()
 }
 
-fn missed_goals(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+/// The goals that were missed, each as a line.
+pub(crate) fn missed_goals<S>(scenario: &Scenario<S>, outcome: &Outcome) -> Vec<String> {
     if let Some(why) = &outcome.impossible {
         return vec![format!("not possible: {why}")];
     }
     let missed = scenario.checks(&outcome.findings).into_iter().filter(|check| !check.met);
     missed
         .map(|check| {
-            let found = check.found.map_or_else(|| String::from("never"), duration);
-            match check.wanted {
-                Wanted::NoFalseAlarm => format!("{}: a false alarm, or no recovery", check.service),
-                wanted => format!("{}: {} {}: {found}", check.service, wanted.text(), duration(check.limit)),
-            }
+            let found = outcome.findings.iter().find(|found| found.service == check.service);
+            let alarms = found.filter(|_| check.wanted == Wanted::NoFalseAlarm).into_iter();
+            let alarms = alarms.flat_map(|found| found.before.iter().chain(&found.after));
+            let notes: String =
+                alarms.map(|change| format!("; {:?} {}", change.status, change.note)).collect();
+            format!("{}: {}{notes}", check.service, check.text())
         })
         .collect()
 }

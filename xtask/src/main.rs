@@ -6,10 +6,12 @@ mod bench;
 mod demo;
 mod e2e;
 mod fuzz;
+mod generated;
 mod interrupt;
 mod lint;
 mod releases;
 mod sanitize;
+mod services;
 mod terminal;
 mod test;
 mod torture;
@@ -31,6 +33,8 @@ usage: cargo xtask JOB
       --as-is           use the existing setup
   releases [NN…]  try older releases of Nova; write docs/releases.md
       --as-is           use the existing setup of the newest release
+  services [SCENARIO…] take services of other projects through faults on real servers; write docs/services.md
+      --as-is           use the existing setup
   fuzz [TARGET…]  feed random input to: board, http_head, settings, uri, scrub
       --seconds N       how long each target runs; the default is 60
   torture [PART…] kill writers and holders at any moment, fork in storms; parts: writers, holders, forks
@@ -62,6 +66,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", parts @ ..] => test::run(parts),
         ["e2e", words @ ..] => e2e::run(words),
         ["releases", numbers @ ..] => releases::run(numbers),
+        ["services", words @ ..] => services::run(words),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["torture", words @ ..] => torture::run(words),
         ["sanitize", tools @ ..] => sanitize::run(tools),

@@ -9,6 +9,8 @@ use std::{env, fs};
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 
+use super::leak;
+
 const SITECUSTOMIZE: &str = include_str!("block.py");
 
 /// Whether the blocked thread holds the interpreter's lock.
@@ -20,11 +22,11 @@ pub(super) enum Lock {
     Released,
 }
 
-/// Writes the `sitecustomize` into `folder`. Returns the `PYTHONPATH` for services that can be blocked.
+/// Writes the `sitecustomize` into `folder`. Returns the `PYTHONPATH` for services that can be blocked, and can leak.
 pub(super) fn prepare(folder: &Path) -> Result<String> {
     let folder = folder.join("block");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("sitecustomize.py"), SITECUSTOMIZE)?;
+    fs::write(folder.join("sitecustomize.py"), [SITECUSTOMIZE, leak::SITECUSTOMIZE].concat())?;
     let rest = env::var("PYTHONPATH").map(|rest| format!(":{rest}")).unwrap_or_default();
     Ok(format!("{}{rest}", folder.display()))
 }
@@ -34,12 +36,13 @@ pub(super) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
     let fifo = fifo(folder, pid);
     let _ = fs::remove_file(&fifo);
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR)?;
-    // SIGRTMIN of the C library is 34; block.py adds 4 or 5.
-    let signal = match lock {
-        Lock::Held => "-38",
-        Lock::Released => "-39",
-    };
-    let sent = Command::new("kill").args([signal, &pid.to_string()]).status()?;
+    send_realtime(pid, if let Lock::Held = lock { 4 } else { 5 })
+}
+
+/// Sends SIGRTMIN plus `number`, as the C library counts.
+pub(super) fn send_realtime(pid: u32, number: u32) -> Result<()> {
+    let signal = format!("-{}", 34 + number);
+    let sent = Command::new("kill").args([&signal, &pid.to_string()]).status()?;
     ensure!(sent.success(), "cannot send the signal {signal} to process {pid}");
     Ok(())
 }

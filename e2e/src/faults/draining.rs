@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::play::{name, settle};
-use super::{Pacing, Scene};
+use super::play::settle;
+use super::{Pacing, Scene, Site};
 use crate::probe::get;
 use crate::processes::{Signal, is_alive, send};
 
@@ -58,7 +58,7 @@ pub fn drain(scene: &mut Scene, service: &'static str, pacing: Pacing) -> Result
     let start = Instant::now();
     send(master, Signal::TERM)?;
     let mut drained = Drained {
-        mode: name(scene.mode()).to_owned(),
+        mode: scene.name().to_owned(),
         service: service.to_owned(),
         draining_after: None,
         last_answer_after: Duration::ZERO,

@@ -1,9 +1,11 @@
 //! What one fault did to one service, according to its endpoint and to the checks that deployments use today.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::seconds;
 use crate::watch::{Change, Seen, Status, Timeline};
 
 /// How long a service must stay OK to count as recovered: it may still find connections that were lost in the fault.
@@ -34,6 +36,9 @@ pub struct Finding {
     pub ok: Option<Duration>,
     /// The first message during the fault.
     pub message: String,
+    /// Changes to a status other than OK between the fault and the recovery.
+    #[serde(default)]
+    pub during: Vec<Change>,
     /// Changes to a status other than OK before the fault.
     pub before: Vec<Change>,
     /// Changes to a status other than OK after the recovery.
@@ -84,6 +89,7 @@ impl Finding {
             fault,
             ok: recovered.filter(|_| noticed.is_some()),
             message: noticed.map(|change| change.note.clone()).unwrap_or_default(),
+            during: ours.not_ok(times.fault, calm).cloned().collect(),
             before: ours.not_ok(Duration::ZERO, times.fault).cloned().collect(),
             after: ours.not_ok(calm, times.end).cloned().collect(),
             noticed: noticed.is_some(),
@@ -94,6 +100,16 @@ impl Finding {
             database: CheckResult::of(&seen.database, times),
             longest_wait: seen.pace.longest_wait(),
             micros: seen.pace.micros().to_vec(),
+        }
+    }
+}
+
+impl fmt::Display for CheckResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotApplicable => formatter.write_str("–"),
+            Self::Ok => formatter.write_str("ok"),
+            Self::Noticed(after) => write!(formatter, "noticed after {}", seconds(*after)),
         }
     }
 }

@@ -16,6 +16,10 @@ pub enum Wanted {
     Ok,
     /// Each probe gets an answer in time.
     Answer,
+    /// A message during the fault names this indicator.
+    Named(&'static str),
+    /// None of these statuses.
+    Never(&'static [Status]),
     /// OK before the fault and after the recovery; for a service that the fault does not concern, OK throughout.
     NoFalseAlarm,
 }
@@ -28,6 +32,8 @@ impl Wanted {
             Self::Fault => "FAULT within",
             Self::Ok => "OK again within",
             Self::Answer => "an answer within",
+            Self::Named(_) => "a message that names the cause",
+            Self::Never(_) => "no worse status than is right",
             Self::NoFalseAlarm => "no false alarm",
         }
     }
@@ -48,7 +54,23 @@ pub struct Check {
     pub met: bool,
 }
 
-impl Scenario {
+impl Check {
+    /// What was wanted, and what was found.
+    pub fn text(&self) -> String {
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        match self.wanted {
+            Wanted::NoFalseAlarm => String::from("a false alarm, or no recovery"),
+            Wanted::Named(indicator) => format!("no message names `{indicator}`"),
+            Wanted::Never(statuses) => format!("it was one of {statuses:?}"),
+            wanted => {
+                let found = self.found.map_or_else(|| String::from("never"), seconds);
+                format!("{} {}: {found}", wanted.text(), seconds(self.limit))
+            }
+        }
+    }
+}
+
+impl<S> Scenario<S> {
     /// Compares the findings with the goals of this scenario.
     pub fn checks(&self, findings: &[Finding]) -> Vec<Check> {
         findings.iter().flat_map(|finding| self.checks_of(finding)).collect()
@@ -68,6 +90,14 @@ impl Scenario {
             check(Wanted::Fault, goal.fault, finding.fault);
             check(Wanted::Ok, goal.ok, finding.ok);
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
+            if let Some(indicator) = goal.named {
+                let named =
+                    finding.during.iter().find(|change| change.note.contains(&format!("{indicator}: ")));
+                check(Wanted::Named(indicator), Some(Duration::MAX), named.map(|change| change.at));
+            }
+            let is_worse = finding.during.iter().any(|change| goal.never.contains(&change.status));
+            let limit = (!goal.never.is_empty()).then_some(Duration::ZERO);
+            check(Wanted::Never(goal.never), limit, (!is_worse).then_some(Duration::ZERO));
         }
         let concerned = self.concerns.contains(&service);
         // Some effects last beyond the repair, such as a death that is reported for a while.
@@ -82,5 +112,46 @@ impl Scenario {
             met: !false_alarm && (finding.last == Status::Ok || goes_on),
         });
         checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Goal, Times};
+    use crate::watch::Seen;
+
+    const SERVICE: &str = "keystone";
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// The texts of the missed checks of a service that is DEGRADED, with this message, from 12 s to 43 s.
+    fn missed(goal: Goal, message: &str) -> Vec<String> {
+        let mut seen = Seen { service: SERVICE.to_owned(), ..Seen::default() };
+        for (at, status, note) in [(0, Status::Ok, ""), (12, Status::Degraded, message), (43, Status::Ok, "")]
+        {
+            seen.ours.record(s(at), status, note);
+        }
+        let finding = Finding::of(&seen, Times { fault: s(10), repair: s(40), end: s(80) });
+        let scenario = Scenario::<()>::new("gone", "gone", |(), _| Ok(()), |(), _| Ok(()));
+        let scenario = scenario.concerns(&[SERVICE]).goal(Goal { services: vec![SERVICE], ..goal });
+        let checks = scenario.checks(&[finding]).into_iter();
+        checks.filter(|check| !check.met).map(|check| check.text()).collect()
+    }
+
+    #[test]
+    fn a_message_must_name_the_indicator_and_not_only_contain_its_name() {
+        let goal = || Goal { named: Some("database"), ..Goal::default() };
+        assert!(missed(goal(), "requests: 500; database: 2003").is_empty());
+        assert_eq!(missed(goal(), "requests: no database"), ["no message names `database`"]);
+    }
+
+    #[test]
+    fn a_status_that_must_never_be_is_a_miss() {
+        let never = |never| Goal { never, ..Goal::default() };
+        assert!(missed(never(&[Status::Fault]), "").is_empty());
+        assert_eq!(missed(never(&[Status::Degraded]), ""), ["it was one of [Degraded]"]);
     }
 }

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, RECOVERY_PERIOD, Times};
-use super::{Scenario, Scene, Wanted};
-use crate::cluster::Concurrency;
+use super::{Scenario, Site, Wanted};
 use crate::probe::ask;
 use crate::watch::{Seen, Status, Watch};
 
@@ -35,7 +34,7 @@ pub struct Pacing {
 pub struct Outcome {
     /// The name of the scenario.
     pub scenario: String,
-    /// `threading` or `eventlet`.
+    /// The name of the site.
     pub mode: String,
     /// How long the fault lasted.
     pub lasted: Duration,
@@ -45,14 +44,15 @@ pub struct Outcome {
     pub impossible: Option<String>,
 }
 
-/// Plays one fault on a cluster with running services.
+/// Plays one fault on a site with running services.
 ///
 /// # Errors
 ///
-/// If the cluster is not OK before, or cannot be tidied afterwards. An impossible fault is an outcome, not an error.
-pub fn play(scene: &mut Scene, scenario: &Scenario, pacing: Pacing) -> Result<Outcome> {
-    settle(scene, pacing).context("not OK before the fault")?;
-    let watch = Watch::begin(&scene.watched(), scene.ports(), scenario.interval);
+/// If the site is not OK before, or cannot be tidied afterwards. An impossible fault is an outcome, not an error.
+pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Result<Outcome> {
+    (scenario.prepare)(site, &mut Vec::new()).context("cannot prepare the fault")?;
+    settle(site, pacing).context("not OK before the fault")?;
+    let watch = Watch::begin(&site.watched(), site.ports(), scenario.interval);
     let mut pids = Vec::new();
     let wait_until = |condition: &dyn Fn(&[Seen]) -> bool, limit: Duration| -> Result<()> {
         let end = watch.now() + limit;
@@ -65,8 +65,8 @@ pub fn play(scene: &mut Scene, scenario: &Scenario, pacing: Pacing) -> Result<Ou
     wait_until(&|_| watch.now() >= OK_BEFORE_FAULT, OK_BEFORE_FAULT * 2)?;
 
     let fault = watch.now();
-    let injected = (scenario.inject)(scene, &mut pids);
-    follow(scene, &watch);
+    let injected = (scenario.inject)(site, &mut pids);
+    follow(site, &watch);
     if injected.is_ok() {
         let min_duration = if pacing.ends_early { Duration::ZERO } else { scenario.min_duration };
         let seen_enough =
@@ -74,8 +74,8 @@ pub fn play(scene: &mut Scene, scenario: &Scenario, pacing: Pacing) -> Result<Ou
         wait_until(&seen_enough, scenario.max_duration())?;
     }
     let lasted = watch.now() - fault;
-    let repaired = (scenario.repair)(scene, &mut pids);
-    follow(scene, &watch);
+    let repaired = (scenario.repair)(site, &mut pids);
+    follow(site, &watch);
     let repair = watch.now();
     if injected.is_ok() && repaired.is_ok() && scenario.recovers {
         let recovered =
@@ -87,10 +87,10 @@ pub fn play(scene: &mut Scene, scenario: &Scenario, pacing: Pacing) -> Result<Ou
 
     let times = Times { fault, repair, end: watch.now() };
     let seen = watch.end();
-    (scenario.tidy)(scene, &mut pids).context("cannot tidy the cluster after the fault")?;
+    (scenario.tidy)(site, &mut pids).context("cannot tidy up after the fault")?;
     let outcome = Outcome {
         scenario: scenario.name.to_owned(),
-        mode: name(scene.mode()).to_owned(),
+        mode: site.name().to_owned(),
         lasted,
         findings: Vec::new(),
         impossible: None,
@@ -101,7 +101,7 @@ pub fn play(scene: &mut Scene, scenario: &Scenario, pacing: Pacing) -> Result<Ou
     })
 }
 
-impl Scenario {
+impl<S> Scenario<S> {
     /// Whether every service has raised the alarms that the goals require before the repair.
     fn has_all_alarms(&self, seen: &[Seen], fault: Duration) -> bool {
         let reached = |service: &str, wanted: fn(Status) -> bool| {
@@ -120,12 +120,12 @@ impl Scenario {
 
 impl Outcome {
     /// Whether every goal of `scenario` was met.
-    pub fn meets_goals(&self, scenario: &Scenario) -> bool {
+    pub fn meets_goals<S>(&self, scenario: &Scenario<S>) -> bool {
         self.impossible.is_none() && scenario.checks(&self.findings).iter().all(|check| check.met)
     }
 
     /// The worst check of this kind.
-    pub fn worst(&self, scenario: &Scenario, wanted: Wanted) -> Option<super::Check> {
+    pub fn worst<S>(&self, scenario: &Scenario<S>, wanted: Wanted) -> Option<super::Check> {
         let checks = scenario.checks(&self.findings).into_iter().filter(|check| check.wanted == wanted);
         // `None` means never, which is worse than any time.
         checks.max_by_key(|check| (!check.met, check.found.unwrap_or(Duration::MAX)))
@@ -139,22 +139,22 @@ fn all_ok_since(seen: &[Seen]) -> Option<Duration> {
     seen.iter().map(since).try_fold(Duration::ZERO, |latest, since| since.map(|since| latest.max(since)))
 }
 
-/// Waits until all services are OK, and those that report their state to Nova have done so once more: a report that was lost in
+/// Waits until all services are OK, and those that report their state have done so once more: a report that was lost in
 /// an earlier fault takes a minute to fail.
-pub(super) fn settle(scene: &Scene, pacing: Pacing) -> Result<()> {
+pub(super) fn settle(site: &impl Site, pacing: Pacing) -> Result<()> {
     let start = Instant::now();
     let reported =
         |uri: &str| ask(uri).map(|answer| answer.body["details"]["service_report"]["last_success"].clone());
     let before: Vec<_> =
-        scene.watched().iter().map(|watched| reported(&watched.uri).unwrap_or_default()).collect();
+        site.watched().iter().map(|watched| reported(&watched.uri).unwrap_or_default()).collect();
     loop {
-        let problem = scene.watched().into_iter().zip(&before).find_map(|(watched, before)| {
+        let problem = site.watched().into_iter().zip(&before).find_map(|(watched, before)| {
             let problem = match ask(&watched.uri) {
                 Err(error) => format!("{error:#}"),
                 Ok(answer) if answer.status() != "OK" => format!("{} {}", answer.status(), answer.message()),
                 Ok(_) if before.is_null() => return None,
                 Ok(_) if reported(&watched.uri).is_ok_and(|newest| newest != *before) => return None,
-                Ok(_) => String::from("it does not report to Nova"),
+                Ok(_) => String::from("it does not report its state"),
             };
             Some(format!("{}: {problem}", watched.service))
         });
@@ -169,16 +169,8 @@ pub(super) fn settle(scene: &Scene, pacing: Pacing) -> Result<()> {
 }
 
 /// Watches the new process groups of restarted services.
-fn follow(scene: &Scene, watch: &Watch) {
-    for watched in scene.watched() {
+fn follow(site: &impl Site, watch: &Watch) {
+    for watched in site.watched() {
         watch.follow(&watched.service, watched.group);
-    }
-}
-
-/// The name of a mode in outcomes.
-pub(super) fn name(mode: Concurrency) -> &'static str {
-    match mode {
-        Concurrency::Threading => "threading",
-        Concurrency::Eventlet => "eventlet",
     }
 }

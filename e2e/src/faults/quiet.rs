@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::play::name;
 use super::scene::{METADATA_PROXY_SECTION, use_apis};
-use super::{Pacing, Scene, helpers};
+use super::{Pacing, Scene, Site, helpers};
 use crate::cluster::{ALL, Cluster, Concurrency};
 use crate::setup::Setup;
 use crate::watch::{Change, Watch, Watched};
@@ -72,7 +71,7 @@ pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, pacing: Pacing) 
         ours.difference(&theirs).map(|line| format!("{service}: {line}")).collect::<Vec<_>>()
     });
     Ok(Quiet {
-        mode: name(mode).to_owned(),
+        mode: scene.name().to_owned(),
         lasted: start.elapsed(),
         alarms: alarms.collect(),
         new_lines: new_lines.collect(),

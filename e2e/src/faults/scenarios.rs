@@ -6,8 +6,8 @@ mod servers;
 
 use std::time::Duration;
 
-use super::{Goal, Scenario};
-use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA};
+use super::{Act, Goal, Scenario};
+use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, Databases, METADATA};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// The services that wait for messages.
@@ -25,8 +25,10 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 /// All faults, in an order in which one has little effect on the next. `stall_after` is the value in the cluster's nova.conf.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     let mut all = servers::scenarios(stall_after);
-    all.extend(processes::scenarios());
+    all.extend(processes::scenarios(stall_after));
     all.extend(hosts::scenarios());
+    // A cluster for each server of the databases.
+    all.sort_by_key(|scenario| scenario.on as u8);
     all
 }
 
@@ -34,33 +36,45 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A fault without goals that may concern all services, all of which recover.
-fn fault(name: &'static str, title: &'static str, inject: super::Act, repair: super::Act) -> Scenario {
-    Scenario {
-        name,
-        title,
-        only: None,
-        inject,
-        repair,
-        tidy: |_, _| Ok(()),
-        min_duration: s(20),
-        interval: PROBE_INTERVAL,
-        goals: Vec::new(),
-        concerns: ALL.to_vec(),
-        recovers: true,
-    }
+/// A fault without goals that may concern all services of Nova, all of which recover.
+fn fault(name: &'static str, title: &'static str, inject: Act, repair: Act) -> Scenario {
+    Scenario::new(name, title, inject, repair).concerns(&ALL)
 }
 
-impl Scenario {
+impl<S> Scenario<S> {
+    /// A fault without goals that concerns no service. All services recover.
+    pub(crate) fn new(name: &'static str, title: &'static str, inject: Act<S>, repair: Act<S>) -> Self {
+        Self {
+            name,
+            title,
+            only: None,
+            on: Databases::MariaDb,
+            prepare: |_, _| Ok(()),
+            inject,
+            repair,
+            tidy: |_, _| Ok(()),
+            min_duration: s(20),
+            interval: PROBE_INTERVAL,
+            goals: Vec::new(),
+            concerns: Vec::new(),
+            recovers: true,
+        }
+    }
+
     /// An alarm within `alarm` seconds, and OK within `ok` seconds of the repair.
-    fn alarm_goal(mut self, services: &[&'static str], alarm: Option<u64>, ok: Option<u64>) -> Self {
+    pub(crate) fn alarm_goal(
+        mut self,
+        services: &[&'static str],
+        alarm: Option<u64>,
+        ok: Option<u64>,
+    ) -> Self {
         let (alarm, ok) = (alarm.map(s), ok.map(s));
         self.goals.push(Goal { services: services.to_vec(), alarm, ok, ..Goal::default() });
         self
     }
 
     /// FAULT within `fault`, and OK within `ok` seconds of the repair.
-    fn fault_goal(mut self, services: &[&'static str], fault: Duration, ok: u64) -> Self {
+    pub(crate) fn fault_goal(mut self, services: &[&'static str], fault: Duration, ok: u64) -> Self {
         self.goals.push(Goal {
             services: services.to_vec(),
             fault: Some(fault),
@@ -76,16 +90,28 @@ impl Scenario {
         self
     }
 
-    fn concerns(self, concerns: &[&'static str]) -> Self {
+    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+        self.goals.push(goal);
+        self
+    }
+
+    /// The services that the fault may affect.
+    pub(crate) fn concerns(self, concerns: &[&'static str]) -> Self {
         Self { concerns: concerns.to_vec(), ..self }
     }
 
-    fn min_duration(self, seconds: u64) -> Self {
+    /// A fault that lasts this long at least.
+    pub(crate) fn min_duration(self, seconds: u64) -> Self {
         Self { min_duration: s(seconds), ..self }
     }
 
+    /// What makes the fault possible, and what undoes that.
+    fn prepared(self, prepare: Act<S>, tidy: Act<S>) -> Self {
+        Self { prepare, tidy, ..self }
+    }
+
     /// Services do not recover by themselves: `tidy` makes them OK again.
-    fn with_tidy(self, tidy: super::Act) -> Self {
+    fn with_tidy(self, tidy: Act<S>) -> Self {
         Self { tidy, recovers: false, ..self }
     }
 }

@@ -1,29 +1,29 @@
 //! A cluster with all services running, and what the faults need in addition.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::block;
-use crate::cluster::{ALL, API, Cluster, Concurrency, METADATA};
-use crate::daemon::Daemon;
+use super::stuck::{StuckRequests, call_conductor};
+use super::{Site, block};
+use crate::cluster::{ALL, API, Cluster, Concurrency, Databases, METADATA, NAMES};
 use crate::probe::get_with;
+use crate::servers::Disk;
 use crate::setup::Setup;
+use crate::stage::CONDUCTOR;
 use crate::watch::{Ports, Watched};
 
 /// A request that Nova's API answers from its databases: the path, the headers, the expected status.
-const LIST_SERVICES: (&str, &str, u16) = (
-    "/v2.1/os-services",
-    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n",
-    200,
-);
+const LIST_SERVICES: (&str, &str, u16) = ("/v2.1/os-services", OPERATOR, 200);
+/// The headers of an operator's request.
+const OPERATOR: &str =
+    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n";
 /// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
 const GET_METADATA: (&str, &str, u16) = (
     "/latest/meta-data/",
@@ -36,20 +36,19 @@ pub(super) const METADATA_PROXY_SECTION: &str = "\n\n[neutron]\nservice_metadata
 /// This many concurrent requests occupy both processes.
 const CONCURRENT_REQUESTS: usize = 16;
 
-/// Mounts a small disk in a mount namespace of its own. The disk disappears when this process ends.
-const DISK_SCRIPT: &str =
-    "mount -t tmpfs -o size=4m healthboard disk && touch disk/mounted && exec sleep infinity";
-
 /// A cluster with all services started under `healthboard-run`, the runtime folder on a small disk of its own, and a way to
 /// block each service's main thread.
 pub struct Scene {
     // Dropped in this order: services write their boards until they end.
     cluster: Cluster,
-    disk: Daemon,
+    disk: Disk,
     environment: BTreeMap<&'static str, String>,
     ports: Ports,
     mode: Concurrency,
+    databases: Databases,
     started: Vec<&'static str>,
+    stuck_requests: Option<StuckRequests>,
+    stuck_calls: Option<Child>,
 }
 
 impl Scene {
@@ -64,17 +63,35 @@ impl Scene {
         lines: &str,
         tick: fn(Duration) -> Result<()>,
     ) -> Result<Self> {
-        let mut cluster = Cluster::new(setup, mode)?;
+        Self::on(Databases::MariaDb, setup, mode, lines, tick)
+    }
+
+    /// The same on another server of the databases.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scene::new`].
+    pub fn on(
+        databases: Databases,
+        setup: &Setup,
+        mode: Concurrency,
+        lines: &str,
+        tick: fn(Duration) -> Result<()>,
+    ) -> Result<Self> {
+        let mut cluster = Cluster::on(databases, setup, mode)?;
         cluster.on_wait(tick);
         cluster.configure(&format!("{lines}{METADATA_PROXY_SECTION}"))?;
-        let disk = make_disk(&cluster)?;
+        let disk = Disk::new(cluster.folder(), "disk", "4m")?;
         let ports = Ports {
             broker: cluster.rabbitmq().address().port(),
-            database: cluster.mariadb().address().port(),
+            database: cluster.databases_address().port(),
         };
         let mut environment = BTreeMap::from([("PYTHONPATH", block::prepare(cluster.folder())?)]);
-        environment.insert("HEALTHBOARD_RUNTIME_DIR", runtime_dir(&cluster, &disk).display().to_string());
-        let mut scene = Self { cluster, disk, environment, ports, mode, started: Vec::new() };
+        environment.insert("HEALTHBOARD_RUNTIME_DIR", disk.path().join("run").display().to_string());
+        let started = Vec::new();
+        let (stuck_requests, stuck_calls) = (None, None);
+        let mut scene =
+            Self { cluster, disk, environment, ports, mode, databases, started, stuck_requests, stuck_calls };
         for service in ALL {
             scene.start(service)?;
         }
@@ -83,15 +100,25 @@ impl Scene {
         Ok(scene)
     }
 
+    /// The server of its databases.
+    pub fn databases(&self) -> Databases {
+        self.databases
+    }
+
     /// Starts a service that is not running.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn start(&mut self, service: &'static str) -> Result<()> {
+        self.start_with(service, &[])
+    }
+
+    /// Starts it with more arguments.
+    fn start_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.cluster.start_with(service, &[], &environment)?;
+        self.cluster.start_with(service, more, &environment)?;
         if !self.started.contains(&service) {
             self.started.push(service);
         }
@@ -114,53 +141,101 @@ impl Scene {
     ///
     /// When it cannot be started.
     pub fn renew(&mut self, service: &'static str) -> Result<()> {
+        self.renew_with(service, &[])
+    }
+
+    fn renew_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
         self.cluster.stop(service);
         let boards = self.runtime_dir().join(service);
         if boards.exists() {
             fs::remove_dir_all(boards)?;
         }
-        self.start(service)
+        self.start_with(service, more)
     }
 
-    /// What a watch needs to know of each service.
-    pub fn watched(&self) -> Vec<Watched> {
+    /// Occupies all workers of the API with requests that need the image service, which does not answer.
+    pub(super) fn begin_stuck_requests(&mut self, count: usize) -> Result<()> {
+        let images = self.cluster.images().context("the image service has no address")?;
+        let uri = self.cluster.listens_at(API).context("the API does not listen")?;
+        self.stuck_requests = Some(StuckRequests::begin(&uri, OPERATOR, images, count)?);
+        Ok(())
+    }
+
+    /// Answers them.
+    pub(super) fn end_stuck_requests(&mut self) -> Result<()> {
+        self.stuck_requests.take().context("no requests are stuck")?.answer()
+    }
+
+    /// Restarts nova-conductor with `threads` in each of its workers.
+    pub(super) fn limit_threads(&mut self, threads: usize) -> Result<()> {
+        let file = "few-threads.conf";
+        let text = format!("[DEFAULT]\nexecutor_thread_pool_size = {threads}\n");
+        fs::write(self.cluster.folder().join(file), text)?;
+        self.renew_with(CONDUCTOR, &["--config-file", file])
+    }
+
+    /// Restarts services with the servers by name, which they ask of our name server.
+    pub(super) fn use_names(&mut self, services: &[&'static str]) -> Result<()> {
+        self.cluster.start_resolver()?;
+        services.iter().try_for_each(|service| self.renew_with(service, &["--config-file", NAMES]))
+    }
+
+    /// Restarts them with the servers by address.
+    pub(super) fn use_addresses(&mut self, services: &[&'static str]) -> Result<()> {
+        *self.cluster.resolver() = None;
+        services.iter().try_for_each(|service| self.renew(service))
+    }
+
+    /// Lets the name server fall silent, or answer again.
+    pub(super) fn silence_names(&mut self, silent: bool) -> Result<()> {
+        let resolver = self.cluster.resolver().as_ref().context("there is no name server")?;
+        resolver.set_silent(silent);
+        Ok(())
+    }
+
+    /// Sends `count` calls to nova-conductor that need the table of services, which is locked.
+    pub(super) fn begin_stuck_calls(&mut self, count: usize) -> Result<()> {
+        self.mariadb().lock_by_change("nova.services")?;
+        self.stuck_calls = Some(call_conductor(self.cluster.command("python"), count)?);
+        Ok(())
+    }
+
+    /// Lets the calls come to their end.
+    pub(super) fn end_stuck_calls(&mut self) -> Result<()> {
+        let mut calls = self.stuck_calls.take().context("no calls are stuck")?;
+        calls.kill()?;
+        calls.wait()?;
+        self.mariadb().unlock()
+    }
+
+    /// The disk with the runtime folder.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    fn runtime_dir(&self) -> PathBuf {
+        self.disk.path().join("run")
+    }
+}
+
+impl Site for Scene {
+    fn watched(&self) -> Vec<Watched> {
         let of = |service: &&'static str| {
             let oslo = [API, METADATA].contains(service).then(|| self.cluster.listens_at(service)).flatten();
-            // A service that does not run has no process group. No group has this number.
-            let group = self.cluster.daemon(service).map_or(u32::MAX, Daemon::pid);
-            Watched { service: (*service).to_owned(), uri: self.cluster.uri(service), group, oslo }
+            self.cluster.watched(service, oslo)
         };
         self.started.iter().map(of).collect()
     }
 
-    /// Where the servers listen.
-    pub fn ports(&self) -> Ports {
+    fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// The concurrency of the services.
-    pub fn mode(&self) -> Concurrency {
-        self.mode
-    }
-
-    /// Fills the disk of the runtime folder.
-    pub(super) fn fill_disk(&self) -> Result<()> {
-        let mut file = File::create(self.filler())?;
-        while file.write_all(&[0; 4096]).is_ok() {}
-        Ok(())
-    }
-
-    /// Frees the space again.
-    pub(super) fn empty_disk(&self) -> Result<()> {
-        fs::remove_file(self.filler()).context("the disk was not filled")
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.runtime_dir().with_file_name("filler")
-    }
-
-    fn runtime_dir(&self) -> PathBuf {
-        runtime_dir(&self.cluster, &self.disk)
+    fn name(&self) -> &'static str {
+        match self.mode {
+            Concurrency::Threading => "threading",
+            Concurrency::Eventlet => "eventlet",
+        }
     }
 }
 
@@ -194,29 +269,4 @@ pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-fn make_disk(cluster: &Cluster) -> Result<Daemon> {
-    fs::create_dir(cluster.folder().join("disk"))?;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", DISK_SCRIPT]).current_dir(cluster.folder()).stdin(Stdio::null());
-    let mut disk = Daemon::spawn("disk", &mut command)?;
-    let mounted = runtime_dir(cluster, &disk).with_file_name("mounted");
-    let start = Instant::now();
-    while !mounted.exists() {
-        ensure!(disk.try_wait()?.is_none(), "cannot mount a small disk\nnext: run it as root");
-        ensure!(
-            start.elapsed() < Duration::from_secs(10),
-            "the small disk was not mounted within ten seconds"
-        );
-        sleep(Duration::from_millis(5));
-    }
-    Ok(disk)
-}
-
-/// The runtime folder on the disk, reached through the only process that has the disk mounted.
-fn runtime_dir(cluster: &Cluster, disk: &Daemon) -> PathBuf {
-    let mut path = PathBuf::from(format!("/proc/{}/root", disk.pid()));
-    path.extend(cluster.folder().components().skip(1));
-    path.join("disk/run")
 }

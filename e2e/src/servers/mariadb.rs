@@ -1,45 +1,54 @@
 //! `MariaDB`, on a data directory of its own.
 
+mod locks;
+
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Server, free_port};
 use crate::step::Step;
 
-/// The databases that Nova and placement use.
-const DATABASES: [&str; 4] = ["nova_api", "nova_cell0", "nova", "placement"];
-/// The password in nova.conf.
+/// The password of that user.
 pub(crate) const PASSWORD: &str = "stage";
 /// The lowest connection limit that `MariaDB` accepts.
 const MIN_CONNECTION_LIMIT: usize = 10;
 
-/// `MariaDB`. Nova connects as the user `nova`. We use the administrative port, which the faults do not affect.
+/// `MariaDB`. Services connect as the user `nova`. We use the administrative port, which the faults do not affect.
 pub struct MariaDb {
     server: Server,
     port: u16,
     admin_port: u16,
     held_connections: Vec<TcpStream>,
-    backup: Option<Child>,
+    sessions: Vec<Child>,
 }
 
 impl MariaDb {
-    /// Creates `folder/mariadb` with empty databases and the user `nova`. Returns the running server.
-    pub(crate) fn install(folder: &Path, step: &mut Step) -> Result<Self> {
+    /// Creates `folder/mariadb` with these empty databases and the user `nova`. Returns the running server.
+    pub(crate) fn install(folder: &Path, databases: &[&str], step: &mut Step) -> Result<Self> {
+        Self::install_at(folder, "mariadb", databases, step)
+    }
+
+    /// The same in the data directory `folder/name`.
+    pub(crate) fn install_at(
+        folder: &Path,
+        name: &'static str,
+        databases: &[&str],
+        step: &mut Step,
+    ) -> Result<Self> {
         let mut install = Command::new("mariadb-install-db");
         install
             .env("TMPDIR", folder)
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .args(["--auth-root-authentication-method=normal", "--innodb-log-file-size=16M"]);
-        step.run(install.arg(format!("--datadir={}", folder.join("mariadb").display())))?;
-        let mut new = Self::new(folder)?;
+        step.run(install.arg(format!("--datadir={}", folder.join(name).display())))?;
+        let mut new = Self::at(folder, name, &[])?;
         new.start()?;
         let mut lines = format!("CREATE USER nova@'%' IDENTIFIED BY '{PASSWORD}';");
-        for database in DATABASES {
+        for database in databases {
             lines += &format!("CREATE DATABASE {database}; GRANT ALL ON {database}.* TO nova@'%';");
         }
         new.execute(&lines)?;
@@ -48,6 +57,11 @@ impl MariaDb {
 
     /// A server on the data directory `folder/mariadb`, not started yet.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
+        Self::at(folder, "mariadb", &[])
+    }
+
+    /// A server on the data directory `folder/name`, with more options, not started yet.
+    pub(crate) fn at(folder: &Path, name: &'static str, options: &[String]) -> Result<Self> {
         let (port, admin_port) = (free_port()?, free_port()?);
         let mut command = Command::new("mariadbd");
         // Each server has its own: at its start one removes what it finds there of another.
@@ -59,15 +73,14 @@ impl MariaDb {
                 "--innodb-buffer-pool-size=128M",
                 "--innodb-log-file-size=16M",
                 "--performance-schema=OFF",
+                "--extra-max-connections=20",
             ]);
-        for (option, name) in
-            [("datadir", "mariadb"), ("socket", "mariadb.sock"), ("pid-file", "mariadb.pid")]
-        {
-            command.arg(format!("--{option}={}", folder.join(name).display()));
+        for (option, suffix) in [("datadir", ""), ("socket", ".sock"), ("pid-file", ".pid")] {
+            command.arg(format!("--{option}={}{suffix}", folder.join(name).display()));
         }
-        command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]);
-        let server = Server::new("mariadb", command, folder, move || execute(port, "DO 1").is_ok())?;
-        Ok(Self { server, port, admin_port, held_connections: Vec::new(), backup: None })
+        command.args([format!("--port={port}"), format!("--extra-port={admin_port}")]).args(options);
+        let server = Server::new(name, command, folder, move || execute(port, "DO 1").is_ok())?;
+        Ok(Self { server, port, admin_port, held_connections: Vec::new(), sessions: Vec::new() })
     }
 
     /// The address for Nova.
@@ -90,7 +103,7 @@ impl MariaDb {
         self.execute(&format!(
             "SET GLOBAL connect_timeout = 3600, GLOBAL max_connections = {MIN_CONNECTION_LIMIT}"
         ))?;
-        self.execute("KILL USER nova")?;
+        self.end_connections()?;
         // More than the limit: the killed connections may not be gone yet, and one more is reserved for administrators.
         self.held_connections = (0..3 * MIN_CONNECTION_LIMIT)
             .map(|_| TcpStream::connect(self.address()).context("cannot occupy a connection"))
@@ -107,6 +120,24 @@ impl MariaDb {
         self.held_connections.clear();
         self.execute("SET GLOBAL connect_timeout = DEFAULT, GLOBAL max_connections = DEFAULT")?;
         self.server.until_it_answers()
+    }
+
+    /// Lets this many clients connect, until [`MariaDb::release_connections`] or a restart.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn allow_connections(&mut self, limit: usize) -> Result<()> {
+        self.execute(&format!("SET GLOBAL max_connections = {limit}"))
+    }
+
+    /// Ends all of Nova's connections.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn end_connections(&mut self) -> Result<()> {
+        self.execute("KILL USER nova")
     }
 
     /// Gives Nova's user a password other than the one in nova.conf, and ends its connections.
@@ -145,48 +176,13 @@ impl MariaDb {
         self.execute("SET GLOBAL read_only = 0")
     }
 
-    /// Takes the lock that backups take: writes wait until [`MariaDb::unlock`].
-    ///
-    /// # Errors
-    ///
-    /// If the client cannot be run, or the lock is not taken within ten seconds.
-    pub fn lock_for_backup(&mut self) -> Result<()> {
-        let mut backup = client(self.admin_port, "FLUSH TABLES WITH READ LOCK; SELECT SLEEP(600)");
-        self.backup = Some(backup.stdout(Stdio::null()).spawn().context("cannot run the client `mariadb`")?);
-        let end = Instant::now() + Duration::from_secs(10);
-        while self.sleeping()?.is_empty() {
-            ensure!(Instant::now() < end, "MariaDB did not give the lock for a backup within 10 s");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
+    /// Runs `lines` as root, and returns the rows.
+    pub(crate) fn query(&self, lines: &str) -> Result<String> {
+        query(self.admin_port, lines)
     }
 
-    /// Ends the session that has the lock.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be ended.
-    pub fn unlock(&mut self) -> Result<()> {
-        if let Some(mut backup) = self.backup.take() {
-            backup.kill()?;
-            backup.wait()?;
-        }
-        // The server notices only when it would answer that the client is gone.
-        for session in self.sleeping()?.split_whitespace() {
-            self.execute(&format!("KILL {session}"))?;
-        }
-        Ok(())
-    }
-
-    /// The sessions that have the lock, which they take before they sleep.
-    fn sleeping(&self) -> Result<String> {
-        query(
-            self.admin_port,
-            "SELECT id FROM information_schema.processlist WHERE info = 'SELECT SLEEP(600)'",
-        )
-    }
-
-    fn execute(&self, lines: &str) -> Result<()> {
+    /// Runs `lines` as root.
+    pub(crate) fn execute(&self, lines: &str) -> Result<()> {
         execute(self.admin_port, lines)
     }
 }

@@ -122,6 +122,15 @@ impl RabbitMq {
         })
     }
 
+    /// Ends all connections.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be told.
+    pub fn end_connections(&self) -> Result<()> {
+        self.control(&["close_all_connections", "maintenance"])
+    }
+
     fn control(&self, arguments: &[&str]) -> Result<()> {
         let output = self
             .network

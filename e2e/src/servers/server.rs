@@ -1,6 +1,6 @@
 //! One server: a command that can be started repeatedly.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -44,6 +44,11 @@ impl Server {
     /// The pid of its first process; `None` while it is stopped.
     pub fn pid(&self) -> Option<u32> {
         self.daemon.as_ref().map(Daemon::pid)
+    }
+
+    /// What it has written.
+    pub(crate) fn log(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// Starts it and returns when it answers.

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{NOVA, Setup};
-use crate::cluster::{TEMPLATE_FOLDERS, TEMPLATES, make_template};
+use crate::cluster::{Databases, TEMPLATE_FOLDERS, TEMPLATES, make_postgresql, make_template};
+use crate::servers::POSTGRESQL;
 use crate::stage::private_folder;
 use crate::step::Step;
 use crate::system::{self, SERVERS};
@@ -50,18 +51,33 @@ impl Setup {
             fs::remove_dir_all(&template)?;
         }
         fs::create_dir(&template)?;
-        copy(folder.path(), &template)
+        copy(folder.path(), &template, &TEMPLATE_FOLDERS)
     }
 
     /// Copies the initial data of the servers into an empty folder.
-    pub(crate) fn populate_cluster(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn populate_cluster(&self, folder: &Path, databases: Databases) -> Result<()> {
         ensure!(self.stamp("cluster").exists(), "the servers are not set up\nnext: cargo xtask test e2e");
-        copy(&self.cluster(), folder)
+        copy(&self.cluster(), folder, &TEMPLATE_FOLDERS)?;
+        if databases == Databases::PostgreSql {
+            copy(&self.prepare_postgresql()?, folder, &[POSTGRESQL])?;
+        }
+        Ok(())
     }
 
-    /// The api-paste.ini that Nova ships.
-    pub(crate) fn api_paste(&self) -> PathBuf {
-        self.home().join("venv/etc/nova/api-paste.ini")
+    /// Creates the databases on `PostgreSQL`, which only some faults need, and returns their folder.
+    fn prepare_postgresql(&self) -> Result<PathBuf> {
+        let _alone = self.lock()?;
+        let template = self.home().join("postgresql");
+        self.step("postgresql", &(TEMPLATES, DRIVERS, NOVA), |step| {
+            let folder = private_folder()?;
+            make_postgresql(self, folder.path(), step)?;
+            if template.exists() {
+                fs::remove_dir_all(&template)?;
+            }
+            fs::create_dir(&template)?;
+            copy(folder.path(), &template, &[POSTGRESQL])
+        })?;
+        Ok(template)
     }
 
     fn cluster(&self) -> PathBuf {
@@ -69,11 +85,12 @@ impl Setup {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies these parts of a folder of data.
+pub(super) fn copy(from: &Path, to: &Path, parts: &[&str]) -> Result<()> {
     // Data files are sparse.
     let status = Command::new("cp")
         .args(["--archive", "--reflink=auto", "--sparse=always"])
-        .args(TEMPLATE_FOLDERS.map(|part| from.join(part)))
+        .args(parts.iter().map(|part| from.join(part)))
         .arg(to)
         .status()
         .context("cannot run cp")?;

@@ -21,6 +21,7 @@ EVIDENCE = (
     "rpc_server",
     "amqp",
     "kombu",
+    "looping_calls",
     "asyncio",
     "periodic_tasks",
     "nova",

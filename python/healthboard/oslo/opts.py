@@ -7,6 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from .. import launch
+from ..indicators import KNOWN
 from ..start import start as start_health
 
 GROUP = "healthcheck"
@@ -106,19 +107,23 @@ IMPACT = cfg.StrOpt(
 
 
 def list_opts() -> list[tuple[Any, list[cfg.Opt]]]:
-    """List the options for oslo-config-generator. `database` is an example of an indicator."""
-    indicator = cfg.OptGroup(
-        f"{GROUP}:database", help="The indicator `database`. Unset options are as in [healthcheck]."
-    )
-    return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), (indicator, [*POLICY_OPTIONS, IMPACT])]
+    """List the options for oslo-config-generator and its validator: the service's and each indicator's."""
+    groups = [
+        cfg.OptGroup(
+            f"{GROUP}:{name}", help=f"The indicator `{name}`: {about}. Unset options are as in [{GROUP}]."
+        )
+        for name, about in KNOWN.items()
+    ]
+    options = [*POLICY_OPTIONS, IMPACT]
+    return [(GROUP, [*SERVICE_OPTIONS, *POLICY_OPTIONS]), *((group, options) for group in groups)]
 
 
-_configuration: cfg.ConfigOpts = cfg.CONF
+_configuration: cfg.ConfigOpts | None = None
 
 
 def configuration() -> cfg.ConfigOpts:
     """Return the service's configuration: the object that health was started with, or oslo.config's own."""
-    return _configuration
+    return cfg.CONF if _configuration is None else _configuration
 
 
 def start(conf: cfg.ConfigOpts) -> list[str]:
@@ -129,7 +134,9 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
     global _configuration
-    _configuration = conf
+    # A middleware may read a configuration of its own, from other files.
+    if _configuration is None or conf is cfg.CONF:
+        _configuration = conf
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),

@@ -93,7 +93,8 @@ impl Results {
     }
 }
 
-fn output_of(line: &str) -> String {
+/// What a shell line prints.
+pub(crate) fn output_of(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

@@ -25,8 +25,8 @@ pub(super) fn details(outcome: &Outcome) -> String {
             time(found.alarm),
             time(found.fault),
             time(found.ok),
-            result(found.oslo),
-            result(found.pgrep),
+            found.oslo,
+            found.pgrep,
             connections(found),
             seconds(found.longest_wait)
         );
@@ -60,20 +60,12 @@ fn is_noteworthy(found: &Finding) -> bool {
         || checks.iter().any(|result| matches!(result, CheckResult::Noticed(_)))
 }
 
-fn result(result: CheckResult) -> String {
-    match result {
-        CheckResult::NotApplicable => String::from("–"),
-        CheckResult::Ok => String::from("ok"),
-        CheckResult::Noticed(after) => format!("noticed after {}", seconds(after)),
-    }
-}
-
 fn connections(found: &Finding) -> String {
     match (found.broker, found.database) {
-        (CheckResult::NotApplicable, one) | (one, CheckResult::NotApplicable) => result(one),
+        (CheckResult::NotApplicable, one) | (one, CheckResult::NotApplicable) => one.to_string(),
         (CheckResult::Ok, CheckResult::Ok) => String::from("ok"),
         (CheckResult::Noticed(after), _) | (_, CheckResult::Noticed(after)) => {
-            result(CheckResult::Noticed(after))
+            CheckResult::Noticed(after).to_string()
         }
     }
 }

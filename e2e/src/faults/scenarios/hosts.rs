@@ -11,7 +11,7 @@ use crate::stage::CONDUCTOR;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         fault("disk-full", "disk full under the runtime folder, a worker killed", disk_full, |scene, _| {
-            scene.empty_disk()
+            scene.disk().empty()
         })
         .concerns(&[CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT])
         .with_tidy(|scene, _| scene.renew(CONDUCTOR)),
@@ -20,7 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// The worker that replaces the killed one needs a new board.
 fn disk_full(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
-    scene.fill_disk()?;
+    scene.disk().fill()?;
     let workers = scene.daemon(CONDUCTOR)?.workers();
     send(*workers.first().context("nova-conductor has no worker")?, Signal::KILL)
 }

@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{RPC_SERVICES, fault};
+use super::{RPC_SERVICES, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT, Concurrency, METADATA};
 use crate::faults::block::{Lock, block, unblock};
-use crate::faults::{Act, Scenario, Scene};
+use crate::faults::leak::{give_back, leak};
+use crate::faults::{Act, Goal, Scenario, Scene};
 use crate::probe::ask;
 use crate::processes::{Signal, send};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// The ttl of `progress` is ten seconds. Five more may pass until the alarm.
 const MAX_HUNG_ALARM_DELAY: u64 = 15;
+/// Seconds until SQLAlchemy gives up to wait for a place in its pool.
+const POOL_TIMEOUT: u64 = 30;
+/// Seconds until a service has reported to Nova, which it does every ten seconds.
+const REPORTED: u64 = 13;
 /// The services with a second process that can serve when the holder dies.
 const MULTI_PROCESS_SERVICES: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
 /// The services whose main thread is blocked.
@@ -21,7 +26,7 @@ const BLOCKED_SERVICES: [&str; 3] = [CONDUCTOR, SCHEDULER, COMPUTE];
 /// nova-conductor, and the services that depend on it.
 const CONDUCTOR_AND_CLIENTS: [&str; 3] = [CONDUCTOR, COMPUTE, COMPUTE_LIBVIRT];
 
-pub(super) fn scenarios() -> Vec<Scenario> {
+pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     vec![
         frozen("worker-frozen", "one conductor worker frozen", |scene, pids| freeze(scene, pids, 1)),
         frozen("workers-frozen", "all conductor workers frozen", |scene, pids| freeze(scene, pids, 2)),
@@ -32,6 +37,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         blocked("gil-held", "main thread blocked, GIL held", |scene, pids| {
             block_each(scene, pids, Lock::Held)
         }),
+        leaked(stall_after),
+        stuck_requests(stall_after),
+        stuck_calls(stall_after),
         fault("reload", "SIGHUP", send_sighup, nothing).concerns(&[]),
         killed("worker-killed", "one conductor worker killed", |scene, _| kill(scene, 1)),
         killed("workers-killed", "all conductor workers killed", |scene, _| kill(scene, 2)),
@@ -47,6 +55,62 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 })
         },
     ]
+}
+
+/// An operation waits 30 s for a place in the pool before it fails. Reports are due each 10 s.
+fn leaked(stall_after: Duration) -> Scenario {
+    fault(
+        "pool-leaked",
+        "all database connections of conductor's workers leaked",
+        |scene, pids| {
+            scene.mariadb().allow_connections(1000)?;
+            pids.extend(workers(scene, 2)?);
+            pids.iter().try_for_each(|pid| leak(*pid))
+        },
+        |_, pids| pids.iter().try_for_each(|pid| give_back(*pid)),
+    )
+    .goal(Goal {
+        services: vec![CONDUCTOR],
+        alarm: Some(s(POOL_TIMEOUT + REPORTED)),
+        fault: Some(stall_after + s(POOL_TIMEOUT + REPORTED)),
+        ok: Some(s(REPORTED)),
+        named: Some("database"),
+        ..Goal::default()
+    })
+    .concerns(&CONDUCTOR_AND_CLIENTS)
+}
+
+fn stuck_requests(stall_after: Duration) -> Scenario {
+    fault(
+        "requests-stuck",
+        "all API workers in requests that hang",
+        |scene, _| scene.begin_stuck_requests(2),
+        |scene, _| scene.end_stuck_requests(),
+    )
+    .goal(Goal {
+        services: vec![API],
+        fault: Some(stall_after + s(5)),
+        ok: Some(s(3)),
+        named: Some("requests"),
+        ..Goal::default()
+    })
+    .concerns(&[API])
+}
+
+fn stuck_calls(stall_after: Duration) -> Scenario {
+    fault(
+        "calls-stuck",
+        "all RPC threads of conductor in calls that hang",
+        |scene, _| scene.begin_stuck_calls(16),
+        |scene, _| scene.end_stuck_calls(),
+    )
+    .goal(Goal {
+        services: vec![CONDUCTOR],
+        fault: Some(stall_after + s(15)),
+        named: Some("rpc_server"),
+        ..Goal::default()
+    })
+    .prepared(|scene, _| scene.limit_threads(4), |scene, _| scene.renew(CONDUCTOR))
 }
 
 fn frozen(name: &'static str, title: &'static str, inject: Act) -> Scenario {

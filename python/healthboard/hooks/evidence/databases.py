@@ -53,6 +53,10 @@ def configured() -> dict[str, str]:
     from ...oslo import opts
 
     conf, found = opts.configuration(), {}
+    if "oslo_db.options" in sys.modules:
+        # oslo.db does this at the first use of the database, which may be hours away.
+        with contextlib.suppress(Exception):
+            conf.register_opts(sys.modules["oslo_db.options"].database_opts, "database")
     for name in conf:
         # Some are options and no groups; some options have values that cannot be read.
         with contextlib.suppress(Exception):

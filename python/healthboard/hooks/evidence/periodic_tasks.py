@@ -6,19 +6,24 @@ import functools
 
 from ... import Indicator
 from ..patches import Patches
+from . import looping_calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+# A loop that takes its interval from the tasks runs them every 60 s at least.
+TTL = 180.0
+
 
 def _record(run_periodic_tasks: Any) -> Any:
-    # Runs every 60 s and swallows the errors of the tasks. Only its absence and its hangs are evidence.
+    # It swallows the errors of the tasks. Only its absence and its hangs are evidence.
     @functools.wraps(run_periodic_tasks)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         # Created on first use: an API has no periodic tasks.
-        with Indicator("periodic_tasks", impact="degrading", ttl=180, stall_after=300).begin():
+        ttl = looping_calls.ttl(TTL)
+        with Indicator("periodic_tasks", impact="degrading", ttl=ttl, stall_after=300).begin():
             return run_periodic_tasks(*args, **kwargs)
 
     return wrapper

@@ -1,0 +1,119 @@
+//! What the services are taken through, and what they should say meanwhile.
+
+use std::time::Duration;
+
+use super::{ALL, CINDER_SCHEDULER, CINDER_VOLUME, GLANCE, KEYSTONE, Services};
+use crate::faults::{Act, Goal, Scenario};
+use crate::watch::Status;
+
+/// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
+const REFRESHED: u64 = 13;
+/// Seconds until two failures have more than `failure_window` between them.
+const FAILING: u64 = 30;
+/// Seconds until cinder-volume has started and made its first report.
+const REPORTED: u64 = 45;
+/// How many seconds idle services are watched.
+const IDLE: u64 = 60;
+
+/// The services that serve RPC.
+const RPC: [&str; 2] = [CINDER_SCHEDULER, CINDER_VOLUME];
+/// The services that are restarted.
+const RESTARTED: [&str; 2] = [GLANCE, CINDER_SCHEDULER];
+
+/// All scenarios, in the order in which they are played.
+pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
+    let stalled = stall_after + Duration::from_secs(REFRESHED);
+    vec![
+        scenario("idle", "idle", |_, _| Ok(()), |_, _| Ok(())).min_duration(IDLE),
+        scenario(
+            "database-killed",
+            "database killed",
+            |services, _| services.mariadb().kill(),
+            |services, _| services.mariadb().start(),
+        )
+        .concerns(&ALL)
+        .goal(Goal {
+            services: ALL.to_vec(),
+            alarm: Some(Duration::from_secs(REFRESHED)),
+            fault: Some(Duration::from_secs(FAILING)),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("database"),
+            ..Goal::default()
+        }),
+        scenario(
+            "database-frozen",
+            "database frozen",
+            |services, _| services.mariadb().freeze(),
+            |services, _| services.mariadb().thaw(),
+        )
+        .concerns(&ALL)
+        .goal(Goal {
+            services: ALL.to_vec(),
+            alarm: Some(Duration::from_secs(20)),
+            fault: Some(stalled),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("database"),
+            ..Goal::default()
+        }),
+        scenario(
+            "broker-killed",
+            "broker killed",
+            |services, _| services.rabbitmq().kill(),
+            |services, _| services.rabbitmq().start(),
+        )
+        // It only notifies: it works without the broker.
+        .concerns(&[CINDER_SCHEDULER, CINDER_VOLUME, KEYSTONE])
+        .goal(Goal {
+            services: RPC.to_vec(),
+            alarm: Some(Duration::from_secs(5)),
+            fault: Some(Duration::from_secs(FAILING)),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("message_bus"),
+            ..Goal::default()
+        })
+        .goal(Goal { services: vec![KEYSTONE], never: &[Status::Fault], ..Goal::default() }),
+        scenario(
+            "restart",
+            "two services restarted",
+            |services, _| RESTARTED.into_iter().try_for_each(|service| services.restart(service)),
+            |services, _| RESTARTED.into_iter().try_for_each(|service| services.until_ready(service)),
+        )
+        .concerns(&RESTARTED)
+        .goal(Goal {
+            services: RESTARTED.to_vec(),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            never: &[Status::Degraded, Status::Fault],
+            ..Goal::default()
+        }),
+        scenario(
+            "no-storage",
+            "cinder-volume restarted with a driver that cannot be initialized",
+            |services, _| {
+                services.set_storage(false)?;
+                services.restart(CINDER_VOLUME)
+            },
+            |services, _| {
+                services.set_storage(true)?;
+                services.restart(CINDER_VOLUME)?;
+                services.until_ready(CINDER_VOLUME)
+            },
+        )
+        .concerns(&[CINDER_VOLUME])
+        .goal(Goal {
+            services: vec![CINDER_VOLUME],
+            alarm: Some(Duration::from_secs(REPORTED)),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("service_report"),
+            ..Goal::default()
+        }),
+    ]
+}
+
+fn scenario(
+    name: &'static str,
+    title: &'static str,
+    inject: Act<Services>,
+    repair: Act<Services>,
+) -> Scenario<Services> {
+    Scenario::new(name, title, inject, repair)
+}
