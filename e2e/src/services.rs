@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 
 pub use self::commands::{ALL, CINDER_API, CINDER_SCHEDULER, CINDER_VOLUME, GLANCE, KEYSTONE, PLACEMENT};
 use self::commands::{LISTENERS, command};
-pub use self::page::page;
+pub use self::page::{inventory, page};
 pub use self::scenarios::scenarios;
 pub(crate) use self::template::{TEMPLATE_FOLDERS, TEMPLATES, make as make_template};
 use crate::addresses::Addresses;
