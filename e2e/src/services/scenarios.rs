@@ -13,6 +13,8 @@ use crate::watch::Status;
 const REFRESHED: u64 = 13;
 /// Seconds until two failures have more than `failure_window` between them.
 const FAILING: u64 = 30;
+/// Seconds until a service that calls others has noticed that it has lost an idle connection.
+const LOST: u64 = 20;
 /// Seconds until a process has been hung for the ttl of `progress`, ten seconds, and a reader has seen it.
 const HUNG: u64 = 15;
 /// Seconds until a process that runs again has shown it.
@@ -26,8 +28,6 @@ const IDLE: u64 = 60;
 const RPC: [&str; 2] = [CINDER_SCHEDULER, CINDER_VOLUME];
 /// The services with a process that serves the endpoint while another one is frozen.
 const MULTI_PROCESS: [&str; 5] = [KEYSTONE, PLACEMENT, GLANCE, CINDER_API, CINDER_VOLUME];
-/// The services that are restarted.
-const RESTARTED: [&str; 2] = [GLANCE, CINDER_SCHEDULER];
 
 /// All scenarios, in the order in which they are played.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
@@ -70,8 +70,7 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
             |services, _| services.rabbitmq().kill(),
             |services, _| services.rabbitmq().start(),
         )
-        // It only notifies: it works without the broker.
-        .concerns(&[CINDER_SCHEDULER, CINDER_VOLUME, KEYSTONE])
+        .concerns(&[CINDER_SCHEDULER, CINDER_VOLUME, CINDER_API, KEYSTONE])
         .goal(Goal {
             services: RPC.to_vec(),
             alarm: Some(Duration::from_secs(5)),
@@ -80,6 +79,15 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
             named: Some("message_bus"),
             ..Goal::default()
         })
+        .goal(Goal {
+            services: vec![CINDER_API],
+            alarm: Some(Duration::from_secs(LOST)),
+            fault: Some(Duration::from_secs(LOST + FAILING)),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("message_bus"),
+            ..Goal::default()
+        })
+        // It only notifies: it works without the broker.
         .goal(Goal { services: vec![KEYSTONE], never: &[Status::Fault], ..Goal::default() }),
         scenario("worker-frozen", "one worker of each service frozen", freeze_workers, |_, pids| {
             pids.iter().try_for_each(|pid| send(*pid, Signal::CONT))
@@ -93,13 +101,13 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
         }),
         scenario(
             "restart",
-            "two services restarted",
-            |services, _| RESTARTED.into_iter().try_for_each(|service| services.restart(service)),
-            |services, _| RESTARTED.into_iter().try_for_each(|service| services.until_ready(service)),
+            "all services restarted",
+            |services, _| ALL.into_iter().try_for_each(|service| services.restart(service)),
+            |services, _| ALL.into_iter().try_for_each(|service| services.until_ready(service)),
         )
-        .concerns(&RESTARTED)
+        .concerns(&ALL)
         .goal(Goal {
-            services: RESTARTED.to_vec(),
+            services: ALL.to_vec(),
             ok: Some(Duration::from_secs(REFRESHED)),
             never: &[Status::Degraded, Status::Fault],
             ..Goal::default()
