@@ -58,8 +58,9 @@ def suppressed(call, *args):
     ("asked", "expected"),
     [
         ("get('/')", {"state": "passing"}),
-        ("get('/404')", {"state": "passing"}),
-        ("get('/501')", {"state": "passing"}),
+        ("get('/404')", {"state": "unknown"}),
+        ("get('/500'); get('/401'); get('/404')", {"state": "transient", "failures": 1}),
+        ("get('/'); get('/501')", {"state": "passing"}),
         ("get('/500')", {"state": "transient", "error": "ServerError 500"}),
         ("get('/'); get('/503')", {"state": "transient", "error": "ServerError 503"}),
         ("get('/503'); get('/')", {"state": "passing", "failures": 0}),
@@ -172,7 +173,7 @@ sys.stdin.read()
     ("asked", "expected"),
     [
         ("get('/')", {"state": "passing"}),
-        ("get('/404')", {"state": "passing"}),
+        ("get('/404')", {"state": "unknown"}),
         ("get('/500')", {"state": "transient", "error": "ServerError 500"}),
         ("get('/raises')", {"state": "transient", "error": "LookupError"}),
         ("get('/raises/late')", {"state": "transient", "error": "LookupError"}),

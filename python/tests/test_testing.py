@@ -60,7 +60,7 @@ def test_nothing_is_started(healthboard_board):
 
 def test_each_test_has_a_board_of_its_own_and_time_goes_by_as_it_says(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "healthboard.testing.pytest", "test_user.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "test_user.py"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "7 passed" in answer.stdout

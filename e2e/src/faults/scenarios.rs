@@ -12,6 +12,8 @@ use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// The services that wait for messages.
 const RPC_SERVICES: [&str; 4] = [CONDUCTOR, SCHEDULER, COMPUTE, COMPUTE_LIBVIRT];
+/// Those of them that report their state without RPC.
+const CONTROLLERS: [&str; 2] = [CONDUCTOR, SCHEDULER];
 /// The services that connect to the databases.
 const DATABASE_SERVICES: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
 /// The services that reach the databases through nova-conductor.

@@ -101,11 +101,8 @@ class _Request:
         operation, self.operation = self.operation or requests.indicator().begin(), None
         if self.client_is_gone:
             operation.end()
-        elif requests.is_failure(status):
-            self._has_failed = True
-            operation.fail("ServerError", str(status))
         else:
-            operation.ok()
+            self._has_failed = requests.end(operation, status)
 
     def fail(self, failure: BaseException | str) -> None:
         """Record that the application has failed, unless its response says so."""

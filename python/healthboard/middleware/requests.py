@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from .. import Indicator
+from .. import Indicator, Operation
 
 # Marks a request that is recorded already, in its environment or scope.
 MARK = "healthboard.is_recorded"
@@ -39,9 +39,20 @@ def is_probe(path: str) -> bool:
     return path.rpartition("/")[2] in _PROBES
 
 
-def is_failure(status: int) -> bool:
-    """Tell whether a response with this status says that the application has failed."""
-    return status >= 500 and status != _NOT_IMPLEMENTED
+def end(operation: Operation, status: int) -> bool:
+    """End the operation of a request as the status of its response says, and tell whether that is a failure.
+
+    A refused request, such as one without credentials or for an unknown path, is no evidence: it may
+    never have reached what fails.
+    """
+    failed = status >= 500 and status != _NOT_IMPLEMENTED
+    if failed:
+        operation.fail("ServerError", str(status))
+    elif 0 < status < 400:
+        operation.ok()
+    else:
+        operation.end()
+    return failed
 
 
 def set_capacity(requests: int) -> None:

@@ -103,10 +103,8 @@ class _Request:
         code = str(self._status)[:3]
         if self.client_is_gone:
             self.operation.end()
-        elif code.isdigit() and requests.is_failure(int(code)):
-            self.operation.fail("ServerError", code)
         else:
-            self.operation.ok()
+            requests.end(self.operation, int(code) if code.isdigit() else 0)
 
     def fail(self, raised: BaseException) -> None:
         """Record an exception of the body, whether or not the operation has ended."""

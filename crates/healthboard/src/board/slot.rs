@@ -17,6 +17,7 @@
 //! | `begun[i]` | begin and end | time at which one operation in flight began, or 0 |
 //! | `beyond` | begin and end | operations in flight that found no free `begun`, with a stamp of the time since when there have been any |
 //! | `ineffective_refresh` | success of a refresh | its stamp, while there is a failure that only work clears |
+//! | `earlier_failure` | first failure of a streak | time of the newest failure of the streak before, or 0 |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
 //! A *stamp* is the coarse monotonic clock in nanoseconds without its low 22 bits, 4.2 ms, which is about the clock's own
@@ -38,6 +39,8 @@
 //!   taken for the present one. If the tag does not match, the reader knows the number of failures, but not when they
 //!   began, and says *transient*, not *failing*.
 //! - `last_failure` older than the streak makes the streak look shorter, never longer.
+//! - `earlier_failure` older than `last_failure` makes the time between two streaks look longer, so an intermittent failure is
+//!   seen with the next copy; newer than it, it names a failure that is the newest one itself, which was as recent.
 //! - `last_end` and `begun` may each be older than `outcome`; that makes an age larger by the duration of a few stores.
 //! - `abandoned_since` counts only while it is not older than the newest end, and `abandoned_until` only prolongs it.
 //! - A text counts only if its checksum matches. The other buffer still holds the previous text, which a process that
@@ -79,7 +82,8 @@ pub(crate) struct Slot {
     pub(crate) capacity: AtomicU64,
     pub(crate) beyond: AtomicU64,
     pub(crate) ineffective_refresh: AtomicU64,
-    pub(crate) unused: [AtomicU64; 4],
+    pub(crate) earlier_failure: AtomicU64,
+    pub(crate) unused: [AtomicU64; 3],
     pub(crate) begun: [AtomicU64; BEGUN],
     pub(crate) descriptor: [AtomicU64; super::descriptor::WORDS],
     pub(crate) texts: [Text; 2],
@@ -132,7 +136,7 @@ impl Slot {
     pub(crate) fn words(&self) -> impl Iterator<Item = &AtomicU64> {
         let times = [&self.outcome, &self.streak, &self.last_failure, &self.last_end, &self.refreshed];
         let more = [&self.work_failure, &self.abandoned_since, &self.abandoned_until, &self.refresh_begun];
-        let counts = [&self.capacity, &self.beyond, &self.ineffective_refresh];
+        let counts = [&self.capacity, &self.beyond, &self.ineffective_refresh, &self.earlier_failure];
         times.into_iter().chain(more).chain(counts).chain(&self.unused).chain(&self.begun)
     }
 
@@ -194,6 +198,7 @@ impl Slot {
             // Stored before the count. A reader that sees an old and a new word detects it by the tag.
             if begins || mutant("streak-restarts") {
                 self.streak.store(stamp(now_ns) | tag(outcome, refreshed), Relaxed);
+                self.earlier_failure.store(last_failure, Relaxed);
             }
             let next = match outcome & COUNT {
                 _ if begins => stamp(outcome) | 1,

@@ -175,7 +175,7 @@ impl Descriptors {
         }
         let (_, Described { name, policy }) = known.as_ref()?;
         let mut evidence = evidence_of(&head);
-        if evidence.failures > 0 {
+        if evidence.failures > 0 || evidence.earlier_failure_ns.is_some() {
             evidence = evidence_of(&words::<WORDS>(bytes));
         }
         Some(Observed { name: name.clone(), policy: policy.clone(), evidence })
@@ -225,8 +225,9 @@ pub(crate) fn own_evidence(slot: &Slot) -> Evidence {
 pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     let [outcome, streak, last_failure, last_end, refreshed, work_failure] =
         [words[0], words[1], words[2], words[3], words[4], words[5]];
-    let [since_ns, until_ns, refresh_begun, capacity, beyond, ineffective_refresh] =
-        [words[6], words[7], words[8], words[9], words[10], words[11]];
+    let [since_ns, until_ns, refresh_begun, capacity, beyond] =
+        [words[6], words[7], words[8], words[9], words[10]];
+    let [ineffective_refresh, earlier_failure] = [words[11], words[12]];
     let some = |at: u64| (at != 0).then_some(at);
     let counted = (outcome & COUNT) as u32;
     let failures = if is_cleared(outcome, last_failure, refreshed, work_failure) { 0 } else { counted };
@@ -245,6 +246,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
     Evidence {
         last_success_ns: some((outcome & !COUNT).max(refreshed).max(ineffective_refresh)),
         last_failure_ns: some(last_failure),
+        earlier_failure_ns: some(earlier_failure),
         failures,
         failing_since_ns: some(streak & !COUNT)
             .filter(|_| failures > 0 && streak & COUNT == tag(outcome, refreshed)),
@@ -259,7 +261,7 @@ pub(crate) fn evidence_of(words: &[u64]) -> Evidence {
             .map(|since_ns| Abandoned { since_ns, until_ns }),
         capacity: clamp(capacity),
         error: match words.get(TEXTS..) {
-            Some(texts) if failures > 0 && texts.len() >= 2 * TEXT_WORDS => {
+            Some(texts) if (failures > 0 || earlier_failure != 0) && texts.len() >= 2 * TEXT_WORDS => {
                 text::newest([&texts[..TEXT_WORDS], &texts[TEXT_WORDS..2 * TEXT_WORDS]])
                     .0
                     .filter(|error| !error.is_empty())

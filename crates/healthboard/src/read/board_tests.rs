@@ -125,6 +125,34 @@ fn flapping_at_the_threshold_is_never_failing() {
 }
 
 #[test]
+fn failures_that_come_and_go_are_not_ok_in_between_and_keep_their_error() {
+    let board = board();
+    let slot = &board.slots[0];
+    // Every 0.7 s, for an hour.
+    for i in 0..5143 {
+        let at_ns = 100 * SECOND + i * 7 * SECOND / 10;
+        match i % 2 {
+            0 => slot.ok_at(at_ns),
+            _ => slot.fail_at(
+                at_ns,
+                &AtomicU32::new(0),
+                WORK,
+                Some(text::Parts { class: "E", code: "", text: "" }),
+            ),
+        }
+        let evidence = read(&bytes(board));
+        if i > 3 {
+            assert_eq!(state(&evidence, &Policy::DEFAULT, at_ns), State::Transient, "{i}");
+            assert_eq!(error_of(&evidence).to_string(), "E");
+        }
+    }
+    // A failure by itself is over with the next success, and so are these after `failure_window`.
+    slot.ok_at(3701 * SECOND);
+    assert_eq!(state(&read(&bytes(board)), &Policy::DEFAULT, 3708 * SECOND), State::Transient);
+    assert_eq!(state(&read(&bytes(board)), &Policy::DEFAULT, 3709 * SECOND), State::Passing);
+}
+
+#[test]
 fn the_age_of_each_operation_in_flight_is_known_up_to_32() {
     let board = board();
     let slot = &board.slots[0];

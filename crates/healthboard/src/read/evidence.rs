@@ -12,6 +12,8 @@ pub struct Evidence {
     pub last_success_ns: Option<u64>,
     /// When the newest failure was recorded.
     pub last_failure_ns: Option<u64>,
+    /// When the newest failure of the streak before the newest one was recorded.
+    pub earlier_failure_ns: Option<u64>,
     /// Failures in a row that no success has cleared. A later success of a refresh does not clear them if one of them
     /// is [`by_work`](Failure::by_work).
     pub failures: u32,
@@ -33,7 +35,7 @@ pub struct Evidence {
     pub abandoned: Option<Abandoned>,
     /// The most operations that can be in flight at once; 0 if not known.
     pub capacity: u32,
-    /// The newest failure; `None` if there are none in a row, or if no text of it could be read.
+    /// The newest failure; `None` if the newest streak was the first one and is over, or if no text of it could be read.
     pub error: Option<Box<Failure>>,
 }
 

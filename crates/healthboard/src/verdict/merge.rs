@@ -32,7 +32,7 @@ pub(super) struct Group<'a> {
     failures: u32,
     in_flight: u32,
     newest_ns: Option<u64>,
-    /// Of the evidence with failures in a row, that with the newest failure.
+    /// Of the evidence with failures in a row or intermittent ones, that with the newest failure.
     failing: Option<&'a Evidence>,
     /// The worst state of a process, and how many processes have a problem. Stale ones are separate, since they count
     /// only if no process has fresh evidence.
@@ -135,7 +135,7 @@ impl<'a> Group<'a> {
         self.newest_ns = self.newest_ns.max(newest_ns);
         self.failures = self.failures.max(evidence.failures);
         self.in_flight = self.in_flight.saturating_add(evidence.in_flight);
-        if evidence.failures > 0 {
+        if evidence.failures > 0 || state == State::Transient {
             self.fail(evidence);
         }
         let is_saturated = state == State::Stalled && evidence.capacity > 0;

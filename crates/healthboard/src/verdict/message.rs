@@ -50,6 +50,10 @@ pub(super) fn explain(
                 None => "no success yet".to_owned(),
             };
             match evidence.failures {
+                0 => format!(
+                    "{name}: {error}intermittent, last failure {} ago, {good}",
+                    since(evidence.last_failure_ns)
+                ),
                 1 => format!("{name}: {error}1 failure {} ago, {good}", since(evidence.last_failure_ns)),
                 n => {
                     let lasting = since(evidence.failing_since_ns.or(evidence.last_failure_ns));

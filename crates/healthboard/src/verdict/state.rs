@@ -39,14 +39,15 @@ impl Moment {
 ///
 /// An outcome is fresh while `age <= ttl`. Failing begins at `failures == failure_threshold` and, from the first of them to the
 /// newest, at `failure_window`: silence alone makes nothing worse. Stuck and stalled begin *after* `stall_after`. A failure
-/// that is no longer fresh is stale, not failing. Failing comes before stuck: a hanging operation must not improve the
+/// that is no longer fresh is stale, not failing. A failure that returns within `failure_window` of the one before is intermittent:
+/// it stays transient until none was recorded for `failure_window`, however many successes come in between. Failing comes before stuck: a hanging operation must not improve the
 /// status of a failing indicator. A time in the future counts as now.
 pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> State {
     let at = at.into();
     let outcome = match evidence.newest_ns() {
         None => State::Unknown,
         Some(newest) if !policy.ttl.is_zero() && at.silence(newest) > policy.ttl => State::Stale,
-        Some(_) if evidence.failures == 0 => State::Passing,
+        Some(_) if evidence.failures == 0 && !is_intermittent(evidence, policy, at) => State::Passing,
         Some(_) if is_failing(evidence, policy) => State::Failing,
         Some(_) => State::Transient,
     };
@@ -105,6 +106,15 @@ fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
     } else {
         None
     }
+}
+
+/// Whether failures come and go: two streaks with little time between them, and the last not long ago.
+fn is_intermittent(evidence: &Evidence, policy: &Policy, at: Moment) -> bool {
+    let (Some(earlier), Some(newest)) = (evidence.earlier_failure_ns, evidence.last_failure_ns) else {
+        return false;
+    };
+    let between = Duration::from_nanos(newest.saturating_sub(earlier));
+    between <= policy.failure_window && at.silence(newest) < policy.failure_window
 }
 
 /// Whether there are enough failures in a row, over a long enough time. Not if the begin of the streak is unknown.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{DATABASE_SERVICES, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s};
+use super::{CONTROLLERS, DATABASE_SERVICES, THROUGH_CONDUCTOR, fault, s};
 use crate::cluster::{API, COMPUTE, COMPUTE_LIBVIRT};
 use crate::faults::{Scenario, Scene};
 use crate::servers::Resource;
@@ -27,6 +27,9 @@ const SILENT: u64 = 70;
 const RECONNECTED: u64 = 35;
 /// The same after an outage of half a minute.
 const RECONNECTED_SOON: u64 = 15;
+/// Seconds until a compute service that has lost the reply to its report is OK again: the report waits for 60 s, the next one follows
+/// within 10 s.
+const REPORTED: u64 = 75;
 
 /// The goals for a lost database. Services notice it at their next refresh or report.
 fn without_database(scenario: Scenario) -> Scenario {
@@ -133,7 +136,8 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.rabbitmq().kill(),
             |scene, _| scene.rabbitmq().start(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(2), Some(RECONNECTED_SOON))
+        .alarm_goal(&CONTROLLERS, Some(2), Some(RECONNECTED_SOON))
+        .alarm_goal(&THROUGH_CONDUCTOR, Some(2), Some(REPORTED))
         .min_duration(30),
         fault(
             "rabbitmq-stopped",
@@ -141,14 +145,16 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| stop(|| scene.rabbitmq().stop()),
             |scene, _| scene.rabbitmq().start(),
         )
-        .alarm_goal(&RPC_SERVICES, None, Some(RECONNECTED_SOON)),
+        .alarm_goal(&CONTROLLERS, None, Some(RECONNECTED_SOON))
+        .alarm_goal(&THROUGH_CONDUCTOR, None, Some(REPORTED)),
         fault(
             "rabbitmq-frozen",
             "RabbitMQ frozen",
             |scene, _| scene.rabbitmq().freeze(),
             |scene, _| scene.rabbitmq().thaw(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(SILENT), Some(RECONNECTED))
+        .alarm_goal(&CONTROLLERS, Some(SILENT), Some(RECONNECTED))
+        .alarm_goal(&THROUGH_CONDUCTOR, Some(SILENT), Some(REPORTED))
         .min_duration(80),
         fault(
             "rabbitmq-blackholed",
@@ -156,7 +162,8 @@ fn broker(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.rabbitmq().blackhole(),
             |scene, _| scene.rabbitmq().restore(),
         )
-        .alarm_goal(&RPC_SERVICES, Some(SILENT), Some(RECONNECTED))
+        .alarm_goal(&CONTROLLERS, Some(SILENT), Some(RECONNECTED))
+        .alarm_goal(&THROUGH_CONDUCTOR, Some(SILENT), Some(REPORTED))
         .min_duration(80),
         blocked(fault(
             "rabbitmq-out-of-memory",

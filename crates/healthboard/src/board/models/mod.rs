@@ -43,6 +43,7 @@ impl Slot {
             capacity: zero(),
             beyond: zero(),
             ineffective_refresh: zero(),
+            earlier_failure: AtomicU64::new(0),
             unused: zeroes(),
             begun: zeroes(),
             descriptor: zeroes(),

@@ -193,6 +193,34 @@ impl History {
         row
     }
 
+    /// The streaks of failures, each until a success has cleared it.
+    fn streaks(&self, process: usize, indicator: usize) -> Vec<Vec<u64>> {
+        let (mut streaks, mut goes_on, mut by_work) = (Vec::<Vec<u64>>::new(), false, false);
+        for (at, outcome) in self.outcomes(process, indicator) {
+            match outcome {
+                Outcome::Success => (goes_on, by_work) = (false, false),
+                Outcome::Refreshed => goes_on &= by_work,
+                Outcome::Failure | Outcome::FailureByWork => {
+                    by_work |= matches!(outcome, Outcome::FailureByWork);
+                    match streaks.last_mut().filter(|_| goes_on) {
+                        Some(streak) => streak.push(at),
+                        None => streaks.push(vec![at]),
+                    }
+                    goes_on = true;
+                }
+            }
+        }
+        streaks
+    }
+
+    fn is_intermittent(&self, process: usize, indicator: usize, now: u64, resumed: u64) -> bool {
+        let window = span(self.policies[indicator].failure_window);
+        let streaks = self.streaks(process, indicator);
+        let [.., earlier, newest] = &streaks[..] else { return false };
+        let (Some(earlier), Some(newest)) = (earlier.last(), newest.last()) else { return false };
+        newest - earlier <= window && now - newest.max(&resumed) < window
+    }
+
     /// Since when operations have been waiting without interruption, while none ends. An abandoned operation continues
     /// to wait if another one begins or is in flight within `slow_after`.
     fn waiting(&self, process: usize, indicator: usize, now: u64) -> Option<u64> {
@@ -286,7 +314,7 @@ impl History {
             (capacity == 0 && over(oldest), State::Stuck),
             (newest.is_none(), State::Unknown),
             (!is_fresh, State::Stale),
-            (row.is_empty(), State::Passing),
+            (row.is_empty() && !self.is_intermittent(process, indicator, now, resumed), State::Passing),
         ];
         rules.into_iter().find(|(holds, _)| *holds).map_or(State::Transient, |(_, state)| state)
     }

@@ -19,6 +19,10 @@ fn a_message_has_the_error_the_number_of_failures_their_span_and_the_last_succes
             Evidence { failing_since_ns: None, ..failing(2, 30, 3) },
             "database: OperationalError 2003, 2 failures in 3 s, no success yet",
         ),
+        (
+            intermittent(2, 5),
+            "database: OperationalError 2003, intermittent, last failure 2 s ago, last success 1 s ago",
+        ),
         (passing(400), "database: no outcome for 6 min, ttl 5 min"),
         (hanging(61), "database: 1 operation in flight, none has ended for 61 s"),
         (in_flight(2, 90, 80, 70), "database: 2 operations in flight, none has ended for 70 s"),

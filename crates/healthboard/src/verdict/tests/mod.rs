@@ -36,6 +36,17 @@ pub(super) fn failing(times: u32, since: u64, newest: u64) -> Evidence {
     }
 }
 
+/// Two streaks of failures, each followed by a success; the ages of their newest failures.
+pub(super) fn intermittent(newest: u64, earlier: u64) -> Evidence {
+    Evidence {
+        last_success_ns: ago(newest.saturating_sub(1)),
+        earlier_failure_ns: ago(earlier),
+        failures: 0,
+        failing_since_ns: None,
+        ..failing(1, newest, newest)
+    }
+}
+
 /// `n` operations in flight; the ages of the oldest, of the youngest and of the newest end, in seconds.
 pub(super) fn in_flight(n: u32, oldest: u64, youngest: u64, end: u64) -> Evidence {
     Evidence { in_flight: n, oldest_ns: ago(oldest), youngest_ns: ago(youngest), ..passing(end) }

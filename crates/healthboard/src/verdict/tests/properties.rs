@@ -18,11 +18,22 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
     let flying = (collection::vec(times(), 0..4), time(), prop_oneof![4 => Just(0_u32), 1 => 1..4_u32]);
     let abandoned = option::of((times(), times()));
     let capacity = prop_oneof![4 => Just(0), 2 => 1..4_u32, 1 => Just(40)];
-    (time(), time(), 0..5_u32, time(), time(), flying, abandoned, capacity).prop_map(
-        |(success, failure, failures, since, end, (begins, refresh_ns, beyond), abandoned, capacity)| {
+    let failed = (time(), time());
+    (time(), failed, 0..5_u32, time(), time(), flying, abandoned, capacity).prop_map(
+        |(
+            success,
+            (failure, earlier),
+            failures,
+            since,
+            end,
+            (begins, refresh_ns, beyond),
+            abandoned,
+            capacity,
+        )| {
             Evidence {
                 last_success_ns: success,
                 last_failure_ns: failure,
+                earlier_failure_ns: earlier,
                 failures,
                 failing_since_ns: since,
                 last_end_ns: end,

@@ -26,6 +26,11 @@ fn every_state_has_its_edge_where_the_table_says() {
         (failing(2, 310, 300), State::Failing),
         (failing(2, 311, 301), State::Stale),
         (failing(9, 5000, 1), State::Failing),
+        // Failures that come and go.
+        (intermittent(1, 11), State::Transient),
+        (intermittent(9, 19), State::Transient),
+        (intermittent(10, 20), State::Passing),
+        (intermittent(1, 12), State::Passing),
         // In flight, and nothing ends.
         (hanging(60), State::Unknown),
         (hanging(61), State::Stalled),
