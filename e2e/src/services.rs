@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 
 pub use self::commands::{ALL, CINDER_API, CINDER_SCHEDULER, CINDER_VOLUME, GLANCE, KEYSTONE, PLACEMENT};
 use self::commands::{LISTENERS, command};
-pub use self::page::page;
+pub use self::page::{inventory, page};
 pub use self::scenarios::scenarios;
 pub(crate) use self::template::{TEMPLATE_FOLDERS, TEMPLATES, make as make_template};
 use crate::addresses::Addresses;
@@ -29,6 +29,8 @@ use crate::watch::{Ports, Watched};
 
 /// How long the services may take to start. Two cores start six of them in a minute.
 const START_TIMEOUT: Duration = Duration::from_secs(240);
+/// A project of cinder, which does not ask keystone.
+const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 /// While this file exists, the driver of cinder-volume cannot be initialized.
 const NO_STORAGE: &str = "no-storage";
 
@@ -67,7 +69,7 @@ impl Services {
         for service in ALL {
             services.until_ready(service)?;
         }
-        services.send_notification().inspect_err(|_| services.stage.keep_folder())?;
+        services.use_broker().inspect_err(|_| services.stage.keep_folder())?;
         Ok(services)
     }
 
@@ -134,22 +136,39 @@ impl Services {
         ready.with_context(|| format!("{service} is not ready\nnext: less {shown}/{service}.out"))
     }
 
-    /// Makes Keystone send a notification, and thereby connect to the broker: somebody creates a project.
-    fn send_notification(&self) -> Result<()> {
-        let address = self.addresses.of(KEYSTONE).context("Keystone does not listen")?;
+    /// Has both services that connect to the broker only on demand do so: somebody creates a project and a volume. Keystone sends
+    /// a notification, cinder-api calls the scheduler, and that calls cinder-volume.
+    fn use_broker(&self) -> Result<()> {
+        let address =
+            |service| self.addresses.of(service).with_context(|| format!("{service} does not listen"));
+        let (keystone, cinder) = (address(KEYSTONE)?, address(CINDER_API)?);
         let user = r#"{"name": "admin", "domain": {"id": "default"}, "password": "stage"}"#;
         let identity = format!(r#"{{"methods": ["password"], "password": {{"user": {user}}}}}"#);
         let scope = r#"{"project": {"name": "admin", "domain": {"id": "default"}}}"#;
-        let line = format!(
-            r#"ask() {{ curl -sfi -H 'Content-Type: application/json' http://{address}/v3/"$@"; }}
-               token=$(ask auth/tokens -d '{{"auth": {{"identity": {identity}, "scope": {scope}}}}}' |
-                   sed -n 's/^X-Subject-Token: \(.*\)\r$/\1/p')
-               ask projects -H "X-Auth-Token: $token" -d '{{"project": {{"name": "stage"}}}}'"#
-        );
-        let output = self.stage.shell(&line)?;
-        let log = self.stage.folder().join(format!("{KEYSTONE}.out"));
+        self.request(
+            KEYSTONE,
+            &format!(
+                r#"token=$(ask http://{keystone}/v3/auth/tokens -d '{{"auth": {{"identity": {identity}, "scope": {scope}}}}}' |
+                       sed -n 's/^X-Subject-Token: \(.*\)\r$/\1/p')
+                   ask http://{keystone}/v3/projects -H "X-Auth-Token: $token" -d '{{"project": {{"name": "stage"}}}}'"#
+            ),
+        )?;
+        let volume = r#"{"volume": {"size": 1, "name": "stage"}}"#;
+        self.request(
+            CINDER_API,
+            &format!(
+                "ask http://{cinder}/v3/{PROJECT}/volumes -H 'X-Auth-Token: admin:{PROJECT}' -d '{volume}'"
+            ),
+        )
+    }
+
+    /// Runs a line with `ask`, which sends JSON and fails if that is refused.
+    fn request(&self, service: &str, line: &str) -> Result<()> {
+        let ask = r#"ask() { curl -sfi -H 'Content-Type: application/json' "$@"; }"#;
+        let output = self.stage.shell(&format!("{ask}\n{line}"))?;
+        let log = self.stage.folder().join(format!("{service}.out"));
         let (text, log) = (output.text.trim(), log.display());
-        ensure!(output.code == Some(0), "Keystone created no project: {text}\nnext: less {log}");
+        ensure!(output.code == Some(0), "{service} refused a request: {text}\nnext: less {log}");
         Ok(())
     }
 

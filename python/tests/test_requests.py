@@ -195,7 +195,15 @@ def gunicorn(*options: str) -> Callable[[Server, str], Server]:
 
 
 def asgi_worker(name: str) -> Callable[[Server, str], Server]:
-    return gunicorn(f"--worker-class={name}")
+    """Serve by this worker class of gunicorn: one of its own, or a module's."""
+
+    def serve(server: Server, application: str) -> Server:
+        module, is_foreign, _ = name.partition(".")
+        if is_foreign:
+            pytest.importorskip(module)
+        return gunicorn(f"--worker-class={name}")(server, application)
+
+    return serve
 
 
 UVICORN = module("uvicorn", "--port={port}", "app:application")

@@ -217,10 +217,13 @@ pub(crate) fn missed_goals<S>(scenario: &Scenario<S>, outcome: &Outcome) -> Vec<
     missed
         .map(|check| {
             let found = outcome.findings.iter().find(|found| found.service == check.service);
-            let alarms = found.filter(|_| check.wanted == Wanted::NoFalseAlarm).into_iter();
-            let alarms = alarms.flat_map(|found| found.before.iter().chain(&found.after));
+            let said: Vec<_> = match (check.wanted, found) {
+                (Wanted::NoFalseAlarm, Some(found)) => found.before.iter().chain(&found.after).collect(),
+                (Wanted::Never(_) | Wanted::Named(_), Some(found)) => found.during.iter().collect(),
+                _ => Vec::new(),
+            };
             let notes: String =
-                alarms.map(|change| format!("; {:?} {}", change.status, change.note)).collect();
+                said.iter().map(|change| format!("; {:?} {}", change.status, change.note)).collect();
             format!("{}: {}{notes}", check.service, check.text())
         })
         .collect()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use healthboard_e2e::Setup;
 use healthboard_e2e::faults::{Outcome, Pacing, Scenario, play};
-use healthboard_e2e::services::{Services, page, scenarios};
+use healthboard_e2e::services::{Services, inventory, page, scenarios};
 
 use crate::e2e::{missed_goals, output_of, tick};
 use crate::terminal::{bad, clear_wait, duration, good, strong, table};
@@ -50,16 +50,22 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let missed = rows.iter().filter(|row| !row[2].is_empty()).count();
     println!("\n{}\n", table(["scenario", "lasted", "missed"], rows.clone()));
     println!("{} met, {missed} missed, in {}", rows.len() - missed, duration(begin.elapsed()));
-    if names.is_empty() {
-        generated::write(setup.workspace(), PAGE, "services", &(head(&setup) + &page(&known, &outcomes)))?;
+    let inventory = inventory(&services);
+    if missed > 0 || inventory.is_err() {
+        keep_logs(&mut services);
     }
-    if missed > 0 {
-        services.keep_folder();
-        let folder = services.folder().display();
-        eprintln!("the logs have been kept: less {folder}/*.out; rm -r {folder}");
+    if names.is_empty() {
+        let text = head(&setup) + &inventory? + &page(&known, &outcomes);
+        generated::write(setup.workspace(), PAGE, "services", &text)?;
     }
     ensure!(missed == 0, "not all services said what is right");
     Ok(())
+}
+
+fn keep_logs(services: &mut Services) {
+    services.keep_folder();
+    let folder = services.folder().display();
+    eprintln!("the logs have been kept\nnext: less {folder}/*.out; rm -r {folder}");
 }
 
 /// Plays one scenario. If it cannot be played, the logs are kept.
@@ -70,9 +76,7 @@ fn play_one(services: &mut Services, scenario: &Scenario<Services>) -> Result<Ou
     clear_wait();
     interrupt::check()?;
     if outcome.is_err() {
-        services.keep_folder();
-        let folder = services.folder().display();
-        eprintln!("the logs have been kept: less {folder}/*.out; rm -r {folder}");
+        keep_logs(services);
     }
     let outcome = outcome?;
     let misses = missed_goals(scenario, &outcome);

@@ -26,27 +26,38 @@ pub(super) const LISTENERS: [&str; 4] = [KEYSTONE, PLACEMENT, GLANCE, CINDER_API
 /// The command that starts `service` under `healthboard-run`, in the folder of the stage.
 pub(super) fn command(service: &str, stage: &Stage, addresses: &Addresses) -> Command {
     let mut command = stage.command("healthboard-run");
-    let (module, variable) = match service {
-        CINDER_API => ("cinder.wsgi.api", None),
-        GLANCE => ("glance.wsgi.api", Some("OS_GLANCE_CONFIG_DIR")),
-        KEYSTONE => ("keystone.wsgi.api", Some("OS_KEYSTONE_CONFIG_DIR")),
-        PLACEMENT => ("placement.wsgi.api", Some("OS_PLACEMENT_CONFIG_DIR")),
+    let Some(application) = application(service) else {
         // The driver of cinder-volume is in the folder.
-        daemon => {
-            command.args([daemon, "--config-file", "cinder.conf"]).env("PYTHONPATH", stage.folder());
-            return command;
-        }
+        command.args([service, "--config-file", "cinder.conf"]).env("PYTHONPATH", stage.folder());
+        return command;
     };
-    command.args(["uwsgi", "--module", &format!("{module}:application")]);
+    command.args(["uwsgi", "--module", application]);
     command.args("--master --processes 2 --threads 1 --enable-threads --die-on-term --need-app".split(' '));
     // uWSGI closes the connection after each answer. Clients must know, or they would sometimes reuse a closed one.
     command.args(["--add-header", "Connection: close"]);
     if let Some(address) = addresses.of(service) {
         command.args(["--http-socket", &address.to_string()]);
     }
-    match variable {
-        Some(variable) => command.env(variable, stage.folder()),
-        None => command.args(["--pyargv", "--config-file cinder.conf"]),
+    let variable = match service {
+        GLANCE => "OS_GLANCE_CONFIG_DIR",
+        KEYSTONE => "OS_KEYSTONE_CONFIG_DIR",
+        PLACEMENT => "OS_PLACEMENT_CONFIG_DIR",
+        _ => {
+            command.args(["--pyargv", "--config-file cinder.conf"]);
+            return command;
+        }
     };
+    command.env(variable, stage.folder());
     command
+}
+
+/// What uWSGI runs for this service; `None` if it runs by itself.
+pub(super) fn application(service: &str) -> Option<&'static str> {
+    Some(match service {
+        CINDER_API => "cinder.wsgi.api:application",
+        GLANCE => "glance.wsgi.api:application",
+        KEYSTONE => "keystone.wsgi.api:application",
+        PLACEMENT => "placement.wsgi.api:application",
+        _ => return None,
+    })
 }

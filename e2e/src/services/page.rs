@@ -3,9 +3,42 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+
+use super::commands::application;
 use super::{ALL, Services};
 use crate::faults::{Finding, Outcome, Scenario};
+use crate::probe::ask;
 use crate::watch::Status;
+
+/// A table of the running services: the name that each has by itself, what runs, and its indicators.
+///
+/// # Errors
+///
+/// If a service does not answer.
+pub fn inventory(services: &Services) -> Result<String> {
+    let mut text = String::from("| name | runs | critical | degrading | informational |\n");
+    text += "| --- | --- | --- | --- | --- |\n";
+    for service in ALL {
+        let body = ask(&services.uri(service)).with_context(|| format!("{service} does not answer"))?.body;
+        let of_impact = |impact: &str| {
+            let details = body["details"].as_object().into_iter().flatten();
+            let names = details.filter(|(_, detail)| detail["impact"] == impact);
+            names.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let runs = application(service)
+            .map_or_else(|| format!("`{service}`"), |application| format!("`{application}` in uWSGI"));
+        let _ = writeln!(
+            text,
+            "| {} | {runs} | {} | {} | {} |",
+            body["service"].as_str().unwrap_or("–"),
+            of_impact("critical"),
+            of_impact("degrading"),
+            of_impact("informational")
+        );
+    }
+    Ok(text + "\n")
+}
 
 /// A section for each scenario, with a row for each service.
 pub fn page(scenarios: &[Scenario<Services>], outcomes: &[Outcome]) -> String {

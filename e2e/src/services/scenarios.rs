@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use super::{ALL, CINDER_SCHEDULER, CINDER_VOLUME, GLANCE, KEYSTONE, Services};
+use anyhow::{Context, Result};
+
+use super::{ALL, CINDER_API, CINDER_SCHEDULER, CINDER_VOLUME, GLANCE, KEYSTONE, PLACEMENT, Services};
 use crate::faults::{Act, Goal, Scenario};
+use crate::processes::{Signal, send};
 use crate::watch::Status;
 
 /// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
 const REFRESHED: u64 = 13;
 /// Seconds until two failures have more than `failure_window` between them.
 const FAILING: u64 = 30;
+/// Seconds until a service that calls others has noticed that it has lost an idle connection.
+const LOST: u64 = 20;
+/// Seconds until a process has been hung for the ttl of `progress`, ten seconds, and a reader has seen it.
+const HUNG: u64 = 15;
+/// Seconds until a process that runs again has shown it.
+const RUNS_AGAIN: u64 = 3;
 /// Seconds until cinder-volume has started and made its first report.
 const REPORTED: u64 = 45;
 /// How many seconds idle services are watched.
@@ -17,8 +26,8 @@ const IDLE: u64 = 60;
 
 /// The services that serve RPC.
 const RPC: [&str; 2] = [CINDER_SCHEDULER, CINDER_VOLUME];
-/// The services that are restarted.
-const RESTARTED: [&str; 2] = [GLANCE, CINDER_SCHEDULER];
+/// The services with a process that serves the endpoint while another one is frozen.
+const MULTI_PROCESS: [&str; 5] = [KEYSTONE, PLACEMENT, GLANCE, CINDER_API, CINDER_VOLUME];
 
 /// All scenarios, in the order in which they are played.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
@@ -61,8 +70,7 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
             |services, _| services.rabbitmq().kill(),
             |services, _| services.rabbitmq().start(),
         )
-        // It only notifies: it works without the broker.
-        .concerns(&[CINDER_SCHEDULER, CINDER_VOLUME, KEYSTONE])
+        .concerns(&[CINDER_SCHEDULER, CINDER_VOLUME, CINDER_API, KEYSTONE])
         .goal(Goal {
             services: RPC.to_vec(),
             alarm: Some(Duration::from_secs(5)),
@@ -71,16 +79,35 @@ pub fn scenarios(stall_after: Duration) -> Vec<Scenario<Services>> {
             named: Some("message_bus"),
             ..Goal::default()
         })
+        .goal(Goal {
+            services: vec![CINDER_API],
+            alarm: Some(Duration::from_secs(LOST)),
+            fault: Some(Duration::from_secs(LOST + FAILING)),
+            ok: Some(Duration::from_secs(REFRESHED)),
+            named: Some("message_bus"),
+            ..Goal::default()
+        })
+        // It only notifies: it works without the broker.
         .goal(Goal { services: vec![KEYSTONE], never: &[Status::Fault], ..Goal::default() }),
+        scenario("worker-frozen", "one worker of each service frozen", freeze_workers, |_, pids| {
+            pids.iter().try_for_each(|pid| send(*pid, Signal::CONT))
+        })
+        .concerns(&MULTI_PROCESS)
+        .goal(Goal {
+            services: MULTI_PROCESS.to_vec(),
+            alarm: Some(Duration::from_secs(HUNG)),
+            ok: Some(Duration::from_secs(RUNS_AGAIN)),
+            ..Goal::default()
+        }),
         scenario(
             "restart",
-            "two services restarted",
-            |services, _| RESTARTED.into_iter().try_for_each(|service| services.restart(service)),
-            |services, _| RESTARTED.into_iter().try_for_each(|service| services.until_ready(service)),
+            "all services restarted",
+            |services, _| ALL.into_iter().try_for_each(|service| services.restart(service)),
+            |services, _| ALL.into_iter().try_for_each(|service| services.until_ready(service)),
         )
-        .concerns(&RESTARTED)
+        .concerns(&ALL)
         .goal(Goal {
-            services: RESTARTED.to_vec(),
+            services: ALL.to_vec(),
             ok: Some(Duration::from_secs(REFRESHED)),
             never: &[Status::Degraded, Status::Fault],
             ..Goal::default()
@@ -116,4 +143,12 @@ fn scenario(
     repair: Act<Services>,
 ) -> Scenario<Services> {
     Scenario::new(name, title, inject, repair)
+}
+
+fn freeze_workers(services: &mut Services, pids: &mut Vec<u32>) -> Result<()> {
+    for service in MULTI_PROCESS {
+        let workers = services.daemon(service)?.workers();
+        pids.push(*workers.first().with_context(|| format!("{service} has no worker"))?);
+    }
+    pids.iter().try_for_each(|pid| send(*pid, Signal::STOP))
 }

@@ -93,7 +93,7 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("billiard.popen_spawn_posix", "spawnv_passfds", AROUND, actions.hook_spawned_process),
     ),
     "signal": (("signal", "signal", AFTER, actions.handle_default_sigterm),),
-    # Nova's console proxies have a process for each open console, and there may be thousands.
+    # A proxy of consoles has a process for each open console, and there may be thousands.
     "websockify": (
         (
             "websockify.websockifyserver",

@@ -100,8 +100,8 @@ def read_configuration(_result: Any, conf: Any, *_args: Any, **_kwargs: Any) -> 
     """Start health with the options of an `oslo.config` object that has just read its files."""
     from oslo_config import cfg
 
-    # Nova reads the files once before with an object of its own, to choose between eventlet and threads. That
-    # object has no project.
+    # A service may read the files once before with an object of its own, to choose between eventlet and
+    # threads. That object has no project.
     if conf is cfg.CONF or conf.project:
         from ...oslo import opts
 
