@@ -5,9 +5,9 @@ mod results;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use healthboard_e2e::faults::{
-    Outcome, Pacing, Scenario, Scene, Wanted, drain, page, play, quiet, scenarios,
+    Load, Outcome, Pacing, Scenario, Scene, Wanted, drain, page, period, play, scenarios,
 };
 use healthboard_e2e::{ALL, Concurrency, Databases, Setup};
 
@@ -23,7 +23,7 @@ const WATCH_AFTER_RECOVERY: Duration = Duration::from_secs(15);
 /// The path of the page in the workspace.
 const PAGE: &str = "docs/faults.md";
 /// Parts that can be named like faults.
-const PARTS: [&str; 3] = ["draining", "quiet", "hold"];
+const PARTS: [&str; 4] = ["draining", "idle", "busy", "hold"];
 
 const PACING: Pacing = Pacing { ends_early: false, watch_after: WATCH_AFTER_RECOVERY, tick };
 
@@ -46,12 +46,20 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         results.clear()?;
     }
     let begin = Instant::now();
-    let mut rows = Vec::new();
-    for mode in &plan.modes {
-        play_all(&setup, &plan, *mode, &known, &results, &mut rows)?;
-    }
+    // Faults wait more than they work, so both modes are played at the same time.
+    let rows = std::thread::scope(|scope| {
+        let (setup, plan, known, results) = (&setup, &plan, &known, &results);
+        let play = |mode: &Concurrency| {
+            let mode = *mode;
+            scope.spawn(move || play_all(setup, plan, mode, known, results))
+        };
+        let modes: Vec<_> = plan.modes.iter().map(play).collect();
+        let ends = modes.into_iter().map(|mode| mode.join().map_err(|_| anyhow!("a mode panicked"))?);
+        ends.collect::<Result<Vec<_>>>()
+    })?
+    .concat();
     let head = results.head();
-    let text = page(&head, &known, &results.outcomes()?, &results.quiets()?, &results.drained()?);
+    let text = page(&head, &known, &results.outcomes()?, &results.periods()?, &results.drained()?);
     std::fs::write(setup.workspace().join(PAGE), text).with_context(|| format!("cannot write {PAGE}"))?;
     let missed = rows.iter().filter(|row| !row.met).count();
     let lines = rows.iter().map(|row| {
@@ -65,6 +73,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
+#[derive(Clone)]
 struct Row {
     name: String,
     mode: String,
@@ -87,9 +96,9 @@ impl Plan {
                         other => bail!("no such mode: {other:?}, expected threading or eventlet"),
                     }];
                 }
-                "--quiet" => {
+                "--minutes" => {
                     let minutes = words.next().and_then(|minutes| minutes.parse().ok());
-                    plan.minutes = minutes.context("--quiet needs a number of minutes")?;
+                    plan.minutes = minutes.context("--minutes needs a number")?;
                 }
                 "--as-is" => plan.prepare = false,
                 name => {
@@ -117,8 +126,8 @@ fn play_all(
     mode: Concurrency,
     known: &[Scenario],
     results: &Results,
-    rows: &mut Vec<Row>,
-) -> Result<()> {
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
     let chosen =
         |scenario: &&Scenario| plan.has(scenario.name) && scenario.only.is_none_or(|only| only == mode);
     let chosen: Vec<&Scenario> = known.iter().filter(chosen).collect();
@@ -166,22 +175,24 @@ fn play_all(
         rows.push(row("draining", mode, begin, misses));
     }
     drop(scene);
-    if plan.has("quiet") && plan.minutes > 0 {
+    for load in [Load::Idle, Load::Busy].into_iter().filter(|load| plan.has(load.name()) && plan.minutes > 0)
+    {
         let begin = Instant::now();
-        println!("{}", strong(&format!("{} quiet minutes · {mode:?}", plan.minutes)));
-        let observed = quiet(setup, mode, Duration::from_secs(plan.minutes * 60), PACING)?;
+        println!("{}", strong(&format!("{} min without a fault, {} · {mode:?}", plan.minutes, load.name())));
+        let observed = period(setup, mode, load, Duration::from_secs(plan.minutes * 60), PACING)?;
         clear_wait();
         let alarms = observed.alarms.iter().map(|(service, change)| format!("{service}: {change:?}"));
         let misses = alarms.chain(observed.new_lines.iter().cloned()).collect();
-        results.keep("quiet", &format!("{mode:?}"), &observed)?;
-        rows.push(row("quiet", mode, begin, misses));
+        results.keep(load.name(), &format!("{mode:?}"), &observed)?;
+        rows.push(row(load.name(), mode, begin, misses));
     }
-    Ok(())
+    Ok(rows)
 }
 
 fn row(name: &str, mode: Concurrency, begin: Instant, misses: Vec<String>) -> Row {
     let (elapsed, met) = (begin.elapsed(), misses.is_empty());
-    println!("  {} after {}", if met { good("met") } else { bad("missed") }, duration(elapsed));
+    let result = if met { good("met") } else { bad("missed") };
+    println!("  {name} · {mode:?}: {result} after {}", duration(elapsed));
     Row { name: name.to_owned(), mode: format!("{mode:?}"), elapsed, met, misses: misses.join("\n") }
 }
 
@@ -198,7 +209,7 @@ fn ensure_scene<'a>(
         let begin = Instant::now();
         *scene = Some(Scene::on(databases, setup, mode, "", tick)?);
         clear_wait();
-        println!("  all services are OK after {}", duration(begin.elapsed()));
+        println!("  {mode:?}: all services are OK after {}", duration(begin.elapsed()));
     }
     scene.as_mut().context("there is no scene")
 }

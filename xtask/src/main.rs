@@ -29,7 +29,7 @@ usage: cargo xtask JOB
   test [PART…]    run all tests, or some parts: rust, loom, python, e2e
   e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
       --mode MODE       threading or eventlet; the default is both
-      --quiet MINUTES   the length of the period without faults; the default is 5
+      --minutes N       the length of each period without faults; the default is 5
       --as-is           use the existing setup
   releases [NN…]  try older releases of Nova; write docs/releases.md
       --as-is           use the existing setup of the newest release

@@ -6,7 +6,7 @@ mod goals;
 use std::time::Duration;
 
 use self::details::details;
-use super::{Drained, Outcome, Quiet, Scenario};
+use super::{Drained, Outcome, Period, Scenario};
 
 /// The limit for 99 of 100 probes.
 const MAX_PROBE_TIME: Duration = Duration::from_millis(50);
@@ -16,12 +16,12 @@ pub fn page(
     head: &str,
     scenarios: &[Scenario],
     outcomes: &[Outcome],
-    quiets: &[Quiet],
+    periods: &[Period],
     drained: &[Drained],
 ) -> String {
     let mut text = format!("# Faults\n\n{head}\n");
     text += &goals::of_faults(scenarios, outcomes);
-    text += &goals::of_all(scenarios, outcomes, quiets);
+    text += &goals::of_all(scenarios, outcomes, periods);
     text += &goals::of_ends(drained);
     for scenario in scenarios {
         let own: Vec<&Outcome> =

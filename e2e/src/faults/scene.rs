@@ -253,6 +253,16 @@ impl DerefMut for Scene {
     }
 }
 
+/// The same as [`use_apis`], and a request for which Nova's API calls every compute over RPC.
+pub(super) fn use_all(cluster: &Cluster) -> Result<()> {
+    use_apis(cluster)?;
+    let uri = cluster.listens_at(API).context("nova-api does not listen")?;
+    let headers = format!("{OPERATOR}OpenStack-API-Version: compute 2.88\r\n");
+    let (code, _) = get_with(&uri, "/v2.1/os-hypervisors/detail", &headers, Duration::from_secs(30))?;
+    ensure!(code == 200, "nova-api answered with {code} about its hypervisors, expected 200");
+    Ok(())
+}
+
 /// Makes each process of both APIs serve a request that needs the databases: before that it may have no such indicator.
 pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
     for (service, (path, headers, wanted)) in [(API, LIST_SERVICES), (METADATA, GET_METADATA)] {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use healthboard_e2e::Setup;
-use healthboard_e2e::faults::{Drained, Outcome, Quiet};
+use healthboard_e2e::faults::{Drained, Load, Outcome, Period};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,11 +42,11 @@ impl Results {
     }
 
     pub(crate) fn outcomes(&self) -> Result<Vec<Outcome>> {
-        self.read(|name| !name.starts_with("quiet.") && !name.starts_with("draining."))
+        self.read(|name| !is_period(name) && !name.starts_with("draining."))
     }
 
-    pub(crate) fn quiets(&self) -> Result<Vec<Quiet>> {
-        self.read(|name| name.starts_with("quiet."))
+    pub(crate) fn periods(&self) -> Result<Vec<Period>> {
+        self.read(is_period)
     }
 
     pub(crate) fn drained(&self) -> Result<Vec<Drained>> {
@@ -91,6 +91,10 @@ impl Results {
             self.versions
         )
     }
+}
+
+fn is_period(name: &str) -> bool {
+    [Load::Idle, Load::Busy].iter().any(|load| name.starts_with(&format!("{}.", load.name())))
 }
 
 /// What a shell line prints.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{MAX_PROBE_TIME, seconds, yes};
-use crate::faults::{Drained, Goal, Outcome, Quiet, Scenario, Wanted};
+use crate::faults::{Asked, Drained, Goal, Outcome, Period, Scenario, Wanted};
 use crate::watch::p99;
 
 /// The names of the modes in outcomes.
@@ -66,11 +66,14 @@ fn worst(
     Some((format!("{found} ({})", worst.service), checks.clone().all(|check| check.met)))
 }
 
+/// Four services that use three databases refresh each of them every 10 s, less a fifth.
+const REFRESHES_PER_MINUTE: u64 = 4 * 3 * 60 / 8;
+
 /// The goals that apply at all times.
-pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Quiet]) -> String {
+pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], periods: &[Period]) -> String {
     let mut text = String::from("\n| at all times | measured | met |\n| --- | --- | --- |\n");
     let faults = outcomes.iter().flat_map(|outcome| &outcome.findings).flat_map(|found| &found.micros);
-    let micros: Vec<u32> = faults.chain(quiets.iter().flat_map(|quiet| &quiet.micros)).copied().collect();
+    let micros: Vec<u32> = faults.chain(periods.iter().flat_map(|period| &period.micros)).copied().collect();
     let slow = p99(micros.iter().copied());
     let mut line = |what: &str, found: &str, met: bool| {
         let _ = writeln!(text, "| {what} | {found} | {} |", yes(met));
@@ -94,25 +97,31 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], quiets: &[Qui
         }
     }
     line("no false alarm before, during or after a fault", &list(&false_alarms), false_alarms.is_empty());
-    for quiet in quiets {
-        let (mode, minutes) = (&quiet.mode, quiet.lasted.as_secs() / 60);
+    for period in periods {
+        let mode = format!("{}, {}", period.load.name(), period.mode);
+        let minutes = period.lasted.as_secs() / 60;
         let alarms: Vec<String> =
-            quiet.alarms.iter().map(|(service, change)| format!("{service}: {}", change.note)).collect();
-        line(
-            &format!("no false alarm in {minutes} quiet minutes, {mode}"),
-            &list(&alarms),
-            alarms.is_empty(),
-        );
+            period.alarms.iter().map(|(service, change)| format!("{service}: {}", change.note)).collect();
+        line(&format!("no false alarm in {minutes} min, {mode}"), &list(&alarms), alarms.is_empty());
         let lines: Vec<String> =
-            quiet.new_lines.iter().map(|line| format!("`{line}`").replace('|', "\\|")).collect();
+            period.new_lines.iter().map(|line| format!("`{line}`").replace('|', "\\|")).collect();
         line(
             &format!("no additional warnings or errors in Nova's logs, {mode}"),
             &list(&lines),
             lines.is_empty(),
         );
-        let strange = quiet.helpers.iter().filter(|(_, ours)| *ours).map(|(line, _)| format!("`{line}`"));
+        let [ours, bare] = period.asked;
+        let what = format!("statements a minute at MariaDB for the whole host, {mode}");
+        let added = ours.statements.saturating_sub(bare.statements);
+        let found = format!("{}, without us {}", ours.statements, bare.statements);
+        line(&what, &found, added <= REFRESHES_PER_MINUTE);
+        let what = format!("connections at MariaDB: open at the end, and new ones meanwhile, {mode}");
+        let said = |asked: Asked| format!("{} and {}", asked.open, asked.connections);
+        let found = format!("{}, without us {}", said(ours), said(bare));
+        line(&what, &found, ours.open <= bare.open && ours.connections <= bare.connections + 2);
+        let strange = period.helpers.iter().filter(|(_, ours)| *ours).map(|(line, _)| format!("`{line}`"));
         let strange: Vec<String> = strange.collect();
-        let what = format!("helper programs inherit nothing from us ({} seen), {mode}", quiet.helpers.len());
+        let what = format!("helper programs inherit nothing from us ({} seen), {mode}", period.helpers.len());
         line(&what, &list(&strange), strange.is_empty());
     }
     text

@@ -1,24 +1,57 @@
-//! A quiet period without faults: there must be no alarms, and no additional lines in the logs.
+//! A period without faults, idle or busy: there must be no alarms, and no additional lines in the logs.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::scene::{METADATA_PROXY_SECTION, use_apis};
+use super::scene::{METADATA_PROXY_SECTION, use_all, use_apis};
 use super::{Pacing, Scene, Site, helpers};
 use crate::cluster::{ALL, Cluster, Concurrency};
+use crate::servers::MariaDb;
 use crate::setup::Setup;
 use crate::watch::{Change, Watch, Watched};
 
-/// The result of a quiet period.
+/// What the services do meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Load {
+    /// Nothing but their own periodic work.
+    Idle,
+    /// Requests to both APIs, which ask the databases, placement and, by RPC, the computes.
+    Busy,
+}
+
+impl Load {
+    /// The name of a period with this load.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// What a server of databases has been asked in a period.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Asked {
+    /// Statements a minute.
+    pub statements: u64,
+    /// Connections opened in the whole period.
+    pub connections: u64,
+    /// Connections that were open at the end.
+    pub open: u64,
+}
+
+/// The result of a period without faults.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Quiet {
+pub struct Period {
+    /// What the services did.
+    pub load: Load,
     /// `threading` or `eventlet`.
     pub mode: String,
-    /// How long the period was.
+    /// How long it was.
     pub lasted: Duration,
     /// Changes to a status other than OK, with the service.
     pub alarms: Vec<(String, Change)>,
@@ -26,19 +59,29 @@ pub struct Quiet {
     pub new_lines: Vec<String>,
     /// The helper programs that were seen, and whether they inherited anything from us.
     pub helpers: Vec<(String, bool)>,
+    /// What MariaDB was asked, with health and without.
+    pub asked: [Asked; 2],
     /// How long each probe took.
     pub micros: Vec<u32>,
 }
 
 /// How often helper programs are looked for. Some live only this long.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a busy service gets a set of requests.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Watches idle services for a while, beside the same services as Nova ships them.
+/// Watches services for a while, beside the same services as Nova ships them, which get the same requests.
 ///
 /// # Errors
 ///
 /// If something cannot be started or does not become ready.
-pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, pacing: Pacing) -> Result<Quiet> {
+pub fn period(
+    setup: &Setup,
+    mode: Concurrency,
+    load: Load,
+    lasts: Duration,
+    pacing: Pacing,
+) -> Result<Period> {
     let mut bare = Cluster::new(setup, mode)?;
     bare.on_wait(pacing.tick);
     bare.configure(METADATA_PROXY_SECTION)?;
@@ -47,20 +90,29 @@ pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, pacing: Pacing) 
     }
     bare.ready()?;
     use_apis(&bare)?;
-    let scene = Scene::new(setup, mode, "", pacing.tick)?;
+    let mut scene = Scene::new(setup, mode, "", pacing.tick)?;
     // Probes of `/healthcheck` would keep the API busy.
     let idle: Vec<Watched> =
         scene.watched().into_iter().map(|watched| Watched { oslo: None, ..watched }).collect();
     let watch = Watch::begin(&idle, scene.ports(), Duration::from_millis(100));
+    let before = [counts(scene.mariadb())?, counts(bare.mariadb())?];
     let start = Instant::now();
+    let mut requested = start;
     let mut found = BTreeSet::new();
     while start.elapsed() < lasts {
         for service in ALL {
             found.extend(helpers::look(scene.daemon(service)?));
         }
+        if load == Load::Busy && requested.elapsed() >= REQUEST_INTERVAL {
+            requested = Instant::now();
+            use_all(&scene)?;
+            use_all(&bare)?;
+        }
         (pacing.tick)(start.elapsed())?;
         sleep(POLL_INTERVAL);
     }
+    let lasted = start.elapsed();
+    let after = [counts(scene.mariadb())?, counts(bare.mariadb())?];
     let seen = watch.end();
     let alarms = seen.iter().flat_map(|seen| {
         let not_ok = seen.ours.not_ok(Duration::ZERO, Duration::MAX).cloned();
@@ -70,14 +122,35 @@ pub fn quiet(setup: &Setup, mode: Concurrency, lasts: Duration, pacing: Pacing) 
         let (ours, theirs) = (complaints_of(&scene, service), complaints_of(&bare, service));
         ours.difference(&theirs).map(|line| format!("{service}: {line}")).collect::<Vec<_>>()
     });
-    Ok(Quiet {
+    Ok(Period {
+        load,
         mode: scene.name().to_owned(),
-        lasted: start.elapsed(),
+        lasted,
         alarms: alarms.collect(),
         new_lines: new_lines.collect(),
         helpers: found.into_iter().collect(),
+        asked: std::array::from_fn(|i| difference(before[i], after[i], lasted)),
         micros: seen.iter().flat_map(|seen| seen.pace.micros().to_vec()).collect(),
     })
+}
+
+/// Statements, connections so far, and connections that are open, the client's own included.
+fn counts(mariadb: &MariaDb) -> Result<[u64; 3]> {
+    let rows = mariadb.query("SHOW GLOBAL STATUS")?;
+    let of = |name: &str| {
+        let value = rows.lines().find_map(|row| row.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("MariaDB does not say its `{name}`"))
+    };
+    let statements = ["Com_select\t", "Com_update\t", "Com_insert\t", "Com_delete\t"].into_iter().map(of);
+    Ok([statements.sum::<Result<u64>>()?, of("Connections\t")?, of("Threads_connected\t")?])
+}
+
+fn difference(before: [u64; 3], after: [u64; 3], lasted: Duration) -> Asked {
+    Asked {
+        statements: (after[0] - before[0]) * 60 / lasted.as_secs().max(1),
+        connections: after[1] - before[1],
+        open: after[2],
+    }
 }
 
 fn complaints_of(cluster: &Cluster, service: &str) -> BTreeSet<String> {
