@@ -67,6 +67,8 @@ pub struct Period {
 
 /// How often helper programs are looked for. Some live only this long.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// What a compute says that is ready before its conductor. On which side that happens is chance.
+const EARLY: &str = "Timed out waiting for nova-conductor";
 /// How often a busy service gets a set of requests.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -163,7 +165,8 @@ fn complaints(log: &str) -> BTreeSet<String> {
         .filter_map(|line| {
             let level =
                 [" WARNING ", " ERROR ", " CRITICAL "].into_iter().find(|level| line.contains(level))?;
-            Some(without_numbers(&line[line.find(level)?..]))
+            let text = &line[line.find(level)?..];
+            (!text.contains(EARLY)).then(|| without_numbers(text))
         })
         .collect()
 }
