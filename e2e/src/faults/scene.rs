@@ -22,8 +22,7 @@ use crate::watch::{Ports, Watched};
 /// A request that Nova's API answers from its databases: the path, the headers, the expected status.
 const LIST_SERVICES: (&str, &str, u16) = ("/v2.1/os-services", OPERATOR, 200);
 /// The headers of an operator's request.
-const OPERATOR: &str =
-    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n";
+const OPERATOR: &str = "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\nX-Auth-Token: stage\r\n";
 /// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
 const GET_METADATA: (&str, &str, u16) = (
     "/latest/meta-data/",
