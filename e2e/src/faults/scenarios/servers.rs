@@ -333,7 +333,7 @@ fn names() -> Vec<Scenario> {
                 scene.silence_names(true)?;
                 scene.rabbitmq().end_connections()
             },
-            // The broker says goodbye, which is no failure. The first attempt to connect is one.
+            // `rabbitmqctl` takes seconds to start, before it can close the connections.
             Goal {
                 alarm: Some(s(QUESTION + 5)),
                 ok: Some(s(RECONNECTED)),
