@@ -134,7 +134,7 @@ impl Scene {
         self.start(service)
     }
 
-    /// Stops a service, removes the boards of its processes, and starts it again.
+    /// Stops a service, removes the boards of its processes, starts it again, and returns when it is up.
     ///
     /// # Errors
     ///
@@ -149,7 +149,9 @@ impl Scene {
         if boards.exists() {
             fs::remove_dir_all(boards)?;
         }
-        self.start_with(service, more)
+        self.start_with(service, more)?;
+        // A report that never was cannot grow old.
+        self.cluster.until_up(service)
     }
 
     /// Occupies all workers of the API with requests that need the image service, which does not answer.
