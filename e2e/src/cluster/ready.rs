@@ -19,15 +19,20 @@ impl Cluster {
     /// If one is not up within two minutes, or ends. The error says where to look, and the folder is kept.
     pub fn ready(&mut self) -> Result<()> {
         for service in self.stage.services() {
-            match kind(&service) {
-                Kind::Reporting(processes) => self.until_it_reports(&service, processes)?,
-                Kind::Listening => self.until_it_listens(&service)?,
-            }
+            self.until_up(&service)?;
             if !self.bare.contains(&service) {
                 self.until(&service, "OK", |answer| answer.status() == "OK")?;
             }
         }
         Ok(())
+    }
+
+    /// Waits until a service is up: it has reported to Nova, or answers its users.
+    pub(crate) fn until_up(&mut self, service: &str) -> Result<()> {
+        match kind(service) {
+            Kind::Reporting(processes) => self.until_it_reports(service, processes),
+            Kind::Listening => self.until_it_listens(service),
+        }
     }
 
     /// Looks for Nova's own log lines, so that it works without health, too.

@@ -1,10 +1,15 @@
 //! All faults and their goals.
 
+mod broker;
+mod databases;
 mod hosts;
+mod names;
 mod processes;
 mod servers;
 
 use std::time::Duration;
+
+use anyhow::Result;
 
 use super::{Act, Goal, Scenario};
 use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, Databases, METADATA};
@@ -19,12 +24,23 @@ const DATABASE_SERVICES: [&str; 4] = [API, METADATA, CONDUCTOR, SCHEDULER];
 /// The services that reach the databases through nova-conductor.
 const THROUGH_CONDUCTOR: [&str; 2] = [COMPUTE, COMPUTE_LIBVIRT];
 
+/// Seconds until a refresh has noticed: it is due after 10 s, plus or minus a fifth, and its outcome is visible a moment later.
+const REFRESHED: u64 = 13;
+/// Seconds from a first failure until the failing one is a FAULT: the failure window, and a refresh after it.
+const FAILING: u64 = 13;
+/// Seconds until oslo.messaging connects again: it waits for two more after each attempt, up to 30. The service is not OK before,
+/// even if the server is.
+const RECONNECTED: u64 = 35;
+
 /// More often than any monitoring probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// All faults, in an order in which one has little effect on the next. `stall_after` is the value in the cluster's nova.conf.
 pub fn scenarios(stall_after: Duration) -> Vec<Scenario> {
-    let mut all = servers::scenarios(stall_after);
+    let mut all = broker::scenarios(stall_after);
+    all.extend(names::scenarios());
+    all.extend(databases::scenarios(stall_after));
+    all.extend(servers::scenarios(stall_after));
     all.extend(processes::scenarios(stall_after));
     all.extend(hosts::scenarios());
     // A cluster for each server of the databases.
@@ -114,4 +130,10 @@ impl<S> Scenario<S> {
     fn with_tidy(self, tidy: Act<S>) -> Self {
         Self { tidy, recovers: false, ..self }
     }
+}
+
+/// Makes an act of stopping, which cannot fail.
+fn stop(act: impl FnOnce()) -> Result<()> {
+    act();
+    Ok(())
 }

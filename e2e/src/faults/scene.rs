@@ -22,8 +22,7 @@ use crate::watch::{Ports, Watched};
 /// A request that Nova's API answers from its databases: the path, the headers, the expected status.
 const LIST_SERVICES: (&str, &str, u16) = ("/v2.1/os-services", OPERATOR, 200);
 /// The headers of an operator's request.
-const OPERATOR: &str =
-    "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\n";
+const OPERATOR: &str = "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\nX-Auth-Token: stage\r\n";
 /// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
 const GET_METADATA: (&str, &str, u16) = (
     "/latest/meta-data/",
@@ -135,7 +134,7 @@ impl Scene {
         self.start(service)
     }
 
-    /// Stops a service, removes the boards of its processes, and starts it again.
+    /// Stops a service, removes the boards of its processes, starts it again, and returns when it is up.
     ///
     /// # Errors
     ///
@@ -150,7 +149,9 @@ impl Scene {
         if boards.exists() {
             fs::remove_dir_all(boards)?;
         }
-        self.start_with(service, more)
+        self.start_with(service, more)?;
+        // A report that never was cannot grow old.
+        self.cluster.until_up(service)
     }
 
     /// Occupies all workers of the API with requests that need the image service, which does not answer.

@@ -116,3 +116,43 @@ fn answer(question: &[u8], names: &BTreeMap<&'static str, Ipv4Addr>) -> Option<V
     }
     Some(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to a question for an address of this type, by name.
+    fn ask(name: &str, kind: u8) -> Option<Vec<u8>> {
+        let mut question = vec![7, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len()).unwrap());
+            question.extend(label.bytes());
+        }
+        question.extend([0, 0, kind, 0, 1]);
+        answer(&question, &BTreeMap::from([("broker.stage", Ipv4Addr::new(198, 18, 77, 2))]))
+    }
+
+    #[test]
+    fn a_known_name_has_its_address() {
+        let answer = ask("Broker.stage", 1).unwrap();
+        assert_eq!((&answer[..4], answer[7]), (&[7, 9, 0x85, 0x80][..], 1));
+        assert!(answer.ends_with(&[0, 4, 198, 18, 77, 2]));
+    }
+
+    #[test]
+    fn a_known_name_has_no_address_of_another_type() {
+        let answer = ask("broker.stage", 28).unwrap();
+        assert_eq!((answer[3], answer[7]), (0x80, 0));
+    }
+
+    #[test]
+    fn an_unknown_name_does_not_exist() {
+        let answer = ask("database.stage", 1).unwrap();
+        assert_eq!((answer[3], answer[7]), (0x83, 0));
+    }
+
+    #[test]
+    fn a_message_that_is_cut_short_has_no_answer() {
+        assert_eq!(answer(&[7, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 6, b'b'], &BTreeMap::new()), None);
+    }
+}

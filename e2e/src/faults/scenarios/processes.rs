@@ -106,7 +106,8 @@ fn stuck_calls(stall_after: Duration) -> Scenario {
     )
     .goal(Goal {
         services: vec![CONDUCTOR],
-        fault: Some(stall_after + s(15)),
+        // The program that calls it has to start.
+        fault: Some(stall_after + s(25)),
         named: Some("rpc_server"),
         ..Goal::default()
     })

@@ -46,13 +46,15 @@ impl MariaDb {
     ///
     /// If the server does not say within ten seconds that it waits.
     pub(crate) fn overfill(&mut self, disk: &Disk) -> Result<()> {
+        let waits = |server: &Self| server.log().matches("Waiting for someone to free space").count();
+        let before = waits(self);
         disk.fill()?;
         // The last page of the log may have room for a few changes.
         let text = "x".repeat(LARGE);
         let change = format!("CREATE OR REPLACE VIEW mysql.large AS SELECT '{text}'");
         self.sessions.push(client(self.admin_port, &change).spawn().context("cannot run the client")?);
         let end = Instant::now() + TIMEOUT;
-        while !self.log().contains("waiting for someone to free space") {
+        while waits(self) == before {
             ensure!(Instant::now() < end, "MariaDB did not notice within 10 s that the disk is full");
             sleep(Duration::from_millis(50));
         }
