@@ -8,6 +8,7 @@ KNOWN = {
     "database": "the database",
     "api_database": "the database that the configuration names in the group of this name",
     "placement_database": "the database that the configuration names in the group of this name",
+    "redis": "the Redis server that the service uses first",
     "message_bus": "the connections to the message broker",
     "message_bus_publish": "messages to the broker",
     "message_bus_consume": "messages from the broker",

@@ -12,7 +12,7 @@ from typing import Any
 
 import healthboard
 from healthboard import hooks
-from healthboard.hooks.evidence import databases
+from healthboard.hooks.evidence import databases, http
 from healthboard.middleware import requests
 from healthboard.oslo import opts
 
@@ -63,7 +63,7 @@ def page() -> str:
     policy = [option(each, "NAME.") for each in [*opts.POLICY_OPTIONS, opts.IMPACT]]
     found: dict[tuple[str, ...], list[str]] = {}
     modules = [import_module(f"{hooks.__name__}.evidence.{hook}") for hook in hooks.EVIDENCE]
-    for module in [*modules, requests]:
+    for module in [*modules, http, requests]:
         for name, *rest in indicators(module):
             found[tuple(rest)] = sorted({*found.get(tuple(rest), []), name})
     for name in ("api_database", "database", "database_SCHEMA"):
@@ -140,6 +140,10 @@ def names(tree: ast.AST, argument: ast.AST, module: Any) -> list[str]:
         return sorted(found or set(module.INDICATORS.values()))
     if isinstance(argument, ast.IfExp):
         return [*names(tree, argument.body, module), *names(tree, argument.orelse, module)]
+    if isinstance(argument, ast.JoinedStr):
+        parts = [getattr(part.value, "id", part.value) for part in argument.values]  # type: ignore[attr-defined]
+        is_known = all(isinstance(part, str) for part in parts)
+        return [f"{parts[0]}{parts[1].upper()}"] if is_known and len(parts) == 2 else []
     return [argument.value] if isinstance(getattr(argument, "value", None), str) else []
 
 

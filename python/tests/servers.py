@@ -1,4 +1,4 @@
-"""Real servers for the tests: MariaDB, a Galera node with its arbitrator, PostgreSQL and RabbitMQ.
+"""Real servers for the tests: MariaDB, a Galera node with its arbitrator, PostgreSQL, Redis and RabbitMQ.
 
     with MariaDb() as server:
         pymysql.connect(host="127.0.0.1", port=server.port, user="app", password=PASSWORD, database="app")
@@ -365,6 +365,31 @@ class PostgreSql(Server):
         """Return the arguments with which psycopg connects as `app`. asyncpg calls `dbname` `database`."""
         usual = {"host": "127.0.0.1", "port": self.port, "user": "app", "password": PASSWORD}
         return {**usual, "dbname": "app", **changed}
+
+
+class Redis(Server):
+    """redis-server. With `arguments`, such as `--maxmemory 1mb`."""
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__()
+        self._arguments = arguments
+
+    def command(self) -> list[str]:
+        place = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
+        return [program("redis-server"), *place, "--save", "", *self._arguments]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as asked:
+            asked.sendall(b"PING\r\n")
+            return asked.recv(16).startswith(b"+PONG")
+        return False
+
+    def do(self, command: str) -> None:
+        """Execute a command."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as asked:
+            asked.sendall(command.encode() + b"\r\n")
+            answer = asked.recv(64)
+        assert answer.startswith(b"+OK"), answer
 
 
 class RabbitMq(Server):

@@ -68,6 +68,77 @@ sys.stdin.read()
     assert "CANARY" not in service.end()
 
 
+CLIENTS = """
+import asyncio
+try:
+    import requests
+    def with_requests(path): requests.get(path, timeout=1)
+    import httpx
+    def with_httpx(path): httpx.get(path, timeout=1)
+    def with_async_httpx(path):
+        async def get():
+            async with httpx.AsyncClient(timeout=1) as client: await client.get(path)
+        asyncio.run(get())
+except ImportError: pass
+def twice(path):
+    for _ in range(2):
+        try: CLIENT(path)
+        except OSError as error: print(type(error).__name__, flush=True)
+        except httpx.HTTPError as error: print(type(error).__name__, flush=True)
+"""
+
+CLIENT_NAMES = ["requests", "httpx", "async_httpx"]
+
+
+@pytest.mark.parametrize("client", CLIENT_NAMES)
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("here + '/200'", {"state": "passing"}),
+        ("here + '/404'", {"state": "passing"}),
+        ("here + '/503'", {"state": "transient", "error": "HttpServerError 503"}),
+        ("here + '/429'", {"state": "unknown"}),
+        ("nowhere", {"state": "transient"}),
+    ],
+)
+def test_requests_to_a_host_that_is_asked_again_are_evidence_for_it(
+    service: Service, client: str, asked: str, expected: dict[str, object]
+) -> None:
+    pytest.importorskip("keystoneauth1")
+    pytest.importorskip("httpx")
+    program = CLIENTS.replace("CLIENT(", f"with_{client}(")
+    service.start(START + SESSION + program + f"twice({asked})\nsys.stdin.read()")
+    details(service, "http_127.0.0.1", impact="informational", in_flight=0, **expected)
+    assert service.health()["status"] == "OK"
+
+
+@pytest.mark.parametrize("client", CLIENT_NAMES)
+def test_a_host_that_is_asked_once_and_one_too_many_have_no_indicator(service: Service, client: str) -> None:
+    pytest.importorskip("keystoneauth1")
+    pytest.importorskip("httpx")
+    asked = """
+for each in range(20): CLIENT(here.replace("127.0.0.1", f"127.0.1.{each}") + "/200")
+for each in range(20): twice(here.replace("127.0.0.1", f"127.0.2.{each}") + "/200")
+print("done", flush=True)
+sys.stdin.read()
+"""
+    server = SESSION.replace('("127.0.0.1", 0)', '("", 0)')
+    program = (CLIENTS + asked).replace("CLIENT(", f"with_{client}(")
+    service.start(START + server + program)
+    expected = {f"http_127.0.2.{each}" for each in range(6)}
+    eventually(lambda: {name for name in service.health()["details"] if "http_" in name} == expected)
+    assert service.process is not None
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == "done\n"
+
+
+def test_a_request_of_keystoneauth1_is_recorded_once(service: Service) -> None:
+    pytest.importorskip("keystoneauth1")
+    service.start(START + SESSION + "for _ in range(3): get(here + '/200', 'placement')\nsys.stdin.read()")
+    details(service, "placement", state="passing")
+    assert not [name for name in service.health()["details"] if name.startswith("http_")]
+
+
 GUNICORN = """
 import healthboard
 healthboard.start("svc")

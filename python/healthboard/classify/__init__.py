@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from . import amqp, http, libvirt, mysql, oslo, postgresql, redis, sqlalchemy, sqlite, system
+from . import amqp, django, http, libvirt, mysql, oslo, postgresql, redis, sqlalchemy, sqlite, system
 from .finding import Entry, Finding, Follow, Meaning, read, unavailable, unknown
 
 __all__ = ["TABLES", "Finding", "Meaning", "classify", "classify_connecting", "judge", "judge_connecting"]
 
 # In the order of the documentation. No class is in two of them.
-TABLES = (mysql, postgresql, sqlite, sqlalchemy, oslo, amqp, http, libvirt, redis, system)
+TABLES = (mysql, postgresql, sqlite, sqlalchemy, django, oslo, amqp, http, libvirt, redis, system)
 
 _CLASSES: dict[str, Entry] = {name: entry for table in TABLES for name, entry in table.CLASSES.items()}
 

@@ -46,8 +46,13 @@ def by_status(raised: BaseException) -> Finding | None:
     for owner, name in ((raised, "http_status"), (read(raised, "response"), "status_code")):
         status = read(owner, name)
         if isinstance(status, int) and status >= 300:
-            return _statuses.get(status) or (SERVER_ERROR if status >= 500 else CLIENT_ERROR)
+            return of_status(status)
     return None
+
+
+def of_status(status: int) -> Finding:
+    """Return what an answer with this status means."""
+    return _statuses.get(status) or (SERVER_ERROR if status >= 500 else CLIENT_ERROR)
 
 
 CLASSES: dict[str, Entry] = {

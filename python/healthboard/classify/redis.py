@@ -33,7 +33,9 @@ _words = by_key(WORDS)
 
 def by_word(raised: BaseException) -> Finding:
     """By the first word of the server's answer."""
-    return _words.get(text(raised).partition(" ")[0]) or OTHER_WORD
+    # A pipeline says before it which of its commands this is.
+    answer = text(raised).rpartition(" of pipeline caused error: ")[2]
+    return _words.get(answer.partition(" ")[0]) or OTHER_WORD
 
 
 CLASSES: dict[str, Entry] = entries(
