@@ -12,6 +12,11 @@ An *indicator* stands for one thing the service needs. Recording the outcome of 
 nanoseconds and never raises. It does nothing until `start` is called, so a library may always record.
 """
 
+import sys
+
+if "t" in sys.abiflags:
+    raise ImportError("healthboard needs Python with its interpreter lock, and this is free-threaded Python")
+
 from ._native import Indicator, Operation, __version__, drain, goodbye
 from .decorator import healthcheck
 from .refresher import refresh

@@ -4,6 +4,9 @@
 //! indicator, an operation) catches our errors, see `guard`. Only mistakes of a programmer, such as a wrong type, are raised,
 //! and only where indicators are created.
 
+#[cfg(Py_GIL_DISABLED)]
+compile_error!("healthboard needs Python with its interpreter lock, and this is free-threaded Python");
+
 mod checked;
 mod exception;
 mod first_use;

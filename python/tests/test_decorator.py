@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import functools
 import gc
 import inspect
 import pickle
 import sys
+import threading
 import traceback
 import weakref
 from collections.abc import Callable
@@ -286,6 +288,36 @@ def test_an_async_block_is_an_operation(evidence: Evidence) -> None:
 
     asyncio.run(call())
     assert evidence("async_block")["state"] == "passing"
+
+
+def test_a_block_that_two_threads_share_ends_the_operation_of_each(evidence: Evidence) -> None:
+    shared = healthcheck("shared_block")
+    inside, first, second = threading.Barrier(3), threading.Event(), threading.Event()
+
+    def work(may_end: threading.Event, error: BaseException | None) -> None:
+        with contextlib.suppress(OSError), shared:
+            inside.wait(10)
+            may_end.wait(10)
+            if error is not None:
+                raise error
+
+    # The one that has entered last may end first.
+    threads = [
+        threading.Thread(target=work, args=(first, OSError(5, "five"))),
+        threading.Thread(target=work, args=(second, None)),
+    ]
+    for thread in threads:
+        thread.start()
+    inside.wait(10)
+    assert evidence("shared_block")["in_flight"] == 2
+    first.set()
+    threads[0].join()
+    assert evidence("shared_block")["in_flight"] == 1
+    assert evidence("shared_block")["error"] == "OSError 5: [Errno 5] five"
+    second.set()
+    threads[1].join()
+    assert evidence("shared_block")["in_flight"] == 0
+    assert evidence("shared_block")["state"] == "passing"
 
 
 def test_outcomes_can_be_recorded_by_name(evidence: Evidence) -> None:

@@ -168,6 +168,32 @@ assert type(colorsys.__loader__).__name__ == type(colorsys.__spec__.loader).__na
     assert output.count(warning) == 1, output
 
 
+OTHER_SIGNATURE = """
+import logging
+logging.basicConfig()
+from healthboard.hooks.patches import Patches
+open("changed.py", "w").write("def call(new, *, only=1): return new, only")
+sys.path.insert(0, ".")
+patches = Patches({"changed": lambda module: patches.METHOD(module, "call", ACTION)})
+patches.install()
+import changed
+for _ in range(2): assert changed.call(1, only=2) == (1, 2)
+try: changed.call()
+except TypeError as error: print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "action"), [("before", "lambda old, gone: 0"), ("after", "lambda result, old, gone: 0")]
+)
+def test_a_target_with_another_signature_is_logged_once_and_works_as_before(
+    service: Service, method: str, action: str
+) -> None:
+    output = service.run(START + OTHER_SIGNATURE.replace("METHOD", method).replace("ACTION", action))
+    assert output.count("hook for changed: TypeError: ") == output.count("the service is not affected") == 1
+    assert output.splitlines()[-1] == "call() missing 1 required positional argument: 'new'"
+
+
 def test_a_failed_import_raises_the_usual_error(service: Service) -> None:
     output = service.run(
         START

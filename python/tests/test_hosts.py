@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -221,6 +223,16 @@ def test_a_sub_interpreter_is_refused_with_a_reason_and_its_application_runs(
     assert lines[-1] == "the application runs"
     # `healthboard-run` prints a message of its own.
     assert sum("healthboard-run: the program runs without health: " in line for line in lines) == launch
+
+
+def test_free_threaded_python_is_refused_with_a_reason() -> None:
+    # The interpreter says so before anything of ours is loaded.
+    command = "import sys; sys.abiflags = 't'; import healthboard"
+    answer = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+    reason = (
+        "ImportError: healthboard needs Python with its interpreter lock, and this is free-threaded Python"
+    )
+    assert answer.stderr.splitlines()[-1] == reason
 
 
 def test_no_thread_of_ours_takes_a_signal_of_the_service(service: Service) -> None:

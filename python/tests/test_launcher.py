@@ -152,6 +152,10 @@ def test_without_an_endpoint_the_service_runs_as_usual(oslo: Service) -> None:
             "option `disabled_hooks` in [healthcheck]: found `alchemy`, expected names of hooks: amqp, ",
         ),
         (
+            "[healthcheck:database]\ntlt = 60",
+            "option `tlt` in [healthcheck:database]: found `database.tlt`, expected `NAME.` and one of ",
+        ),
+        (
             "[healthcheck:database]\nimpact = grave",
             "option `impact` in [healthcheck:database]: found `grave`",
         ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from test_hooks import START, details
 
 from conftest import Service
+from healthboard import middleware
 
 # Calls an application as a server would.
 WSGI = (
@@ -193,3 +196,9 @@ def test_the_responses_of_an_asgi_application_are_evidence(
 ) -> None:
     service.start(ASGI.replace("{asked}", f"({asked},)".replace(",,", ",")))
     details(service, "requests", impact="degrading", ttl=0, **expected)
+
+
+@pytest.mark.parametrize(("wrap", "kind"), [(middleware.WSGI, "WSGI"), (middleware.ASGI, "ASGI")])
+def test_an_application_that_is_not_callable_is_refused(wrap: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"expected an? {kind} application, found 5"):
+        wrap(5)

@@ -301,6 +301,34 @@ def test_two_programs_with_one_name_share_an_endpoint_and_a_death_is_reported(se
     assert str(other.pid) in health["message"]
 
 
+def test_two_programs_with_one_name_and_different_endpoints_are_warned_of(service: Service) -> None:
+    service.start("import logging; logging.basicConfig()\n" + START + "work(); sys.stdin.read()")
+    service.health()
+    program = "import logging; logging.basicConfig()\n" + START + "work(); time.sleep(1.5); print('runs')"
+    for uri, count in ((service.environment["HEALTHBOARD_URI"], 0), (f"unix://{service.folder}/other", 1)):
+        answer = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**service.environment, "HEALTHBOARD_URI": uri},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        assert answer.stdout == "runs\n"
+        assert service.process is not None
+        line = f"process {service.process.pid} is of the service `svc` too, but its `uri` is another"
+        assert answer.stderr.count(line) == count, answer.stderr
+
+
+def test_the_answer_says_that_it_speaks_for_one_process(service: Service) -> None:
+    # As in the directory of another user: no board of another process can be seen.
+    (service.folder / "run").rmdir()
+    (service.folder / "run").touch()
+    service.start(START + "work(); sys.stdin.read()")
+    answer = eventually(lambda: (h := service.health())["details"].get("work") and h)
+    assert answer["processes"]["others_unseen"] is True
+
+
 def test_time_in_which_all_processes_were_stopped_does_not_make_evidence_stale(service: Service) -> None:
     service.start(START.replace('"progress.ttl": "2"', '"ttl": "5"') + "work(); sys.stdin.read()")
     eventually(lambda: service.health()["details"].get("work", {}).get("state") == "passing")

@@ -208,6 +208,21 @@ def test_a_public_refresh_asks_at_start_and_its_exception_is_a_failure(service: 
     eventually(lambda: work(service)("passing"))
 
 
+def test_a_refresh_that_returns_late_has_failed_until_it_returns(service: Service) -> None:
+    (service.folder / "hangs").touch()
+    service.start(
+        START.replace(
+            "refresher.register(work, operation)", "healthboard.refresh('work', operation)"
+        ).replace('"ttl": "3", "stall_after": "1"', '"ttl": "30"')
+        + "healthboard.record_ok('other')\n"
+        + WAIT
+    )
+    found = eventually(lambda: (d := service.health()["details"].get("work", {})).get("error") and d)
+    assert (found["error"], found["status"], found["in_flight"]) == ("NoAnswer", "DEGRADED", 1)
+    (service.folder / "hangs").unlink()
+    eventually(lambda: work(service)("passing"))
+
+
 @pytest.mark.parametrize("wrong", ["'text'", "asyncio.sleep"])
 def test_a_refresh_that_is_no_function_is_refused(service: Service, wrong: str) -> None:
     output = service.run(

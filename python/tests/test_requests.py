@@ -294,6 +294,26 @@ def test_the_application_of_paste_in_uwsgi_is_recorded(server: Server) -> None:
     requests(server, state="passing", in_flight=0)
 
 
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        (uwsgi("--module", "app:application"), "TypeError: 'int' object is not callable"),
+        (uwsgi("--module", "app:make()"), "TypeError: 'NoneType' object is not callable"),
+        (uwsgi("--mount", "/=app.py"), "must be a callable object"),
+        (gunicorn(), "Application object must be callable"),
+    ],
+    ids=["uwsgi", "uwsgi_call", "uwsgi_mount", "gunicorn"],
+)
+def test_of_an_application_that_is_not_callable_the_server_says_what_it_says_without_hooks(
+    server: Server, serve: Callable[[Server, str], Server], words: str
+) -> None:
+    serve(server, "application = 5\ndef make(): return None\n")
+    # Some end, others say so at each request.
+    eventually(lambda: get(server, "/") or words in server.output())
+    assert words in server.output()
+    assert "expected a WSGI application" not in server.output()
+
+
 def test_a_worker_whose_every_thread_hangs_is_a_fault_and_one_with_room_is_not(server: Server) -> None:
     server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
     pytest.importorskip("gunicorn")

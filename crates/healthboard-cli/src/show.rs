@@ -55,6 +55,9 @@ fn table(answer: &Answer) -> String {
     text +=
         &format!("  processes: {} alive, {} hung, {} dead", processes.alive, processes.hung, processes.dead);
     text += &processes.serving.map_or(String::new(), |pid| format!("; {pid} serves the endpoint"));
+    if processes.others_unseen {
+        text += "\n  other processes of the service are not seen: the board of this one is in memory";
+    }
     if answer.refused > 0 {
         let first = answer.refused_name.as_deref().unwrap_or("…");
         text += &format!("\n  {} indicators found no room on a board, `{first}` first", answer.refused);

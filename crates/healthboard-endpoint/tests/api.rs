@@ -117,7 +117,11 @@ fn the_error_says_what_could_not_be_started_and_the_rest_runs() {
     assert!(said.contains("found a file, expected a directory") && said.contains("in memory"), "{said}");
     let health = nowhere.handle();
     health.indicator("database", Policy::DEFAULT).record_ok();
-    until("its own answer", || ask(&health.endpoints()[0]).contains("database").then_some(()));
+    let answer = until("its own answer", || {
+        Some(ask(&health.endpoints()[0])).filter(|answer| answer.contains("database"))
+    });
+    assert!(answer.contains(r#""others_unseen":true"#), "{answer}");
+    assert!(health.report().processes.others_unseen);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn fault() -> Report {
         refused: 4,
         refused_name: Some("cells".to_owned()),
         draining: true,
-        processes: Processes { alive: 2, hung: 1, dead: 1, serving: Some(4711) },
+        processes: Processes { alive: 2, hung: 1, dead: 1, serving: Some(4711), others_unseen: true },
         ..report([("database", database), (PROGRESS, detail(Status::Degraded, State::Stale))])
     }
 }
@@ -159,7 +159,13 @@ fn an_answer_with_eight_indicators_is_shorter_than_the_limit_of_container_runtim
     report.refused = u32::MAX;
     report.refused_name = Some("n".repeat(64));
     report.stopped = true;
-    report.processes = Processes { alive: 99_999, hung: 99_999, dead: 99_999, serving: Some(4_194_304) };
+    report.processes = Processes {
+        alive: 99_999,
+        hung: 99_999,
+        dead: 99_999,
+        serving: Some(4_194_304),
+        others_unseen: true,
+    };
     report.details = names
         .into_iter()
         .map(|name| {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from typing import Any
 
 from oslo_config import cfg
 
-from .. import launch
+from .. import launch, notices
 from ..indicators import KNOWN
 from ..start import start as start_health
 
@@ -133,6 +135,8 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
+            with notices.suppress_errors("options"):
+                options |= _misspelled(conf, section, f"{indicator}.")
     global _configuration
     # A middleware may read a configuration of its own, from other files.
     if _configuration is None or conf is cfg.CONF:
@@ -164,4 +168,22 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
             value = f"$: {error}"
         if value is not None:
             found[prefix + option.name] = value
+    return found
+
+
+def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str) -> dict[str, str]:
+    """Find the options in this section of the files that are none. `healthboard.start` refuses them.
+
+    oslo.config looks only for what is registered.
+    """
+    files = list(conf.config_file or [])
+    for directory in conf.config_dir or []:
+        files += sorted(glob.glob(os.path.join(directory, "*.conf")))
+    known = {option.name for option in (*POLICY_OPTIONS, IMPACT)}
+    found = {}
+    for file in files:
+        sections: dict[str, dict[str, Any]] = {}
+        cfg.ConfigParser(file, sections).parse()
+        # The value may be a secret in the wrong place.
+        found.update({prefix + name: "" for name in sections.get(section, {}) if name not in known})
     return found

@@ -36,8 +36,11 @@ struct Check {
 ///
 /// `output` is left out where the status is `pass`, `notes` if there are none.
 pub fn health_json(report: &Report) -> String {
-    let notes =
-        [(report.draining, "draining"), (report.refused > 0, "some indicators found no room on the board")];
+    let notes = [
+        (report.draining, "draining"),
+        (report.refused > 0, "some indicators found no room on the board"),
+        (report.processes.others_unseen, "other processes of the service are not seen"),
+    ];
     let service = scrub::printable(&report.service);
     let health = Health {
         status: status(report.status),

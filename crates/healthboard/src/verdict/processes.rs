@@ -84,7 +84,7 @@ impl<'a> Census<'a> {
             alive: count(self.living.len()),
             hung: count(self.living.iter().filter(|living| living.hung.is_some()).count()),
             dead: count(self.dead.len()),
-            serving: None,
+            ..Processes::default()
         }
     }
 

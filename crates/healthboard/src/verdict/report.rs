@@ -61,6 +61,10 @@ pub struct Processes {
     /// The pid of the process that answers; `None` in a report that was not made by an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<u32>,
+    /// Whether the report speaks for the process that answers alone: its board is in memory, or the directory cannot be
+    /// read. Left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_unseen: bool,
 }
 
 /// One indicator over all processes of the service.

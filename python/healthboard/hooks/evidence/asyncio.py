@@ -30,12 +30,12 @@ def _patch_uvloop(module: ModuleType) -> None:
 
 def _stamp_meanwhile(run_forever: Any) -> Any:
     @functools.wraps(run_forever)
-    def wrapper(loop: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         stamps = None
         with notices.suppress_errors("asyncio"):
-            stamps = progress.begin_loop(loop)
+            stamps = progress.begin_loop(args[0])
         try:
-            return run_forever(loop)
+            return run_forever(*args, **kwargs)
         finally:
             if stamps is not None:
                 with notices.suppress_errors("asyncio"):

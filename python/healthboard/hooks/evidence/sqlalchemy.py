@@ -130,12 +130,15 @@ def _record_wait(do_get: Any) -> Any:
     """Record how long an operation waits for a place in the pool, and that there was none in time."""
 
     @functools.wraps(do_get)
-    def wrapper(pool: Any) -> Any:
-        database = None if pool.checkedin() else _databases.get(pool._dialect)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        database = None
+        with notices.suppress_errors("hook for sqlalchemy"):
+            pool = args[0]
+            database = None if pool.checkedin() else _databases.get(pool._dialect)
         if database is None:
-            return do_get(pool)
+            return do_get(*args, **kwargs)
         with database.indicator.begin(_judge_wait) as operation:
-            result = do_get(pool)
+            result = do_get(*args, **kwargs)
             operation.end()
         return result
 
@@ -152,12 +155,11 @@ def _record_creator(create: Any) -> Any:
     """Record the connections of an engine that has a function of the service connect."""
 
     @functools.wraps(create)
-    def wrapper(pool: Any) -> Any:
-        dialect, result = pool._dialect, None
-        if dialect in _databases:
-            return create(pool)
-        result = create(pool)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = create(*args, **kwargs)
         with notices.suppress_errors("hook for sqlalchemy"):
+            pool = args[0]
+            dialect = pool._dialect
             # `do_connect` has not been called. A pool without an engine has no dialect to speak of.
             if dialect not in _databases and hasattr(dialect, "do_execute"):
                 watch(dialect, None, pool)

@@ -85,7 +85,7 @@ def _wrap(namespace: dict[str, Any], name: str) -> None:
         return
     if isinstance(application, dict):
         # Several, by their mount points.
-        namespace[name] = {path: WSGI(each) for path, each in application.items()}
+        namespace[name] = {path: _recorded(each) for path, each in application.items()}
     elif callable(application):
         found = _make(application) if is_call else _Found(application)
         namespace[name] = found
@@ -100,9 +100,14 @@ def _wrap(namespace: dict[str, Any], name: str) -> None:
 def _make(make: Any) -> Any:
     @functools.wraps(make)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return WSGI(make(*args, **kwargs))
+        return _recorded(make(*args, **kwargs))
 
     return wrapper
+
+
+def _recorded(application: Any) -> Any:
+    # The server says what is wrong with one that cannot be called.
+    return WSGI(application) if callable(application) else application
 
 
 def _say_capacity() -> None:

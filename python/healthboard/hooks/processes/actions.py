@@ -70,10 +70,11 @@ def hook_spawned_process(spawn: Any) -> Any:
     """Wrap the function that starts the interpreters of `multiprocessing`: they get our hooks and options."""
 
     @functools.wraps(spawn)
-    def wrapper(path: Any, arguments: Any, *args: Any, **kwargs: Any) -> Any:
-        is_process = not any("_tracker" in str(argument) for argument in arguments)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        # The program, its arguments, and descriptors.
+        is_process = not any("_tracker" in str(argument) for argument in args[1:2])
         with launch.restored_environment() if is_process else contextlib.nullcontext():
-            return spawn(path, arguments, *args, **kwargs)
+            return spawn(*args, **kwargs)
 
     return wrapper
 
