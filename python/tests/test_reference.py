@@ -24,7 +24,13 @@ from healthboard.oslo import opts
 
 
 def test_the_reference_is_up_to_date() -> None:
-    assert reference.PAGE.read_text() == reference.page(), f"to regenerate the page, run {reference.COMMAND}"
+    # In a process of its own: it creates every indicator, and a board has room for 31.
+    code = "import reference; print(reference.page(), end='')"
+    folder = Path(reference.__file__).parent
+    page = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert reference.PAGE.read_text() == page.stdout, f"to regenerate the page, run {reference.COMMAND}"
 
 
 def test_options_and_indicators_have_the_same_defaults() -> None:
