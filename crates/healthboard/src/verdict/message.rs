@@ -24,9 +24,11 @@ pub(super) fn explain(
             let (n, capacity, youngest) =
                 (evidence.work_in_flight(), evidence.capacity, since(evidence.youngest_ns));
             let place = places::of_work(stacks, evidence).map_or(String::new(), |place| format!(", {place}"));
-            format!(
-                "{name}: all {capacity} places taken by {n} operations that hang, the newest for {youngest}{place}"
-            )
+            let taken = match (capacity, n) {
+                (1, 1) => "its only place taken by an operation that hangs".to_owned(),
+                _ => format!("all {capacity} places taken by {n} operations that hang, the newest"),
+            };
+            format!("{name}: {taken} for {youngest}{place}")
         }
         State::Stalled => {
             let n = evidence.in_flight;

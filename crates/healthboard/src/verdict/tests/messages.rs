@@ -32,6 +32,10 @@ fn a_message_has_the_error_the_number_of_failures_their_span_and_the_last_succes
             "database: all 2 places taken by 2 operations that hang, the newest for 61 s",
         ),
         (
+            Evidence { capacity: 1, ..in_flight(1, 61, 61, 90) },
+            "database: its only place taken by an operation that hangs for 61 s",
+        ),
+        (
             Evidence {
                 abandoned: Some(Abandoned { since_ns: NOW - 61 * SECOND, until_ns: NOW - SECOND }),
                 ..passing(90)
