@@ -142,7 +142,12 @@ def see_to_thread() -> None:
     if not _threads or _is_late():
         thread = threading.Thread(target=_run, args=(_stop,), name="healthboard-refresh", daemon=True)
         _threads.append(thread)
-        threads.start(thread)
+        try:
+            threads.start(thread)
+        except RuntimeError:
+            # Some Pythons start none once the main thread has ended: 3.12.0 and 3.12.1.
+            _threads.remove(thread)
+            raise
 
 
 def run_at_start() -> None:

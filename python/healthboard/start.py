@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import _native, by_itself, launch, notices, progress
+from . import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def start(
     A refused value is ignored. The returned list has one message for each: the option, the value found, and
     what was expected. The messages are logged too. Only the first call has an effect.
     """
+    # Not at the import: a library that records may run in a program without health.
+    from . import by_itself, launch, notices, progress
+
     if environment is None:
         # `healthboard-run` has removed our variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment

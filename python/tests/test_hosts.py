@@ -209,6 +209,7 @@ except ImportError as error:
     print("refused:", error, flush=True)
 print("the application runs", flush=True)
 ''')
+interpreters.destroy(number)
 """
 
 

@@ -26,7 +26,7 @@ def operation():
 refresher.register(work, operation)
 """
 
-WAIT = "import threading; threading.Thread(target=sys.stdin.read).start()\n"
+WAIT = "sys.stdin.read()\n"
 
 EVENTLET = """
 import warnings

@@ -272,13 +272,16 @@ def test_a_host_that_closes_all_descriptors_finds_none_of_ours_and_is_told_of(se
     service.start(
         START
         + """
+import json
 work(); time.sleep(1)
-before = sorted(map(int, os.listdir("/proc/self/fd")))
+links = {number: os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+# libffi, of which ctypes is made, keeps its own file open in newer versions.
+before = [number for number, link in links.items() if "libffi" not in link]
 os.closerange(0, 4096)
 files = [os.open(f"file{number}", os.O_RDWR | os.O_CREAT) for number in range(40)]
 list_all_domains()
 time.sleep(3)
-os.write(files[-1], repr(before).encode())
+os.write(files[-1], json.dumps(before).encode())
 time.sleep(60)
 """
     )
@@ -286,7 +289,7 @@ time.sleep(60)
     written = service.folder / "file39"
     before = eventually(lambda: written.exists() and json.loads(written.read_text() or "0"))
     # Three streams, and the one that lists the directory.
-    assert before == [0, 1, 2, 3]
+    assert len(before) == 4
     assert all((service.folder / f"file{number}").stat().st_size == 0 for number in range(39))
 
 

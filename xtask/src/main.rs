@@ -26,7 +26,8 @@ const USAGE: &str = "\
 usage: cargo xtask JOB
 
   demo [--keep]   show real Nova daemons during faults; --keep leaves them running
-  test [PART…]    run all tests, or some parts: rust, loom, python, e2e
+  test [PART…]    run all tests, or some parts: rust, loom, python, e2e; and on request
+                  pythons: the tests of the package with each Python from 3.10 to 3.14 that is here
   e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
       --mode MODE       threading or eventlet; the default is both
       --minutes N       the length of each period without faults; the default is 5

@@ -2,6 +2,7 @@
 
 mod count;
 mod loom;
+mod pythons;
 
 use std::process::Command;
 use std::time::Duration;
@@ -24,18 +25,22 @@ struct Row {
     passed: bool,
 }
 
-/// Runs the named parts, or all if none is named.
+/// The parts that run only if they are named.
+const OTHERS: [(&str, Play); 1] = [("pythons", pythons::run)];
+
+/// Runs the named parts, or all but the `OTHERS` if none is named.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
+    let known: Vec<&str> = PARTS.iter().chain(&OTHERS).map(|(part, _)| *part).collect();
     for name in names {
-        let known = PARTS.map(|(part, _)| part);
         ensure!(known.contains(name), "no such part: `{name}`, expected some of {}", known.join(", "));
     }
-    let chosen = |part: &str| names.is_empty() || names.contains(&part);
+    let is_default = |part: &str| PARTS.iter().any(|(name, _)| *name == part);
+    let chosen = |part: &str| if names.is_empty() { is_default(part) } else { names.contains(&part) };
     // The other parts need only the tools.
     let setup =
         if chosen("python") || chosen("e2e") { Setup::prepare_cluster()? } else { Setup::prepare_tools()? };
     let mut rows = Vec::new();
-    for (name, play) in PARTS.into_iter().filter(|(name, _)| chosen(name)) {
+    for (name, play) in PARTS.into_iter().chain(OTHERS).filter(|(name, _)| chosen(name)) {
         rows.push(run_part(&setup, name, play)?);
     }
     conclude(&rows)

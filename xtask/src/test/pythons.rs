@@ -1,0 +1,89 @@
+//! The tests of the Python package with each version of Python that this machine has.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use healthboard_e2e::{Setup, Step};
+
+use super::Count;
+
+/// The oldest and the newest minor version that is supported.
+const VERSIONS: std::ops::RangeInclusive<u32> = 10..=14;
+
+/// What the tests need. Those that need more are skipped.
+const PACKAGES: [&str; 7] =
+    ["pytest", "pytest-xdist", "eventlet", "gunicorn", "oslo.config", "oslo.log", "sqlalchemy"];
+
+/// The tests that need no server and no Nova.
+const FILES: [&str; 12] = [
+    "decorator",
+    "hooks",
+    "hosts",
+    "launcher",
+    "middleware",
+    "processes",
+    "programs",
+    "refresh",
+    "servers",
+    "stacks",
+    "testing",
+    "watchdog",
+];
+
+/// Runs the tests with each version, in an environment of its own.
+pub(super) fn run(setup: &Setup, step: &mut Step) -> Result<Count> {
+    let mut count = Count::default();
+    let mut missing = Vec::new();
+    for version in VERSIONS.map(|minor| format!("3.{minor}")) {
+        match interpreter(&version) {
+            Some(python) => count = count + run_version(setup, step, &version, &python)?,
+            None => missing.push(version),
+        }
+    }
+    if !missing.is_empty() {
+        eprintln!("\rnot on this machine: Python {}", missing.join(", "));
+    }
+    ensure!(count != Count::default(), "no supported version of Python is on this machine");
+    Ok(count)
+}
+
+fn run_version(setup: &Setup, step: &mut Step, version: &str, python: &Path) -> Result<Count> {
+    let home = setup.workspace().join("target/healthboard/pythons").join(version);
+    let program = home.join("bin/python");
+    let command = || {
+        let mut command = Command::new(&program);
+        command.current_dir(setup.workspace());
+        command
+    };
+    step.run(Command::new(python).args(["-m", "venv"]).arg(&home))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    step.run(command().args(pip).args(PACKAGES))?;
+    let build = ["--force-reinstall", "--no-deps", "./python"];
+    step.run(command().args(pip).args(build).env("MATURIN_PEP517_ARGS", "--profile dev"))?;
+    let before = step.text().len();
+    let files = FILES.map(|name| format!("python/tests/test_{name}.py"));
+    let options = ["-m", "pytest", "-q", "-n", "4", "--dist", "loadfile"];
+    step.run(command().args(options).args(files)).with_context(|| format!("with Python {version}"))?;
+    Ok(Count::of_pytest(&step.text()[before..]))
+}
+
+/// Finds an interpreter on `PATH`, or one of pyenv's.
+fn interpreter(version: &str) -> Option<PathBuf> {
+    let named = PathBuf::from(format!("python{version}"));
+    let runs = |program: &Path| {
+        // A shim of pyenv fails where its version is not chosen.
+        Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
+    if runs(&named) {
+        return Some(named);
+    }
+    let versions = Path::new(&env::var_os("HOME")?).join(".pyenv/versions");
+    let installed = fs::read_dir(versions).ok()?.flatten().map(|entry| entry.path());
+    let is_version = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{version}.")))
+    };
+    installed.filter(is_version).map(|path| path.join("bin/python")).find(|program| runs(program))
+}
