@@ -32,15 +32,17 @@ pub enum Concurrency {
     Eventlet,
 }
 
-/// The server of Nova's databases.
+/// The servers of Nova's databases and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Databases {
-    /// A single `MariaDB`.
-    MariaDb,
+pub enum Backends {
+    /// A single `MariaDB` and a single `RabbitMQ`.
+    Usual,
     /// A node of a Galera cluster, with an arbitrator.
     Galera,
     /// `PostgreSQL`. The second cell stays on `MariaDB`.
     PostgreSql,
+    /// A cluster of three nodes of `RabbitMQ`, with quorum queues.
+    RabbitMqCluster,
 }
 
 /// All services of Nova, on real servers: a [`Stage`] with a private `MariaDB`, `RabbitMQ`, placement and libvirtd.
@@ -63,17 +65,17 @@ impl Cluster {
     ///
     /// If a server cannot be started; the error names its log.
     pub fn new(setup: &Setup, concurrency: Concurrency) -> Result<Self> {
-        Self::on(Databases::MariaDb, setup, concurrency)
+        Self::on(Backends::Usual, setup, concurrency)
     }
 
-    /// The same on another server of the databases.
+    /// The same on other servers.
     ///
     /// # Errors
     ///
     /// As for [`Cluster::new`].
-    pub fn on(databases: Databases, setup: &Setup, concurrency: Concurrency) -> Result<Self> {
+    pub fn on(backends: Backends, setup: &Setup, concurrency: Concurrency) -> Result<Self> {
         let mut stage = Stage::empty(setup)?;
-        let servers = Servers::start(databases, setup, &stage).inspect_err(|_| stage.keep_folder())?;
+        let servers = Servers::start(backends, setup, &stage).inspect_err(|_| stage.keep_folder())?;
         Ok(Self { servers, stage, concurrency, bare: Vec::new(), resolver: None })
     }
 
@@ -171,12 +173,12 @@ impl Cluster {
         &mut self.servers.rabbitmq
     }
 
-    /// The databases, unless they are on [`Databases::PostgreSql`].
+    /// The databases, unless they are on [`Backends::PostgreSql`].
     pub fn mariadb(&mut self) -> &mut MariaDb {
         &mut self.servers.mariadb
     }
 
-    /// The databases, on [`Databases::PostgreSql`].
+    /// The databases, on [`Backends::PostgreSql`].
     ///
     /// # Errors
     ///
@@ -185,7 +187,7 @@ impl Cluster {
         self.servers.postgresql.as_mut().context("the databases are not on PostgreSQL")
     }
 
-    /// Takes the quorum from the database server, on [`Databases::Galera`].
+    /// Takes the quorum from the database server, on [`Backends::Galera`].
     ///
     /// # Errors
     ///

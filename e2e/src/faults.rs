@@ -30,7 +30,7 @@ pub use self::play::{Outcome, Pacing, play};
 pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
 pub use self::site::Site;
-use crate::cluster::{Concurrency, Databases};
+use crate::cluster::{Backends, Concurrency};
 use crate::watch::Status;
 
 /// An action on a site. The pids are those of the processes that the fault affects, from its beginning to its repair.
@@ -45,7 +45,7 @@ pub struct Scenario<S = Scene> {
     /// The only mode in which it is played; none means both.
     pub only: Option<Concurrency>,
     /// The server of the databases.
-    pub on: Databases,
+    pub on: Backends,
     /// Makes it possible, before the watch.
     pub prepare: Act<S>,
     /// Begins the fault.

@@ -36,7 +36,7 @@ mod system;
 mod watch;
 
 pub use cluster::{
-    ALL, API, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, Databases, METADATA, NOVNCPROXY, SERIALPROXY,
+    ALL, API, Backends, COMPUTE, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, NOVNCPROXY, SERIALPROXY,
     SPICEPROXY,
 };
 pub use daemon::Daemon;

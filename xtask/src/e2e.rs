@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use healthboard_e2e::faults::{
     Load, Outcome, Pacing, Scenario, Scene, Wanted, drain, page, period, play, scenarios,
 };
-use healthboard_e2e::{ALL, Concurrency, Databases, Setup};
+use healthboard_e2e::{ALL, Backends, Concurrency, Setup};
 
 use self::results::Results;
 pub(crate) use self::results::output_of;
@@ -155,7 +155,7 @@ fn play_all(
         rows.push(row(scenario.name, mode, begin, misses));
     }
     if plan.names.iter().any(|name| name == "hold") {
-        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Backends::Usual, &mut scene)?;
         println!("everything runs in {} until Ctrl-C", scene.folder().display());
         let begin = Instant::now();
         loop {
@@ -166,7 +166,7 @@ fn play_all(
     if plan.has("draining") {
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
-        let scene = ensure_scene(setup, mode, Databases::MariaDb, &mut scene)?;
+        let scene = ensure_scene(setup, mode, Backends::Usual, &mut scene)?;
         let drained =
             ALL.into_iter().map(|service| drain(scene, service, PACING)).collect::<Result<Vec<_>>>()?;
         let misses = drained.iter().filter(|drained| !drained.meets_goals());
@@ -200,14 +200,14 @@ fn row(name: &str, mode: Concurrency, begin: Instant, misses: Vec<String>) -> Ro
 fn ensure_scene<'a>(
     setup: &Setup,
     mode: Concurrency,
-    databases: Databases,
+    backends: Backends,
     scene: &'a mut Option<Scene>,
 ) -> Result<&'a mut Scene> {
-    if scene.as_ref().is_none_or(|scene| scene.databases() != databases) {
+    if scene.as_ref().is_none_or(|scene| scene.backends() != backends) {
         // Its servers make room first.
         *scene = None;
         let begin = Instant::now();
-        *scene = Some(Scene::on(databases, setup, mode, "", tick)?);
+        *scene = Some(Scene::on(backends, setup, mode, "", tick)?);
         clear_wait();
         println!("  {mode:?}: all services are OK after {}", duration(begin.elapsed()));
     }

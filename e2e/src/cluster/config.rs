@@ -1,11 +1,12 @@
 //! The configuration files of a cluster.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Databases;
+use super::Backends;
 use super::services::{API, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use crate::addresses::Addresses;
 
@@ -33,13 +34,13 @@ pub(crate) fn write(
     folder: &Path,
     addresses: &Addresses,
     environment: &Path,
-    databases: Databases,
+    backends: Backends,
 ) -> Result<()> {
     for part in ["placement", "state", "libvirt/nova/instances", "web"] {
         fs::create_dir_all(folder.join(part))?;
     }
     addresses.write(folder, environment, &TEMPLATES)?;
-    if databases == Databases::PostgreSql {
+    if backends == Backends::PostgreSql {
         for name in ["nova.conf", NAMES, "placement/placement.conf"] {
             let text = fs::read_to_string(folder.join(name))?;
             fs::write(folder.join(name), text.replace("mysql+pymysql:", "postgresql+psycopg2:"))?;
@@ -54,6 +55,14 @@ pub(crate) fn write(
     let shipped =
         fs::read_to_string(&api_paste).with_context(|| format!("cannot read {}", api_paste.display()))?;
     fs::write(folder.join("api-paste.ini"), without_keystone(&shipped)).context("cannot write api-paste.ini")
+}
+
+/// Replaces the address of the broker by the URL of its cluster, whose queues are on several nodes.
+pub(super) fn use_cluster(folder: &Path, single: SocketAddr, url: &str) -> Result<()> {
+    let path = folder.join("nova.conf");
+    let text = fs::read_to_string(&path)?.replace(&format!("rabbit://guest:guest@{single}//"), url);
+    let queues = "[oslo_messaging_rabbit]\nrabbit_quorum_queue = true\n\n[conductor]";
+    fs::write(&path, text.replace("[conductor]", queues)).context("cannot write nova.conf")
 }
 
 /// Nova's api-paste.ini without Keystone, so that it trusts the headers, and with oslo.middleware's `/healthcheck`.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 
-use super::Databases;
+use super::Backends;
 use super::config::{self, LISTENERS};
 use crate::addresses::Addresses;
 use crate::servers::{
@@ -19,6 +19,12 @@ pub(super) const CELL2: &str = "cell2";
 /// The URL of the second cell's database.
 pub(super) fn cell2_url(address: SocketAddr) -> String {
     format!("mysql+pymysql://nova:{PASSWORD}@{address}/nova_cell2")
+}
+
+/// The URL of all nodes of the broker.
+fn rabbitmq_url(rabbitmq: &RabbitMq) -> String {
+    let nodes = rabbitmq.addresses().into_iter().map(|address| format!("guest:guest@{address}"));
+    format!("rabbit://{}//", nodes.collect::<Vec<_>>().join(","))
 }
 
 /// The servers of one cluster, and all its addresses.
@@ -36,11 +42,11 @@ pub(super) struct Servers {
 
 impl Servers {
     /// Fills the folder of `stage`, starts the servers there, and returns when all of them answer.
-    pub(super) fn start(databases: Databases, setup: &Setup, stage: &Stage) -> Result<Self> {
+    pub(super) fn start(backends: Backends, setup: &Setup, stage: &Stage) -> Result<Self> {
         let folder = stage.folder();
-        setup.populate_cluster(folder, databases)?;
+        setup.populate_cluster(folder, backends)?;
         let disk = Disk::new(folder, "log-disk", "64m")?;
-        let (mut mariadb, mut arbitrator) = if databases == Databases::Galera {
+        let (mut mariadb, mut arbitrator) = if backends == Backends::Galera {
             let (node, arbitrator) = Arbitrator::with_node(folder)?;
             (node, Some(arbitrator))
         } else {
@@ -48,7 +54,7 @@ impl Servers {
             (MariaDb::at(folder, "mariadb", &[log, String::from("--server-id=1")])?, None)
         };
         let mut postgresql = None;
-        if databases == Databases::PostgreSql {
+        if backends == Backends::PostgreSql {
             postgresql.insert(PostgreSql::new(folder)?).begin_start()?;
         } else {
             mariadb.begin_start()?;
@@ -62,7 +68,7 @@ impl Servers {
         let address = postgresql.as_ref().map_or(mariadb.address(), PostgreSql::address);
         let mut addresses = Addresses::find(address, rabbitmq.address(), &LISTENERS)?;
         addresses.add(CELL2, cell2.address());
-        config::write(folder, &addresses, &setup.venv(), databases)?;
+        config::write(folder, &addresses, &setup.venv(), backends)?;
         let address = addresses.of("placement").context("placement has no address")?;
         let mut placement = placement(folder, stage.command("uwsgi"), address)?;
         // placement connects to its database before it answers.
@@ -82,6 +88,13 @@ impl Servers {
         placement.start()?;
         cell2.until_it_answers()?;
         rabbitmq.until_it_answers()?;
+        if backends == Backends::RabbitMqCluster {
+            rabbitmq.join(folder)?;
+            let bus = rabbitmq_url(&rabbitmq);
+            config::use_cluster(folder, rabbitmq.address(), &bus)?;
+            let cell = format!("SET transport_url = '{bus}' WHERE name = 'cell1'");
+            mariadb.execute(&format!("UPDATE nova_api.cell_mappings {cell}"))?;
+        }
         libvirtd.until_it_answers()?;
         Ok(Self { placement, libvirtd, rabbitmq, mariadb, cell2, disk, arbitrator, postgresql, addresses })
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Databases;
+use super::Backends;
 use super::config::{self, LISTENERS};
 use super::servers::{CELL2, cell2_url};
 use crate::addresses::Addresses;
@@ -39,7 +39,7 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
     libvirtd.begin_start()?;
     let mariadb = MariaDb::install(folder, &DATABASES, step)?;
     let cell2 = MariaDb::install_at(folder, CELL2, &["nova_cell2"], step)?;
-    make_databases(setup, folder, Databases::MariaDb, [mariadb.address(), cell2.address()], step)?;
+    make_databases(setup, folder, Backends::Usual, [mariadb.address(), cell2.address()], step)?;
     run(setup, folder, "nova-manage", &["--config-file", "cell2.conf", "db", "sync", "--local_cell"], step)?;
     rabbitmq.until_it_answers()?;
     libvirtd.until_it_answers()?;
@@ -51,20 +51,20 @@ pub(crate) fn make(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> 
 /// The same for `PostgreSQL` alone. The other servers have the data of [`make`].
 pub(crate) fn make_postgresql(setup: &Setup, folder: &Path, step: &mut Step) -> Result<()> {
     let postgresql = PostgreSql::install(folder, &DATABASES, step)?;
-    make_databases(setup, folder, Databases::PostgreSql, [postgresql.address(), NOWHERE.into()], step)
+    make_databases(setup, folder, Backends::PostgreSql, [postgresql.address(), NOWHERE.into()], step)
 }
 
 /// Creates the tables of Nova and placement, and maps the cells.
 fn make_databases(
     setup: &Setup,
     folder: &Path,
-    databases: Databases,
+    backends: Backends,
     [address, cell2]: [SocketAddr; 2],
     step: &mut Step,
 ) -> Result<()> {
     let mut addresses = Addresses::find(address, NOWHERE.into(), &LISTENERS)?;
     addresses.add(CELL2, cell2);
-    config::write(folder, &addresses, &setup.venv(), databases)?;
+    config::write(folder, &addresses, &setup.venv(), backends)?;
     let (cell0, cell1, bus) =
         (format!("{CELL_URL}nova_cell0"), format!("{CELL_URL}nova"), format!("{CELL_URL}/"));
     let second = cell2_url(cell2);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Act, Goal, Scenario};
-use crate::cluster::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, Databases, METADATA};
+use crate::cluster::{ALL, API, Backends, COMPUTE, COMPUTE_LIBVIRT, METADATA};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 
 /// The services that wait for messages.
@@ -64,7 +64,7 @@ impl<S> Scenario<S> {
             name,
             title,
             only: None,
-            on: Databases::MariaDb,
+            on: Backends::Usual,
             prepare: |_, _| Ok(()),
             inject,
             repair,

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::stuck::{StuckRequests, call_conductor};
 use super::{Site, block};
-use crate::cluster::{ALL, API, Cluster, Concurrency, Databases, METADATA, NAMES};
+use crate::cluster::{ALL, API, Backends, Cluster, Concurrency, METADATA, NAMES};
 use crate::probe::get_with;
 use crate::servers::Disk;
 use crate::setup::Setup;
@@ -44,7 +44,7 @@ pub struct Scene {
     environment: BTreeMap<&'static str, String>,
     ports: Ports,
     mode: Concurrency,
-    databases: Databases,
+    backends: Backends,
     started: Vec<&'static str>,
     stuck_requests: Option<StuckRequests>,
     stuck_calls: Option<Child>,
@@ -62,7 +62,7 @@ impl Scene {
         lines: &str,
         tick: fn(Duration) -> Result<()>,
     ) -> Result<Self> {
-        Self::on(Databases::MariaDb, setup, mode, lines, tick)
+        Self::on(Backends::Usual, setup, mode, lines, tick)
     }
 
     /// The same on another server of the databases.
@@ -71,13 +71,13 @@ impl Scene {
     ///
     /// As for [`Scene::new`].
     pub fn on(
-        databases: Databases,
+        backends: Backends,
         setup: &Setup,
         mode: Concurrency,
         lines: &str,
         tick: fn(Duration) -> Result<()>,
     ) -> Result<Self> {
-        let mut cluster = Cluster::on(databases, setup, mode)?;
+        let mut cluster = Cluster::on(backends, setup, mode)?;
         cluster.on_wait(tick);
         cluster.configure(&format!("{lines}{METADATA_PROXY_SECTION}"))?;
         let disk = Disk::new(cluster.folder(), "disk", "4m")?;
@@ -90,7 +90,7 @@ impl Scene {
         let started = Vec::new();
         let (stuck_requests, stuck_calls) = (None, None);
         let mut scene =
-            Self { cluster, disk, environment, ports, mode, databases, started, stuck_requests, stuck_calls };
+            Self { cluster, disk, environment, ports, mode, backends, started, stuck_requests, stuck_calls };
         for service in ALL {
             scene.start(service)?;
         }
@@ -99,9 +99,9 @@ impl Scene {
         Ok(scene)
     }
 
-    /// The server of its databases.
-    pub fn databases(&self) -> Databases {
-        self.databases
+    /// Its servers of databases and messages.
+    pub fn backends(&self) -> Backends {
+        self.backends
     }
 
     /// Starts a service that is not running.

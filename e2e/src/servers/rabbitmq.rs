@@ -15,8 +15,12 @@ use super::network::Network;
 /// The server's scripts. The wrapper on `PATH` requires another user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
-const NODE: &str = "rabbit@localhost";
-const PORT: u16 = 5672;
+/// The nodes of a cluster: a name for messages, Erlang's name, the port. The first one may be by itself.
+const NODES: [(&str, &str, u16); 3] = [
+    ("rabbitmq", "rabbit@localhost", 5672),
+    ("rabbitmq2", "two@localhost", 5673),
+    ("rabbitmq3", "three@localhost", 5674),
+];
 /// `guest` may connect from our network. No other one reaches the server.
 const CONFIG: &str = "loopback_users = none\nlog.file.level = warning\n";
 
@@ -33,6 +37,7 @@ pub enum Resource {
 pub struct RabbitMq {
     // Dropped in this order.
     server: Server,
+    joined: Vec<Server>,
     network: Network,
     home: PathBuf,
 }
@@ -44,37 +49,38 @@ impl RabbitMq {
         fs::create_dir_all(&home)?;
         fs::write(home.join("rabbitmq.conf"), CONFIG)?;
         fs::write(home.join("plugins"), "[].")?;
-        let mut command = network.inside(SERVER, &[]);
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("RABBITMQ_") || name.starts_with("ERL_")) {
-                command.env_remove(name);
-            }
+        let server = node(&network, &home, folder, NODES[0])?;
+        Ok(Self { server, joined: Vec::new(), network, home })
+    }
+
+    /// Adds the other nodes of a cluster, and returns when all answer.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be started.
+    pub(crate) fn join(&mut self, folder: &Path) -> Result<()> {
+        // They are new, so they join the one that runs.
+        let members = (1..).zip(NODES).map(|(number, (_, name, _))| {
+            format!("cluster_formation.classic_config.nodes.{number} = {name}\n")
+        });
+        fs::write(self.home.join("rabbitmq.conf"), format!("{CONFIG}{}", members.collect::<String>()))?;
+        for one in &NODES[1..] {
+            let mut server = node(&self.network, &self.home, folder, *one)?;
+            server.start()?;
+            self.joined.push(server);
         }
-        for (name, file) in [
-            ("MNESIA_BASE", "mnesia"),
-            ("LOG_BASE", "log"),
-            ("CONFIG_FILE", "rabbitmq"),
-            ("ENABLED_PLUGINS_FILE", "plugins"),
-            ("CONF_ENV_FILE", "none"),
-        ] {
-            command.env(format!("RABBITMQ_{name}"), home.join(file));
-        }
-        command
-            .current_dir(&home)
-            .env("HOME", &home)
-            .env("RABBITMQ_NODENAME", NODE)
-            .env("RABBITMQ_NODE_PORT", PORT.to_string())
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
-            // The script then executes the server instead of supervising it.
-            .env("RUNNING_UNDER_SYSTEMD", "true");
-        let address = SocketAddr::from((network.address(), PORT));
-        let server = Server::new("rabbitmq", command, folder, move || greets(address).is_ok())?;
-        Ok(Self { server, network, home })
+        Ok(())
+    }
+
+    /// The addresses of all nodes.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let nodes = &NODES[..=self.joined.len()];
+        nodes.iter().map(|(_, _, port)| SocketAddr::from((self.network.address(), *port))).collect()
     }
 
     /// The address for Nova.
     pub fn address(&self) -> SocketAddr {
-        (self.network.address(), PORT).into()
+        (self.network.address(), NODES[0].2).into()
     }
 
     /// Drops all packets: connections are neither closed nor refused.
@@ -137,7 +143,7 @@ impl RabbitMq {
             .inside(CONTROL, arguments)
             .current_dir(&self.home)
             .env("HOME", &self.home)
-            .env("RABBITMQ_NODENAME", NODE)
+            .env("RABBITMQ_NODENAME", NODES[0].1)
             .env("RABBITMQ_CONF_ENV_FILE", self.home.join("none"))
             .output()
             .context("cannot start rabbitmqctl")?;
@@ -159,6 +165,40 @@ impl DerefMut for RabbitMq {
     fn deref_mut(&mut self) -> &mut Server {
         &mut self.server
     }
+}
+
+/// One node, not started yet.
+fn node(
+    network: &Network,
+    home: &Path,
+    folder: &Path,
+    (title, name, port): (&'static str, &str, u16),
+) -> Result<Server> {
+    let mut command = network.inside(SERVER, &[]);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("RABBITMQ_") || name.starts_with("ERL_")) {
+            command.env_remove(name);
+        }
+    }
+    for (name, file) in [
+        ("MNESIA_BASE", "mnesia"),
+        ("LOG_BASE", "log"),
+        ("CONFIG_FILE", "rabbitmq"),
+        ("ENABLED_PLUGINS_FILE", "plugins"),
+        ("CONF_ENV_FILE", "none"),
+    ] {
+        command.env(format!("RABBITMQ_{name}"), home.join(file));
+    }
+    command
+        .current_dir(home)
+        .env("HOME", home)
+        .env("RABBITMQ_NODENAME", name)
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
+        // The script then executes the server instead of supervising it.
+        .env("RUNNING_UNDER_SYSTEMD", "true");
+    let address = SocketAddr::from((network.address(), port));
+    Server::new(title, command, folder, move || greets(address).is_ok())
 }
 
 /// The first exchange of AMQP 0-9-1: we send the protocol header, the server answers with a method frame.

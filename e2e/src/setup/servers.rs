@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{NOVA, Setup};
-use crate::cluster::{Databases, TEMPLATE_FOLDERS, TEMPLATES, make_postgresql, make_template};
+use crate::cluster::{Backends, TEMPLATE_FOLDERS, TEMPLATES, make_postgresql, make_template};
 use crate::servers::POSTGRESQL;
 use crate::stage::private_folder;
 use crate::step::Step;
@@ -55,10 +55,10 @@ impl Setup {
     }
 
     /// Copies the initial data of the servers into an empty folder.
-    pub(crate) fn populate_cluster(&self, folder: &Path, databases: Databases) -> Result<()> {
+    pub(crate) fn populate_cluster(&self, folder: &Path, backends: Backends) -> Result<()> {
         ensure!(self.stamp("cluster").exists(), "the servers are not set up\nnext: cargo xtask test e2e");
         copy(&self.cluster(), folder, &TEMPLATE_FOLDERS)?;
-        if databases == Databases::PostgreSql {
+        if backends == Backends::PostgreSql {
             copy(&self.prepare_postgresql()?, folder, &[POSTGRESQL])?;
         }
         Ok(())

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{CONTROLLERS, RECONNECTED, REFRESHED, THROUGH_CONDUCTOR, fault, s, stop};
-use crate::cluster::COMPUTE;
-use crate::faults::{Scenario, Scene};
+use super::{CONTROLLERS, RECONNECTED, REFRESHED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
+use crate::cluster::{Backends, COMPUTE};
+use crate::faults::{Goal, Scenario, Scene};
 use crate::servers::Resource;
 use crate::stage::CONDUCTOR;
+use crate::watch::Status;
 
 /// Seconds for which `RabbitMQ` may send nothing over a connection that works: oslo.messaging asks for heartbeats of 60 s. The rest
 /// is for a busy host.
@@ -75,6 +76,22 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             |scene, _| scene.rabbitmq().exhaust(Resource::Disk),
             |scene, _| scene.rabbitmq().restock(Resource::Disk),
         )),
+        Scenario {
+            on: Backends::RabbitMqCluster,
+            ..fault(
+                "rabbitmq-node-rebooted",
+                "one of three nodes of RabbitMQ killed, and started after 30 s",
+                |scene, _| scene.rabbitmq().kill(),
+                |scene, _| scene.rabbitmq().start(),
+            )
+            .goal(Goal {
+                services: RPC_SERVICES.to_vec(),
+                // The others take over. Only who was connected to this node notices.
+                never: &[Status::Fault, Status::Silent],
+                ..Goal::default()
+            })
+            .min_duration(30)
+        },
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
         }),

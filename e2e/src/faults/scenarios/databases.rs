@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{DATABASE_SERVICES, FAILING, REFRESHED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
-use crate::cluster::{API, Databases, METADATA};
+use crate::cluster::{API, Backends, METADATA};
 use crate::faults::{Goal, Scenario, Scene};
 use crate::stage::{CONDUCTOR, SCHEDULER};
 use crate::watch::Status;
@@ -92,7 +92,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             REFRESHED,
         ),
         Scenario {
-            on: Databases::Galera,
+            on: Backends::Galera,
             ..refusing(fault(
                 "galera-without-quorum",
                 "a Galera node without quorum",
@@ -101,7 +101,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             ))
         },
         Scenario {
-            on: Databases::PostgreSql,
+            on: Backends::PostgreSql,
             ..without_database(fault(
                 "postgresql-stopped",
                 "PostgreSQL stopped",
@@ -110,7 +110,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             ))
         },
         Scenario {
-            on: Databases::PostgreSql,
+            on: Backends::PostgreSql,
             ..frozen(
                 fault(
                     "postgresql-frozen",
@@ -122,7 +122,7 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             )
         },
         Scenario {
-            on: Databases::PostgreSql,
+            on: Backends::PostgreSql,
             ..refusing(fault(
                 "postgresql-read-only",
                 "PostgreSQL refuses writes, as after a failover",
