@@ -68,11 +68,13 @@ class Apache(Server):
         }
         (self.folder / "run").mkdir()
         (self.folder / "shop.wsgi").write_text(APPLICATION)
+        # Apache's user may not read the environment that the tests run in.
+        shutil.copytree(Path(healthboard.__file__).parent, self.folder / "site" / "healthboard")
         text = CONFIGURATION.format(
             folder=self.folder,
             port=self.port,
             modules=MODULES,
-            package=Path(healthboard.__file__).parents[1],
+            package=self.folder / "site",
             group=group,
         )
         (self.folder / "apache.conf").write_text(text)
