@@ -315,8 +315,7 @@ def test_two_programs_with_one_name_and_different_endpoints_are_warned_of(servic
             check=True,
         )
         assert answer.stdout == "runs\n"
-        assert service.process is not None
-        line = f"process {service.process.pid} is of the service `svc` too, but its `uri` is another"
+        line = "is not listened on: the process that serves `svc`"
         assert answer.stderr.count(line) == count, answer.stderr
 
 

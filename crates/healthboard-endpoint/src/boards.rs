@@ -4,7 +4,7 @@
 
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
-use healthboard::{Directory, Keeper, Life, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
 use std::io;
 use std::time::SystemTime;
 
@@ -39,24 +39,6 @@ impl<'a> Boards<'a> {
             ticks: 0,
             status: Status::Ok,
             last_error: None,
-        }
-    }
-
-    /// Warns of another program with the name of this one: whichever of them serves opens only its own endpoints.
-    pub(crate) fn warn_of_other_endpoints(&mut self) {
-        let Some(own) = self.keeper.process() else { return };
-        // A forked process has the endpoints of its parent, which has warned.
-        let Some(directory) = self.directory.as_mut().filter(|_| own.parent_id == 0) else { return };
-        let Ok(processes) = directory.read() else { return };
-        let differs = |other: &&Process| other.life == Life::Alive && other.endpoints != own.endpoints;
-        if let Some(other) = processes.iter().find(differs) {
-            let line = format!(
-                "process {} is of the service `{}` too, but its `uri` is another: only one of them serves, and opens its own \
-                 endpoints; give each program its own name",
-                other.pid,
-                self.service()
-            );
-            self.keeper.say(true, line);
         }
     }
 

@@ -41,7 +41,6 @@ const MAX_ADMITTED_PER_TURN: usize = 16;
 /// closed by then.
 pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watchdog>) {
     let mut boards = Boards::new(keeper, options);
-    boards.warn_of_other_endpoints();
     let mut sockets = Vec::new();
     while boards.look_after() {
         let mut lock = None;

@@ -42,10 +42,8 @@ pub(crate) mod word {
     /// When the process with this pid began, in clock ticks since the boot: `exec` keeps both.
     pub(crate) const PID_SINCE: usize = 11;
     pub(crate) const SERVICE: usize = 12;
-    /// A digest of the configured endpoints: the same in all programs that are meant to be one service.
-    pub(crate) const ENDPOINTS: usize = 20;
     /// Over all words before it.
-    pub(crate) const CHECKSUM: usize = 21;
+    pub(crate) const CHECKSUM: usize = 20;
     // The words from here on are written while the board is in use.
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
@@ -74,7 +72,7 @@ pub(crate) struct Board {
     pub(crate) slots: [Slot; SLOTS],
 }
 
-const _: () = assert!(crate::config::MAX_SERVICE_NAME == (word::ENDPOINTS - word::SERVICE) * 8);
+const _: () = assert!(crate::config::MAX_SERVICE_NAME == (word::CHECKSUM - word::SERVICE) * 8);
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == BLOCK && size_of::<Board>() == SIZE);
 
@@ -89,7 +87,6 @@ pub(crate) struct Fixed {
     pub(crate) ttl_ns: u64,
     pub(crate) id: u64,
     pub(crate) parent_id: u64,
-    pub(crate) endpoints: u64,
 }
 
 impl Fixed {
@@ -107,8 +104,7 @@ impl Fixed {
         words[word::TTL_NS] = self.ttl_ns;
         words[word::ID] = self.id;
         words[word::PARENT_ID] = self.parent_id;
-        pack(&self.service, &mut words[word::SERVICE..word::ENDPOINTS]);
-        words[word::ENDPOINTS] = self.endpoints;
+        pack(&self.service, &mut words[word::SERVICE..word::CHECKSUM]);
         words[word::CHECKSUM] = super::checksum(&words[..word::CHECKSUM]);
         words
     }

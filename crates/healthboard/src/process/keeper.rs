@@ -17,7 +17,7 @@ use crate::board::place::Place;
 use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
-use crate::board::{checksum, clock, text};
+use crate::board::{clock, text};
 use crate::config::{ErrorDetail, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -102,7 +102,6 @@ impl Keeper {
             ttl_ns: death_counts_for(&started.settings),
             id,
             parent_id: service.anchor.replace_id(id),
-            endpoints: digest(&started.settings.uris),
         };
         if fixed.parent_id == 0 {
             started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
@@ -399,13 +398,4 @@ fn death_counts_for(settings: &Settings) -> u64 {
     let ttl = settings.policy("", Policy::DEFAULT).ttl;
     let ttl = if ttl.is_zero() { Policy::DEFAULT.ttl } else { ttl };
     u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The same for the same endpoints, in whatever order they are set.
-fn digest(uris: &[Uri]) -> u64 {
-    let mut uris: Vec<String> = uris.iter().map(Uri::to_string).collect();
-    uris.sort_unstable();
-    let text = uris.join(" ");
-    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    checksum(&text.as_bytes().chunks(8).map(word).collect::<Vec<u64>>())
 }

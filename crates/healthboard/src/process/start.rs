@@ -281,7 +281,6 @@ impl Builder {
                 ttl_ns: u64::try_from(Policy::DEFAULT.ttl.as_nanos()).unwrap_or(u64::MAX),
                 id,
                 parent_id: 0,
-                endpoints: 0,
             });
             let (number, early) = (MAX_SERVICES, Mutex::default());
             let (serve, candidates): (Serve, _) = (Box::new(|_| ()), Candidates::default());

@@ -107,7 +107,6 @@ impl Header {
             pid_since: words[word::PID_SINCE],
             id: words[word::ID],
             parent_id: words[word::PARENT_ID],
-            endpoints: words[word::ENDPOINTS],
             watches: words[word::WATCHES] != 0,
             life,
             started_ns: words[word::STARTED_NS],

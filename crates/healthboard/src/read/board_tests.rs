@@ -20,7 +20,6 @@ fn board() -> &'static Board {
         ttl_ns: 300,
         id: 77,
         parent_id: 7,
-        endpoints: 0,
     });
     let words = descriptor::encode("database", &Policy::DEFAULT);
     board.slots[0].descriptor.iter().zip(words).for_each(|(word, value)| word.store(value, Relaxed));

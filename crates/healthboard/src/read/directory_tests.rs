@@ -13,17 +13,7 @@ use tempfile::TempDir;
 fn fixed(pid: u32, boot_id: [u64; 2]) -> Fixed {
     let service = "s".to_owned();
     let (started_ns, ttl_ns) = (now_ns(), 300_000_000_000);
-    Fixed {
-        service,
-        boot_id,
-        pid,
-        pid_since: 1,
-        started_ns,
-        ttl_ns,
-        id: create::nonce(),
-        parent_id: 0,
-        endpoints: 0,
-    }
+    Fixed { service, boot_id, pid, pid_since: 1, started_ns, ttl_ns, id: create::nonce(), parent_id: 0 }
 }
 
 fn publish_in(directory: &Path, pid: u32, boot_id: [u64; 2]) -> Published {

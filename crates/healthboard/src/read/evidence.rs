@@ -107,8 +107,6 @@ pub struct Process {
     pub id: u64,
     /// The id of the process of this service that has forked it; 0 if none has.
     pub parent_id: u64,
-    /// A digest of its configured endpoints.
-    pub endpoints: u64,
     /// Whether it has said that it only watches over the processes it forks.
     pub watches: bool,
     /// Whether it is alive.

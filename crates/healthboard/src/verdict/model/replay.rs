@@ -38,7 +38,6 @@ impl Replay {
             pid_since: id(self.boards.len()),
             id: id(self.boards.len()),
             parent_id: parent.map_or(0, id),
-            endpoints: 0,
             watches: false,
             life: Life::Alive,
             started_ns: now * UNIT,

@@ -77,7 +77,6 @@ pub(super) fn process(pid: u32, indicators: Vec<Observed>) -> Process {
         pid_since: 1,
         id: u64::from(pid) << 32 | 7,
         parent_id: 0,
-        endpoints: 0,
         watches: false,
         life: Life::Alive,
         started_ns: NOW - 5000 * SECOND,
