@@ -13,9 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+
+if TYPE_CHECKING:
+    from servers import MariaDb
 
 T = TypeVar("T")
 
@@ -164,3 +167,13 @@ def evidence(own_socket: Path) -> Callable[[str], dict[str, Any]]:
         return json.loads(ask(own_socket)[1])["details"][name]  # type: ignore[no-any-return]
 
     return look
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDb]:
+    """A MariaDB with a table `t`."""
+    from servers import MariaDb
+
+    with MariaDb() as server:
+        server.sql("create table app.t (a int)")
+        yield server

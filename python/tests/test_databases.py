@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 
 import pytest
 from servers import PASSWORD, Galera, MariaDb, PostgreSql
@@ -25,13 +24,6 @@ LOGS = "import logging; logging.basicConfig()\n"
 IDLE = "run('select 1'); sys.stdin.read()"
 READS = "while True: run('select * from t'); time.sleep(0.05)"
 WRITES = "while True: run('select * from t'); run('insert into t values (1)'); time.sleep(0.05)"
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
-    with MariaDb() as server:
-        server.sql("create table app.t (a int)")
-        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from servers import PASSWORD, MariaDb, PostgreSql
@@ -38,13 +37,6 @@ def run(sql, alias="default"):
 
 IDLE = "run('select * from t'); sys.stdin.read()"
 WORK = "while True: run('select * from t'); run('insert into t values (1)'); time.sleep(0.05)"
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
-    with MariaDb() as server:
-        server.sql("create table app.t (a int)")
-        yield server
 
 
 @pytest.fixture
