@@ -39,8 +39,8 @@
 //!   taken for the present one. If the tag does not match, the reader knows the number of failures, but not when they
 //!   began, and says *transient*, not *failing*.
 //! - `last_failure` older than the streak makes the streak look shorter, never longer.
-//! - `earlier_failure` older than `last_failure` makes the time between two streaks look longer, so an intermittent failure is
-//!   seen with the next copy; newer than it, it names a failure that is the newest one itself, which was as recent.
+//! - `earlier_failure` and `last_failure` of different moments make the time between two streaks look longer, or zero. A reader
+//!   then sees an intermittent failure one copy later, or takes the first failure of a streak for one, which is transient anyway.
 //! - `last_end` and `begun` may each be older than `outcome`; that makes an age larger by the duration of a few stores.
 //! - `abandoned_since` counts only while it is not older than the newest end, and `abandoned_until` only prolongs it.
 //! - A text counts only if its checksum matches. The other buffer still holds the previous text, which a process that
