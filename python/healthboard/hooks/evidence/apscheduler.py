@@ -29,7 +29,10 @@ EXECUTED, ERROR = 2**12, 2**13
 
 _indicators: dict[str, Indicator] = {}
 
-# The jobs that have run, and those of them that will not run again.
+# `apscheduler.schedulers.base.STATE_RUNNING`.
+_RUNNING = 1
+
+# The jobs that have run, and those that will not run again, unless somebody changes that.
 _known: set[str] = set()
 _ended: set[str] = set()
 
@@ -37,7 +40,6 @@ _ended: set[str] = set()
 def _indicator(job: Any) -> Indicator | None:
     name = str(job.name)
     _known.add(job.id)
-    _ended.discard(job.id)
     if name in _indicators or len(_indicators) >= MAX_JOBS:
         return _indicators.get(name)
     interval = _interval(job.trigger)
@@ -45,13 +47,13 @@ def _indicator(job: Any) -> Indicator | None:
         return None
     ttl = max(INTERVALS * interval, MIN_TTL)
     indicator = _indicators[name] = Indicator(f"job_{name}", impact="degrading", ttl=ttl, stall_after=ttl)
-    refresher.register(indicator, functools.partial(_excuse, job.id))
+    refresher.register(indicator, functools.partial(_excuse, job.id, job._scheduler))
     return indicator
 
 
-def _excuse(job_id: str) -> None:
+def _excuse(job_id: str, scheduler: Any) -> None:
     """Succeed for a job that has ended. Only runs are evidence for any other."""
-    if job_id not in _ended:
+    if job_id not in _ended and scheduler.state == _RUNNING:
         raise refresher.NotAsked
 
 
@@ -114,15 +116,17 @@ def _record_coroutine(run_job: Any) -> Any:
 
 
 def _after_change(job: Any, *_args: Any, **_kwargs: Any) -> None:
-    if job is not None and job.next_run_time is None:
-        _ended.add(job.id)
+    # A job has no such attribute until its scheduler is started.
+    if job is not None:
+        is_paused = getattr(job, "next_run_time", job) is None
+        (_ended.add if is_paused else _ended.discard)(job.id)
 
 
 def _after_removal(_result: Any, _scheduler: Any, job_id: str, *_args: Any, **_kwargs: Any) -> None:
     _ended.add(job_id)
 
 
-def _after_stop(*_args: Any, **_kwargs: Any) -> None:
+def _after_removal_of_all(*_args: Any, **_kwargs: Any) -> None:
     _ended.update(_known)
 
 
@@ -132,10 +136,10 @@ def _hook_runs(base: ModuleType) -> None:
 
 
 def _hook_scheduler(base: ModuleType) -> None:
-    _patches.after(base, "BaseScheduler.modify_job", _after_change)
+    for name in ("add_job", "modify_job"):
+        _patches.after(base, f"BaseScheduler.{name}", _after_change)
     _patches.after(base, "BaseScheduler.remove_job", _after_removal)
-    for name in ("pause", "remove_all_jobs", "shutdown"):
-        _patches.after(base, f"BaseScheduler.{name}", _after_stop)
+    _patches.after(base, "BaseScheduler.remove_all_jobs", _after_removal_of_all)
 
 
 _patches = Patches({"apscheduler.executors.base": _hook_runs, "apscheduler.schedulers.base": _hook_scheduler})
