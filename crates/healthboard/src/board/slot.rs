@@ -10,7 +10,7 @@
 //! | `last_failure` | failure | time of the newest failure |
 //! | `last_end` | failure of the work | time of it: like a success, it is a sign that operations end |
 //! | `refreshed` | success of a refresh | its stamp |
-//! | `work_failure` | failure that no refresh can have | its time: only work clears it |
+//! | `work_failure` | failure that no refresh can have | its time: only work clears it; 0 when a streak begins without one |
 //! | `abandoned_since`, `abandoned_until` | abandoned operation | start and end of the present run of them |
 //! | `refresh_begun` | begin and end of a refresh | time at which it began, or 0 |
 //! | `capacity` | `set_capacity` | the most operations that can be in flight at once, or 0 |
@@ -126,9 +126,9 @@ pub(crate) fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_f
         && (!needs_work(outcome, work_failure) || mutant("refresh-clears-work-failure"))
 }
 
-/// Whether there is a failure that only work clears.
+/// Whether there is a failure that only work clears. It may be of the tick of the success before.
 const fn needs_work(outcome: u64, work_failure: u64) -> bool {
-    stamp(work_failure) > stamp(outcome)
+    outcome & COUNT != 0 && work_failure != 0 && stamp(work_failure) >= stamp(outcome)
 }
 
 impl Slot {
@@ -177,11 +177,12 @@ impl Slot {
         if ended == Ended::Abandoned && mutant("abandoned-is-an-end") {
             self.last_end.store(now_ns, Relaxed);
         }
-        if let Ended::Work { by_work } = ended {
+        if let Ended::Work { .. } = ended {
             self.last_end.store(now_ns, Relaxed);
-            if by_work {
-                self.work_failure.store(now_ns, Relaxed);
-            }
+        }
+        let by_work = matches!(ended, Ended::Work { by_work: true });
+        if by_work {
+            self.work_failure.store(now_ns, Relaxed);
         }
         if let Some(parts) = failure {
             self.write_text(parts);
@@ -199,6 +200,9 @@ impl Slot {
             if begins || mutant("streak-restarts") {
                 self.streak.store(stamp(now_ns) | tag(outcome, refreshed), Relaxed);
                 self.earlier_failure.store(last_failure, Relaxed);
+            }
+            if outcome & COUNT == 0 && !by_work {
+                self.work_failure.store(0, Relaxed);
             }
             let next = match outcome & COUNT {
                 _ if begins => stamp(outcome) | 1,

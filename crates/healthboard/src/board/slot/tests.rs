@@ -116,8 +116,33 @@ fn a_refresh_clears_failures_in_its_tick_and_before_and_none_after() {
 fn a_refresh_in_the_tick_of_a_success_clears_nothing() {
     assert!(!is_cleared((2 * T) | 1, 2 * T, 2 * T, 0));
     assert!(is_cleared((2 * T) | 1, 3 * T, 3 * T, 0));
-    assert!(is_cleared((2 * T) | 1, 3 * T, 3 * T, 2 * T + COUNT));
+    assert!(is_cleared((2 * T) | 1, 3 * T, 3 * T, 2 * T - 1));
+    assert!(!is_cleared((2 * T) | 1, 3 * T, 3 * T, 2 * T));
     assert!(!is_cleared((2 * T) | 1, 3 * T, 3 * T, 3 * T));
+}
+
+#[test]
+fn only_the_order_counts_in_the_tick_of_a_success_and_a_failure_that_only_work_clears() {
+    // A failure after the success.
+    let board_slot = slot();
+    board_slot.ok_at(5 * T);
+    fail(board_slot, 5 * T + 1, BY_WORK);
+    board_slot.refreshed_at(7 * T);
+    assert_eq!(own_evidence(board_slot).failures, 1);
+    // A success after the failure, and then another one, which a refresh clears.
+    let board_slot = slot();
+    fail(board_slot, 5 * T, BY_WORK);
+    board_slot.ok_at(5 * T + 1);
+    board_slot.refreshed_at(7 * T);
+    fail(board_slot, 8 * T, WORK);
+    board_slot.refreshed_at(9 * T);
+    assert_eq!(own_evidence(board_slot).failures, 0);
+    let board_slot = slot();
+    fail(board_slot, 5 * T, BY_WORK);
+    board_slot.ok_at(5 * T + 1);
+    fail(board_slot, 5 * T + 2, WORK);
+    board_slot.refreshed_at(7 * T);
+    assert_eq!(own_evidence(board_slot).failures, 0);
 }
 
 #[test]
