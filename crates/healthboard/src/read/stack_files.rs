@@ -47,5 +47,6 @@ fn read(place: &Place, name: &str) -> Option<Stacks> {
     let file = open(place, name, OFlags::RDONLY).ok()?;
     let mut bytes = vec![0; Stacks::MAX_BYTES];
     let found = file.read_at(&mut bytes, 0).ok()?;
-    Stacks::parse(&bytes[..found])
+    let service = place.path().file_name().unwrap_or_default().to_string_lossy();
+    Some(Stacks::parse(&bytes[..found])?.of_service(&service))
 }

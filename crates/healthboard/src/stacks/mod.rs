@@ -54,12 +54,19 @@ pub struct Stacks {
     pub taken_ns: u64,
     /// The main thread's first, then those at work.
     pub stacks: Vec<Stack>,
+    /// The directory of the service's own modules, as `nova/`.
+    package: String,
 }
 
 impl Frame {
     /// A line of a function. Of `file` and `function` stays what names consist of.
     pub fn new(file: &str, line: u32, function: &str) -> Frame {
         Frame { file: word(file, MAX_FILE), line, function: word(function, MAX_FUNCTION) }
+    }
+
+    /// Whether it is in a module of this package.
+    fn is_of(&self, package: &str) -> bool {
+        !package.is_empty() && self.file.starts_with(package)
     }
 
     /// The file without its directories, and the line.
@@ -75,10 +82,17 @@ impl fmt::Display for Frame {
 }
 
 impl Stack {
+    /// The frame to name: the innermost one of the package, or else of all.
+    fn top(&self, package: &str) -> Option<&Frame> {
+        self.frames.iter().find(|frame| frame.is_of(package)).or(self.frames.first())
+    }
+
     /// `in host.py:1234 list_all_domains (called from manager.py:10843)`. The caller is the nearest one in another file.
-    pub fn place(&self) -> Option<String> {
-        let top = self.frames.first()?;
-        let caller = self.frames.iter().find(|frame| frame.file != top.file);
+    fn place(&self, package: &str) -> Option<String> {
+        let top = self.top(package)?;
+        let mut callers = self.frames.iter().skip_while(|frame| *frame != top);
+        let caller =
+            callers.find(|frame| frame.file != top.file && frame.is_of(package) == top.is_of(package));
         let caller = caller.map_or(String::new(), |caller| format!(" (called from {})", caller.place()));
         Some(format!("in {} {}{caller}", top.place(), top.function))
     }
@@ -87,7 +101,15 @@ impl Stack {
 impl Stacks {
     /// Those taken at this time, with no thread yet.
     pub fn at(taken_ns: u64) -> Stacks {
-        Stacks { taken_ns, stacks: Vec::new() }
+        Stacks { taken_ns, stacks: Vec::new(), package: String::new() }
+    }
+
+    /// The same of a service of this name. Places name functions of its own rather than of a library: those of `nova`, if
+    /// the name begins with that word.
+    #[must_use]
+    pub fn of_service(self, service: &str) -> Stacks {
+        let word = service.split(['-', '_', '.']).next().unwrap_or_default();
+        Stacks { package: format!("{word}/"), ..self }
     }
 
     /// Adds one more thread, its innermost frame first. Threads that stand at the same place are counted.
@@ -109,20 +131,20 @@ impl Stacks {
 
     /// Where the main thread stands.
     pub fn main_place(&self) -> Option<String> {
-        self.stacks.iter().find(|stack| stack.role.is_main())?.place()
+        self.stacks.iter().find(|stack| stack.role.is_main())?.place(&self.package)
     }
 
     /// Where most of those at work stand: `in …`, or `3 of 4 in …` where not all of them are there.
     pub fn work_place(&self) -> Option<String> {
         let work = || self.stacks.iter().filter(|stack| stack.role.is_at_work() && !stack.frames.is_empty());
         let threads = |top: Option<&Frame>| -> u64 {
-            work().filter(|stack| stack.frames.first() == top).map(|stack| u64::from(stack.threads)).sum()
+            work().filter(|stack| stack.top(&self.package) == top).map(|stack| u64::from(stack.threads)).sum()
         };
         // Of two alike, the first.
-        let most = work().rev().max_by_key(|stack| (threads(stack.frames.first()), stack.threads))?;
-        let here = threads(most.frames.first());
+        let most = work().rev().max_by_key(|stack| (threads(stack.top(&self.package)), stack.threads))?;
+        let here = threads(most.top(&self.package));
         let all: u64 = work().map(|stack| u64::from(stack.threads)).sum();
-        let place = most.place()?;
+        let place = most.place(&self.package)?;
         Some(if here == all { place } else { format!("{here} of {all} {place}") })
     }
 }

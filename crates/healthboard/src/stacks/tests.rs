@@ -52,6 +52,26 @@ fn of_the_workers_the_place_of_most_is_told() {
 }
 
 #[test]
+fn functions_of_the_service_are_named_rather_than_those_of_libraries() {
+    let waits = [frame("socket.py", 706, "readinto"), frame("pymysql/connections.py", 753, "_read_bytes")];
+    let frames = [&waits[..], &[frame("novaclient/api.py", 1, "call")], &hanging(), &waits].concat();
+    let told = |service| taken(&[(Role::MainAtWork, &frames)]).of_service(service);
+    let own = Some("in host.py:1234 list_all_domains (called from manager.py:10843)");
+    for service in ["nova-compute", "nova"] {
+        assert_eq!(told(service).main_place().as_deref(), own);
+        assert_eq!(told(service).work_place().as_deref(), own);
+    }
+    let library = Some("in socket.py:706 readinto (called from connections.py:753)");
+    for service in ["cinder-volume", "", "-", "socket.py"] {
+        assert_eq!(told(service).main_place().as_deref(), library, "{service}");
+    }
+    // Alone in its package.
+    let frames = [&waits[..], &hanging()[..1], &waits[..1]].concat();
+    let told = taken(&[(Role::Main, &frames)]).of_service("nova-compute").main_place();
+    assert_eq!(told.as_deref(), Some("in host.py:1234 list_all_domains"));
+}
+
+#[test]
 fn what_is_written_is_what_is_read() {
     let other = [frame("pool.py", 1, "<listcomp>")];
     let threads: &[(Role, &[Frame])] = &[
