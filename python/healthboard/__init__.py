@@ -17,7 +17,7 @@ import sys
 if "t" in sys.abiflags:
     raise ImportError("healthboard needs Python with its interpreter lock, and this is free-threaded Python")
 
-from ._native import Indicator, Operation, __version__, drain, goodbye
+from ._native import Indicator, Operation, __version__, drain, goodbye, ready, reloading
 from .decorator import healthcheck
 from .refresher import refresh
 from .start import start
@@ -29,9 +29,11 @@ __all__ = [
     "drain",
     "goodbye",
     "healthcheck",
+    "ready",
     "record_fail",
     "record_ok",
     "refresh",
+    "reloading",
     "start",
 ]
 

@@ -13,6 +13,8 @@ __all__ = [
     "drain",
     "end_trace",
     "goodbye",
+    "ready",
+    "reloading",
     "say_goodbye_on_sigterm",
     "scrub",
     "stamp",
@@ -151,6 +153,12 @@ def scrub(text: str) -> str:
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""
+
+def ready() -> None:
+    """Say that the service has started, or reloaded, and works: systemd is told so."""
+
+def reloading() -> None:
+    """Say that the service reads its configuration again. `ready` ends that."""
 
 def watch() -> None:
     """Say that this process is a master, which leaves the work to the processes it forks."""

@@ -19,6 +19,9 @@ environment: dict[str, str] | None = None
 # What health has started with, as variables of the environment.
 started_with: dict[str, str] = {}
 
+# Where systemd listens. oslo.service removes it from the environment.
+_notify_socket: str | None = None
+
 _service: str | None = None
 
 # Removes our variables and path from the process's environment.
@@ -53,7 +56,8 @@ application: str | None = None
 
 def begin(variables: dict[str, str], clear_environment: Callable[[], object]) -> None:
     """Install the hooks. `variables` are ours, which `clear_environment` has removed from the environment."""
-    global environment, _service, _clear_environment
+    global environment, _notify_socket, _service, _clear_environment
+    _notify_socket = os.environ.get("NOTIFY_SOCKET")
     _service = variables.pop("HEALTHBOARD_SERVICE", None)
     environment, _clear_environment = variables, clear_environment
     if is_self_executing():
@@ -78,15 +82,20 @@ def restore_environment(environ: MutableMapping[str, str]) -> None:
 def restored_environment() -> Iterator[None]:
     """Give our variables and path to the programs that are executed in this block.
 
-    They get the options and the name of this process, too.
+    They get the options and the name of this process, too, and may have to tell systemd of the service.
     """
     restore_environment(os.environ)
     if environment is not None:
         os.environ.update(started_with)
+    notifies = _notify_socket is not None and "NOTIFY_SOCKET" not in os.environ
+    if _notify_socket is not None:
+        os.environ["NOTIFY_SOCKET"] = _notify_socket
     try:
         yield
     finally:
         clear_environment()
+        if notifies:
+            del os.environ["NOTIFY_SOCKET"]
 
 
 def clear_environment() -> None:

@@ -105,6 +105,18 @@ fn drain() {
     guard::guarded((), healthboard::drain);
 }
 
+/// Says that the service has started, or reloaded, and works.
+#[pyfunction]
+fn ready(py: Python<'_>) {
+    py.detach(|| guard::guarded((), || termination::with_signals_blocked(healthboard::ready)));
+}
+
+/// Says that the service reads its configuration again.
+#[pyfunction]
+fn reloading(py: Python<'_>) {
+    py.detach(|| guard::guarded((), || termination::with_signals_blocked(healthboard::reloading)));
+}
+
 /// Says that this process is a master, which leaves the work to the processes it forks.
 #[pyfunction]
 fn watch() {
@@ -174,6 +186,8 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stacks::end_trace, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
+    module.add_function(wrap_pyfunction!(ready, module)?)?;
+    module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;
     module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;

@@ -19,6 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from servers import MariaDb
+    from systemd import Systemd
 
 T = TypeVar("T")
 
@@ -144,6 +145,16 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path)
     yield service
     service.stop()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Systemd]:
+    """Stands for systemd."""
+    from systemd import Systemd
+
+    systemd = Systemd(tmp_path)
+    yield systemd
+    systemd.close()
 
 
 @pytest.fixture(scope="session")

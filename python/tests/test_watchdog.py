@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from systemd import Systemd
 from test_processes import START
 from test_servers import PREFORK, Server, gunicorn_without_preload
 
 from conftest import Service, eventually
 
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[socket.socket]:
-    """Stands for the socket on which systemd listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(15)
-        yield listener
+PET = "WATCHDOG=1"
 
 
-def with_watchdog(service: Service, microseconds: int) -> Service:
-    service.environment |= {
-        "NOTIFY_SOCKET": str(service.folder / "notify"),
-        "WATCHDOG_USEC": str(microseconds),
-    }
-    return service
+def with_watchdog(systemd: Systemd, service: Service, microseconds: int) -> Service:
+    return systemd.of(service, WATCHDOG_USEC=str(microseconds))
 
 
-def drain(systemd: socket.socket) -> int:
-    systemd.setblocking(False)
-    received = 0
+def is_silent(systemd: Systemd, seconds: float) -> bool:
+    """Tell whether nobody pets the watchdog for a while."""
+    systemd.lines()
     try:
-        while systemd.recv(64):
-            received += 1
-    except BlockingIOError:
-        return received
-    finally:
-        systemd.settimeout(15)
-
-
-def read_on(systemd: socket.socket) -> None:
-    """Read until nothing has come for the socket's timeout."""
-    while systemd.recv(64):
-        pass
+        return not systemd.line(PET, within=seconds)
+    except TimeoutError:
+        return True
 
 
 # For each line of input, holds the interpreter's lock for that many milliseconds, as C code may.
@@ -60,22 +40,19 @@ for line in sys.stdin:
 """
 
 
-def test_it_is_petted_twice_per_timeout_even_if_that_is_short(
-    service: Service, systemd: socket.socket
-) -> None:
-    with_watchdog(service, 400_000).start(START + "sys.stdin.read()")
-    assert systemd.recv(64) == b"WATCHDOG=1"
+def test_it_is_petted_twice_per_timeout_even_if_that_is_short(service: Service, systemd: Systemd) -> None:
+    with_watchdog(systemd, service, 400_000).start(START + "sys.stdin.read()")
+    assert systemd.line(PET)
     assert service.process is not None
     # These take 1.5 s. Petting once a second would be too slow.
     for _ in range(7):
-        systemd.settimeout(0.4 * 2)
-        assert systemd.recv(64) == b"WATCHDOG=1"
+        assert systemd.line(PET, within=0.4 * 2)
 
 
-def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd: socket.socket) -> None:
+def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd: Systemd) -> None:
     service.environment["HEALTHBOARD_PROGRESS__TTL"] = "2"
-    with_watchdog(service, 200_000).start(START + HOLD_LOCK)
-    assert systemd.recv(64) == b"WATCHDOG=1"
+    with_watchdog(systemd, service, 200_000).start(START + HOLD_LOCK)
+    assert systemd.line(PET)
     assert service.process is not None
     assert service.process.stdin is not None
     assert service.process.stdout is not None
@@ -83,16 +60,13 @@ def test_it_is_not_petted_while_the_interpreter_hangs(service: Service, systemd:
     service.process.stdin.flush()
     assert service.process.stdout.readline() == "held\n"
     # It counts as hung from its ttl on.
-    systemd.settimeout(1.5)
-    with pytest.raises(TimeoutError):
-        read_on(systemd)
+    eventually(lambda: is_silent(systemd, 1.5), within=6)
     assert service.process.stdout.readline() == "let go\n"
-    systemd.settimeout(15)
-    assert systemd.recv(64) == b"WATCHDOG=1"
+    assert systemd.line(PET)
 
 
-def test_a_master_does_not_pet_it_for_workers_that_all_hang(service: Service, systemd: socket.socket) -> None:
-    with_watchdog(service, 200_000).start(
+def test_a_master_does_not_pet_it_for_workers_that_all_hang(service: Service, systemd: Systemd) -> None:
+    with_watchdog(systemd, service, 200_000).start(
         START
         + """
 import signal
@@ -110,7 +84,7 @@ sys.stdin.readline()
 for pid in pids: os.kill(pid, signal.SIGKILL)
 """
     )
-    assert systemd.recv(64) == b"WATCHDOG=1"
+    assert systemd.line(PET)
     eventually(lambda: service.health()["processes"]["alive"] == 3)
     assert service.process is not None
     assert service.process.stdin is not None
@@ -119,19 +93,10 @@ for pid in pids: os.kill(pid, signal.SIGKILL)
     eventually(lambda: service.health()["processes"]["hung"] == 2)
     assert service.health()["status"] == "FAULT"
 
-    def silent() -> bool:
-        drain(systemd)
-        systemd.settimeout(0.6)
-        try:
-            return not systemd.recv(64)
-        except TimeoutError:
-            return True
-
-    eventually(silent)
+    eventually(lambda: is_silent(systemd, 0.6))
     service.process.stdin.write("thaw\n")
     service.process.stdin.flush()
-    systemd.settimeout(15)
-    assert systemd.recv(64) == b"WATCHDOG=1"
+    assert systemd.line(PET)
     service.process.stdin.write("end\n")
     service.process.stdin.flush()
 
@@ -142,15 +107,15 @@ NAME = "import os, sys; os.environ['WATCHDOG_PID'] = str(os.getpid()); os.execvp
 
 @pytest.mark.parametrize("serve", [PREFORK, gunicorn_without_preload], ids=["uwsgi", "gunicorn"])
 def test_whatever_process_serves_pets_it_for_the_one_that_is_watched(
-    tmp_path: Path, systemd: socket.socket, serve: Callable[[Server], Server]
+    tmp_path: Path, systemd: Systemd, serve: Callable[[Server], Server]
 ) -> None:
     server = Server(tmp_path)
     try:
-        with_watchdog(server, 1_000_000)
+        with_watchdog(systemd, server, 1_000_000)
         server.wrapper = (sys.executable, "-c", NAME)
         serve(server)
         eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
-        drain(systemd)
-        assert systemd.recv(64) == b"WATCHDOG=1"
+        systemd.lines()
+        assert systemd.line(PET)
     finally:
         server.stop()

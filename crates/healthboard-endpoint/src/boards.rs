@@ -1,12 +1,13 @@
-//! The service as an endpoint needs it: its reports, and the notices of its process.
+//! The service as an endpoint needs it: its reports, the notices of its process, and its service manager.
 //!
 //! Only this module knows how boards are kept and read.
 
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
-use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use crate::systemd::Systemd;
+use healthboard::{Directory, Keeper, Life, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The directory is swept once in this many ticks.
 const TICKS_PER_SWEEP: u32 = 10;
@@ -19,6 +20,7 @@ pub(crate) struct Boards<'a> {
     /// The processes of the newest report; their memory is reused.
     processes: Vec<Process>,
     pauses: Pauses,
+    systemd: Option<Systemd>,
     refused: Vec<String>,
     ticks: u32,
     status: Status,
@@ -27,7 +29,7 @@ pub(crate) struct Boards<'a> {
 }
 
 impl<'a> Boards<'a> {
-    pub(crate) fn new(keeper: &'a Keeper, options: &'a HttpOptions) -> Boards<'a> {
+    pub(crate) fn new(keeper: &'a Keeper, options: &'a HttpOptions, systemd: Option<&Systemd>) -> Boards<'a> {
         let directory = keeper.place().and_then(|place| place.try_clone().ok()).map(Directory::of);
         Boards {
             keeper,
@@ -35,6 +37,7 @@ impl<'a> Boards<'a> {
             directory,
             processes: Vec::new(),
             pauses: Pauses::default(),
+            systemd: systemd.cloned(),
             refused: Vec::new(),
             ticks: 0,
             status: Status::Ok,
@@ -64,7 +67,10 @@ impl<'a> Boards<'a> {
 
     /// Call this about once a second: the keeper checks its board. `false`: the caller must return, since the boards
     /// are in another directory now.
-    pub(crate) fn look_after(&self) -> bool {
+    pub(crate) fn look_after(&mut self) -> bool {
+        if let Some(systemd) = &mut self.systemd {
+            systemd.announce(self.keeper.take_announcements());
+        }
         self.keeper.trace();
         self.keeper.look_after()
     }
@@ -120,10 +126,26 @@ impl<'a> Boards<'a> {
             self.keeper.note(Transition { time, from: self.status, to: report.status, message });
             self.status = report.status;
         }
+        let is_ending = |main| {
+            let mut main = self.processes.iter().filter(|process| process.pid == main);
+            main.any(|process| matches!(process.life, Life::Draining | Life::Stopped))
+        };
+        if let Some(systemd) = &mut self.systemd {
+            let is_ending = systemd.main().is_some_and(is_ending);
+            systemd.tell(now_ns(), std::process::id(), report, is_ending);
+        }
         if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.sweep();
         }
         self.ticks = self.ticks.wrapping_add(1);
+    }
+
+    /// Pets the service manager's watchdog while the service progresses. Returns how soon to call again.
+    pub(crate) fn pet(&mut self) -> Option<Duration> {
+        let mut systemd = self.systemd.take()?;
+        let again = systemd.pet(now_ns(), || self.report());
+        self.systemd = Some(systemd);
+        again
     }
 
     /// Removes unneeded boards, and reports files that are not boards.

@@ -1,5 +1,6 @@
 //! The keeper's work in this crate: be a standby, then hold the endpoints.
 
+use crate::ancestors::parent;
 use crate::boards::Boards;
 use crate::changes::Changes;
 use crate::connection::Limits;
@@ -11,9 +12,9 @@ use crate::options::HttpOptions;
 use crate::peer::Peer;
 use crate::server::{ListenerId, Server};
 use crate::standby;
+use crate::systemd::Systemd;
 use crate::tune::tune;
-use crate::watchdog::{self, Watchdog};
-use healthboard::{Keeper, PROGRESS, Status, Uri, now_ns};
+use healthboard::{Keeper, Uri};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -39,8 +40,8 @@ const MAX_ADMITTED_PER_TURN: usize = 16;
 
 /// Serves until the boards are in another directory. May be called again after a panic: everything it had opened is
 /// closed by then.
-pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watchdog>) {
-    let mut boards = Boards::new(keeper, options);
+pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, systemd: Option<&Systemd>) {
+    let mut boards = Boards::new(keeper, options, systemd);
     let mut sockets = Vec::new();
     while boards.look_after() {
         let mut lock = None;
@@ -50,7 +51,7 @@ pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, watchdog: Option<&Watc
         }
         match Server::new(Answers::new(boards.options().clone()), Limits::DEFAULT) {
             // The sockets are kept: if the next holder dies at once, no connection is lost.
-            Ok(server) => sockets = Holder::new(&mut boards, lock, server, watchdog.cloned()).hold(sockets),
+            Ok(server) => sockets = Holder::new(&mut boards, lock, server).hold(sockets),
             Err(error) => {
                 boards.cannot_serve(&error);
                 boards.listening(Err(format!("cannot serve: {error}")));
@@ -72,7 +73,6 @@ struct Holder<'a, 'b> {
     standby_socket: Option<StandbySocket>,
     standbys: Vec<Standby>,
     changes: Changes,
-    watchdog: Option<Watchdog>,
     /// Why an endpoint could not be opened last.
     last_error: String,
 }
@@ -92,12 +92,7 @@ struct Missing {
 }
 
 impl<'a, 'b> Holder<'a, 'b> {
-    fn new(
-        boards: &'a mut Boards<'b>,
-        lock: Option<Lock>,
-        server: Server,
-        watchdog: Option<Watchdog>,
-    ) -> Holder<'a, 'b> {
+    fn new(boards: &'a mut Boards<'b>, lock: Option<Lock>, server: Server) -> Holder<'a, 'b> {
         Holder {
             boards,
             lock,
@@ -108,7 +103,6 @@ impl<'a, 'b> Holder<'a, 'b> {
             standby_socket: None,
             standbys: Vec::new(),
             changes: Changes::new(),
-            watchdog,
             last_error: String::new(),
         }
     }
@@ -131,7 +125,7 @@ impl<'a, 'b> Holder<'a, 'b> {
                 }
                 next = Instant::now() + TICK;
             }
-            let next = self.pet().map_or(next, |interval| next.min(Instant::now() + interval));
+            let next = self.boards.pet().map_or(next, |interval| next.min(Instant::now() + interval));
             match self.turn(next) {
                 Ok(true) => self.admit_standbys(),
                 Ok(false) => {}
@@ -147,18 +141,6 @@ impl<'a, 'b> Holder<'a, 'b> {
     fn turn(&mut self, until: Instant) -> io::Result<bool> {
         let boards = &mut *self.boards;
         self.server.turn(until, &mut || boards.report())
-    }
-
-    /// Tells systemd that the service progresses, if it does. Returns how soon to do so again.
-    fn pet(&mut self) -> Option<Duration> {
-        let watchdog = self.watchdog.as_mut()?;
-        let now_ns = now_ns();
-        if watchdog.is_due(now_ns) {
-            let report = self.boards.report();
-            let progress = report.details.get(PROGRESS).map_or(Status::Ok, |progress| progress.status);
-            watchdog.pet(now_ns, progress);
-        }
-        Some(watchdog.interval())
     }
 
     /// Stops accepting, and answers the accepted connections.
@@ -336,5 +318,5 @@ impl<'a, 'b> Holder<'a, 'b> {
 
 /// Whether this process is the parent of `pid`.
 fn is_child(pid: u32) -> bool {
-    watchdog::parent(pid) == Some(std::process::id())
+    parent(pid) == Some(std::process::id())
 }

@@ -36,6 +36,7 @@
 //! One process of a service answers, from the boards of all; when it dies, another one takes over its sockets.
 //! `docs/openapi.yaml` describes the requests and answers.
 
+mod ancestors;
 mod boards;
 mod changes;
 mod connection;
@@ -53,16 +54,17 @@ mod places;
 mod reactor;
 mod server;
 mod standby;
+mod systemd;
 #[cfg(test)]
 mod testing;
 mod trust;
 mod tune;
-mod watchdog;
 
 pub use options::{AllowedHosts, HttpOptions};
 
 use healthboard::{Builder, Handle, SettingError, StartError};
-use watchdog::Watchdog;
+use std::sync::Mutex;
+use systemd::Systemd;
 
 /// Starts a service together with its endpoints.
 pub trait Start {
@@ -109,8 +111,15 @@ impl Prepared {
     pub fn start(self) -> Result<Handle, StartError> {
         let Prepared { builder, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
-        let watchdog = Watchdog::from_env(variable, std::process::id(), watchdog::is_ancestor);
-        builder.start_with(move |keeper| holder::run(keeper, &options, watchdog.as_ref()))
+        let (systemd, refused) = Systemd::from_env(variable, std::process::id(), ancestors::is_ancestor);
+        // Never `lock`: a child may be forked while another thread has locked it.
+        let refused = Mutex::new(refused);
+        builder.start_with(move |keeper| {
+            if let Ok(mut refused) = refused.try_lock() {
+                refused.drain(..).for_each(|line| keeper.say(true, line));
+            }
+            holder::run(keeper, &options, systemd.as_ref());
+        })
     }
 }
 

@@ -57,8 +57,8 @@ pub use crate::{
     board::clock::now_ns,
     board::place::Place,
     process::{
-        Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
-        goodbye_in_signal_handler, stamp, take_notices, tick, watch,
+        Announcement, Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain,
+        goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick, watch,
     },
     read::{Abandoned, Directory, Evidence, Life, Observed, Process},
     record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},

@@ -47,6 +47,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    // In a unit of `Type=notify`, this is the moment at which systemd starts what comes after the service.
+    health.ready();
     while !stop.load(Relaxed) {
         // This loop does the work, so it stamps `progress`. If it hangs, `/livez` is 503.
         for notice in health.tick() {
@@ -58,6 +60,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
+    // systemd shows that the service stops, and /readyz is 503.
+    health.drain();
     // Without a goodbye, the end would be reported as a death.
     health.goodbye();
     Ok(())

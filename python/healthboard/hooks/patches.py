@@ -43,7 +43,7 @@ class Patches:
         self, module: ModuleType, path: str, action: Callable[..., object], *, optional: bool = False
     ) -> None:
         """Call the function at `path`, then `action` with its result and its arguments."""
-        self.around(module, path, lambda function: _call_after(function, action), optional=optional)
+        self.around(module, path, lambda function: call_after(function, action), optional=optional)
 
     def around(
         self, module: ModuleType, path: str, wrap: Callable[[Any], Any], *, optional: bool = False
@@ -84,7 +84,9 @@ def call_before(function: Any, action: Callable[..., object]) -> Any:
     return wrapper
 
 
-def _call_after(function: Any, action: Callable[..., object]) -> Any:
+def call_after(function: Any, action: Callable[..., object]) -> Any:
+    """Return a function that calls `function`, and then `action`, whose errors are suppressed."""
+
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)

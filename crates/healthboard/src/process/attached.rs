@@ -1,6 +1,6 @@
 //! The state shared by the keeper and the other threads of its process. Made with the board, never freed.
 
-use super::notice::{Notice, Transition};
+use super::notice::{Announcement, Notice, Transition};
 use crate::board::place::{Place, stacks_name};
 use crate::config::Uri;
 use std::collections::VecDeque;
@@ -14,6 +14,9 @@ const MAX_NOTICES: usize = 64;
 /// Transitions that are kept; beyond that the oldest are dropped.
 const MAX_TRANSITIONS: usize = 32;
 
+/// Announcements that are kept until fetched; beyond that the oldest are dropped.
+const MAX_ANNOUNCEMENTS: usize = 8;
+
 #[derive(Default)]
 pub(crate) struct Attached {
     state: Mutex<State>,
@@ -24,6 +27,7 @@ pub(crate) struct Attached {
 struct State {
     notices: VecDeque<Notice>,
     transitions: VecDeque<Transition>,
+    announcements: VecDeque<Announcement>,
     directory: Option<PathBuf>,
     /// The name of the board in the directory.
     board: Option<String>,
@@ -46,6 +50,16 @@ impl Attached {
 
     pub(crate) fn transitions(&self) -> Vec<Transition> {
         self.state().transitions.iter().cloned().collect()
+    }
+
+    pub(super) fn announce(&self, announcement: Announcement) {
+        push(&mut self.state().announcements, announcement, MAX_ANNOUNCEMENTS);
+    }
+
+    /// Empty until the endpoints are known.
+    pub(super) fn take_announcements(&self) -> Vec<Announcement> {
+        let mut state = self.state();
+        if state.endpoints.is_none() { Vec::new() } else { state.announcements.drain(..).collect() }
     }
 
     /// Sets the directory of the boards, or why this process's board is in memory.

@@ -1,6 +1,6 @@
 //! The handle of a service, and the free functions of the default service.
 
-use super::notice::{Notice, Transition};
+use super::notice::{Announcement, Notice, Transition};
 use super::service::{DEFAULT, Service};
 use crate::config::Uri;
 use std::fmt;
@@ -42,6 +42,16 @@ impl Handle {
     /// See [`attach`].
     pub fn attach(&self) -> bool {
         self.service.attach().is_some()
+    }
+
+    /// See [`ready`].
+    pub fn ready(&self) {
+        self.service.announce(Announcement::Ready);
+    }
+
+    /// See [`reloading`].
+    pub fn reloading(&self) {
+        self.service.announce(Announcement::Reloading);
     }
 
     /// See [`drain`].
@@ -88,6 +98,18 @@ pub fn take_notices() -> Vec<Notice> {
 /// the process has a board; waits at most two seconds for it.
 pub fn attach() -> bool {
     DEFAULT.attach().is_some()
+}
+
+/// Says that the service has started, or reloaded, and works: the service manager is told so, within a second, once an
+/// endpoint answers or the log says why none does. systemd needs it for units of `Type=notify` whose program does not
+/// say so itself.
+pub fn ready() {
+    DEFAULT.announce(Announcement::Ready);
+}
+
+/// Says that the service reads its configuration again; [`ready`] ends that.
+pub fn reloading() {
+    DEFAULT.announce(Announcement::Reloading);
 }
 
 /// Says that this process is about to end: it is no longer ready, but still alive. A process without a board says

@@ -7,7 +7,7 @@
 
 use super::attached::Attached;
 use super::descriptors;
-use super::notice::Transition;
+use super::notice::{Announcement, Transition};
 use super::service::Service;
 use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
@@ -215,6 +215,12 @@ impl Keeper {
     /// Adds a change of the service's status to [`Handle::transitions`](crate::Handle::transitions).
     pub fn note(&self, transition: Transition) {
         self.attached.change(transition);
+    }
+
+    /// What this process has said of itself since the last call, in order, for the service manager. Empty until the
+    /// endpoints are known.
+    pub fn take_announcements(&self) -> Vec<Announcement> {
+        self.attached.take_announcements()
     }
 
     /// Call this about once a second. It restores a lost board, records refreshes without an answer, and ends a process

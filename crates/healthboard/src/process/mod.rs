@@ -16,10 +16,11 @@ mod service;
 mod start;
 
 pub use handle::{
-    Handle, attach, drain, goodbye, goodbye_in_signal_handler, stamp, take_notices, tick, watch,
+    Handle, attach, drain, goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick,
+    watch,
 };
 pub use keeper::Keeper;
-pub use notice::{Notice, Transition};
+pub use notice::{Announcement, Notice, Transition};
 pub use service::Service;
 pub use start::{Builder, Clock, StartError};
 

@@ -12,6 +12,15 @@ pub struct Notice {
     pub text: String,
 }
 
+/// What a process says of its own life, for the service manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// The service works, for the first time or again.
+    Ready,
+    /// The service reads its configuration again; [`Announcement::Ready`] follows.
+    Reloading,
+}
+
 /// A change of the service's status, seen by the process that serves its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {

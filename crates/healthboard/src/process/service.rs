@@ -2,7 +2,7 @@
 
 use super::attached::Attached;
 use super::keeper;
-use super::notice::Notice;
+use super::notice::{Announcement, Notice};
 use super::start::{Builder, Started};
 use crate::board::anchor::Anchor;
 use crate::board::layout::{Board, phase, word};
@@ -186,6 +186,15 @@ impl Service {
     pub(crate) fn policy(&self, index: usize) -> Option<Policy> {
         let entry = self.anchor.registry.entry(index)?;
         Some(self.started.get()?.settings.policy(&entry.name, entry.policy))
+    }
+
+    /// See [`ready`](crate::ready).
+    pub(crate) fn announce(&'static self, announcement: Announcement) {
+        if self.attach().is_some()
+            && let Some(attached) = self.attached()
+        {
+            attached.announce(announcement);
+        }
     }
 
     /// See [`drain`](crate::drain). Does nothing in a process without a board.

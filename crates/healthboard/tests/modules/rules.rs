@@ -51,6 +51,7 @@ const CORE: Rules = Rules {
 const ENDPOINT: Rules = Rules {
     root: "../healthboard-endpoint/src/lib.rs",
     dependencies: &[
+        ("ancestors", &[]),
         ("changes", &[]),
         ("entry", &[]),
         ("options", &[]),
@@ -59,8 +60,8 @@ const ENDPOINT: Rules = Rules {
         ("reactor", &[]),
         ("trust", &[]),
         ("tune", &[]),
-        ("watchdog", &[]),
-        ("boards", &["options", "pauses"]),
+        ("systemd", &[]),
+        ("boards", &["options", "pauses", "systemd"]),
         ("http", &["options"]),
         ("connection", &["http", "reactor"]),
         ("places", &["connection"]),
@@ -73,6 +74,7 @@ const ENDPOINT: Rules = Rules {
         (
             "holder",
             &[
+                "ancestors",
                 "boards",
                 "changes",
                 "connection",
@@ -84,8 +86,8 @@ const ENDPOINT: Rules = Rules {
                 "peer",
                 "server",
                 "standby",
+                "systemd",
                 "tune",
-                "watchdog",
             ],
         ),
     ],

@@ -49,16 +49,31 @@ TABLE: dict[str, tuple[_Row, ...]] = {
             OPTIONAL,
             actions.drain,
         ),
+        ("oslo_service.systemd", "notify_once", AFTER, actions.ready),
+        # A launcher of processes reloads in the middle of its loop, without a function of its own.
+        *((module, "Launcher.restart", when, actions.launcher_reloads) for module, when in _EVENTLET),
+        *((module, "Launcher.restart", AFTER, actions.launcher_has_reloaded) for module, _ in _EVENTLET[:2]),
     ),
     "cotyledon": (
         ("cotyledon._service_manager", "ServiceManager.__init__", BEFORE, actions.watch),
         ("cotyledon._service_manager", "ServiceManager._shutdown", BEFORE, actions.drain),
         ("cotyledon._service_worker", "ServiceWorker._service_terminate", BEFORE, actions.drain),
+        (
+            "cotyledon._service_manager",
+            "ServiceManager._systemd_notify_once",
+            AROUND,
+            actions.ready_after_static_method,
+        ),
+        ("cotyledon._service_manager", "ServiceManager._reload", BEFORE, actions.reloading),
+        ("cotyledon._service_manager", "ServiceManager._reload", AFTER, actions.ready),
         # Before 2.1 a worker terminates here.
         ("cotyledon._service", "Service._terminate", OPTIONAL, actions.drain),
     ),
     "gunicorn": (
         ("gunicorn.arbiter", "Arbiter.run", BEFORE, actions.watch_gunicorn),
+        ("gunicorn.arbiter", "Arbiter.start", AFTER, actions.ready),
+        ("gunicorn.arbiter", "Arbiter.reload", BEFORE, actions.reloading),
+        ("gunicorn.arbiter", "Arbiter.reload", AFTER, actions.ready),
         ("gunicorn.arbiter", "Arbiter.stop", BEFORE, actions.drain),
         ("gunicorn.arbiter", "Arbiter.reexec", BEFORE, actions.restore_gunicorn_environment),
         # With `preload`, the master has loaded the application and started health.
@@ -71,6 +86,7 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("uvicorn.supervisors.basereload", "BaseReload.run", BEFORE, actions.watch),
         ("uvicorn.supervisors.multiprocess", "Multiprocess.run", BEFORE, actions.watch),
         ("uvicorn.config", "Config.load", AFTER, actions.attach),
+        ("uvicorn.server", "Server._log_started_message", AFTER, actions.ready),
         ("uvicorn.server", "Server.handle_exit", BEFORE, actions.drain),
     ),
     "hypercorn": (
@@ -78,7 +94,10 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("hypercorn.app_wrappers", "ASGIWrapper.__init__", AFTER, actions.attach),
         ("hypercorn.app_wrappers", "WSGIWrapper.__init__", AFTER, actions.attach),
     ),
-    "daphne": (("daphne.server", "Server.run", BEFORE, actions.attach),),
+    "daphne": (
+        ("daphne.server", "Server.run", BEFORE, actions.attach),
+        ("daphne.server", "Server.listen_success", AFTER, actions.ready),
+    ),
     "celery": (
         # Before it forks its pool. It consumes the messages and is no mere master.
         ("celery.worker.worker", "WorkController.start", BEFORE, actions.attach),
@@ -95,6 +114,7 @@ TABLE: dict[str, tuple[_Row, ...]] = {
     "signal": (("signal", "signal", AFTER, actions.handle_default_sigterm),),
     # A proxy of consoles has a process for each open console, and there may be thousands.
     "websockify": (
+        ("websockify.websocketproxy", "WebSocketProxy.started", AFTER, actions.ready),
         (
             "websockify.websockifyserver",
             "WebSockifyServer.top_new_client",

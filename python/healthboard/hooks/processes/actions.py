@@ -9,7 +9,7 @@ import contextlib
 import functools
 
 from ... import _native, by_itself, launch, notices, progress, refresher
-from ..patches import call_before
+from ..patches import call_after, call_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,33 @@ _BILLIARD_RECYCLE = 0x9B
 def drain(*_args: Any, **_kwargs: Any) -> None:
     """Say that the process is draining."""
     _native.drain()
+
+
+def ready(*_args: Any, **_kwargs: Any) -> None:
+    """Say that the service works. Libraries that tell systemd so themselves have done it by now."""
+    _native.ready()
+
+
+def ready_after_static_method(method: Any) -> Any:
+    """Wrap a static method, after which the service works."""
+    return staticmethod(call_after(method, ready))
+
+
+def reloading(*_args: Any, **_kwargs: Any) -> None:
+    """Say that the service reads its configuration again."""
+    _native.reloading()
+
+
+def launcher_reloads(launcher: Any) -> None:
+    """Say that a launcher of oslo.service reads its configuration again, unless it is that of a worker."""
+    if type(launcher).__name__ == "ServiceLauncher":
+        _native.reloading()
+
+
+def launcher_has_reloaded(_result: Any, launcher: Any) -> None:
+    """Say that a launcher of oslo.service works again."""
+    if type(launcher).__name__ == "ServiceLauncher":
+        _native.ready()
 
 
 def watch(*_args: Any, **_kwargs: Any) -> None:
