@@ -23,6 +23,7 @@
 mod addresses;
 mod cluster;
 mod daemon;
+pub mod deploy;
 pub mod faults;
 mod probe;
 mod processes;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail, ensure};
 
 /// A shell command, and the Debian packages that make it succeed.
-type Need = (&'static str, &'static str);
+pub(crate) type Need = (&'static str, &'static str);
 
 /// What every stage needs.
 pub(crate) const NEEDS: [Need; 7] = [

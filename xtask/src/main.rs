@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod deploy;
 mod e2e;
 mod fuzz;
 mod generated;
@@ -31,6 +32,9 @@ usage: cargo xtask JOB
   e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
       --mode MODE       threading or eventlet; the default is both
       --minutes N       the length of each period without faults; the default is 5
+      --as-is           use the existing setup
+  deploy [PART…]  prove what acts on health with the real programs: systemd
+      --minutes N       how long services under load are watched; the default is 1
       --as-is           use the existing setup
   releases [NN…]  try older releases of Nova; write docs/releases.md
       --as-is           use the existing setup of the newest release
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
+        ["deploy", words @ ..] => deploy::run(words),
         ["demo"] => demo::run(false),
         ["demo", "--keep"] => demo::run(true),
         ["test", parts @ ..] => test::run(parts),

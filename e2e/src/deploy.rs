@@ -1,0 +1,54 @@
+//! Those who act on health, each as a real program: what `cargo xtask deploy` proves.
+
+mod container;
+mod dropins;
+mod systemd;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+pub use systemd::prove as prove_systemd;
+
+/// How often a condition is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Something that was proven.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What holds.
+    pub name: String,
+    /// What was measured.
+    pub found: String,
+}
+
+impl Check {
+    fn new(name: &str, found: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), found: found.into() }
+    }
+}
+
+/// Waits until `look` has found something. Calls `tick` with the time waited so far; an error of it ends the wait.
+fn until<T>(
+    wanted: &str,
+    within: Duration,
+    tick: fn(Duration) -> Result<()>,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<(T, Duration)> {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok((found, begin.elapsed()));
+        }
+        if begin.elapsed() > within {
+            bail!("expected within {} s: {wanted}", within.as_secs());
+        }
+        tick(begin.elapsed())?;
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Seconds with one decimal.
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

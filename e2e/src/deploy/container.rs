@@ -1,0 +1,120 @@
+//! A container with a systemd of its own.
+//!
+//! Never start systemd by `unshare` on the root of the machine: its first units would empty the machine's temporary folder.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::until;
+use crate::daemon::Daemon;
+use crate::processes::children;
+use crate::setup::Setup;
+
+/// How long the boot may take. On an idle machine it takes half a second.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A booted Debian in systemd-nspawn. Dropping it powers it off.
+pub(super) struct Container {
+    // Before the folder: it uses that.
+    _daemon: Daemon,
+    folder: TempDir,
+    /// Its first process, as this machine sees it.
+    leader: u32,
+}
+
+impl Container {
+    /// Unpacks the root of the setup, has `prepare` put its files there, and boots it. It sees `shared` under the same paths, read
+    /// only.
+    pub(super) fn boot(
+        setup: &Setup,
+        shared: &[PathBuf],
+        prepare: impl FnOnce(&Path) -> Result<()>,
+        tick: fn(Duration) -> Result<()>,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("root.")
+            .tempdir_in(setup.deploy())
+            .context("cannot create the root of a container")?;
+        let unpacked =
+            Command::new("tar").arg("-xf").arg(setup.systemd_root()).arg("-C").arg(folder.path()).status()?;
+        ensure!(unpacked.success(), "cannot unpack {} ({unpacked})", setup.systemd_root().display());
+        prepare(folder.path())?;
+        let log = File::create(setup.logs().join("container.log"))?;
+        let mut nspawn = Command::new("systemd-nspawn");
+        nspawn
+            .arg("--directory")
+            .arg(folder.path())
+            .args(["--boot", "--machine", &format!("healthboard-{}", std::process::id())])
+            .args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"])
+            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for path in shared {
+            nspawn.arg(format!("--bind-ro={}", path.display()));
+        }
+        let mut daemon = Daemon::spawn("systemd-nspawn", &mut nspawn)?;
+        let (leader, _) = until("the container boots", BOOT_TIMEOUT, tick, || {
+            if let Some(status) = daemon.try_wait()? {
+                anyhow::bail!(
+                    "systemd-nspawn has ended ({status})\nnext: less {}",
+                    setup.logs().join("container.log").display()
+                );
+            }
+            let leader = leader_below(daemon.pid());
+            Ok(leader.filter(|leader| is_up(*leader)))
+        })?;
+        Ok(Self { _daemon: daemon, folder, leader })
+    }
+
+    /// Runs a line of shell in it, and returns what that writes.
+    pub(super) fn shell(&self, line: &str) -> Result<String> {
+        let output = enter(self.leader, line).stdin(Stdio::null()).output().context("cannot run nsenter")?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "`{line}` failed ({}): {text}", output.status);
+        Ok(text)
+    }
+
+    /// A property of a unit.
+    pub(super) fn property(&self, unit: &str, name: &str) -> Result<String> {
+        Ok(self.shell(&format!("systemctl show --value -p {name} {unit}"))?.trim().to_owned())
+    }
+
+    /// A file in it, as this machine sees it.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.leader))
+    }
+
+    /// Leaves its files where they are, for a look.
+    pub(super) fn keep(mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+}
+
+/// The first process of the container that this nspawn runs.
+fn leader_below(nspawn: u32) -> Option<u32> {
+    let is_first = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("NSpid:")).unwrap_or_default();
+        line.split_whitespace().count() > 2 && line.ends_with("\t1")
+    };
+    children(nspawn).into_iter().find(is_first)
+}
+
+/// Whether systemd has started everything.
+fn is_up(leader: u32) -> bool {
+    let output = enter(leader, "systemctl is-system-running").stdin(Stdio::null()).output();
+    output.is_ok_and(|output| matches!(output.stdout.trim_ascii(), b"running" | b"degraded"))
+}
+
+fn enter(leader: u32, line: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--all", "--target", &leader.to_string(), "sh", "-c", line]);
+    command
+}

@@ -1,0 +1,251 @@
+//! Services under a real systemd: it learns how they are, and restarts those that hang and no others.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::container::Container;
+use super::{Check, dropins, seconds, until};
+use crate::probe::{Answer, ask};
+use crate::setup::Setup;
+
+const UNITS: [(&str, &str); 3] = [
+    ("rust.service", include_str!("../../deploy/rust.service")),
+    ("plain.service", include_str!("../../deploy/plain.service")),
+    ("slow.service", include_str!("../../deploy/slow.service")),
+];
+const SERVICE: &str = include_str!("../../deploy/service.py");
+/// The folder in the container for [`SERVICE`].
+const FOLDER: &str = "/opt/healthboard";
+/// A service is ready, or killed and ready again, within this time. It takes eight seconds to start and five to be killed.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Proves everything; a service under load is watched for as long as `load`.
+///
+/// # Errors
+///
+/// If something does not hold. The error says what was expected, and where the container's journal is.
+pub fn prove(setup: &Setup, load: Duration, tick: fn(Duration) -> Result<()>) -> Result<Vec<Check>> {
+    let container = Container::boot(setup, &shared(setup)?, |root| install(setup, root), tick)?;
+    let proof = Proof { container, tick };
+    let mut checks = Vec::new();
+    match proof.all(setup, load, &mut checks) {
+        Ok(()) => Ok(checks),
+        Err(error) => {
+            let journal = setup.logs().join("container-journal.log");
+            let _ = fs::write(&journal, proof.container.shell("journalctl --no-pager -b")?);
+            let root = proof.container.keep();
+            let done: Vec<String> = checks.into_iter().map(|check| check.name).collect();
+            Err(error.context(format!(
+                "proven before: {}\nits files: {}\nnext: less {}",
+                done.join("; "),
+                root.display(),
+                journal.display()
+            )))
+        }
+    }
+}
+
+struct Proof {
+    container: Container,
+    tick: fn(Duration) -> Result<()>,
+}
+
+impl Proof {
+    fn all(&self, setup: &Setup, load: Duration, checks: &mut Vec<Check>) -> Result<()> {
+        checks.push(dropins::check(setup, &self.container)?);
+        checks.push(self.is_ready_when_it_answers()?);
+        checks.push(self.a_rust_service_is_ready()?);
+        checks.push(self.the_status_is_the_message()?);
+        checks.push(self.a_plain_unit_is_left_alone()?);
+        checks.push(self.a_loaded_service_is_not_killed(load)?);
+        for unit in ["rust", "slow"] {
+            checks.push(self.is_killed(unit, "is frozen", &format!("systemctl kill -s STOP {unit}"))?);
+        }
+        checks.push(self.is_killed("slow", "has an interpreter that hangs", "touch /run/slow/hang")?);
+        checks.push(self.the_end_is_seen()?);
+        Ok(())
+    }
+
+    fn is_ready_when_it_answers(&self) -> Result<Check> {
+        self.container.shell("systemctl start --no-block slow")?;
+        let begin = Instant::now();
+        self.until("the slow service answers", || Ok(self.ask("slow").ok()))?;
+        ensure!(
+            self.property("slow", "ActiveState")? == "activating",
+            "the slow service was ready before it said so"
+        );
+        let answered = begin.elapsed();
+        self.until("it is ready, after twice its TimeoutStartSec", || {
+            self.is("slow", "ActiveState", "active")
+        })?;
+        let ready = begin.elapsed();
+        let answer = self.ask("slow")?;
+        ensure!(answer.code == 200 && self.property("slow", "NRestarts")? == "0", "{}", answer.body);
+        let found = format!("answers after {}, ready after {}", seconds(answered), seconds(ready));
+        Ok(Check::new(
+            "a slow start is extended; READY comes when the program says so, and the board answers",
+            found,
+        ))
+    }
+
+    fn a_rust_service_is_ready(&self) -> Result<Check> {
+        let begin = Instant::now();
+        // Without --no-block it returns when the service is ready.
+        self.container.shell("systemctl start rust")?;
+        let ready = begin.elapsed();
+        let answer = self.ask("rust")?;
+        ensure!(answer.code == 200, "{}", answer.body);
+        Ok(Check::new("a Rust service of Type=notify is ready when it answers", seconds(ready)))
+    }
+
+    fn the_status_is_the_message(&self) -> Result<Check> {
+        let status = |wanted: &'static str| {
+            self.until(wanted, || {
+                let text = self.property("rust", "StatusText")?;
+                Ok(text.starts_with(wanted).then_some(text))
+            })
+        };
+        status("OK")?;
+        self.container.shell("mv /var/lib/rust/visits.db /var/lib/rust/away.db")?;
+        let (text, after) = status("FAULT: database: ")?;
+        let message = self.ask("rust")?.message().to_owned();
+        let error = message.split(',').next().context("there is no message")?;
+        ensure!(text.contains(error), "StatusText is `{text}`, and the message of a probe `{message}`");
+        self.container.shell("mv /var/lib/rust/away.db /var/lib/rust/visits.db")?;
+        status("OK")?;
+        Ok(Check::new(
+            "`systemctl show -p StatusText` has the message",
+            format!("`{text}` after {}", seconds(after)),
+        ))
+    }
+
+    fn a_plain_unit_is_left_alone(&self) -> Result<Check> {
+        self.container.shell("systemctl start plain")?;
+        self.until("the plain service answers", || Ok(self.ask("plain").ok()))?;
+        let told = self
+            .container
+            .shell("journalctl -u plain --grep 'notification|reception' --no-pager -q || true")?;
+        ensure!(
+            self.property("plain", "StatusText")?.is_empty() && told.is_empty(),
+            "systemd was told of a service that it does not listen to: {told}"
+        );
+        Ok(Check::new("a unit of Type=simple without NotifyAccess is left alone", "nothing sent"))
+    }
+
+    fn a_loaded_service_is_not_killed(&self, load: Duration) -> Result<Check> {
+        self.container.shell("touch /run/slow/busy")?;
+        let (stop, probes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let watched = std::thread::scope(|scope| {
+            let (stop, probes) = (&stop, &probes);
+            for unit in ["slow", "rust"] {
+                scope.spawn(move || {
+                    // Relaxed: nothing else depends on either.
+                    while !stop.load(Ordering::Relaxed) {
+                        probes.fetch_add(u64::from(self.ask(unit).is_ok()), Ordering::Relaxed);
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            }
+            let watched = self.watch(load);
+            stop.store(true, Ordering::Relaxed);
+            watched
+        });
+        watched?;
+        self.container.shell("rm /run/slow/busy")?;
+        for unit in ["slow", "rust"] {
+            let restarts = self.property(unit, "NRestarts")?;
+            ensure!(restarts == "0", "{unit} was restarted {restarts} times under load");
+        }
+        let found = format!("{} min, {} probes, no restart", load.as_secs() / 60, probes.into_inner());
+        Ok(Check::new("a working service under load is not killed", found))
+    }
+
+    fn watch(&self, load: Duration) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < load {
+            (self.tick)(begin.elapsed())?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn is_killed(&self, unit: &str, what: &str, fault: &str) -> Result<Check> {
+        let restarts: u32 = self.property(unit, "NRestarts")?.parse()?;
+        self.container.shell(fault)?;
+        let wanted = (restarts + 1).to_string();
+        let (_, killed) = self.until("systemd restarts it", || self.is(unit, "NRestarts", &wanted))?;
+        let (_, ready) = self.until("it is active again", || self.is(unit, "ActiveState", "active"))?;
+        let answer = self.ask(unit)?;
+        ensure!(answer.code == 200, "{unit} answers {} after its restart: {}", answer.code, answer.body);
+        let why =
+            self.container.shell(&format!("journalctl -u {unit} --grep 'Watchdog timeout' --no-pager -q"))?;
+        ensure!(why.lines().count() > 0, "{unit} was restarted, and not by its watchdog");
+        let found = format!("restarted after {}, ready {} later", seconds(killed), seconds(ready));
+        Ok(Check::new(
+            &format!("a service ({unit}) that {what} is killed by the watchdog and comes back"),
+            found,
+        ))
+    }
+
+    fn the_end_is_seen(&self) -> Result<Check> {
+        let main = self.property("slow", "MainPID")?;
+        self.container.shell(&format!("kill -TERM {main}"))?;
+        // Nobody has asked systemd to stop it: only the service can have said so.
+        let (_, after) = self.until("STOPPING=1", || self.is("slow", "ActiveState", "deactivating"))?;
+        self.until("it has ended", || self.is("slow", "ActiveState", "inactive"))?;
+        ensure!(self.property("slow", "Result")? == "success", "the end of the slow service was no success");
+        Ok(Check::new("STOPPING is seen while a service drains", format!("after {}", seconds(after))))
+    }
+
+    fn ask(&self, unit: &str) -> Result<Answer> {
+        ask(&format!("unix://{}", self.container.path(&format!("/run/{unit}/health.sock")).display()))
+    }
+
+    fn property(&self, unit: &str, name: &str) -> Result<String> {
+        self.container.property(unit, name)
+    }
+
+    fn is(&self, unit: &str, name: &str, wanted: &str) -> Result<Option<()>> {
+        Ok((self.property(unit, name)? == wanted).then_some(()))
+    }
+
+    fn until<T>(&self, wanted: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<(T, Duration)> {
+        until(wanted, SOON, self.tick, look)
+    }
+}
+
+/// The folders on this machine that the programs in the container need.
+fn shared(setup: &Setup) -> Result<Vec<PathBuf>> {
+    let list = "import sys; print(*{sys.prefix, sys.base_prefix, *sys.path}, sep='\\n')";
+    let output = Command::new(setup.program("python")).args(["-c", list]).output()?;
+    ensure!(output.status.success(), "cannot run the Python of the setup");
+    let text = String::from_utf8(output.stdout).context("a path is not UTF-8")?;
+    let mut folders: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+    folders.push(setup.programs());
+    // The container has the distribution's own.
+    folders.retain(|folder| {
+        folder.is_dir() && (!folder.starts_with("/usr") || folder.starts_with("/usr/local"))
+    });
+    folders.sort();
+    folders.dedup();
+    Ok(folders)
+}
+
+fn install(setup: &Setup, root: &Path) -> Result<()> {
+    dropins::install(setup, root)?;
+    for (name, template) in UNITS {
+        let text = template
+            .replace("<programs>", &setup.programs().display().to_string())
+            .replace("<environment>", &setup.venv().display().to_string())
+            .replace("<folder>", FOLDER);
+        fs::write(root.join("etc/systemd/system").join(name), text)?;
+    }
+    let folder = root.join(FOLDER.trim_start_matches('/'));
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("service.py"), SERVICE).context("cannot write the service")
+}

@@ -1,0 +1,16 @@
+//! Those who act on health.
+//!
+//! `cargo xtask test e2e` sets up what they need and runs them; `cargo xtask deploy` shows what they find.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use healthboard_e2e::Setup;
+use healthboard_e2e::deploy::prove_systemd;
+
+#[test]
+#[ignore = "needs a container: cargo xtask test e2e"]
+fn systemd_learns_how_services_are_and_restarts_those_that_hang_and_no_others() -> Result<()> {
+    prove_systemd(&Setup::open()?, Duration::from_secs(60), |_| Ok(()))?;
+    Ok(())
+}
