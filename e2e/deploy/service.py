@@ -55,4 +55,6 @@ class Worker(service.Service):
 cfg.CONF([], project="slow")
 launcher = service.launch(cfg.CONF, Worker(), workers=1, restart_method="mutate")
 time.sleep(float(sys.argv[1]))
+# The launcher is about to say that it is ready.
+open(os.path.join(FOLDER, "says"), "w").close()
 launcher.wait()

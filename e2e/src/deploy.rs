@@ -1,5 +1,6 @@
 //! Those who act on health, each as a real program: what `cargo xtask deploy` proves.
 
+mod cgroup;
 mod container;
 mod dropins;
 mod systemd;

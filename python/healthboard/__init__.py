@@ -17,10 +17,10 @@ import sys
 if "t" in sys.abiflags:
     raise ImportError("healthboard needs Python with its interpreter lock, and this is free-threaded Python")
 
-from ._native import Indicator, Operation, __version__, drain, goodbye, ready, reloading
+from ._native import Indicator, Operation, __version__, drain, goodbye, reloading
 from .decorator import healthcheck
 from .refresher import refresh
-from .start import start
+from .start import ready, start
 
 __all__ = [
     "Indicator",

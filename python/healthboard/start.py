@@ -57,6 +57,17 @@ def start(
     return problems
 
 
+def ready() -> None:
+    """Say that the service has started, or reloaded, and works.
+
+    systemd is told so once an endpoint answers.
+    """
+    from . import by_itself
+
+    by_itself.start()
+    _native.ready()
+
+
 def _disable_hooks(option: str, variable: str | None) -> list[str]:
     """Uninstall these hooks. Return a message for each name that is none."""
     text = option if variable is None else variable

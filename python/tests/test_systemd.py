@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 
 import pytest
 from systemd import Systemd
 from test_processes import EVENTLET, START
+from test_servers import Server, server
 
 from conftest import Service, eventually
+
+__all__ = ["server"]
 
 # systemd names the main process, which is what becomes of the one that runs this.
 MAIN = "import os; os.environ['SYSTEMD_EXEC_PID'] = str(os.getpid())\n"
@@ -111,6 +116,47 @@ def test_oslo_service_is_ready_not_before_it_says_so_and_says_its_end(
     assert "STOPPING=1" not in systemd.lines()
     os.kill(service.process.pid, signal.SIGTERM)
     assert systemd.line("STOPPING=1")
+
+
+WSGI = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return [b""]
+"""
+ASGI = "async def application(scope, receive, send): pass"
+PROXY = """
+import websockify
+target = {"target_host": "127.0.0.1", "target_port": 1}
+websockify.WebSocketProxy(listen_port=PORT, **target).start_server()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (WSGI, "-m uvicorn app:application --interface wsgi --port {port}"),
+        (WSGI, "-m gunicorn.app.wsgiapp app:application --bind 127.0.0.1:{port}"),
+        (ASGI, "-m daphne --port {port} app:application"),
+        (PROXY, "app.py"),
+    ],
+    ids=["uvicorn", "gunicorn", "daphne", "websockify"],
+)
+def test_a_server_is_ready_when_it_listens(
+    server: Server, systemd: Systemd, program: str, command: str
+) -> None:
+    words = command.format(port=server.web).split()
+    systemd.of(server)
+    server.serve(program.replace("PORT", str(server.web)), sys.executable, *words)
+    assert systemd.line("READY=1")
+    with socket.create_connection(("127.0.0.1", server.web), timeout=5):
+        assert server.answers()
+
+
+def test_a_program_under_our_launcher_may_be_ready_before_health_starts_by_itself(
+    service: Service, systemd: Systemd
+) -> None:
+    systemd.of(service).start("import sys, healthboard; healthboard.ready(); sys.stdin.read()", launch=True)
+    assert systemd.line("READY=1", within=5)
 
 
 def test_a_socket_that_nobody_reads_does_not_hold_the_service_up(service: Service, systemd: Systemd) -> None:

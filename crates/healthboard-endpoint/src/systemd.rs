@@ -28,6 +28,9 @@ const OTHER_TEXT_INTERVAL: Duration = Duration::from_secs(60);
 /// The most bytes of a status. systemd takes messages of 4096 bytes.
 const MAX_STATUS_BYTES: usize = 1000;
 
+/// Announcements that are kept for a manager that does not read; beyond that the oldest are dropped.
+const MAX_PENDING: usize = 8;
+
 /// By how much a start is extended, each second. systemd extends a watchdog by as much.
 const EXTENSION: Duration = Duration::from_secs(5);
 
@@ -102,6 +105,7 @@ impl Systemd {
     pub(crate) fn announce(&mut self, new: Vec<Announcement>) {
         self.is_ready |= new.contains(&Announcement::Ready);
         self.pending.extend(new);
+        self.pending.drain(..self.pending.len().saturating_sub(MAX_PENDING));
         while let Some(announcement) = self.pending.front() {
             let message = match announcement {
                 Announcement::Ready => "READY=1".to_owned(),

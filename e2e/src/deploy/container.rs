@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use super::cgroup::ControlGroup;
 use super::until;
 use crate::daemon::Daemon;
 use crate::processes::children;
@@ -20,8 +21,9 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A booted Debian in systemd-nspawn. Dropping it powers it off.
 pub(super) struct Container {
-    // Before the folder: it uses that.
+    // Before the group and the folder: it uses them.
     _daemon: Daemon,
+    _group: ControlGroup,
     folder: TempDir,
     /// Its first process, as this machine sees it.
     leader: u32,
@@ -45,11 +47,15 @@ impl Container {
         ensure!(unpacked.success(), "cannot unpack {} ({unpacked})", setup.systemd_root().display());
         prepare(folder.path())?;
         let log = File::create(setup.logs().join("container.log"))?;
-        let mut nspawn = Command::new("systemd-nspawn");
+        let name = format!("healthboard-{}", std::process::id());
+        let group = ControlGroup::create(&name)?;
+        let mut nspawn = Command::new("sh");
         nspawn
+            .args(["-c", "echo $$ > \"$0\" && exec systemd-nspawn \"$@\""])
+            .arg(group.processes())
             .arg("--directory")
             .arg(folder.path())
-            .args(["--boot", "--machine", &format!("healthboard-{}", std::process::id())])
+            .args(["--boot", "--machine", &name])
             .args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"])
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
@@ -69,7 +75,7 @@ impl Container {
             let leader = leader_below(daemon.pid());
             Ok(leader.filter(|leader| is_up(*leader)))
         })?;
-        Ok(Self { _daemon: daemon, folder, leader })
+        Ok(Self { _daemon: daemon, _group: group, folder, leader })
     }
 
     /// Runs a line of shell in it, and returns what that writes.

@@ -84,6 +84,7 @@ impl Proof {
             self.is("slow", "ActiveState", "active")
         })?;
         let ready = begin.elapsed();
+        ensure!(self.container.path("/run/slow/says").exists(), "it was ready before it said so");
         let answer = self.ask("slow")?;
         ensure!(answer.code == 200 && self.property("slow", "NRestarts")? == "0", "{}", answer.body);
         let found = format!("answers after {}, ready after {}", seconds(answered), seconds(ready));

@@ -56,6 +56,8 @@ fn start_health(health: Builder) {
 async fn run(listen: &str, notes: Notes) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(listen).await?;
     println!("listening on {}", listener.local_addr()?);
+    // In a unit of `Type=notify`, this is the moment at which systemd starts what comes after the service.
+    healthboard::ready();
     tokio::spawn(progress());
     tokio::spawn(notes::refresh(notes.clone()));
     let mut terminate = signal(SignalKind::terminate())?;

@@ -114,6 +114,17 @@ fn a_message_that_systemd_did_not_take_is_sent_again() {
 }
 
 #[test]
+fn a_manager_that_does_not_read_costs_no_memory() {
+    let (socket, mut systemd) = service("deaf-for-long");
+    while systemd.manager.tell("WATCHDOG=1").is_ok() {}
+    (0..1000).for_each(|_| systemd.announce(vec![Reloading, Ready]));
+    assert_eq!(systemd.pending.len(), MAX_PENDING);
+    while received(&socket).is_some() {}
+    systemd.announce(Vec::new());
+    assert_eq!(lines(&socket).last().map(String::as_str), Some("READY=1"));
+}
+
+#[test]
 fn a_start_is_extended_until_the_service_is_ready_or_faulty_or_ten_minutes_are_over() {
     let extends = |socket: &UnixDatagram| lines(socket).contains(&"EXTEND_TIMEOUT_USEC=5000000".to_owned());
     let (socket, mut systemd) = service("start");

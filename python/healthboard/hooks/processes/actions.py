@@ -31,6 +31,7 @@ def drain(*_args: Any, **_kwargs: Any) -> None:
 
 def ready(*_args: Any, **_kwargs: Any) -> None:
     """Say that the service works. Libraries that tell systemd so themselves have done it by now."""
+    by_itself.start()
     _native.ready()
 
 
