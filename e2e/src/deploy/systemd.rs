@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::container::Container;
 use super::{Check, dropins, seconds, until};
@@ -40,12 +40,12 @@ pub fn prove(setup: &Setup, load: Duration, tick: fn(Duration) -> Result<()>) ->
             let _ = fs::write(&journal, proof.container.shell("journalctl --no-pager -b")?);
             let root = proof.container.keep();
             let done: Vec<String> = checks.into_iter().map(|check| check.name).collect();
-            Err(error.context(format!(
-                "proven before: {}\nits files: {}\nnext: less {}",
+            bail!(
+                "{error:#}\nproven before: {}\nits files: {}\nnext: less {}",
                 done.join("; "),
                 root.display(),
                 journal.display()
-            )))
+            )
         }
     }
 }

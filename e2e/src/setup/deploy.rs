@@ -44,6 +44,7 @@ impl Setup {
                 fs::remove_dir_all(&units)?;
             }
             fs::create_dir(&units)?;
+            step.run(Command::new("apt-get").args(["update", "-q"]))?;
             step.run(Command::new("apt-get").arg("download").args(NOVA).current_dir(&units))?;
             let unpack = "for package in *.deb; do dpkg-deb -x \"$package\" . || exit; done";
             step.run(Command::new("sh").args(["-c", unpack]).current_dir(&units))
@@ -78,12 +79,15 @@ impl Setup {
     }
 }
 
-/// The name of this machine's release of Debian or Ubuntu.
+/// The name of this machine's release of Debian.
 fn codename() -> Result<String> {
     let release = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
-    let line = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    Ok(line
-        .context("/etc/os-release has no VERSION_CODENAME, which Debian and Ubuntu have")?
-        .trim_matches('"')
-        .to_owned())
+    let value = |name: &str| {
+        release.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_matches('"').to_owned()))
+    };
+    ensure!(
+        value("ID=").as_deref() == Some("debian"),
+        "the containers have this machine's distribution, which must be Debian"
+    );
+    value("VERSION_CODENAME=").context("/etc/os-release has no VERSION_CODENAME")
 }
