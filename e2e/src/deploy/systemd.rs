@@ -196,8 +196,11 @@ impl Proof {
     fn the_end_is_seen(&self) -> Result<Check> {
         let main = self.property("slow", "MainPID")?;
         self.container.shell(&format!("kill -TERM {main}"))?;
-        // Nobody has asked systemd to stop it: only the service can have said so.
-        let (_, after) = self.until("STOPPING=1", || self.is("slow", "ActiveState", "deactivating"))?;
+        // Nobody has asked systemd to stop it, and its main process has not ended: only the service can have said so.
+        let (_, after) = self.until("STOPPING=1", || {
+            let stops = self.is("slow", "ActiveState", "deactivating")?.is_some();
+            Ok((stops && self.property("slow", "MainPID")? == main).then_some(()))
+        })?;
         self.until("it has ended", || self.is("slow", "ActiveState", "inactive"))?;
         ensure!(self.property("slow", "Result")? == "success", "the end of the slow service was no success");
         Ok(Check::new("STOPPING is seen while a service drains", format!("after {}", seconds(after))))
