@@ -1,6 +1,6 @@
 use super::testing::{listen, received};
 use super::*;
-use healthboard::{Announcement::Ready, Announcement::Reloading};
+use healthboard::{Announcement::Ready, Announcement::Reloading, Detail};
 use std::os::unix::net::UnixDatagram;
 
 const SECOND: u64 = 1_000_000_000;
@@ -59,6 +59,23 @@ fn a_refused_watchdog_leaves_the_rest() {
     let (systemd, refused) = read(&[("NOTIFY_SOCKET", "@s"), ("WATCHDOG_USEC", "0")]);
     assert!(systemd.unwrap().pet(0, || unreachable!()).is_none());
     assert!(refused[0].contains("WATCHDOG_USEC is `0`"), "{refused:?}");
+}
+
+#[test]
+fn the_watchdog_is_petted_while_the_service_progresses_whatever_else_it_is() {
+    let (socket, _) = listen("watchdog");
+    let address = format!("@healthboard-watchdog-{}", std::process::id());
+    let (systemd, _) =
+        read(&[("NOTIFY_SOCKET", &address), ("WATCHDOG_USEC", "600000"), ("WATCHDOG_PID", "7")]);
+    let mut systemd = systemd.unwrap();
+    assert_eq!(systemd.main(), Some(MAIN), "of a systemd that does not name it otherwise");
+    assert_eq!(systemd.pet(SECOND, || report(Status::Fault, "database")), Some(Duration::from_millis(300)));
+    assert_eq!(lines(&socket), ["WATCHDOG=1"]);
+    let mut hung = report(Status::Fault, "not progressing for 12 s");
+    let progress = Detail { status: Status::Fault, ..hung.details["database"].clone() };
+    hung.details.insert(PROGRESS.to_owned(), progress);
+    assert!(systemd.pet(2 * SECOND, || hung).is_some());
+    assert!(lines(&socket).is_empty());
 }
 
 #[test]
