@@ -59,7 +59,7 @@ mod trust;
 mod tune;
 mod watchdog;
 
-pub use options::{AllowedHosts, HttpOptions};
+pub use options::{AllowedHosts, Backend, HealthcheckOptions, HttpOptions, Network};
 
 use healthboard::{Builder, Handle, SettingError, StartError};
 use watchdog::Watchdog;
@@ -92,7 +92,7 @@ impl Prepared {
     /// Parses the options that belong to the endpoints.
     pub fn of(builder: Builder) -> Prepared {
         let mut options = HttpOptions::default();
-        let builder = builder.claim(HttpOptions::NAMES, |option, value| options.try_set(option, value));
+        let builder = builder.claim(&HttpOptions::NAMES, |option, value| options.try_set(option, value));
         Prepared { builder, options }
     }
 

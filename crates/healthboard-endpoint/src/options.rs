@@ -1,5 +1,9 @@
 //! The options of `[healthcheck]` that concern the endpoints.
 
+mod healthcheck;
+
+pub use healthcheck::{Backend, HealthcheckOptions, Network};
+
 /// The options for answers and for access to them.
 ///
 /// ```
@@ -22,6 +26,8 @@ pub struct HttpOptions {
     pub allowed_hosts: AllowedHosts,
     /// Permissions of unix sockets.
     pub socket_mode: u32,
+    /// The options of `/healthcheck`.
+    pub healthcheck: HealthcheckOptions,
 }
 
 /// Names that a `Host` may have. Requests for other names are refused: a page in a browser could have sent them.
@@ -41,14 +47,19 @@ impl Default for HttpOptions {
             cache_control: Some("no-store".to_owned()),
             allowed_hosts: AllowedHosts::Names(Vec::new()),
             socket_mode: 0o660,
+            healthcheck: HealthcheckOptions::default(),
         }
     }
 }
 
 impl HttpOptions {
     /// The names that [`try_set`](HttpOptions::try_set) knows.
-    pub const NAMES: &[&str] =
-        &["fault_status_code", "degraded_status_code", "cache_control", "allowed_hosts", "socket_mode"];
+    pub const NAMES: [&str; 12] = {
+        let [a, b, c, d, e, f, g] = HealthcheckOptions::NAMES;
+        let own =
+            ["fault_status_code", "degraded_status_code", "cache_control", "allowed_hosts", "socket_mode"];
+        [own[0], own[1], own[2], own[3], own[4], a, b, c, d, e, f, g]
+    };
 
     /// Sets one option from its text. `Ok(false)`: the option does not belong to the endpoints.
     ///
@@ -62,7 +73,7 @@ impl HttpOptions {
             "cache_control" => self.cache_control = cache_control(value)?,
             "allowed_hosts" => self.allowed_hosts = AllowedHosts::parse(value)?,
             "socket_mode" => self.socket_mode = mode(value)?,
-            _ => return Ok(false),
+            _ => return self.healthcheck.try_set(option, value),
         }
         Ok(true)
     }
