@@ -1,5 +1,6 @@
 //! The part of HTTP/1 that an endpoint needs: parsing requests and rendering answers. No sockets, no time limits.
 
+mod agent_check;
 mod answers;
 mod date;
 mod head;

@@ -57,6 +57,13 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
     ),
     cfg.IntOpt("fault_status_code", default=503, min=200, max=599, help="The HTTP status for `FAULT`."),
     cfg.IntOpt("degraded_status_code", default=200, min=200, max=599, help="The HTTP status for `DEGRADED`."),
+    cfg.IntOpt(
+        "degraded_weight",
+        default=100,
+        min=1,
+        max=100,
+        help="The weight that HAProxy's agent-check gets for `DEGRADED`, in percent of the server's.",
+    ),
     cfg.StrOpt(
         "error_detail",
         default="class",

@@ -3,6 +3,7 @@
 //! Evidence has the resolution of the coarse clock, so a report is made at most once a tick, and the same request in
 //! the same tick gets the same bytes again: in a flood, a probe costs a comparison.
 
+use super::agent_check;
 use super::date::Date;
 use super::head::{Head, Lines, MAX_HEADERS, Refusal, Version};
 use super::healthcheck::{Ends, Healthcheck};
@@ -120,6 +121,14 @@ impl Answers {
         self.drop_expired();
         if !last && let Some(kept) = self.kept.iter().find(|kept| bytes.starts_with(&kept.request)) {
             return Outcome::Answered(kept.request.len(), kept.answer.clone());
+        }
+        if let Some(length) = agent_check::request(bytes) {
+            let report = self.report(report);
+            let line = agent_check::line(&report, self.options.degraded_weight);
+            return Outcome::Answered(
+                length,
+                Answer { bytes: line.into_bytes().into(), after: After::Close },
+            );
         }
         let mut room: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let head = match Head::parse(bytes, &mut room) {
