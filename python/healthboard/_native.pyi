@@ -137,7 +137,7 @@ def attach() -> None:
 def stamp() -> None:
     """Stamp `progress`."""
 
-def take_notices() -> list[tuple[bool, str]]:
+def take_notices() -> list[tuple[bool, str, tuple[str, str, str] | None]]:
     """Return the lines to log, each with whether it is a warning."""
 
 def trace(write: Callable[[int], None], package: str) -> None:

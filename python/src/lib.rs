@@ -85,12 +85,19 @@ fn stamp() {
     guard::guarded((), healthboard::stamp);
 }
 
-/// The lines to log, each with whether it is a warning.
+/// New status, previous status and cause.
+type Change = (&'static str, &'static str, String);
+
+/// The lines to log, each with whether it is a warning and, if it tells of one, a change of the status.
 #[pyfunction]
-fn take_notices() -> Vec<(bool, String)> {
+fn take_notices() -> Vec<(bool, String, Option<Change>)> {
     let notices = guard::guarded(Vec::new(), healthboard::take_notices);
-    let error = guard::take_first_error().map(|text| (true, text));
-    notices.into_iter().map(|notice| (notice.warning, notice.text)).chain(error).collect()
+    let error = guard::take_first_error().map(|text| (true, text, None));
+    let line = |notice: healthboard::Notice| {
+        let change = notice.transition.map(|change| (change.to.name(), change.from.name(), change.message));
+        (notice.warning, notice.text, change)
+    };
+    notices.into_iter().map(line).chain(error).collect()
 }
 
 /// The text of an exception as one line without secrets, safe to log.

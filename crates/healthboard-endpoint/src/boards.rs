@@ -2,6 +2,7 @@
 //!
 //! Only this module knows how boards are kept and read.
 
+use crate::changes::Line;
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
@@ -72,6 +73,13 @@ impl<'a> Boards<'a> {
     /// Leaves a notice for the service's log.
     pub(crate) fn say(&self, warning: bool, line: impl Into<String>) {
         self.keeper.say(warning, line);
+    }
+
+    /// Leaves a line about a change of the status.
+    pub(crate) fn say_change(&self, line: Line, report: &Report) {
+        let Line { warning, text, previous: from } = line;
+        let (time, to, message) = (report.time, report.status, report.message.clone());
+        self.keeper.say_change(warning, text, Transition { time, from, to, message });
     }
 
     /// Logs why no probe is answered, once for each kind of error.

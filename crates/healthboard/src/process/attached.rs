@@ -32,8 +32,8 @@ struct State {
 }
 
 impl Attached {
-    pub(super) fn say(&self, warning: bool, text: String) {
-        push(&mut self.state().notices, Notice { warning, text }, MAX_NOTICES);
+    pub(super) fn say(&self, notice: Notice) {
+        push(&mut self.state().notices, notice, MAX_NOTICES);
     }
 
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
