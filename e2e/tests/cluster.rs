@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children};
+use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children, get};
 
 /// Much longer than a server takes to answer, and much shorter than any client waits for a server that is cut off.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -193,5 +193,50 @@ fn lazy_apis_are_ok() -> Result<()> {
             cluster.until(service, "OK, with both workers", |answer| answer.processes("alive") == 2)?;
         assert_eq!(answer.status(), "OK", "{}", answer.body);
     }
+    Ok(())
+}
+
+/// oslo.middleware's `/healthcheck` on the port of the API.
+fn healthcheck(cluster: &Cluster) -> Result<(u16, String)> {
+    get(&cluster.api_url(), "/healthcheck", TIMEOUT)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn healthcheck_on_the_api_port_notices_a_lost_database_once_the_backend_is_named() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    // As it is today.
+    let api_paste = cluster.folder().join("api-paste.ini");
+    let shipped = fs::read_to_string(&api_paste)?;
+    let file = "disable_by_file_path = healthcheck_disable";
+    fs::write(&api_paste, format!("{shipped}backends = disable_by_file\n{file}\n"))?;
+    cluster.start(API)?;
+    cluster.ready()?;
+    cluster.mariadb().stop();
+    cluster.until(API, "FAULT", |answer| answer.status() == "FAULT")?;
+    assert_eq!(healthcheck(&cluster)?, (200, String::from("OK")));
+    cluster.mariadb().start()?;
+    cluster.stop(API);
+
+    fs::write(&api_paste, format!("{shipped}backends = disable_by_file, healthboard\n{file}\n"))?;
+    cluster.start(API)?;
+    cluster.ready()?;
+    let expect = |cluster: &mut Cluster, code: u16| -> Result<String> {
+        let api = cluster.api_url();
+        let asked = || get(&api, "/healthcheck", TIMEOUT).ok().filter(|answer| answer.0 == code);
+        let found = cluster.wait_for(Duration::from_secs(60), asked)?;
+        Ok(found.with_context(|| format!("expected {code} within a minute"))?.1)
+    };
+    assert_eq!(expect(&mut cluster, 200)?, "OK\nhealthboard: OK");
+    cluster.mariadb().stop();
+    let reason = expect(&mut cluster, 503)?;
+    println!("{reason}");
+    assert!(reason.starts_with("OK\nhealthboard: FAULT: "), "{reason}");
+    assert!(reason.contains("database: OperationalError 2003"), "{reason}");
+    cluster.mariadb().start()?;
+    let reason = expect(&mut cluster, 200)?;
+    assert!(reason.starts_with("OK\nhealthboard: "), "{reason}");
+    cluster.until(API, "OK", |answer| answer.status() == "OK")?;
+    assert_eq!(expect(&mut cluster, 200)?, "OK\nhealthboard: OK");
     Ok(())
 }

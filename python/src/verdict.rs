@@ -12,8 +12,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// An answer is reused for this many times the CPU time that it took to make, so that answers take at most a tenth of one core.
-const REUSED_PER_COST: u32 = 10;
+/// An answer is reused for this many times the CPU time that it took to make, so that answers take at most a hundredth of one
+/// core: opening the boards anew costs more than the endpoint's readings, and every worker may be asked.
+const REUSED_PER_COST: u32 = 100;
 
 /// No answer is reused for longer, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
