@@ -12,6 +12,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+/// Asks so many times, and returns the CPU time that the process has spent on it.
+type Ask = fn(&Running, &Target, u32) -> Duration;
+
 const ROUNDS: usize = 15;
 const PROBES: u32 = 200;
 const PROCESSES: usize = 3;
@@ -30,7 +33,7 @@ pub fn run() -> Result<Part> {
     let (ours, ours_at) = uwsgi(place.path(), true)?;
     let _others: Vec<Running> = (1..PROCESSES).map(|_| service(place.path(), None)).collect::<Result<_>>()?;
     until("all boards are there", || boards(place.path()) == PROCESSES)?;
-    let ways: [(&str, fn(&Running, &Target, u32) -> Duration); 3] = [
+    let ways: [(&str, Ask); 3] = [
         ("JSON", |server, target, times| spent(server, || target.probe_for_json(times))),
         ("text", |server, target, times| spent(server, || target.probe(times, false))),
         ("text, now and then", |server, target, times| {

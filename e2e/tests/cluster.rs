@@ -196,47 +196,43 @@ fn lazy_apis_are_ok() -> Result<()> {
     Ok(())
 }
 
-/// oslo.middleware's `/healthcheck` on the port of the API.
-fn healthcheck(cluster: &Cluster) -> Result<(u16, String)> {
-    get(&cluster.api_url(), "/healthcheck", TIMEOUT)
-}
-
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn healthcheck_on_the_api_port_notices_a_lost_database_once_the_backend_is_named() -> Result<()> {
     let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
-    // As it is today.
-    let api_paste = cluster.folder().join("api-paste.ini");
-    let shipped = fs::read_to_string(&api_paste)?;
+    // `/before` is what operators have today.
+    let path = cluster.folder().join("api-paste.ini");
+    let mut text = fs::read_to_string(&path)?
+        .replace("/healthcheck: healthcheck", "/healthcheck: healthcheck\n/before: before");
     let file = "disable_by_file_path = healthcheck_disable";
-    fs::write(&api_paste, format!("{shipped}backends = disable_by_file\n{file}\n"))?;
+    text += &format!("backends = disable_by_file, healthboard\n{file}\n\n[app:before]\n");
+    text += &format!(
+        "paste.app_factory = oslo_middleware:Healthcheck.app_factory\nbackends = disable_by_file\n{file}\n"
+    );
+    fs::write(&path, text)?;
     cluster.start(API)?;
     cluster.ready()?;
-    cluster.mariadb().stop();
-    cluster.until(API, "FAULT", |answer| answer.status() == "FAULT")?;
-    assert_eq!(healthcheck(&cluster)?, (200, String::from("OK")));
-    cluster.mariadb().start()?;
-    cluster.stop(API);
-
-    fs::write(&api_paste, format!("{shipped}backends = disable_by_file, healthboard\n{file}\n"))?;
-    cluster.start(API)?;
-    cluster.ready()?;
+    let api = cluster.api_url();
+    let get = |path: &str| get(&api, path, TIMEOUT);
     let expect = |cluster: &mut Cluster, code: u16| -> Result<String> {
-        let api = cluster.api_url();
-        let asked = || get(&api, "/healthcheck", TIMEOUT).ok().filter(|answer| answer.0 == code);
+        let asked = || get("/healthcheck").ok().filter(|answer| answer.0 == code);
         let found = cluster.wait_for(Duration::from_secs(60), asked)?;
-        Ok(found.with_context(|| format!("expected {code} within a minute"))?.1)
+        Ok(found.with_context(|| format!("/healthcheck: expected {code} within a minute"))?.1)
     };
-    assert_eq!(expect(&mut cluster, 200)?, "OK\nhealthboard: OK");
+    let well = "OK\nhealthboard: OK";
+    assert_eq!(expect(&mut cluster, 200)?, well);
     cluster.mariadb().stop();
     let reason = expect(&mut cluster, 503)?;
     println!("{reason}");
     assert!(reason.starts_with("OK\nhealthboard: FAULT: "), "{reason}");
     assert!(reason.contains("database: OperationalError 2003"), "{reason}");
+    assert_eq!(get("/before")?, (200, String::from("OK")));
     cluster.mariadb().start()?;
     let reason = expect(&mut cluster, 200)?;
     assert!(reason.starts_with("OK\nhealthboard: "), "{reason}");
     cluster.until(API, "OK", |answer| answer.status() == "OK")?;
-    assert_eq!(expect(&mut cluster, 200)?, "OK\nhealthboard: OK");
+    let again = cluster.wait_for(TIMEOUT, || get("/healthcheck").ok().filter(|answer| answer.1 == well))?;
+    assert_eq!(again, Some((200, well.to_owned())));
+    assert_eq!(get("/before")?, (200, String::from("OK")));
     Ok(())
 }

@@ -74,9 +74,13 @@ fn answer(report: &Report) -> Answer {
         Status::Degraded => DEGRADED_IS_AVAILABLE.load(Relaxed),
         Status::Fault => false,
     };
-    let mut reason = match report.status {
-        Status::Ok if report.draining => "DRAINING".to_owned(),
-        _ => format::text(report).trim_end().to_owned(),
+    // A process that has said goodbye may still answer.
+    let is_ending = report.draining || report.stopped;
+    let text = format::text(report);
+    let mut reason = match (is_ending, report.status) {
+        (false, _) => text.trim_end().to_owned(),
+        (true, Status::Ok) => "DRAINING".to_owned(),
+        (true, _) => format!("DRAINING, {}", text.trim_end()),
     };
     if report.processes.others_unseen {
         reason += " (of this process alone: the others of the service are not seen)";
@@ -85,7 +89,7 @@ fn answer(report: &Report) -> Answer {
         .details
         .iter()
         .map(|(name, detail)| format!("{}: {}", healthboard::printable(name), detail.state.name()));
-    (is_good && !report.draining, reason, states.collect::<Vec<_>>().join(", "))
+    (is_good && !is_ending, reason, states.collect::<Vec<_>>().join(", "))
 }
 
 /// The CPU time that this thread has used so far.

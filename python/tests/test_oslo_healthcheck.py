@@ -209,9 +209,17 @@ def test_a_pause_of_the_host_is_no_hang(service: Service) -> None:
     assert json.loads(service.end()) == [200, "OK\nhealthboard: OK"]
 
 
-def test_a_draining_service_is_not_available(service: Service) -> None:
-    program = STARTED + "healthboard.drain()\n" + show("ask()")
+@pytest.mark.parametrize("said", ["drain", "goodbye"])
+def test_a_service_that_ends_is_not_available(service: Service, said: str) -> None:
+    program = STARTED + f"healthboard.{said}()\n" + show("ask()")
     assert run(service, program) == [[503, "OK\nhealthboard: DRAINING"]]
+
+
+def test_a_service_that_ends_and_has_a_problem_says_both(service: Service) -> None:
+    program = STARTED + "fail(); healthboard.drain()\n" + show("ask()")
+    [(status, text)] = run(service, program)
+    assert status == 503
+    assert text.startswith("OK\nhealthboard: DRAINING, DEGRADED: database: "), text
 
 
 @pytest.mark.parametrize(
