@@ -19,6 +19,7 @@ __all__ = [
     "start",
     "take_notices",
     "trace",
+    "verdict",
     "watch",
 ]
 
@@ -148,6 +149,9 @@ def end_trace() -> None:
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""
+
+def verdict() -> tuple[bool, str, str] | None:
+    """Return whether the service is available, why, and the state of each indicator. None: no health here."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""

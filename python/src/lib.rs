@@ -17,6 +17,7 @@ mod termination;
 mod testing;
 mod traceback;
 mod vectorcall;
+mod verdict;
 
 use healthboard::{ErrorDetail, Service, Settings, StartError};
 use healthboard_endpoint::Prepared;
@@ -52,6 +53,7 @@ fn start(
     let is_enabled = settings.is_enabled();
     let mut service = Prepared::of(Service::builder(service).settings(settings));
     let mut problems: Vec<String> = service.take_refused().iter().map(ToString::to_string).collect();
+    verdict::set_options(service.options());
     if is_enabled && first_use::arm(on_first_use, in_this_process) {
         // Starting waits for the keeper, which never needs the interpreter. The host's other threads may run meanwhile.
         let started = py.detach(|| guard::guarded(None, || Some(service.start())));
@@ -182,6 +184,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
+    module.add_function(wrap_pyfunction!(verdict::verdict, module)?)?;
     module.add_function(wrap_pyfunction!(goodbye, module)?)?;
     module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;
     module.add_function(wrap_pyfunction!(before_start, module)?)?;

@@ -5,7 +5,9 @@
 use crate::changes::Line;
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
-use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use healthboard::{
+    Directory, Keeper, Moment, Place, Process, Report, Status, Transition, Uri, judge, now_ns,
+};
 use std::io;
 use std::time::SystemTime;
 
@@ -89,9 +91,11 @@ impl<'a> Boards<'a> {
         }
     }
 
-    /// Pauses of the host that this process has seen.
-    pub(crate) fn pauses(&mut self) -> &mut Pauses {
-        &mut self.pauses
+    /// This moment. Call it about once a second: it looks for pauses of the host.
+    pub(crate) fn moment(&mut self) -> Moment {
+        let moment = self.pauses.at(now_ns());
+        self.keeper.resumed(moment.resumed_ns);
+        moment
     }
 
     /// Sets the endpoints that the service listens on, or why there are none.
@@ -112,8 +116,8 @@ impl<'a> Boards<'a> {
         if !processes.iter().any(|process| process.id == own_id) {
             processes.extend(self.keeper.process());
         }
-        let at = self.pauses.at(now_ns());
-        let mut report = judge(self.service(), &self.processes, at, SystemTime::now());
+        let moment = self.moment();
+        let mut report = judge(self.service(), &self.processes, moment, SystemTime::now());
         report.processes.serving = Some(std::process::id());
         report.processes.others_unseen = others_unseen;
         // All processes have said goodbye, this one too.

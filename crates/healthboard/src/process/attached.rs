@@ -2,6 +2,7 @@
 
 use super::notice::{Notice, Transition};
 use crate::board::place::{Place, stacks_name};
+use crate::board::sync::AtomicU64;
 use crate::config::Uri;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ const MAX_TRANSITIONS: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Attached {
+    /// When the last pause of the host ended; 0 if there was none. It publishes no other memory, so it is `Relaxed`.
+    pub(crate) resumed_ns: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }

@@ -217,6 +217,11 @@ impl Keeper {
         self.attached.listening(endpoints);
     }
 
+    /// Sets when the last pause of the host ended; 0 if there was none.
+    pub fn resumed(&self, at_ns: u64) {
+        self.attached.resumed_ns.store(at_ns, Relaxed);
+    }
+
     /// Adds a change of the service's status to [`Handle::transitions`](crate::Handle::transitions).
     pub fn note(&self, transition: Transition) {
         self.attached.change(transition);
