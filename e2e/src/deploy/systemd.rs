@@ -80,9 +80,7 @@ impl Proof {
             "the slow service was ready before it said so"
         );
         let answered = begin.elapsed();
-        self.until("it is ready, after its TimeoutStartSec", || {
-            self.is("slow", "ActiveState", "active")
-        })?;
+        self.until("it is ready, after its TimeoutStartSec", || self.is("slow", "ActiveState", "active"))?;
         let ready = begin.elapsed();
         ensure!(self.container.path("/run/slow/says").exists(), "it was ready before it said so");
         let answer = self.ask("slow")?;
