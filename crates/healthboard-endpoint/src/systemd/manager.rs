@@ -31,8 +31,7 @@ impl Manager {
     ///
     /// Systemd does not listen there, or has not read the messages before.
     pub(crate) fn tell(&self, message: &str) -> io::Result<()> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         sendto(&socket, message.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT, &self.address)?;
         Ok(())
     }
