@@ -61,7 +61,7 @@ const ENDPOINT: Rules = Rules {
         ("trust", &[]),
         ("tune", &[]),
         ("systemd", &[]),
-        ("boards", &["options", "pauses", "systemd"]),
+        ("boards", &["changes", "options", "pauses", "systemd"]),
         ("http", &["options"]),
         ("connection", &["http", "reactor"]),
         ("places", &["connection"]),
