@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +19,9 @@ use crate::setup::Setup;
 
 /// How long the boot may take. On an idle machine it takes half a second.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many containers this process has booted.
+static BOOTED: AtomicU32 = AtomicU32::new(0);
 
 /// A booted Debian in systemd-nspawn. Dropping it powers it off.
 pub(super) struct Container {
@@ -47,7 +51,9 @@ impl Container {
         ensure!(unpacked.success(), "cannot unpack {} ({unpacked})", setup.systemd_root().display());
         prepare(folder.path())?;
         let log = File::create(setup.logs().join("container.log"))?;
-        let name = format!("healthboard-{}", std::process::id());
+        // Relaxed: it only matters that no two containers get the same number.
+        let number = BOOTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("healthboard-{}-{number}", std::process::id());
         let group = ControlGroup::create(&name)?;
         let mut nspawn = Command::new("sh");
         nspawn

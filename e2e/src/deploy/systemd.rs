@@ -67,6 +67,7 @@ impl Proof {
             checks.push(self.is_killed(unit, "is frozen", &format!("systemctl kill -s STOP {unit}"))?);
         }
         checks.push(self.is_killed("slow", "has an interpreter that hangs", "touch /run/slow/hang")?);
+        checks.push(self.a_reload_is_seen()?);
         checks.push(self.the_end_is_seen()?);
         Ok(())
     }
@@ -189,6 +190,19 @@ impl Proof {
             &format!("a service ({unit}) that {what} is killed by the watchdog and comes back"),
             found,
         ))
+    }
+
+    fn a_reload_is_seen(&self) -> Result<Check> {
+        let main = self.property("slow", "MainPID")?;
+        // The messages of services are in the journal only then.
+        self.container.shell(&format!("systemctl log-level debug && kill -HUP {main}"))?;
+        let search = "journalctl -u slow --grep 'RELOADING=1, MONOTONIC_USEC=' --no-pager -q || true";
+        let (_, after) =
+            self.until("RELOADING=1", || Ok((!self.container.shell(search)?.is_empty()).then_some(())))?;
+        self.container.shell("systemctl log-level info")?;
+        self.until("it is active again", || self.is("slow", "ActiveState", "active"))?;
+        ensure!(self.property("slow", "MainPID")? == main, "the slow service has not survived its reload");
+        Ok(Check::new("a reload is seen, and is no end", format!("after {}", seconds(after))))
     }
 
     fn the_end_is_seen(&self) -> Result<Check> {
