@@ -34,7 +34,7 @@ class Worker(service.Service):
     def start(self):
         healthboard.record_ok("work")
     def stop(self, graceful=False):
-        time.sleep(3)
+        time.sleep(5)
         super().stop(graceful)
 
 cfg.CONF([], project="svc")
