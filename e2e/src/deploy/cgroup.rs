@@ -5,11 +5,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 /// Where the unified hierarchy is: beside others, or alone.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+
+/// How often its removal is tried, and the time between two attempts.
+const ATTEMPTS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A group of its own. It is removed when this is dropped, which must be after the end of its processes.
 pub(super) struct ControlGroup(PathBuf);
@@ -30,7 +36,14 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        remove(&self.0);
+        // The last processes may not have gone yet.
+        for _ in 0..ATTEMPTS {
+            remove(&self.0);
+            if !self.0.exists() {
+                return;
+            }
+            sleep(PAUSE);
+        }
     }
 }
 
