@@ -2,7 +2,6 @@
 //!
 //! Only this module knows how boards are kept and read.
 
-use crate::changes::Line;
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use crate::systemd::Systemd;
@@ -83,9 +82,8 @@ impl<'a> Boards<'a> {
         self.keeper.say(warning, line);
     }
 
-    /// Leaves a line about a change of the status.
-    pub(crate) fn say_change(&self, line: Line, report: &Report) {
-        let Line { warning, text, previous: from } = line;
+    /// Leaves a line about a change of the status from this one.
+    pub(crate) fn say_change(&self, warning: bool, text: String, from: Status, report: &Report) {
         let (time, to, message) = (report.time, report.status, report.message.clone());
         self.keeper.say_change(warning, text, Transition { time, from, to, message });
     }
