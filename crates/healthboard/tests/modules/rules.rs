@@ -61,7 +61,7 @@ const ENDPOINT: Rules = Rules {
         ("trust", &[]),
         ("tune", &[]),
         ("systemd", &[]),
-        ("boards", &["changes", "options", "pauses", "systemd"]),
+        ("boards", &["options", "pauses", "systemd"]),
         ("http", &["options"]),
         ("connection", &["http", "reactor"]),
         ("places", &["connection"]),
