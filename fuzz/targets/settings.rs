@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
     }
     settings.set_from_env(lines.filter_map(|line| line.split_once('=')));
     let mut http = HttpOptions::default();
-    settings.claim(HttpOptions::NAMES, |option, value| http.try_set(option, value));
+    settings.claim(&HttpOptions::NAMES, |option, value| http.try_set(option, value));
     for error in settings.take_refused() {
         let error = error.to_string();
         assert_eq!(printable(&error), error, "an error is one line of a log");

@@ -31,6 +31,11 @@ Set these in the service's own oslo.config file or in the environment, which tak
 named in the service's log, together with what was expected. The service starts with the default instead.
 
 {service}
+## For `/healthcheck`
+
+These are oslo.middleware's, in `[healthcheck]` as well. [healthcheck.md](healthcheck.md) says what differs.
+
+{healthcheck}
 ## For an indicator: `[healthcheck:NAME]`
 
 Set these for a single indicator. They override `[healthcheck]`, which overrides the defaults of the
@@ -60,6 +65,7 @@ def page() -> str:
     """Return the whole page."""
     head = ["option", "environment", "default", "expected", "meaning"]
     service = [option(each, "") for each in [*opts.SERVICE_OPTIONS, *opts.POLICY_OPTIONS]]
+    healthcheck = [option(each, "") for each in opts.HEALTHCHECK_OPTIONS]
     policy = [option(each, "NAME.") for each in [*opts.POLICY_OPTIONS, opts.IMPACT]]
     found: dict[tuple[str, ...], list[str]] = {}
     modules = [import_module(f"{hooks.__name__}.evidence.{hook}") for hook in hooks.EVIDENCE]
@@ -73,6 +79,7 @@ def page() -> str:
     return TEXT.format(
         COMMAND=COMMAND,
         service=table([head, *service]),
+        healthcheck=table([head, *healthcheck]),
         policy=table([head, *policy]),
         indicators=table([kinds, PROGRESS, *([", ".join(names), *rest] for rest, names in found.items())]),
     )
@@ -81,16 +88,24 @@ def page() -> str:
 def option(each: Any, prefix: str) -> list[str]:
     """Return the row of an option."""
     name = prefix + each.name
-    default = f"{each.default:g}" if isinstance(each.default, int | float) else each.default
-    # The parser's own error says what it expects.
-    (problem,) = healthboard.start("reference", {name: "?"}, environment={})
+    default = each.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    elif isinstance(default, int | float):
+        default = f"{default:g}"
+    elif isinstance(default, list):
+        default = ", ".join(default)
+    # The parser's own error says what it expects, of a value that it does not take for the path of a file.
+    problem = next(
+        iter(healthboard.start("reference", {name: "?"}, environment={})), "expected paths of files"
+    )
     choices = getattr(each.type, "choices", None) or {}
     meaning = [each.help, "; ".join(f"`{value}`: {text}" for value, text in choices.items())]
     return [
         f"`{each.name}`",
         f"`HEALTHBOARD_{name.replace('.', '__').upper()}`",
         f"`{default}`" if default and not prefix else "",
-        problem.partition("expected ")[2],
+        problem.partition("expected ")[2].partition("; `?`")[0],
         " ".join(meaning).strip(),
     ]
 

@@ -266,6 +266,7 @@ class Slow:
     eventually(lambda: service.status("/readyz") == 503, within=2)
     assert service.status("/livez") == 200
 
+
 def test_a_process_that_is_killed_while_it_drains_was_told_to_end(service: Service) -> None:
     program = "import healthboard, sys\nhealthboard.start('svc')\nhealthboard.record_ok('work')\n"
     service.start(program + "healthboard.drain()\nsys.stdin.read()")

@@ -3,7 +3,7 @@
 //! A connection does one step at a time and ends its turn after each answer. It knows nothing of other connections and
 //! of the reactor: it returns what it waits for.
 
-use crate::http::{After, Answer, Answers, MAX_HEAD_BYTES, Outcome, Refusal};
+use crate::http::{After, Answer, Answers, Ends, MAX_HEAD_BYTES, Outcome, Refusal};
 use crate::reactor::Interest;
 use healthboard::Report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -145,7 +145,8 @@ impl Connection {
         self.skip_empty_lines();
         if !self.is_unfinished && !self.rest().is_empty() {
             let last = self.is_last(turn);
-            match turn.answers.respond(&self.input[self.taken..], last, turn.report) {
+            let ends = || Ends::of(&self.socket);
+            match turn.answers.respond(&self.input[self.taken..], last, &ends, turn.report) {
                 Outcome::Unfinished => self.is_unfinished = true,
                 Outcome::Answered(taken, answer) => {
                     self.taken += taken;
@@ -223,7 +224,8 @@ impl Connection {
             self.forget_input();
             return self.wait();
         }
-        let (taken, answer) = match turn.answers.respond(bytes, last, turn.report) {
+        let (taken, answer) = match turn.answers.respond(bytes, last, &|| Ends::of(&self.socket), turn.report)
+        {
             Outcome::Unfinished => (0, None),
             Outcome::Answered(taken, answer) => (taken, Some(answer)),
         };

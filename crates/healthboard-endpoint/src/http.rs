@@ -1,14 +1,17 @@
 //! The part of HTTP/1 that an endpoint needs: parsing requests and rendering answers. No sockets, no time limits.
 
+mod agent_check;
 mod answers;
 mod date;
 mod head;
+mod healthcheck;
 mod host;
 mod media;
 mod response;
 
 pub(crate) use answers::{After, Answer, Answers, Outcome};
 pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
+pub(crate) use healthcheck::Ends;
 
 /// Parses bytes as a request, whole and in prefixes, and panics if the results differ. For fuzzing.
 #[cfg(any(test, fuzzing))]

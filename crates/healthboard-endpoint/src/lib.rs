@@ -59,7 +59,7 @@ mod trust;
 mod tune;
 mod watchdog;
 
-pub use options::{AllowedHosts, HttpOptions};
+pub use options::{AllowedHosts, Backend, HealthcheckOptions, HttpOptions, Network};
 
 use healthboard::{Builder, Handle, SettingError, StartError};
 use watchdog::Watchdog;
@@ -92,13 +92,18 @@ impl Prepared {
     /// Parses the options that belong to the endpoints.
     pub fn of(builder: Builder) -> Prepared {
         let mut options = HttpOptions::default();
-        let builder = builder.claim(HttpOptions::NAMES, |option, value| options.try_set(option, value));
+        let builder = builder.claim(&HttpOptions::NAMES, |option, value| options.try_set(option, value));
         Prepared { builder, options }
     }
 
     /// Takes the values that were refused; they then do not appear as notices in the service's log.
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.builder.take_refused()
+    }
+
+    /// The options for answers.
+    pub fn options(&self) -> &HttpOptions {
+        &self.options
     }
 
     /// See [`Start::start`].

@@ -1,5 +1,9 @@
 //! The options of `[healthcheck]` that concern the endpoints.
 
+mod healthcheck;
+
+pub use healthcheck::{Backend, HealthcheckOptions, Network};
+
 /// The options for answers and for access to them.
 ///
 /// ```
@@ -20,8 +24,12 @@ pub struct HttpOptions {
     pub cache_control: Option<String>,
     /// The names that a `Host` may have, besides IP addresses and `localhost`.
     pub allowed_hosts: AllowedHosts,
+    /// The weight that HAProxy's agent-check is told on `DEGRADED`, in percent of the configured one.
+    pub degraded_weight: u8,
     /// Permissions of unix sockets.
     pub socket_mode: u32,
+    /// The options of `/healthcheck`.
+    pub healthcheck: HealthcheckOptions,
 }
 
 /// Names that a `Host` may have. Requests for other names are refused: a page in a browser could have sent them.
@@ -40,15 +48,27 @@ impl Default for HttpOptions {
             degraded_status_code: 200,
             cache_control: Some("no-store".to_owned()),
             allowed_hosts: AllowedHosts::Names(Vec::new()),
+            degraded_weight: 100,
             socket_mode: 0o660,
+            healthcheck: HealthcheckOptions::default(),
         }
     }
 }
 
 impl HttpOptions {
     /// The names that [`try_set`](HttpOptions::try_set) knows.
-    pub const NAMES: &[&str] =
-        &["fault_status_code", "degraded_status_code", "cache_control", "allowed_hosts", "socket_mode"];
+    pub const NAMES: [&str; 13] = {
+        let [a, b, c, d, e, f, g] = HealthcheckOptions::NAMES;
+        let own = [
+            "fault_status_code",
+            "degraded_status_code",
+            "cache_control",
+            "allowed_hosts",
+            "degraded_weight",
+            "socket_mode",
+        ];
+        [own[0], own[1], own[2], own[3], own[4], own[5], a, b, c, d, e, f, g]
+    };
 
     /// Sets one option from its text. `Ok(false)`: the option does not belong to the endpoints.
     ///
@@ -61,8 +81,12 @@ impl HttpOptions {
             "degraded_status_code" => self.degraded_status_code = status_code(value)?,
             "cache_control" => self.cache_control = cache_control(value)?,
             "allowed_hosts" => self.allowed_hosts = AllowedHosts::parse(value)?,
+            "degraded_weight" => {
+                let percent = value.parse().ok().filter(|percent| (1..=100).contains(percent));
+                self.degraded_weight = percent.ok_or("a percentage, 1 to 100")?;
+            }
             "socket_mode" => self.socket_mode = mode(value)?,
-            _ => return Ok(false),
+            _ => return self.healthcheck.try_set(option, value),
         }
         Ok(true)
     }
@@ -130,6 +154,7 @@ mod tests {
             ("degraded_status_code", "429"),
             ("cache_control", "5"),
             ("allowed_hosts", " Nova.example.org, prometheus ,"),
+            ("degraded_weight", "50"),
             ("socket_mode", "0600"),
         ] {
             assert!(HttpOptions::NAMES.contains(&option));
@@ -160,6 +185,7 @@ mod tests {
             ("degraded_status_code", &["304", "0"], "200 to 599"),
             ("cache_control", &["", "-2", "no-store", "1.5"], "-1 (no-cache)"),
             ("allowed_hosts", &["a b", "http://nova", "nova:8774", "*.example.org", "nova/"], "host names"),
+            ("degraded_weight", &["0", "101", "50%", ""], "1 to 100"),
             ("socket_mode", &["", "888", "01000", "rw", "-1", "+7"], "octal"),
         ] {
             for value in values {

@@ -1,9 +1,15 @@
-"""The options of `[healthcheck]`. oslo.middleware has options in the same group; their names do not clash."""
+"""The options of `[healthcheck]`. oslo.middleware has options in the same group; their names do not clash.
+
+Our `/healthcheck` obeys oslo.middleware's options. They are read from the files: whoever registers an option
+first decides its type, and that is oslo.middleware.
+"""
 
 from __future__ import annotations
 
 import glob
 import os
+import string
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -51,6 +57,13 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
     ),
     cfg.IntOpt("fault_status_code", default=503, min=200, max=599, help="The HTTP status for `FAULT`."),
     cfg.IntOpt("degraded_status_code", default=200, min=200, max=599, help="The HTTP status for `DEGRADED`."),
+    cfg.IntOpt(
+        "degraded_weight",
+        default=100,
+        min=1,
+        max=100,
+        help="The weight that HAProxy's agent-check gets for `DEGRADED`, in percent of the server's.",
+    ),
     cfg.StrOpt(
         "error_detail",
         default="class",
@@ -97,6 +110,40 @@ POLICY_OPTIONS: list[cfg.Opt] = [
     ),
 ]
 
+# Listed by oslo.middleware itself.
+HEALTHCHECK_OPTIONS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "backends",
+        default=["healthboard"],
+        help="What `/healthcheck` asks: `healthboard` for the verdict, `disable_by_file`, "
+        "`disable_by_files_ports`, `enable_by_files`. With an empty list it always answers 200.",
+    ),
+    cfg.BoolOpt("detailed", default=False, help="Whether JSON and HTML say more, such as the host's name."),
+    cfg.ListOpt(
+        "allowed_source_ranges",
+        default=[],
+        help="Networks whose requests for `/healthcheck` are answered, such as `10.0.0.0/8`. A request over "
+        "a unix socket has no address, and thus is in none. Empty: all are answered.",
+    ),
+    cfg.BoolOpt(
+        "ignore_proxied_requests",
+        default=False,
+        help="Whether requests for `/healthcheck` are not answered that a proxy has forwarded: those with a "
+        "header `X-Forwarded`, `-For`, `-Host`, `-Prefix` or `-Proto`.",
+    ),
+    cfg.StrOpt("disable_by_file_path", help="For `disable_by_file`: 503 while this file exists."),
+    cfg.ListOpt(
+        "disable_by_file_paths",
+        default=[],
+        help="For `disable_by_files_ports`: pairs `PORT:PATH`; 503 at this port while the file exists.",
+    ),
+    cfg.ListOpt(
+        "enable_by_file_paths",
+        default=[],
+        help="For `enable_by_files`: 503 while one of the files is missing.",
+    ),
+]
+
 IMPACT = cfg.StrOpt(
     "impact",
     choices=[
@@ -131,6 +178,10 @@ def configuration() -> cfg.ConfigOpts:
 def start(conf: cfg.ConfigOpts) -> list[str]:
     """Start health for a service that has read its configuration. Return what `healthboard.start` returns."""
     options = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
+    environment = os.environ if launch.environment is None else launch.environment
+    if options.get("uri") or environment.get("HEALTHBOARD_URI"):
+        with notices.suppress_errors("options"):
+            options |= _read_of_others(conf)
     for section in conf.list_all_sections():
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
@@ -171,19 +222,58 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
     return found
 
 
+def _read_of_others(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Read the options of oslo.middleware that are set in the files."""
+    names = {option.name for option in HEALTHCHECK_OPTIONS}
+    found = {}
+    for section in _sections(conf, GROUP):
+        for name in names & section.keys():
+            # The last line counts.
+            value = section[name][-1]
+            try:
+                found[name] = _Template(value).substitute(_Values(conf))
+            except (cfg.Error, KeyError, ValueError) as error:
+                found[name] = f"$: {error}"
+    return found
+
+
+class _Template(string.Template):
+    braceidpattern = r"(?a:[_a-z][_a-z0-9.]*)"
+
+
+class _Values(Mapping[str, Any]):
+    """The options that `$NAME` and `${GROUP.NAME}` stand for."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def __getitem__(self, name: str) -> Any:
+        group, _, option = name.rpartition(".")
+        return self._conf[group][option] if group else self._conf[option]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._conf)
+
+    def __len__(self) -> int:
+        return len(self._conf)
+
+
 def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str) -> dict[str, str]:
     """Find the options in this section of the files that are none. `healthboard.start` refuses them.
 
     oslo.config looks only for what is registered.
     """
+    known = {option.name for option in (*POLICY_OPTIONS, IMPACT)}
+    # The value may be a secret in the wrong place.
+    return {prefix + name: "" for found in _sections(conf, section) for name in found if name not in known}
+
+
+def _sections(conf: cfg.ConfigOpts, section: str) -> Iterator[dict[str, list[str]]]:
+    """Return what each of the files says in this section. Later ones override earlier ones."""
     files = list(conf.config_file or [])
     for directory in conf.config_dir or []:
         files += sorted(glob.glob(os.path.join(directory, "*.conf")))
-    known = {option.name for option in (*POLICY_OPTIONS, IMPACT)}
-    found = {}
     for file in files:
-        sections: dict[str, dict[str, Any]] = {}
+        sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(file, sections).parse()
-        # The value may be a secret in the wrong place.
-        found.update({prefix + name: "" for name in sections.get(section, {}) if name not in known})
-    return found
+        yield sections.get(section, {})

@@ -3,8 +3,10 @@
 //! Evidence has the resolution of the coarse clock, so a report is made at most once a tick, and the same request in
 //! the same tick gets the same bytes again: in a flood, a probe costs a comparison.
 
+use super::agent_check;
 use super::date::Date;
 use super::head::{Head, Lines, MAX_HEADERS, Refusal, Version};
+use super::healthcheck::{Ends, Healthcheck};
 use super::host::{self, Refused};
 use super::media::{self, Media};
 use super::response::{Framing, Response, TEXT};
@@ -47,6 +49,7 @@ pub(crate) struct Answers {
     bodies: [Option<Rc<str>>; 3],
     kept: Vec<Kept>,
     refused_host: RefusedHost,
+    healthcheck: Healthcheck,
 }
 
 /// A request and the answer that it gets until the next report.
@@ -94,6 +97,7 @@ enum RefusedHost {
 impl Answers {
     pub(crate) fn new(options: HttpOptions) -> Answers {
         Answers {
+            healthcheck: Healthcheck::new(&options),
             options,
             date: Date::now(),
             checked_ns: 0,
@@ -106,16 +110,25 @@ impl Answers {
     }
 
     /// Answers the request at the start of these bytes, if it is complete. `last`: the connection is closed afterwards
-    /// in any case.
+    /// in any case. `ends` are those of the connection.
     pub(crate) fn respond(
         &mut self,
         bytes: &[u8],
         last: bool,
+        ends: &dyn Fn() -> Ends,
         report: &mut dyn FnMut() -> Report,
     ) -> Outcome {
         self.drop_expired();
         if !last && let Some(kept) = self.kept.iter().find(|kept| bytes.starts_with(&kept.request)) {
             return Outcome::Answered(kept.request.len(), kept.answer.clone());
+        }
+        if let Some(length) = agent_check::request(bytes) {
+            let report = self.report(report);
+            let line = agent_check::line(&report, self.options.degraded_weight);
+            return Outcome::Answered(
+                length,
+                Answer { bytes: line.into_bytes().into(), after: After::Close },
+            );
         }
         let mut room: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let head = match Head::parse(bytes, &mut room) {
@@ -125,7 +138,7 @@ impl Answers {
                 return Outcome::Answered(bytes.len(), self.refuse(refusal, bytes.starts_with(b"HEAD ")));
             }
         };
-        let response = self.answer(&head, report);
+        let response = self.answer(&head, ends, report);
         let after = match (head.has_body, head.keep_alive && !last) {
             // A body is never read, so no next request can follow.
             (true, _) => After::Linger,
@@ -138,7 +151,8 @@ impl Answers {
         };
         let framing = self.framing(head.version, connection, head.method == "HEAD");
         let answer = Answer { bytes: response.render(&framing), after };
-        if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT {
+        let is_kept = !response.by_webob || !self.healthcheck.depends_on_ends();
+        if is_kept && !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT {
             self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
         }
         Outcome::Answered(head.bytes, answer)
@@ -150,9 +164,10 @@ impl Answers {
         Answer { bytes: Response::text(refusal.status, refusal.why).render(&framing), after: After::Linger }
     }
 
-    /// Returns once, for the log, that a request was refused for its host and how to allow it.
+    /// Returns each once, for the log: that a request was refused for its host and how to allow it, and what is wrong with the
+    /// options or the files of `/healthcheck`.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
-        let RefusedHost::Seen(host) = &self.refused_host else { return None };
+        let RefusedHost::Seen(host) = &self.refused_host else { return self.healthcheck.take_notice() };
         let notice = format!(
             "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
              requests answered, set `allowed_hosts = {host}` in [healthcheck]"
@@ -171,7 +186,12 @@ impl Answers {
         Framing { version, connection, without_body, cache_control, date: self.date.as_str() }
     }
 
-    fn answer(&mut self, head: &Head<'_>, report: &mut dyn FnMut() -> Report) -> Response {
+    fn answer(
+        &mut self,
+        head: &Head<'_>,
+        ends: &dyn Fn() -> Ends,
+        report: &mut dyn FnMut() -> Report,
+    ) -> Response {
         if let Some(refused) = host::refuse(head, &self.options.allowed_hosts) {
             if let Refused::Host(host) = refused {
                 self.remember_refused(host);
@@ -179,8 +199,13 @@ impl Answers {
             return Response::text(403, refused.why());
         }
         let path = head.target.path;
+        if Healthcheck::is_asked(path) {
+            let ends = if self.healthcheck.depends_on_ends() { ends() } else { Ends::default() };
+            let report = self.report(report);
+            return self.healthcheck.answer(head, ends, &report);
+        }
         if !PATHS.contains(&path) {
-            return Response::text(404, "not found; there are /health, /livez and /readyz\n");
+            return Response::text(404, "not found; there are /health, /healthcheck, /livez and /readyz\n");
         }
         if !["GET", "HEAD", "OPTIONS"].contains(&head.method) {
             return Response::text(405, "only GET, HEAD and OPTIONS\n").allowing(true);
@@ -219,7 +244,7 @@ impl Answers {
             Status::Fault => self.options.fault_status_code,
         };
         let degraded = report.status == Status::Degraded;
-        Response { status, media: media_type, body, vary: true, degraded, allow: false }
+        Response { vary: true, degraded, media: media_type, ..Response::text(status, body) }
     }
 
     /// The report of this tick, or an older one that is reused because it took long to make.

@@ -22,6 +22,8 @@ pub(super) struct Response {
     pub(super) degraded: bool,
     /// Whether to add `Allow`.
     pub(super) allow: bool,
+    /// Whether it has the headers that WebOb gives it, spelled as there, and no others.
+    pub(super) by_webob: bool,
 }
 
 /// The framing of an answer.
@@ -36,7 +38,19 @@ pub(super) struct Framing<'a> {
 
 impl Response {
     pub(super) fn text(status: u16, body: impl Into<Rc<str>>) -> Response {
-        Response { status, media: TEXT, body: body.into(), vary: false, degraded: false, allow: false }
+        Response {
+            status,
+            media: TEXT,
+            body: body.into(),
+            vary: false,
+            degraded: false,
+            allow: false,
+            by_webob: false,
+        }
+    }
+
+    pub(super) fn as_by_webob(status: u16, media: &'static str, body: String) -> Response {
+        Response { media, by_webob: true, ..Response::text(status, body) }
     }
 
     pub(super) fn allowing(self, allow: bool) -> Response {
@@ -54,6 +68,28 @@ impl Response {
         let mut header = |name: &str, value: &str| {
             let _ = write!(head, "{name}: {value}\r\n");
         };
+        let has_body = self.status != 204;
+        match self.by_webob {
+            true if has_body => header("Content-Type", self.media),
+            true => {}
+            false => self.headers(framing, &mut header),
+        }
+        if let Some(value) = framing.connection {
+            header("connection", value);
+        }
+        if has_body {
+            let name = if self.by_webob { "Content-Length" } else { "content-length" };
+            header(name, &self.body.len().to_string());
+        }
+        header("date", framing.date);
+        head.push_str("\r\n");
+        if !framing.without_body {
+            head.push_str(&self.body);
+        }
+        head.into_bytes().into()
+    }
+
+    fn headers(&self, framing: &Framing<'_>, header: &mut impl FnMut(&str, &str)) {
         header("content-type", self.media);
         if self.vary {
             header("vary", "Accept");
@@ -69,14 +105,6 @@ impl Response {
         if let Some(value) = framing.cache_control {
             header("cache-control", value);
         }
-        if let Some(value) = framing.connection {
-            header("connection", value);
-        }
-        let _ = write!(head, "content-length: {}\r\ndate: {}\r\n\r\n", self.body.len(), framing.date);
-        if !framing.without_body {
-            head.push_str(&self.body);
-        }
-        head.into_bytes().into()
     }
 }
 
@@ -86,6 +114,7 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         201 => "Created",
         202 => "Accepted",
+        204 => "No Content",
         203 => "Non-Authoritative Information",
         206 => "Partial Content",
         207 => "Multi-Status",

@@ -2,11 +2,13 @@
 
 mod checks;
 mod health_json;
+mod healthcheck;
 mod native;
 mod stacks;
 
 pub use checks::{livez, readyz};
 pub use health_json::health_json;
+pub use healthcheck::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
 pub use native::{Answer, AnswerDetail, AnswerStack, AnswerStacks, json, parse, verbose_json};
 pub use stacks::verbose_text;
 
@@ -24,8 +26,12 @@ pub fn text(report: &Report) -> String {
 
 /// The wall-clock time of something this old, as RFC 3339 in whole seconds.
 fn time(report: &Report, age: Duration) -> String {
-    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let time = report.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-    // A wrong clock must not prevent the answer: the formatter panics outside this range.
-    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, latest)).to_string()
+    humantime::format_rfc3339_seconds(clamped(time)).to_string()
+}
+
+/// A wrong clock must not prevent the answer: the formatter panics outside this range.
+fn clamped(time: SystemTime) -> SystemTime {
+    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    time.clamp(SystemTime::UNIX_EPOCH, latest)
 }

@@ -1,6 +1,6 @@
 //! Answers that are kept between requests, and the notice about refused hosts.
 
-use crate::http::{After, Answer, Answers, Outcome};
+use crate::http::{After, Answer, Answers, Ends, Outcome};
 use crate::options::HttpOptions;
 use crate::testing::{HANG, body, report};
 use healthboard::{Report, Status};
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 fn answer(answers: &mut Answers, request: &str, make: &mut dyn FnMut() -> Report) -> Answer {
-    match answers.respond(request.as_bytes(), false, make) {
+    match answers.respond(request.as_bytes(), false, &Ends::default, make) {
         Outcome::Answered(taken, answer) => {
             assert!(
                 taken == request.len() || text(&answer).contains("\r\nconnection: close\r\n"),
@@ -127,7 +127,7 @@ fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
     let longer = request.replace("\r\n\r\n", "\r\nAccept: text/plain\r\n\r\n");
     assert!(body(&text(&answer(&mut answers, &longer, &mut || report(Status::Ok)))) == "OK\n");
     // Neither does one on a connection that will be closed.
-    match answers.respond(request.as_bytes(), true, &mut || report(Status::Ok)) {
+    match answers.respond(request.as_bytes(), true, &Ends::default, &mut || report(Status::Ok)) {
         Outcome::Answered(_, answer) => assert_eq!(answer.after, After::Close),
         Outcome::Unfinished => panic!("not finished"),
     }

@@ -142,7 +142,9 @@ impl Stage {
             let (version, status) = head.split_once(' ').unwrap();
             assert!(["HTTP/1.0", "HTTP/1.1"].contains(&version), "{head}");
             statuses.push(status[..3].parse().unwrap());
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let lower = head.to_ascii_lowercase();
+            // 204 has none.
+            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
             // After the answer to HEAD comes the next one at once.
             let has_body = !body.is_empty() && !body.starts_with("HTTP/1.");
             rest = if has_body { &body[length.parse().unwrap()..] } else { body };

@@ -1,10 +1,15 @@
 //! Compares `docs/openapi.yaml` with the running endpoint: every answer is documented, and everything documented is
 //! answered.
 
+use crate::connection::Limits;
+use crate::options::HttpOptions;
 use crate::testing::{Endpoint, body, code, report, traced};
 use healthboard::{PROGRESS, Report, Status};
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// It answers every method, and is checked by itself.
+const HEALTHCHECK: &str = "/healthcheck";
 
 /// Headers that every answer may have besides the documented ones.
 const HTTP_ITSELF: [&str; 4] = ["allow", "connection", "content-length", "content-type"];
@@ -48,9 +53,13 @@ impl Document {
             .take_while(|line| !line.is_empty())
             .map(|line| line.split_once(": ").unwrap())
             .collect();
-        let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let header = |name: &str| {
+            headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        };
         let documented = response["headers"].as_object().unwrap();
-        for (name, value) in headers.iter().filter(|(name, _)| !HTTP_ITSELF.contains(name)) {
+        for (name, value) in
+            headers.iter().filter(|(name, _)| !HTTP_ITSELF.contains(&&*name.to_ascii_lowercase()))
+        {
             let header =
                 documented.get(*name).unwrap_or_else(|| panic!("{name} is not documented: {answer}"));
             self.validate(&self.resolve(header)["schema"], &Value::from(*value));
@@ -79,6 +88,7 @@ impl Document {
                     "object" => value.is_object(),
                     "array" => value.is_array(),
                     "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
                     "integer" => value.is_u64() || value.is_i64(),
                     "number" => value.is_number(),
                     other => panic!("type {other}"),
@@ -135,7 +145,7 @@ fn everything_answered_is_documented_and_everything_documented_is_answered() {
     let mut seen = BTreeSet::new();
     for report in reports() {
         let endpoint = Endpoint::of(report);
-        for path in document.paths() {
+        for path in document.paths().into_iter().filter(|path| *path != HEALTHCHECK) {
             for headers in good.iter().chain(&bad) {
                 for query in ["", "?verbose", "?verbose&exclude=database&exclude=nothing"] {
                     let ask = |method| {
@@ -154,7 +164,19 @@ fn everything_answered_is_documented_and_everything_documented_is_answered() {
             assert_eq!((code(&post), post.contains("\r\nallow: GET, HEAD, OPTIONS\r\n")), (405, true));
         }
         assert_eq!(code(&endpoint.get("/undocumented")), 404);
+        for accept in ["", "text/html", "application/json"] {
+            let request =
+                format!("GET {HEALTHCHECK} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+            seen.insert(document.check(HEALTHCHECK, &endpoint.ask(request)));
+        }
+        let page = format!("GET {HEALTHCHECK} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", bad[0]);
+        seen.insert(document.check(HEALTHCHECK, &endpoint.ask(page)));
     }
+    let mut options = HttpOptions::default();
+    options.healthcheck.ignore_proxied_requests = true;
+    let endpoint = Endpoint::with(options, Limits::DEFAULT, report(Status::Ok));
+    let forwarded = format!("GET {HEALTHCHECK} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: ::1\r\n\r\n");
+    seen.insert(document.check(HEALTHCHECK, &endpoint.ask(forwarded)));
     for path in document.paths() {
         for (status, response) in document.responses(path) {
             for media in document.resolve(response)["content"].as_object().unwrap().keys() {

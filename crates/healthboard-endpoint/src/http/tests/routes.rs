@@ -193,3 +193,13 @@ fn a_request_has_exactly_one_host() {
     assert_eq!(code(&endpoint.ask("GET http://localhost/health HTTP/1.1\r\n\r\n")), 400);
     assert_eq!(code(&endpoint.ask("GET /health HTTP/1.0\r\n\r\n")), 200);
 }
+
+#[test]
+fn haproxy_s_agent_check_is_answered_on_the_same_socket() {
+    for (status, line) in [(Status::Ok, "up ready 100%\n"), (Status::Fault, "down #")] {
+        let endpoint = Endpoint::of(report(status));
+        for answer in [endpoint.ask("agent-check\n"), endpoint.ask_and_wait("agent-check\r\n")] {
+            assert!(answer.starts_with(line) && answer.lines().count() == 1, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `/healthcheck`, as oslo.middleware 8.2 answers it. docs/healthcheck.md has the differences.
+
+mod accept;
+mod files;
+
+use super::head::Head;
+use super::response::Response;
+use crate::options::{Backend, HealthcheckOptions, HttpOptions};
+use accept::Offer;
+use files::Files;
+use healthboard::Report;
+use healthboard::format::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
+use rustix::system::uname;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// The headers of a request that a proxy has forwarded.
+const FORWARDED: [&str; 5] =
+    ["x-forwarded", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-for", "x-forwarded-prefix"];
+
+/// The two ends of a connection, as far as they have addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ends {
+    /// Who asks.
+    pub(crate) peer: Option<IpAddr>,
+    /// The port that was asked.
+    pub(crate) port: Option<u16>,
+}
+
+impl Ends {
+    /// Those of a connected socket. A unix socket has none.
+    pub(crate) fn of(socket: impl AsFd) -> Ends {
+        let internet = |address| SocketAddr::try_from(address).ok();
+        let peer = rustix::net::getpeername(&socket).ok().flatten().and_then(internet);
+        let own = rustix::net::getsockname(&socket).ok().and_then(internet);
+        Ends { peer: peer.map(|peer| peer.ip()), port: own.map(|own| own.port()) }
+    }
+}
+
+/// Answers `/healthcheck`.
+pub(super) struct Healthcheck {
+    options: HealthcheckOptions,
+    degraded_is_available: bool,
+    files: Files,
+    notices: VecDeque<String>,
+}
+
+impl Healthcheck {
+    pub(super) fn new(options: &HttpOptions) -> Healthcheck {
+        Healthcheck {
+            options: options.healthcheck.clone(),
+            degraded_is_available: options.degraded_status_code < 400,
+            files: Files::default(),
+            notices: options.healthcheck.problems().into(),
+        }
+    }
+
+    /// Whether this path is answered here: as where Paste mounts the application, also all paths below it.
+    pub(super) fn is_asked(path: &str) -> bool {
+        path.strip_prefix("/healthcheck").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether the answer may differ between connections that send the same bytes.
+    pub(super) fn depends_on_ends(&self) -> bool {
+        let is_by_port = self.options.backends.contains(&Backend::DisableByFilesPorts);
+        is_by_port || !self.options.allowed_source_ranges.is_empty()
+    }
+
+    /// Any method is answered.
+    pub(super) fn answer(&mut self, head: &Head<'_>, ends: Ends, report: &Report) -> Response {
+        if self.is_ignored(head, ends) {
+            // There the next application is called.
+            return Response::text(404, "requests from here are not answered\n");
+        }
+        let findings: Vec<Finding> = self
+            .options
+            .backends
+            .clone()
+            .into_iter()
+            .map(|backend| self.ask(backend, ends, report))
+            .collect();
+        let is_healthy = findings.iter().all(|finding| finding.available);
+        let status = match (is_healthy, head.method) {
+            (true, "HEAD") => 204,
+            (true, _) => 200,
+            (false, _) => 503,
+        };
+        let host = self.options.detailed.then(this_host);
+        let (media, body) = match accept::choose(head.values("accept")) {
+            _ if head.method == "HEAD" => (TEXT, String::new()),
+            Offer::Text => (TEXT, healthcheck_text(&findings)),
+            Offer::Html => ("text/html; charset=UTF-8", healthcheck_html(&findings, host.as_ref())),
+            Offer::Json => ("application/json", healthcheck_json(&findings, host.as_ref())),
+        };
+        Response::as_by_webob(status, media, body)
+    }
+
+    /// See [`Answers::take_notice`](super::Answers::take_notice).
+    pub(super) fn take_notice(&mut self) -> Option<String> {
+        self.notices.pop_front().or_else(|| self.files.take_notice())
+    }
+
+    fn is_ignored(&self, head: &Head<'_>, ends: Ends) -> bool {
+        let ranges = &self.options.allowed_source_ranges;
+        let is_allowed = |peer| ranges.iter().any(|network| network.contains(peer));
+        let is_proxied = || FORWARDED.iter().any(|name| head.values(name).any(|value| !value.is_empty()));
+        (!ranges.is_empty() && !ends.peer.is_some_and(is_allowed))
+            || (self.options.ignore_proxied_requests && is_proxied())
+    }
+
+    fn ask(&mut self, backend: Backend, ends: Ends, report: &Report) -> Finding {
+        let Healthcheck { options, files, .. } = self;
+        match backend {
+            Backend::Healthboard => Finding::of(report, self.degraded_is_available),
+            Backend::DisableByFile => match &options.disable_by_file_path {
+                None => available("No 'disable_by_file_path' configuration value specified"),
+                Some(path) if files.exists(path) => disabled(&format!("Path '{}' was found", path.display())),
+                Some(path) => available(&format!("Path '{}' was not found", path.display())),
+            },
+            Backend::DisableByFilesPorts => {
+                let is_for_this = |(port, _): &&(u16, _)| Some(*port) == ends.port;
+                // Of two for one port, the last counts.
+                match options.disable_by_file_paths.iter().rev().find(is_for_this) {
+                    Some((_, path)) if files.exists(path) => disabled(""),
+                    _ => available(""),
+                }
+            }
+            Backend::EnableByFiles => {
+                match options.enable_by_file_paths.iter().find(|path| !files.exists(path)) {
+                    Some(path) => missing(path),
+                    None => available("Specified file paths are available"),
+                }
+            }
+        }
+    }
+}
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+
+fn available(details: &str) -> Finding {
+    Finding { available: true, reason: "OK".to_owned(), details: details.to_owned() }
+}
+
+fn disabled(details: &str) -> Finding {
+    Finding { available: false, reason: "DISABLED BY FILE".to_owned(), details: details.to_owned() }
+}
+
+fn missing(path: &Path) -> Finding {
+    let details = format!("File path {} is missing", path.display());
+    Finding { available: false, reason: "FILE PATH MISSING".to_owned(), details }
+}
+
+fn this_host() -> Host {
+    let system = uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let platform =
+        format!("{}-{}-{}", text(system.sysname()), text(system.release()), text(system.machine()));
+    Host { name: text(system.nodename()), platform, now: SystemTime::now() }
+}

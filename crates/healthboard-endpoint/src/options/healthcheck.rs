@@ -1,0 +1,302 @@
+//! The options of oslo.middleware's `/healthcheck`, with its names, in its group.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+/// What `/healthcheck` answers, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthcheckOptions {
+    /// What is asked, in this order. Without one the answer is always 200.
+    pub backends: Vec<Backend>,
+    /// Whether JSON and HTML say more.
+    pub detailed: bool,
+    /// Who is answered; everybody if there is none.
+    pub allowed_source_ranges: Vec<Network>,
+    /// Whether requests with a header `X-Forwarded` or the like are not answered.
+    pub ignore_proxied_requests: bool,
+    /// The file of [`Backend::DisableByFile`].
+    pub disable_by_file_path: Option<PathBuf>,
+    /// The files of [`Backend::DisableByFilesPorts`], each for one port of the endpoint.
+    pub disable_by_file_paths: Vec<(u16, PathBuf)>,
+    /// The files of [`Backend::EnableByFiles`].
+    pub enable_by_file_paths: Vec<PathBuf>,
+}
+
+/// What can decide an answer of `/healthcheck`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The verdict.
+    Healthboard,
+    /// Not available while a file exists.
+    DisableByFile,
+    /// Not available while the file for this port exists.
+    DisableByFilesPorts,
+    /// Not available while one of some files is missing.
+    EnableByFiles,
+}
+
+/// Addresses with the same first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Default for HealthcheckOptions {
+    fn default() -> HealthcheckOptions {
+        HealthcheckOptions {
+            backends: vec![Backend::Healthboard],
+            detailed: false,
+            allowed_source_ranges: Vec::new(),
+            ignore_proxied_requests: false,
+            disable_by_file_path: None,
+            disable_by_file_paths: Vec::new(),
+            enable_by_file_paths: Vec::new(),
+        }
+    }
+}
+
+impl HealthcheckOptions {
+    /// The names that [`try_set`](HealthcheckOptions::try_set) knows.
+    pub const NAMES: [&str; 7] = [
+        "backends",
+        "detailed",
+        "allowed_source_ranges",
+        "ignore_proxied_requests",
+        "disable_by_file_path",
+        "disable_by_file_paths",
+        "enable_by_file_paths",
+    ];
+
+    /// Sets one option from its text. `Ok(false)`: it is not one of these.
+    ///
+    /// # Errors
+    ///
+    /// The error is the expected value. The previous value stays; of `backends` those that are known count.
+    pub fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
+        match option {
+            "backends" => self.set_backends(value)?,
+            "detailed" => self.detailed = boolean(value)?,
+            "allowed_source_ranges" => {
+                self.allowed_source_ranges = list(value).map(Network::parse).collect::<Result<_, _>>()?;
+            }
+            "ignore_proxied_requests" => self.ignore_proxied_requests = boolean(value)?,
+            "disable_by_file_path" => {
+                self.disable_by_file_path = (!value.is_empty()).then(|| PathBuf::from(value));
+            }
+            "disable_by_file_paths" => {
+                self.disable_by_file_paths = list(value).map(port_and_path).collect::<Result<_, _>>()?;
+            }
+            "enable_by_file_paths" => self.enable_by_file_paths = list(value).map(PathBuf::from).collect(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What is set, but can have no effect: for the log.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let path = (self.disable_by_file_path.is_none(), "disable_by_file_path");
+        let ports = (self.disable_by_file_paths.is_empty(), "disable_by_file_paths");
+        let enabling = (self.enable_by_file_paths.is_empty(), "enable_by_file_paths");
+        let problem = |backend: &Backend| {
+            let (is_unset, option) = match backend {
+                Backend::Healthboard => return None,
+                Backend::DisableByFile => path,
+                Backend::DisableByFilesPorts => ports,
+                Backend::EnableByFiles => enabling,
+            };
+            let name = backend.name();
+            is_unset.then(|| format!("/healthcheck: `{name}` in `backends` has no effect without `{option}`"))
+        };
+        self.backends.iter().filter_map(problem).collect()
+    }
+
+    fn set_backends(&mut self, value: &str) -> Result<(), String> {
+        let known: Vec<Backend> = list(value).filter_map(Backend::from_name).collect();
+        if known.contains(&Backend::DisableByFile) && known.contains(&Backend::EnableByFiles) {
+            return Err("either `disable_by_file` or `enable_by_files`".to_owned());
+        }
+        let is_whole = known.len() == list(value).count();
+        // Where nothing of it is known, the verdict is asked, rather than nothing.
+        if is_whole || !known.is_empty() {
+            self.backends = known;
+        }
+        let names = Backend::ALL.map(Backend::name).join(", ");
+        if is_whole { Ok(()) } else { Err(format!("a list of {names}; others are passed over")) }
+    }
+}
+
+impl Backend {
+    const ALL: [Backend; 4] =
+        [Backend::Healthboard, Backend::DisableByFile, Backend::DisableByFilesPorts, Backend::EnableByFiles];
+
+    fn from_name(name: &str) -> Option<Backend> {
+        Backend::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// The name of its plugin.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Backend::Healthboard => "healthboard",
+            Backend::DisableByFile => "disable_by_file",
+            Backend::DisableByFilesPorts => "disable_by_files_ports",
+            Backend::EnableByFiles => "enable_by_files",
+        }
+    }
+}
+
+impl Network {
+    fn parse(text: &str) -> Result<Network, String> {
+        let refuse =
+            |why| format!("networks such as 10.0.0.0/8, 10.0.0.0/255.0.0.0 or fd00::/8; `{text}` {why}");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| refuse("has no IP address"))?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = prefix.map_or(Some(width), |prefix| prefix_length(prefix, address.is_ipv4()));
+        let bits = bits.filter(|bits| *bits <= width).ok_or_else(|| refuse("has no prefix length"))?;
+        let network = Network { address, bits };
+        if number(address) != number(address) & network.mask() {
+            return Err(refuse("has bits of a host"));
+        }
+        Ok(network)
+    }
+
+    /// Whether this address belongs to it. An IPv4 address in the form of IPv6 is no IPv4 address.
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && number(address) & self.mask() == number(self.address)
+    }
+
+    fn mask(self) -> u128 {
+        u128::MAX.checked_shl(128 - self.bits).unwrap_or(0)
+    }
+}
+
+/// `8`, or for IPv4 also `255.0.0.0`.
+fn prefix_length(text: &str, is_ipv4: bool) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let mask = u32::from(text.parse::<Ipv4Addr>().ok().filter(|_| is_ipv4)?);
+    (mask.leading_ones() + mask.trailing_zeros() == 32).then_some(mask.leading_ones())
+}
+
+/// The address in the highest bits.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)) << 96,
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+fn list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn boolean(value: &str) -> Result<bool, String> {
+    match &*value.to_ascii_lowercase() {
+        "true" | "1" | "on" | "yes" => Ok(true),
+        "false" | "0" | "off" | "no" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+fn port_and_path(pair: &str) -> Result<(u16, PathBuf), String> {
+    let parsed = pair.split_once(':').and_then(|(port, path)| Some((port.trim().parse().ok()?, path)));
+    match parsed.filter(|(_, path)| !path.is_empty()) {
+        Some((port, path)) => Ok((port, PathBuf::from(path))),
+        None => Err(format!("pairs PORT:PATH such as 8774:/run/nova/disabled; `{pair}` is none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(option: &str, value: &str) -> Result<HealthcheckOptions, String> {
+        let mut options = HealthcheckOptions::default();
+        assert!(HealthcheckOptions::NAMES.contains(&option));
+        options.try_set(option, value).map(|known| {
+            assert!(known);
+            options
+        })
+    }
+
+    #[test]
+    fn options_are_read_as_oslo_reads_them() {
+        let backends = set("backends", "disable_by_file, healthboard ,").unwrap().backends;
+        assert_eq!(backends, [Backend::DisableByFile, Backend::Healthboard]);
+        assert_eq!(set("backends", "").unwrap().backends, []);
+        for (value, expected) in [("True", true), ("yes", true), ("1", true), ("OFF", false), ("0", false)] {
+            assert_eq!(set("detailed", value).unwrap().detailed, expected, "{value}");
+            let options = set("ignore_proxied_requests", value).unwrap();
+            assert_eq!(options.ignore_proxied_requests, expected, "{value}");
+        }
+        let paths = set("disable_by_file_paths", "5000:/run/a:b, 35357:/c").unwrap().disable_by_file_paths;
+        assert_eq!(paths, [(5000, PathBuf::from("/run/a:b")), (35357, PathBuf::from("/c"))]);
+        assert_eq!(set("disable_by_file_path", "").unwrap().disable_by_file_path, None);
+        let paths = set("enable_by_file_paths", "/a,/b").unwrap().enable_by_file_paths;
+        assert_eq!(paths, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_and_changes_nothing() {
+        for (option, value, expected) in [
+            ("detailed", "maybe", "true or false"),
+            ("ignore_proxied_requests", "", "true or false"),
+            ("disable_by_file_paths", "/run/x", "`/run/x` is none"),
+            ("disable_by_file_paths", "80:", "`80:` is none"),
+            ("disable_by_file_paths", "70000:/x", "`70000:/x` is none"),
+            ("allowed_source_ranges", "10.0.0.1/8", "`10.0.0.1/8` has bits of a host"),
+            ("allowed_source_ranges", "10.0.0.0/33", "`10.0.0.0/33` has no prefix length"),
+            ("allowed_source_ranges", "10.0.0.0/+8", "has no prefix length"),
+            ("allowed_source_ranges", "10.0.0.0/255.0.255.0", "has no prefix length"),
+            ("allowed_source_ranges", "::/0.0.0.0", "has no prefix length"),
+            ("allowed_source_ranges", "::1, localnet", "`localnet` has no IP address"),
+            ("backends", "disable_by_file, enable_by_files", "either"),
+        ] {
+            let mut options = HealthcheckOptions::default();
+            let error = options.try_set(option, value).expect_err(value);
+            assert!(error.contains(expected), "{option} {value}: {error}");
+            assert_eq!(options, HealthcheckOptions::default(), "{option} {value}");
+        }
+    }
+
+    #[test]
+    fn backends_of_others_are_named_and_passed_over() {
+        let mut options = HealthcheckOptions::default();
+        let error = options.try_set("backends", "disable_by_file, ours, healthboard").unwrap_err();
+        assert!(error.contains("healthboard, disable_by_file, disable_by_files_ports, enable_by_files"));
+        assert_eq!(options.backends, [Backend::DisableByFile, Backend::Healthboard]);
+        options.try_set("backends", "ours").unwrap_err();
+        assert_eq!(options.backends, [Backend::DisableByFile, Backend::Healthboard], "not nothing");
+    }
+
+    #[test]
+    fn what_can_have_no_effect_is_named() {
+        assert!(HealthcheckOptions::default().problems().is_empty());
+        let mut options = set("backends", "disable_by_file,disable_by_files_ports").unwrap();
+        let problems = options.problems();
+        assert!(problems[0].contains("`disable_by_file_path`") && problems[1].contains("_paths`"));
+        options.try_set("disable_by_file_path", "/x").unwrap();
+        assert_eq!(options.problems().len(), 1);
+        assert_eq!(set("backends", "enable_by_files").unwrap().problems().len(), 1);
+    }
+
+    #[test]
+    fn a_network_contains_the_addresses_with_its_first_bits() {
+        let contains = |network: &str, address: &str| {
+            Network::parse(network).expect(network).contains(address.parse().expect(address))
+        };
+        assert!(contains("10.0.0.0/8", "10.255.0.1") && !contains("10.0.0.0/8", "11.0.0.1"));
+        assert!(
+            contains("10.1.0.0/255.255.0.0", "10.1.9.9") && !contains("10.1.0.0/255.255.0.0", "10.2.0.0")
+        );
+        assert!(contains("127.0.0.1", "127.0.0.1") && !contains("127.0.0.1", "127.0.0.2"));
+        assert!(contains("0.0.0.0/0", "192.0.2.1") && !contains("0.0.0.0/0", "::1"));
+        assert!(contains("fd00::/8", "fdff::1") && !contains("fd00::/8", "fe80::1"));
+        assert!(contains("::/0", "::ffff:10.1.1.1") && !contains("10.0.0.0/8", "::ffff:10.1.1.1"));
+    }
+}
