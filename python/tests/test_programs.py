@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from test_requests import ASGI, WSGI, asgi_worker, module
 from test_servers import Server, server
+from test_services import children_of
 
 from conftest import RUN, Service, all_said_goodbye, eventually
 
@@ -321,8 +322,7 @@ def worker(service: Service, redis: int, request: pytest.FixtureRequest) -> Serv
 
 def pool(service: Service) -> list[int]:
     assert service.process is not None
-    tasks = Path(f"/proc/{service.process.pid}/task")
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    return children_of(f"/proc/{service.process.pid}/task")
 
 
 def test_idle_processes_of_celery_are_known_and_a_frozen_one_is_seen(worker: Service) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from test_hosts import probing
-from test_services import EVENTLET, MASTER, THREADING, _children
+from test_services import EVENTLET, MASTER, THREADING, children_of
 
 from conftest import RUN, Service, all_said_goodbye, eventually
 
@@ -60,7 +60,7 @@ class Server(Service):
 
     def workers(self) -> list[int]:
         assert self.process is not None
-        return _children(f"/proc/{self.process.pid}/task")
+        return children_of(f"/proc/{self.process.pid}/task")
 
     def boards(self) -> set[int]:
         """Return the pids of the processes that have a board."""
@@ -329,7 +329,7 @@ def test_a_gunicorn_that_executes_itself_again_reports_again(server: Server) -> 
     assert server.process is not None
     server.process.send_signal(signal.SIGUSR2)
     new = eventually(lambda: set(server.workers()) - before).pop()
-    workers = eventually(lambda: len(children := _children(f"/proc/{new}/task")) == 2 and children)
+    workers = eventually(lambda: len(children := children_of(f"/proc/{new}/task")) == 2 and children)
     server.process.terminate()
     server.process.wait(30)
     eventually(lambda: server.boards() == {new, *workers})

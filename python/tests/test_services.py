@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_the_death_of_a_worker_is_reported_and_its_successor_serves(oslo: Servic
     eventually(lambda: oslo.health()["processes"]["alive"] == 3)
     assert oslo.process is not None
     children = f"/proc/{oslo.process.pid}/task"
-    worker = eventually(lambda: _children(children))[0]
+    worker = eventually(lambda: children_of(children))[0]
     os.kill(worker, signal.SIGKILL)
     health = eventually(
         lambda: (h := oslo.health())["processes"] == {**h["processes"], "alive": 3, "dead": 1} and h
@@ -80,5 +81,10 @@ def test_the_death_of_a_worker_is_reported_and_its_successor_serves(oslo: Servic
     assert str(worker) in health["message"]
 
 
-def _children(tasks: str) -> list[int]:
-    return [int(pid) for task in Path(tasks).iterdir() for pid in (task / "children").read_text().split()]
+def children_of(tasks: str) -> list[int]:
+    children = []
+    for task in Path(tasks).iterdir():
+        # A thread can end between the listing and the reading.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += [int(pid) for pid in (task / "children").read_text().split()]
+    return children

@@ -46,7 +46,7 @@ usage: cargo xtask JOB
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   lint            check formatting, clippy, documentation, ruff
-  bench [PART…]   measure costs: record, python, probe, attack, check, footprint, reading, nova;
+  bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, nova;
                   write docs/performance.md after a run of all parts
       --write           write it after a run of some parts, too; must come first
 

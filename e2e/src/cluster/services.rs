@@ -62,9 +62,10 @@ pub(super) fn arguments(service: &str, address: SocketAddr) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
+/// Workers that do not end within five seconds are killed by their master, which then says so.
 fn uwsgi(module: &str, address: SocketAddr) -> String {
     format!(
         "--http-socket {address} --module {module} --master --processes 2 --threads 1 --enable-threads \
-         --die-on-term --need-app"
+         --die-on-term --need-app --worker-reload-mercy 5"
     )
 }

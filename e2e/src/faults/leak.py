@@ -6,6 +6,7 @@ Every place in the pools of the process is taken and not given back until anothe
 import signal
 
 _leaked = []
+_wanted_back = []
 
 
 def _leak(*_):
@@ -16,24 +17,28 @@ def _leak(*_):
 
 
 def _take_all():
+    import contextlib
     import gc
+    import time
 
+    from sqlalchemy.exc import TimeoutError
     from sqlalchemy.pool import QueuePool
 
-    for pool in [found for found in gc.get_objects() if isinstance(found, QueuePool)]:
-        while pool.checkedout() < pool.size() + pool._max_overflow:
-            _leaked.append(pool.connect())
+    pools = [found for found in gc.get_objects() if isinstance(found, QueuePool)]
+    while not _wanted_back:
+        for pool in pools:
+            # Also what another thread had when we came.
+            while pool.checkedout() < pool.size() + pool._max_overflow:
+                with contextlib.suppress(TimeoutError):
+                    _leaked.append(pool.connect())
+        time.sleep(0.01)
+    while _leaked:
+        _leaked.pop().close()
+    _wanted_back.clear()
 
 
 def _give_back(*_):
-    import _thread
-
-    _thread.start_new_thread(_close_all, ())
-
-
-def _close_all():
-    while _leaked:
-        _leaked.pop().close()
+    _wanted_back.append(True)
 
 
 signal.signal(signal.SIGRTMIN + 6, _leak)

@@ -31,6 +31,9 @@ const FAILING: u64 = 13;
 /// Seconds until oslo.messaging connects again: it waits for two more after each attempt, up to 30. The service is not OK before,
 /// even if the server is.
 const RECONNECTED: u64 = 35;
+/// Seconds until a compute service that has lost the reply to its report is OK again: the report waits for 60 s, the next one follows
+/// within 10 s.
+const REPORTED: u64 = 75;
 
 /// More often than any monitoring probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);

@@ -143,13 +143,26 @@ impl Scene {
         self.renew_with(service, &[])
     }
 
-    fn renew_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
+    /// Stops a service, removes the boards of its processes, and starts it again: what is at fault is not how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn restart_afresh(&mut self, service: &'static str) -> Result<()> {
+        self.restart_afresh_with(service, &[])
+    }
+
+    fn restart_afresh_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
         self.cluster.stop(service);
         let boards = self.runtime_dir().join(service);
         if boards.exists() {
             fs::remove_dir_all(boards)?;
         }
-        self.start_with(service, more)?;
+        self.start_with(service, more)
+    }
+
+    fn renew_with(&mut self, service: &'static str, more: &[&str]) -> Result<()> {
+        self.restart_afresh_with(service, more)?;
         // A report that never was cannot grow old.
         self.cluster.until_up(service)
     }

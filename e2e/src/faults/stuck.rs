@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::probe::get_with;
 
@@ -35,9 +35,12 @@ impl StuckRequests {
     }
 
     /// Answers as the image service until all requests are answered. An error if one of them was not stuck.
-    pub(super) fn answer(self) -> Result<()> {
+    pub(super) fn answer(mut self) -> Result<()> {
         self.images.set_nonblocking(true)?;
-        ensure!(self.users.iter().all(|user| !user.is_finished()), "a request was not stuck");
+        if let Some(free) = self.users.iter().position(JoinHandle::is_finished) {
+            let (code, body) = answer_of(self.users.swap_remove(free)).context("a request was not stuck")?;
+            bail!("a request was not stuck: {code} {body}");
+        }
         while self.users.iter().any(|user| !user.is_finished()) {
             if let Ok((mut stream, _)) = self.images.accept() {
                 stream.set_nonblocking(false)?;
@@ -47,11 +50,15 @@ impl StuckRequests {
             sleep(Duration::from_millis(10));
         }
         for user in self.users {
-            let (code, body) = user.join().ok().context("a request panicked")??;
+            let (code, body) = answer_of(user)?;
             ensure!(code == 200, "a request for images ended with {code}: {body}");
         }
         Ok(())
     }
+}
+
+fn answer_of(user: JoinHandle<Result<(u16, String)>>) -> Result<(u16, String)> {
+    user.join().ok().context("a request panicked")?
 }
 
 /// Calls nova-conductor over the message bus, `count` times at once. The calls wait for the table of services.

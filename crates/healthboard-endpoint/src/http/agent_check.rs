@@ -17,13 +17,12 @@ pub(super) fn request(bytes: &[u8]) -> Option<usize> {
 
 /// The answer. `ready` ends an earlier `drain`, which `up` alone does not.
 pub(super) fn line(report: &Report, degraded_weight: u8) -> String {
-    let weight = if report.status == Status::Degraded { degraded_weight } else { 100 };
     match report.status {
         _ if report.stopped => "stopped #stopped\n".to_owned(),
         Status::Fault => format!("down #{}\n", reason(report)),
         _ if report.draining => "drain #draining\n".to_owned(),
-        Status::Degraded => format!("up ready {weight}% #{}\n", reason(report)),
-        Status::Ok => format!("up ready {weight}%\n"),
+        Status::Degraded => format!("up ready {degraded_weight}% #{}\n", reason(report)),
+        Status::Ok => "up ready 100%\n".to_owned(),
     }
 }
 

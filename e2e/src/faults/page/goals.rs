@@ -66,7 +66,7 @@ fn worst(
     Some((format!("{found} ({})", worst.service), checks.clone().all(|check| check.met)))
 }
 
-/// Four services that use three databases refresh each of them every 10 s, less a fifth.
+/// Four services that use at least three databases each refresh every one of them each 10 s, less a fifth.
 const REFRESHES_PER_MINUTE: u64 = 4 * 3 * 60 / 8;
 
 /// The goals that apply at all times.

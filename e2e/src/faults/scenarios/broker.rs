@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{CONTROLLERS, RECONNECTED, REFRESHED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
+use super::{CONTROLLERS, RECONNECTED, REFRESHED, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
 use crate::cluster::{Backends, COMPUTE};
 use crate::faults::{Goal, Scenario, Scene};
 use crate::servers::Resource;
@@ -16,9 +16,6 @@ use crate::watch::Status;
 const SILENT: u64 = 70;
 /// Seconds until oslo.messaging connects again after an outage of half a minute.
 const RECONNECTED_SOON: u64 = 15;
-/// Seconds until a compute service that has lost the reply to its report is OK again: the report waits for 60 s, the next one follows
-/// within 10 s.
-const REPORTED: u64 = 75;
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     // Who reports through the conductor publishes every 10 s.
@@ -100,5 +97,5 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
 
 fn rabbitmq_away_at_start(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     scene.rabbitmq().stop();
-    [CONDUCTOR, COMPUTE].into_iter().try_for_each(|service| scene.restart(service))
+    [CONDUCTOR, COMPUTE].into_iter().try_for_each(|service| scene.restart_afresh(service))
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{DATABASE_SERVICES, FAILING, REFRESHED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
+use super::{
+    DATABASE_SERVICES, FAILING, REFRESHED, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop,
+};
 use crate::cluster::{API, Backends, METADATA};
 use crate::faults::{Goal, Scenario, Scene};
 use crate::stage::{CONDUCTOR, SCHEDULER};
@@ -130,13 +132,10 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
                 |scene, _| scene.postgresql()?.refuse_writes(false),
             ))
         },
-        Scenario {
-            // A killed process is reported for longer than the next fault can wait.
-            tidy: |scene, _| scene.renew(API),
-            ..fault("mariadb-away-at-start", "MariaDB away at start", mariadb_away_at_start, |scene, _| {
-                scene.mariadb().start()
-            })
-        },
+        fault("mariadb-away-at-start", "MariaDB away at start", mariadb_away_at_start, |scene, _| {
+            scene.mariadb().start()
+        })
+        .alarm_goal(&THROUGH_CONDUCTOR, None, Some(REPORTED)),
     ]
 }
 
@@ -188,5 +187,5 @@ fn without_cell(scenario: Scenario, alarm: u64) -> Scenario {
 
 fn mariadb_away_at_start(scene: &mut Scene, _: &mut Vec<u32>) -> Result<()> {
     scene.mariadb().stop();
-    [API, CONDUCTOR, SCHEDULER].into_iter().try_for_each(|service| scene.restart(service))
+    [API, CONDUCTOR, SCHEDULER].into_iter().try_for_each(|service| scene.restart_afresh(service))
 }
