@@ -5,6 +5,7 @@
 mod releases;
 mod servers;
 mod services;
+mod static_programs;
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
