@@ -22,8 +22,10 @@
 
 mod addresses;
 mod cluster;
+pub mod containers;
 mod daemon;
 pub mod faults;
+pub mod kubernetes;
 mod probe;
 mod processes;
 pub mod releases;

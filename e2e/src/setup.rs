@@ -100,6 +100,16 @@ impl Setup {
         &self.workspace
     }
 
+    /// The text of a file in the workspace.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn workspace_file(path: &str) -> Result<String> {
+        let path = Self::locate()?.workspace.join(path);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
     /// A program of the virtual environment.
     pub fn program(&self, name: &str) -> PathBuf {
         self.venv().join("bin").join(name)

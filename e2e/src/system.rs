@@ -37,6 +37,9 @@ pub(crate) const SERVERS: [Need; 12] = [
     ("test -f /usr/lib/apache2/modules/mod_wsgi.so", "apache2 libapache2-mod-wsgi-py3"),
 ];
 
+/// What containers need.
+pub(crate) const CONTAINERS: [Need; 2] = [("command -v podman", "podman"), ("command -v runc", "runc")];
+
 /// Installs the missing packages, or fails with the command to type.
 pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     ensure!(

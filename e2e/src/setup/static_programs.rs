@@ -19,6 +19,7 @@ impl Setup {
     /// If they cannot be built; the error names the log.
     pub fn build_static(packages: &[&str]) -> Result<PathBuf> {
         let setup = Self::locate()?;
+        let _alone = setup.lock()?;
         let target = format!("{ARCH}-unknown-linux-gnu");
         let mut build = Command::new(env!("CARGO"));
         build
