@@ -27,8 +27,6 @@ pub const MANIFESTS: [&str; 2] = ["deploy/kubernetes/nova-api.yaml", "deploy/kub
 
 /// The version of the API that the manifests are checked against.
 const API: &str = "1.31";
-/// A slow start takes this much longer than the liveness probe would allow, in percent.
-const SLOW: u32 = 160;
 
 /// How long everything takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,15 +73,13 @@ pub fn validate(setup: &Setup) -> Result<()> {
 /// If something does not happen in time, or happens that must not.
 pub fn play(setup: &Setup, manifest: &str, pace: Pace) -> Result<Vec<Step>> {
     let container = Container::read(setup, manifest)?;
-    let slow = container.liveness.gives_up_after() * SLOW / 100;
     let mut steps = Vec::new();
-    on(&container, pace, slow, |kubelet, service| {
+    on(&container, pace, |kubelet, service| {
         let ready = |seen: &Seen| matches!(seen, Seen::Ready);
         steps.push(until(kubelet, "a slow start", ready)?);
         service.take_database_away()?;
         steps.push(until(kubelet, "the database is away", |seen| matches!(seen, Seen::NotReady(_)))?);
-        // Longer than a hang lasts until the restart.
-        sleep(container.liveness.gives_up_after() * SLOW / 100 / pace.divisor());
+        sleep(container.too_long() / pace.divisor());
         ensure!(kubelet.restarts() == 0, "a missing database restarted the service: {:?}", kubelet.seen());
         service.bring_database_back()?;
         steps.push(until(kubelet, "the database is back", ready)?);
@@ -103,9 +99,8 @@ pub fn play(setup: &Setup, manifest: &str, pace: Pace) -> Result<Vec<Step>> {
 pub fn play_without_startup_probe(setup: &Setup, manifest: &str) -> Result<Step> {
     let mut container = Container::read(setup, manifest)?;
     container.startup = None;
-    let slow = container.liveness.gives_up_after() * SLOW / 100;
     let killed = |seen: &Seen| matches!(seen, Seen::Killed(_));
-    on(&container, Pace::Quick, slow, |kubelet, _| until(kubelet, "a slow start", killed))
+    on(&container, Pace::Quick, |kubelet, _| until(kubelet, "a slow start", killed))
 }
 
 /// A table of what was played.
@@ -121,12 +116,11 @@ pub fn page(manifest: &str, steps: &[Step]) -> String {
 fn on<T>(
     container: &Container,
     pace: Pace,
-    slow: Duration,
     play: impl FnOnce(&mut Kubelet, &Service) -> Result<T>,
 ) -> Result<T> {
     let programs = Setup::build_static(&["healthboard-cli", "sqlite-service"])?;
     let folder = private_folder()?;
-    let service = Service::new(container, &programs, folder.path(), pace, slow / pace.divisor())?;
+    let service = Service::new(container, &programs, folder.path(), pace)?;
     let mut kubelet = Kubelet::start(container, &service, pace.divisor())?;
     let played = play(&mut kubelet, &service);
     kubelet.stop();

@@ -27,6 +27,7 @@ mod daemon;
 pub mod faults;
 pub mod kubernetes;
 mod probe;
+pub mod probes;
 mod processes;
 pub mod releases;
 mod servers;

@@ -40,6 +40,13 @@ pub(crate) const SERVERS: [Need; 12] = [
 /// What containers need.
 pub(crate) const CONTAINERS: [Need; 2] = [("command -v podman", "podman"), ("command -v runc", "runc")];
 
+/// What today's checks of containers need.
+pub(crate) const PROBES: [Need; 3] = [
+    ("command -v ss", "iproute2"),
+    ("command -v gawk", "gawk"),
+    ("command -v nsenter unshare", "util-linux"),
+];
+
 /// Installs the missing packages, or fails with the command to type.
 pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     ensure!(

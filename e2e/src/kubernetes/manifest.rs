@@ -71,6 +71,11 @@ impl Container {
             grace: Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().unwrap_or(30)),
         })
     }
+
+    /// Longer than the liveness probe may fail until the container is killed.
+    pub(super) fn too_long(&self) -> Duration {
+        self.liveness.gives_up_after() * 3 / 2
+    }
 }
 
 impl Probe {

@@ -28,13 +28,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(
-        container: &Container,
-        programs: &Path,
-        folder: &Path,
-        pace: Pace,
-        slow: Duration,
-    ) -> Result<Self> {
+    pub(super) fn new(container: &Container, programs: &Path, folder: &Path, pace: Pace) -> Result<Self> {
         fs::create_dir(folder.join("data"))?;
         let uri = if container.liveness.http_get.is_some() {
             format!("tcp://127.0.0.1:{}", free_port()?)
@@ -42,6 +36,7 @@ impl Service {
             format!("unix://{}/health.sock", folder.display())
         };
         let target = Target { uri, command: programs.join("healthboard") };
+        let slow = container.too_long() / pace.divisor();
         let (program, folder) = (programs.join("sqlite-service"), folder.to_owned());
         Ok(Self { program, folder, target, pace, slow, log: Arc::default() })
     }

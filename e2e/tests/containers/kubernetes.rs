@@ -50,3 +50,18 @@ fn without_a_startup_probe_a_slow_start_is_killed() -> Result<()> {
     assert!(killed.seen.starts_with("killed: Liveness: "), "{killed:?}");
     Ok(())
 }
+
+#[test]
+fn the_post_renderer_for_openstack_helm_has_the_probes_of_the_manifest() -> Result<()> {
+    let manifest = Setup::workspace_file(MANIFESTS[1])?;
+    let rendered = Setup::workspace_file("deploy/kubernetes/openstack-helm/kustomization.yaml")?;
+    let probes: Vec<_> = manifest.lines().map(str::trim).filter(|line| line.contains("\"check\"")).collect();
+    assert_eq!(probes.len(), 3, "{manifest}");
+    for service in ["nova-conductor", "nova-scheduler"] {
+        for probe in &probes {
+            let probe = probe.replace("nova-compute", service);
+            assert_eq!(rendered.matches(&probe).count(), 1, "{probe}");
+        }
+    }
+    Ok(())
+}

@@ -6,4 +6,5 @@
 
 mod health;
 mod kubernetes;
+mod probes;
 mod static_command;
