@@ -1,6 +1,6 @@
-"""What openstack-helm's probe of Nova does, written anew: connections to the broker and the databases, then a ping over RPC.
+"""What openstack-helm's probe of Nova does, written anew: connections to the servers, then a ping over RPC.
 
-Source: openstack/openstack-helm, nova/templates/bin/_health-probe.py.tpl, commit 0ee5ade. It is a template of a chart, in no package.
+Described by nova/templates/bin/_health-probe.py.tpl of openstack/openstack-helm, commit 0ee5ade.
 """
 
 import socket
@@ -51,17 +51,17 @@ def is_connected(ports: set[int]) -> bool:
     for process in psutil.process_iter():
         try:
             if f"nova-{CONF.service_queue_name}" in " ".join(process.cmdline()):
-                for connection in process.net_connections():
-                    if connection.raddr and connection.raddr[1] in ports and connection.status == "ESTABLISHED":
-                        return True
+                found = [one for one in process.net_connections() if one.raddr and one.raddr[1] in ports]
+                if any(one.status == "ESTABLISHED" for one in found):
+                    return True
         except psutil.Error:
             continue
     return False
 
 
 def ping(transport: oslo_messaging.Transport) -> int:
-    server = CONF.host or socket.gethostname()
-    target = oslo_messaging.Target(topic=CONF.service_queue_name, server=server, namespace="baseapi", version="1.1")
+    where = {"topic": CONF.service_queue_name, "server": CONF.host or socket.gethostname()}
+    target = oslo_messaging.Target(**where, namespace="baseapi", version="1.1")
     client = oslo_messaging.get_rpc_client(transport, target, timeout=60, retry=2)
     try:
         client.call(context.RequestContext(), "ping", arg=None)

@@ -17,7 +17,6 @@ use self::podman::{Container, Podman};
 use crate::processes::{Signal, send};
 use crate::setup::Setup;
 use crate::stage::private_folder;
-use crate::system::{CONTAINERS, install_missing};
 
 /// The programs that the image has.
 const PACKAGES: [&str; 2] = ["healthboard-cli", "sqlite-service"];
@@ -58,9 +57,8 @@ pub struct Turn {
 ///
 /// # Errors
 ///
-/// If podman cannot be installed or used, or if a turn takes longer than thirty checks.
+/// If podman cannot be used, or if a turn takes longer than thirty checks.
 pub fn turns(pace: Pace) -> Result<Vec<Turn>> {
-    install_missing(&CONTAINERS)?;
     let programs = Setup::build_static(&PACKAGES)?;
     let folder = private_folder()?;
     let podman = Podman::new(folder.path());

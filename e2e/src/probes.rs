@@ -78,11 +78,10 @@ pub fn compare_quickly(setup: &Setup) -> Result<(Vec<Cost>, Vec<Truth>)> {
 }
 
 fn play(setup: &Setup, faults: &[&Fault], rounds: u32, tick: fn(&str)) -> Result<(Vec<Cost>, Vec<Truth>)> {
-    let scripts = setup.prepare_probes()?;
     let healthboard = Setup::build_static(&["healthboard-cli", "sqlite-service"])?.join("healthboard");
     let mut contained = Contained::start(setup, CONDUCTOR)?;
     let uri = contained.cluster.uri(CONDUCTOR);
-    let probers = probers(&scripts, setup.workspace(), &healthboard, &uri);
+    let probers = probers(&setup.scripts(), setup.workspace(), &healthboard, &uri);
     let played = play_on(&mut contained, &probers, faults, rounds, tick);
     if played.is_err() {
         contained.cluster.keep_folder();

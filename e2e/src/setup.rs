@@ -2,7 +2,7 @@
 //!
 //! Each step leaves a stamp, the hash of its sources, and is repeated when these have changed.
 
-mod probes;
+mod containers;
 mod releases;
 mod servers;
 mod services;

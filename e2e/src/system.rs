@@ -37,14 +37,13 @@ pub(crate) const SERVERS: [Need; 12] = [
     ("test -f /usr/lib/apache2/modules/mod_wsgi.so", "apache2 libapache2-mod-wsgi-py3"),
 ];
 
-/// What containers need.
-pub(crate) const CONTAINERS: [Need; 2] = [("command -v podman", "podman"), ("command -v runc", "runc")];
-
-/// What today's checks of containers need.
-pub(crate) const PROBES: [Need; 3] = [
+/// What containers need, and the checks that they have today.
+pub(crate) const CONTAINERS: [Need; 5] = [
+    ("command -v podman", "podman"),
+    ("command -v runc", "runc"),
     ("command -v ss", "iproute2"),
     ("command -v gawk", "gawk"),
-    ("command -v nsenter unshare", "util-linux"),
+    ("command -v nsenter && command -v unshare", "util-linux"),
 ];
 
 /// Installs the missing packages, or fails with the command to type.

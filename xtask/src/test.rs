@@ -105,6 +105,7 @@ fn python(setup: &Setup, step: &mut Step) -> Result<Count> {
 
 /// Runs only the tests that need the stage. The part `rust` runs the others.
 fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
+    Setup::prepare_containers()?;
     let line = [
         "test",
         "--package",
