@@ -21,7 +21,7 @@ pub(super) struct Fault {
 /// What is done to the servers, or to the workers.
 pub(super) type Act = fn(&mut Cluster, &[u32]) -> Result<()>;
 
-/// Long enough for a database that refuses or is gone.
+/// Long enough for a server that refuses or is gone.
 const REFUSED: u64 = 30;
 /// Long enough for a hang: our `stall_after` is 60 s, and openstack-helm's timeout 70 s.
 const HUNG: u64 = 90;
