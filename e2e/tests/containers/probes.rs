@@ -13,12 +13,13 @@ fn frozen_workers_are_told_by_our_check_alone_and_for_less() -> Result<()> {
         cost.map(|cost| cost.cpu)
     };
     assert!(cpu("healthboard check")? * 4 < cpu("kolla")?, "{costs:?}");
-    assert!(cpu("kolla")? < cpu("openstack-helm")?, "{costs:?}");
     let said =
         |name: &str| truths[0].said.iter().find(|said| said.name.contains(name)).context("no such probe");
-    for name in ["kolla", "TripleO", "openstack-helm, ready", "openstack-helm, live"] {
+    for name in ["kolla", "TripleO"] {
         assert_eq!(said(name)?.failed, None, "{truths:?}");
     }
-    assert!(said("healthboard check`")?.degraded.is_some(), "{truths:?}");
+    for name in ["healthboard check`", "--ready", "--live"] {
+        assert!(said(name)?.failed.is_some(), "{truths:?}");
+    }
     Ok(())
 }
