@@ -108,6 +108,15 @@ impl Cluster {
         self.spawn(service, command, more, environment)
     }
 
+    /// Starts a service under `healthboard-run` in a namespace of pids, as in a container. Its first process is the child of
+    /// [`Daemon::pid`], a shell that waits for the service.
+    pub(crate) fn start_contained(&mut self, service: &str, environment: &[(&str, &str)]) -> Result<&Daemon> {
+        let mut command = self.stage.command("unshare");
+        command.args(["--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", r#""$@"; exit"#, "sh"]);
+        command.args(["healthboard-run", "--service", service, program(service)]);
+        self.spawn(service, command, &[], environment)
+    }
+
     fn health_command(&self) -> Command {
         let Some(resolver) = &self.resolver else { return self.stage.command("healthboard-run") };
         let mut command = self.stage.command("unshare");

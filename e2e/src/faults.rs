@@ -3,7 +3,7 @@
 //! A [`Scenario`] defines a fault and its goals. [`play`] plays it and returns an [`Outcome`]. [`page`] turns outcomes on a cluster
 //! into `docs/faults.md`.
 
-mod block;
+pub(crate) mod block;
 mod draining;
 mod finding;
 mod goal;

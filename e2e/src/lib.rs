@@ -22,10 +22,13 @@
 
 mod addresses;
 mod cluster;
+pub mod containers;
 mod daemon;
 pub mod deploy;
 pub mod faults;
+pub mod kubernetes;
 mod probe;
+pub mod probes;
 mod processes;
 pub mod releases;
 mod servers;

@@ -2,10 +2,12 @@
 //!
 //! Each step leaves a stamp, the hash of its sources, and is repeated when these have changed.
 
+mod containers;
 mod deploy;
 mod releases;
 mod servers;
 mod services;
+mod static_programs;
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -98,6 +100,16 @@ impl Setup {
     /// The root of the workspace.
     pub fn workspace(&self) -> &Path {
         &self.workspace
+    }
+
+    /// The text of a file in the workspace.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn workspace_file(path: &str) -> Result<String> {
+        let path = Self::locate()?.workspace.join(path);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// A program of the virtual environment.

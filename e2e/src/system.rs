@@ -38,6 +38,15 @@ pub(crate) const SERVERS: [Need; 13] = [
     ("test -f /usr/lib/apache2/modules/mod_wsgi.so", "apache2 libapache2-mod-wsgi-py3"),
 ];
 
+/// What containers need, and the checks that they have today.
+pub(crate) const CONTAINERS: [Need; 5] = [
+    ("command -v podman", "podman"),
+    ("command -v runc", "runc"),
+    ("command -v ss", "iproute2"),
+    ("command -v gawk", "gawk"),
+    ("command -v nsenter && command -v unshare", "util-linux"),
+];
+
 /// Installs the missing packages, or fails with the command to type.
 pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
     ensure!(

@@ -13,6 +13,7 @@ mod lint;
 mod releases;
 mod sanitize;
 mod services;
+mod static_command;
 mod terminal;
 mod test;
 mod torture;
@@ -45,6 +46,7 @@ usage: cargo xtask JOB
   torture [PART…] kill writers and holders at any moment, fork in storms; parts: writers, holders, forks
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
+  static          build the command `healthboard` as one static file, for containers
   lint            check formatting, clippy, documentation, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, nova;
                   write docs/performance.md after a run of all parts
@@ -76,6 +78,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["fuzz", words @ ..] => fuzz::run(words),
         ["torture", words @ ..] => torture::run(words),
         ["sanitize", tools @ ..] => sanitize::run(tools),
+        ["static"] => static_command::run(),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

@@ -19,15 +19,20 @@ Options:
       --json             check: the answer as JSON
       --nagios           check: with performance data
       --docker           check: exit code 0 for OK and DEGRADED, 1 for everything else
+      --live             check: what /livez says: whether the service progresses, whatever it depends on
+      --ready            check: what /readyz says: no FAULT, and not draining
   -h, --help
   -V, --version
 
 Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer or wrong usage. `show`: the highest of all.
+With --live and --ready: 0 yes, 2 no, 3 no answer or wrong usage.
 ";
 
 pub(crate) enum Command {
     Print(&'static str),
     Check(Source, Style),
+    /// What this path answers.
+    Ask(Source, &'static str),
     Show(Source),
 }
 
@@ -43,6 +48,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
     let mut command = None;
     let mut source = Source { uris: Vec::new(), boards: None, timeout: Duration::from_secs(10) };
     let mut style = Style::Line;
+    let mut path = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP)),
@@ -53,6 +59,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
             Long("boards") => source.boards = Some(parser.value()?.into()),
             Long("json") => style = Style::Json,
             Long("nagios") => style = Style::Nagios,
+            Long("live") => path = Some("/livez"),
+            Long("ready") => path = Some("/readyz"),
             // `main` uses it for the exit code.
             Long("docker") => {}
             Value(value) if command.is_none() => command = Some(value.string()?),
@@ -67,7 +75,13 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
         Some("check") if source.uris.len() > 1 => {
             Err("found several URIs, `check` takes one; `show` takes more".into())
         }
-        Some("check") => Ok(Command::Check(source, style)),
+        Some("check") => match path {
+            None => Ok(Command::Check(source, style)),
+            Some(_) if source.boards.is_some() || style != Style::Line => {
+                Err("`--live` and `--ready` ask an endpoint, without --boards, --json and --nagios".into())
+            }
+            Some(path) => Ok(Command::Ask(source, path)),
+        },
         Some("show") => Ok(Command::Show(source)),
         Some(other) => Err(format!("found command `{other}`, expected `check` or `show`").into()),
         None => Err("found no command, expected `check` or `show`".into()),

@@ -7,10 +7,6 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-/// HTTP/1.0, so that the answer is not chunked and ends with the connection.
-const REQUEST: &[u8] =
-    b"GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: healthboard\r\n\r\n";
-
 /// The longest accepted answer, in bytes: enough for about ten thousand indicators.
 const LONGEST: usize = 4 << 20;
 
@@ -57,10 +53,24 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
+/// The report of the service.
 pub(crate) fn ask(uri: &Uri, deadline: Instant) -> Result<Answered, NoAnswer> {
+    let (code, body) = get(uri, "/health", deadline)?;
+    match healthboard::format::parse(&body) {
+        Ok(answer) => Ok(Answered { answer, body }),
+        Err(why) => Err(NoAnswer::NotAReport { code, why }),
+    }
+}
+
+/// The HTTP status code and the body of a path.
+pub(crate) fn get(uri: &Uri, path: &str, deadline: Instant) -> Result<(u16, String), NoAnswer> {
     let mut socket = connect(uri, deadline)?;
     socket.set_write_timeout(Some(left(deadline)?))?;
-    socket.write_all(REQUEST)?;
+    // HTTP/1.0, so that the answer is not chunked and ends with the connection.
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: healthboard\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes())?;
     let mut received = Vec::with_capacity(8 << 10);
     let mut chunk = [0; 8 << 10];
     loop {
@@ -109,7 +119,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn finish(received: &[u8]) -> Result<Answered, NoAnswer> {
+fn finish(received: &[u8]) -> Result<(u16, String), NoAnswer> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let head = match response.parse(received) {
@@ -124,9 +134,5 @@ fn finish(received: &[u8]) -> Result<Answered, NoAnswer> {
     if let Some(expected) = stated.filter(|expected| body.len() < *expected) {
         return Err(NoAnswer::CutOff { found: body.len(), expected });
     }
-    let body = String::from_utf8_lossy(body).into_owned();
-    match healthboard::format::parse(&body) {
-        Ok(answer) => Ok(Answered { answer, body }),
-        Err(why) => Err(NoAnswer::NotAReport { code, why }),
-    }
+    Ok((code, String::from_utf8_lossy(body).into_owned()))
 }

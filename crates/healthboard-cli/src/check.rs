@@ -2,7 +2,7 @@
 
 use crate::arguments::Style;
 use crate::ask::Answered;
-use crate::output::{UNKNOWN, exit_code, print};
+use crate::output::{FAULT, UNKNOWN, exit_code, print};
 use crate::source::{Source, Unanswered};
 use healthboard::format::Answer;
 use healthboard::{Impact, printable};
@@ -11,6 +11,21 @@ use healthboard::{Impact, printable};
 pub(crate) fn run(source: &Source, style: Style) -> u8 {
     // Exactly one answer, since there is at most one URI.
     source.ask().iter().map(|answer| print_answer(answer, style)).max().unwrap_or(UNKNOWN)
+}
+
+/// Prints what the endpoint answers to `path`; returns the exit code.
+pub(crate) fn ask(source: &Source, path: &str) -> u8 {
+    match source.get(path) {
+        Ok((code, body)) => {
+            body.lines().for_each(|line| print(&(printable(line) + "\n")));
+            match code {
+                200 => 0,
+                503 => FAULT,
+                _ => UNKNOWN,
+            }
+        }
+        Err(unanswered) => no_answer(&unanswered, Style::Line),
+    }
 }
 
 fn print_answer(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
@@ -23,17 +38,19 @@ fn print_answer(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
             }
             exit_code(&answered.answer)
         }
-        Err(unanswered) => {
-            match style {
-                Style::Json => eprintln!("error: {unanswered}"),
-                _ => print(&format!("UNKNOWN: {unanswered}\n")),
-            }
-            if let Some(hint) = unanswered.hint() {
-                eprintln!("hint: {hint}");
-            }
-            UNKNOWN
-        }
+        Err(unanswered) => no_answer(unanswered, style),
     }
+}
+
+fn no_answer(unanswered: &Unanswered, style: Style) -> u8 {
+    match style {
+        Style::Json => eprintln!("error: {unanswered}"),
+        _ => print(&format!("UNKNOWN: {unanswered}\n")),
+    }
+    if let Some(hint) = unanswered.hint() {
+        eprintln!("hint: {hint}");
+    }
+    UNKNOWN
 }
 
 /// `nova-api OK`, `nova-api FAULT: database: …`. Control characters are removed, since the answer came over a socket.

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             0
         }
         Ok(Command::Check(source, style)) => check::run(&source, style),
+        Ok(Command::Ask(source, path)) => check::ask(&source, path),
         Ok(Command::Show(source)) => show::run(&source),
         Err(error) => {
             eprintln!("error: {error}");

@@ -10,13 +10,16 @@ pub(crate) const UNKNOWN: u8 = 3;
 /// The service works, with a problem.
 pub(crate) const DEGRADED: u8 = 1;
 
+/// The service does not do its work.
+pub(crate) const FAULT: u8 = 2;
+
 /// The exit code by the convention of Nagios. A service that was stopped in good order is unknown.
 pub(crate) fn exit_code(answer: &Answer) -> u8 {
     match answer.status {
         _ if answer.stopped => UNKNOWN,
         Status::Ok => 0,
         Status::Degraded => DEGRADED,
-        Status::Fault => 2,
+        Status::Fault => FAULT,
     }
 }
 

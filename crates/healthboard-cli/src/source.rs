@@ -33,6 +33,13 @@ impl Source {
         }
         vec![read_boards(directory).map_err(|why| Unanswered::Boards(directory.to_owned(), why))]
     }
+
+    /// The HTTP status code and the body of a path of the one endpoint.
+    pub(crate) fn get(&self, path: &str) -> Result<(u16, String), Unanswered> {
+        let uri = &self.uris[0];
+        let answer = ask::get(uri, path, Instant::now() + self.timeout);
+        answer.map_err(|why| Unanswered::Endpoint(uri.clone(), why))
+    }
 }
 
 fn read_boards(path: &Path) -> io::Result<Answered> {

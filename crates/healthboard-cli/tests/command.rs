@@ -41,10 +41,10 @@ fn serve(answer: impl Into<Vec<u8>>) -> String {
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 1024];
             let n = stream.read(&mut request).unwrap();
-            assert!(
-                request[..n]
-                    .starts_with(b"GET /health HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n")
-            );
+            let (path, rest) =
+                request[..n].split_at(request.windows(9).position(|w| w == b" HTTP/1.0").unwrap());
+            assert!([&b"GET /health"[..], b"GET /livez", b"GET /readyz"].contains(&path));
+            assert!(rest.starts_with(b" HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n"));
             let _ = stream.write_all(&answer);
         }
     });
@@ -108,6 +108,8 @@ fn the_error_for_wrong_usage_says_what_is_expected() {
         (&["check", "tcp://127.0.0.1:0"], "expected a port from 1 to 65535"),
         (&["check", "--timeout", "0", "unix:///a"], "expected seconds, more than 0"),
         (&["check", "--timeout=nan", "unix:///a"], "expected seconds, more than 0"),
+        (&["check", "--live", "--boards", "/a", "unix:///a"], "`--live` and `--ready` ask an endpoint"),
+        (&["check", "--ready"], "found no URI"),
         (&["check", "--verbose", "unix:///a"], "invalid option '--verbose'"),
         (&["check", "unix:///a", "--boards"], "missing argument for option '--boards'"),
     ] {
@@ -118,6 +120,25 @@ fn the_error_for_wrong_usage_says_what_is_expected() {
         assert!(stderr.ends_with("\nhint: see `healthboard --help`\n"));
     }
     assert_eq!(code(&healthboard(&["check", "--docker"])), 1, "docker knows no other");
+}
+
+#[test]
+fn live_and_ready_are_what_their_paths_answer() {
+    for (http_code, body, expected, docker) in [
+        (200, "[+]progress ok\nlivez check passed\n", 0, 0),
+        (503, "[-]progress failed: \u{1b}[31mnot progressing for 34 s\nlivez check failed\n", 2, 1),
+        (404, "not found\n", 3, 1),
+    ] {
+        let uri = serve(http(http_code, body));
+        for option in ["--live", "--ready"] {
+            let output = healthboard(&["check", option, &uri]);
+            assert_eq!((code(&output), stdout(&output)), (expected, body.replace("\u{1b}[31m", "")));
+            assert_eq!(code(&healthboard(&["check", option, "--docker", &uri])), docker);
+        }
+    }
+    let nobody = healthboard(&["check", "--live", "unix:///nowhere"]);
+    assert_eq!(code(&nobody), 3);
+    assert!(stdout(&nobody).starts_with("UNKNOWN: no answer from unix:///nowhere: "), "{}", stdout(&nobody));
 }
 
 #[test]

@@ -8,12 +8,17 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Checks until this is the answer: a new report is made only with the next tick of the clock.
 #[track_caller]
 fn assert_answer(uri: &str, expected: &str, code: i32) {
+    assert_answers(&["check", uri], expected, code);
+}
+
+/// Asks until this is the answer: a new report is made only with the next tick of the clock.
+#[track_caller]
+fn assert_answers(arguments: &[&str], expected: &str, code: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let output = Command::new(env!("CARGO_BIN_EXE_healthboard")).args(["check", uri]).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_healthboard")).args(arguments).output().unwrap();
         let line = String::from_utf8(output.stdout).unwrap();
         if line.starts_with(expected) && output.status.code() == Some(code) {
             return;
@@ -48,4 +53,16 @@ fn the_endpoint_and_the_command_understand_each_other() {
     );
     database.record_fail(&failure);
     assert_answer(&uris[1], "real FAULT: database: Gone 2006, 2 failures in ", 2);
+    assert_answers(&["check", "--live", &uris[0]], "ok\n", 0);
+    assert_answers(&["check", "--ready", &uris[0]], "[-]database failed: Gone 2006, 2 failures", 2);
+
+    database.record_ok();
+    assert_answers(&["check", "--ready", &uris[1]], "ok\n", 0);
+    health.drain();
+    assert_answers(
+        &["check", "--ready", &uris[0]],
+        "[+]database ok\n[+]progress ok\n[+]processes ok\n[-]shutdown",
+        2,
+    );
+    assert_answers(&["check", "--live", &uris[1]], "ok\n", 0);
 }

@@ -15,7 +15,7 @@ const SITECUSTOMIZE: &str = include_str!("block.py");
 
 /// Whether the blocked thread holds the interpreter's lock.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Lock {
+pub(crate) enum Lock {
     /// It holds the GIL: no other thread runs.
     Held,
     /// Other threads run.
@@ -23,7 +23,7 @@ pub(super) enum Lock {
 }
 
 /// Writes the `sitecustomize` into `folder`. Returns the `PYTHONPATH` for services that can be blocked, and can leak.
-pub(super) fn prepare(folder: &Path) -> Result<String> {
+pub(crate) fn prepare(folder: &Path) -> Result<String> {
     let folder = folder.join("block");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("sitecustomize.py"), [SITECUSTOMIZE, leak::SITECUSTOMIZE].concat())?;
@@ -32,7 +32,7 @@ pub(super) fn prepare(folder: &Path) -> Result<String> {
 }
 
 /// Blocks the main thread of `pid`.
-pub(super) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
+pub(crate) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
     let fifo = fifo(folder, pid);
     let _ = fs::remove_file(&fifo);
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR)?;
@@ -40,7 +40,7 @@ pub(super) fn block(folder: &Path, pid: u32, lock: Lock) -> Result<()> {
 }
 
 /// Sends SIGRTMIN plus `number`, as the C library counts.
-pub(super) fn send_realtime(pid: u32, number: u32) -> Result<()> {
+pub(crate) fn send_realtime(pid: u32, number: u32) -> Result<()> {
     let signal = format!("-{}", 34 + number);
     let sent = Command::new("kill").args([&signal, &pid.to_string()]).status()?;
     ensure!(sent.success(), "cannot send the signal {signal} to process {pid}");
@@ -48,13 +48,16 @@ pub(super) fn send_realtime(pid: u32, number: u32) -> Result<()> {
 }
 
 /// Lets the main thread continue; an error if it was not blocked.
-pub(super) fn unblock(folder: &Path, pid: u32) -> Result<()> {
+pub(crate) fn unblock(folder: &Path, pid: u32) -> Result<()> {
     // A non-blocking open fails if nobody waits at the other end.
     open(fifo(folder, pid), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())
         .with_context(|| format!("process {pid} was not blocked"))?;
     Ok(())
 }
 
+/// Named by the pid that the process knows, which is another one in a namespace.
 fn fifo(folder: &Path, pid: u32) -> PathBuf {
-    folder.join("block").join(pid.to_string())
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let known = status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().last());
+    folder.join("block").join(known.unwrap_or(&pid.to_string()))
 }
