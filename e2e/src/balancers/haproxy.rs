@@ -33,9 +33,10 @@ impl HaProxy {
         let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
         let statistics = folder.join("haproxy.sock");
         let front = format!(
-            "global\n    stats socket {} mode 600\ndefaults front\n    mode http\n    timeout client 90s\n    \
-             timeout connect 2s\n    timeout server 90s\nfrontend front from front\n    bind {address}\n    \
-             default_backend nova-api\n",
+            "global\n    stats socket {} mode 600\n    log stdout format raw local0\n\
+             defaults front\n    mode http\n    log global\n    option httplog\n    option dontlog-normal\n    \
+             timeout connect 2s\n    timeout client 90s\n    timeout server 90s\n\
+             frontend front from front\n    bind {address}\n    default_backend nova-api\n",
             statistics.display()
         );
         let file = folder.join("haproxy.cfg");

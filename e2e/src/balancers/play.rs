@@ -73,7 +73,7 @@ fn begin(pair: &mut Pair, fault: Fault, extent: &Extent) -> Result<Vec<u32>> {
     match fault {
         Fault::None => {}
         Fault::DatabaseOfOne => pair.first.database().cut(),
-        Fault::DatabaseOfBoth => pair.mariadb().stop(),
+        Fault::DatabaseOfBoth => pair.mariadb().kill()?,
         Fault::WorkersFrozen => {
             let workers = pair.workers(Which::First)?;
             ensure!(!workers.is_empty(), "nova-api has no workers");

@@ -13,7 +13,7 @@ pub enum Fault {
     Restart,
     /// The same, and before the SIGTERM a file takes each out.
     RestartByFile,
-    /// The database is stopped.
+    /// The database is killed.
     DatabaseOfBoth,
 }
 
