@@ -1,6 +1,7 @@
 //! What healthboard costs, beside what people know. Run it as `cargo xtask bench`: that builds and installs what it needs.
 
 mod attack;
+mod backend;
 mod check;
 mod cores;
 mod footprint;
@@ -22,10 +23,11 @@ use table::{Goals, Part};
 
 type Play = fn() -> Result<Part>;
 
-const PARTS: [(&str, Play); 8] = [
+const PARTS: [(&str, Play); 9] = [
     ("record", record::run),
     ("python", python::run),
     ("probe", probe::run),
+    ("backend", backend::run),
     ("attack", attack::run),
     ("check", check::run),
     ("footprint", footprint::run),

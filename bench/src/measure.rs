@@ -77,6 +77,11 @@ impl Rounds {
         Spread::of(self.column(name).iter().zip(self.column(anchor)).map(|(a, b)| a / b).collect())
     }
 
+    /// How much more than another one it took, compared within each round.
+    pub fn difference(&self, name: &str, other: &str) -> Spread {
+        Spread::of(self.column(name).iter().zip(self.column(other)).map(|(a, b)| a - b).collect())
+    }
+
     /// How much more it adds to `bare` than another one does.
     pub fn added(&self, name: &str, other: &str, bare: &str) -> Spread {
         let columns = self.column(name).iter().zip(self.column(other)).zip(self.column(bare));

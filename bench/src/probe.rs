@@ -153,14 +153,14 @@ fn compare(ours: (&Running, Target), nginx: (&Running, Target), keep: bool) -> R
 }
 
 /// CPU time that a process spends meanwhile.
-fn spent(process: &Running, work: impl FnOnce() -> Result<usize>) -> Duration {
+pub fn spent(process: &Running, work: impl FnOnce() -> Result<usize>) -> Duration {
     let before = process.cpu().expect("the process runs");
     work().expect("an answer");
     process.cpu().expect("the process runs") - before
 }
 
 /// A probe, a pause, and so on.
-fn paced(process: &Running, target: &Target, times: u32, pause: Duration) -> Duration {
+pub fn paced(process: &Running, target: &Target, times: u32, pause: Duration) -> Duration {
     let start = Instant::now();
     spent(process, || {
         for time in 0..times {

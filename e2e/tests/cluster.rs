@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children};
+use healthboard_e2e::{ALL, API, COMPUTE_LIBVIRT, Cluster, Concurrency, METADATA, Setup, ask, children, get};
 
 /// Much longer than a server takes to answer, and much shorter than any client waits for a server that is cut off.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -193,5 +193,46 @@ fn lazy_apis_are_ok() -> Result<()> {
             cluster.until(service, "OK, with both workers", |answer| answer.processes("alive") == 2)?;
         assert_eq!(answer.status(), "OK", "{}", answer.body);
     }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn healthcheck_on_the_api_port_notices_a_lost_database_once_the_backend_is_named() -> Result<()> {
+    let mut cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;
+    // `/before` is what operators have today.
+    let path = cluster.folder().join("api-paste.ini");
+    let mut text = fs::read_to_string(&path)?
+        .replace("/healthcheck: healthcheck", "/healthcheck: healthcheck\n/before: before");
+    let file = "disable_by_file_path = healthcheck_disable";
+    text += &format!("backends = disable_by_file, healthboard\n{file}\n\n[app:before]\n");
+    text += &format!(
+        "paste.app_factory = oslo_middleware:Healthcheck.app_factory\nbackends = disable_by_file\n{file}\n"
+    );
+    fs::write(&path, text)?;
+    cluster.start(API)?;
+    cluster.ready()?;
+    let api = cluster.api_url();
+    let get = |path: &str| get(&api, path, TIMEOUT);
+    let expect = |cluster: &mut Cluster, code: u16| -> Result<String> {
+        let asked = || get("/healthcheck").ok().filter(|answer| answer.0 == code);
+        let found = cluster.wait_for(Duration::from_secs(60), asked)?;
+        Ok(found.with_context(|| format!("/healthcheck: expected {code} within a minute"))?.1)
+    };
+    let well = "OK\nhealthboard: OK";
+    assert_eq!(expect(&mut cluster, 200)?, well);
+    cluster.mariadb().stop();
+    let reason = expect(&mut cluster, 503)?;
+    println!("{reason}");
+    assert!(reason.starts_with("OK\nhealthboard: FAULT: "), "{reason}");
+    assert!(reason.contains("database: OperationalError 2003"), "{reason}");
+    assert_eq!(get("/before")?, (200, String::from("OK")));
+    cluster.mariadb().start()?;
+    let reason = expect(&mut cluster, 200)?;
+    assert!(reason.starts_with("OK\nhealthboard: "), "{reason}");
+    cluster.until(API, "OK", |answer| answer.status() == "OK")?;
+    let again = cluster.wait_for(TIMEOUT, || get("/healthcheck").ok().filter(|answer| answer.1 == well))?;
+    assert_eq!(again, Some((200, well.to_owned())));
+    assert_eq!(get("/before")?, (200, String::from("OK")));
     Ok(())
 }

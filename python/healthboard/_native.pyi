@@ -19,6 +19,7 @@ __all__ = [
     "start",
     "take_notices",
     "trace",
+    "verdict",
     "watch",
 ]
 
@@ -137,7 +138,7 @@ def attach() -> None:
 def stamp() -> None:
     """Stamp `progress`."""
 
-def take_notices() -> list[tuple[bool, str]]:
+def take_notices() -> list[tuple[bool, str, tuple[str, str, str] | None]]:
     """Return the lines to log, each with whether it is a warning."""
 
 def trace(write: Callable[[int], None], package: str) -> None:
@@ -148,6 +149,9 @@ def end_trace() -> None:
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""
+
+def verdict() -> tuple[bool, str, str] | None:
+    """Return whether the service is available, why, and the state of each indicator. None: no health here."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from . import _native
+from . import _native, launch
 
-# Lines that have not been logged yet, each with whether it is a warning.
-_pending: list[tuple[bool, str]] = []
+# The new status, the previous one, and the cause.
+Change = tuple[str, str, str]
+
+# Lines that have not been logged yet, each with whether it is a warning and the change that it tells of.
+_pending: list[tuple[bool, str, Change | None]] = []
 
 # The keys that `warn_once` has used.
 _warned: set[str] = set()
@@ -19,9 +22,9 @@ _remaining_waits = 10
 _is_deferred = False
 
 
-def add(text: str, *, warning: bool = True) -> None:
+def add(text: str, *, warning: bool = True, change: Change | None = None) -> None:
     """Log a line, now or as soon as the service can log."""
-    _pending.append((warning, text))
+    _pending.append((warning, text, change))
     if _can_log():
         flush()
 
@@ -46,8 +49,18 @@ def flush(*, now: bool = False) -> None:
     logger = logging.getLogger("healthboard")
     # Another thread may flush at the same time.
     pending, _pending[:] = _pending[:], []
-    for warning, text in pending:
-        logger.log(logging.WARNING if warning else logging.INFO, "%s", text)
+    for warning, text, change in pending:
+        fields = None if change is None else _fields(*change)
+        logger.log(logging.WARNING if warning else logging.INFO, "%s", text, extra=fields)
+
+
+def _fields(status: str, previous: str, cause: str) -> dict[str, object]:
+    """Return the attributes of the record of a change."""
+    fields = {"status": status, "previous": previous, "cause": cause}
+    fields["service"] = launch.started_with.get("HEALTHBOARD_SERVICE", "")
+    attributes = {f"healthboard_{name}": value for name, value in fields.items()}
+    # oslo.log shows the attributes that this one names.
+    return {**attributes, "extra_keys": list(attributes)}
 
 
 def defer() -> None:

@@ -125,8 +125,8 @@ def tick() -> None:
     with notices.suppress_errors("progress"):
         if _loop_stamps() is None:
             _native.stamp()
-        for warning, text in _native.take_notices():
-            notices.add(text, warning=warning)
+        for warning, text, change in _native.take_notices():
+            notices.add(text, warning=warning, change=change)
         notices.flush()
         refresher.see_to_thread()
 

@@ -4,7 +4,15 @@ use healthboard::{Clock, Handle, Service, Settings};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+
+/// Whether this process records on a board in memory.
+static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn is_active() -> bool {
+    IS_ACTIVE.load(Relaxed)
+}
 
 /// A board in memory, in the place of the process's own. The newest one records.
 #[pyclass(frozen, module = "healthboard")]
@@ -28,6 +36,7 @@ impl MemoryBoard {
                 "health has started in this process, which a board in memory cannot replace",
             )
         })?;
+        IS_ACTIVE.store(true, Relaxed);
         Ok(MemoryBoard { clock, handle })
     }
 

@@ -228,16 +228,80 @@ def test_every_accept_of_the_list_chooses_what_oslo_chooses(service: Service, pl
             assert ask_ours(places["port"], method, headers) == expected, (method, accept)
 
 
+BOTH = """
+import json, sys
+import healthboard
+healthboard.start("svc")
+from oslo_config import cfg
+conf = cfg.ConfigOpts()
+conf([], default_config_files=["oslo.conf"], default_config_dirs=[])
+from oslo_middleware.healthcheck import Healthcheck
+import webob
+app = Healthcheck(None, conf)
+for line in sys.stdin:
+    what = json.loads(line)
+    if what["record"] == "ok":
+        healthboard.record_ok("work")
+    elif what["record"] == "fail":
+        healthboard.record_fail("work", "Broken")
+    elif what["record"] == "drain":
+        healthboard.drain()
+    request = webob.Request.blank("/healthcheck", method=what["method"], headers=what["headers"])
+    response = request.get_response(app)
+    print(json.dumps([response.status, sorted(response.headerlist), response.text]), flush=True)
+"""
+
+
+def test_both_ports_of_a_service_answer_with_the_same_bytes(service: Service, places: dict[str, str]) -> None:
+    options = {"backends": "disable_by_file,healthboard", "disable_by_file_path": places["absent"]}
+    oslo_with(service.folder, {})
+    file = service.folder / "oslo.conf"
+    file.write_text("\n".join(["[healthcheck]", *(f"{name} = {value}" for name, value in options.items())]))
+    service.environment |= {f"HEALTHBOARD_{name.upper()}": value for name, value in options.items()}
+    service.environment |= {"HEALTHBOARD_FAILURE_THRESHOLD": "1", "HEALTHBOARD_FAILURE_WINDOW": "0"}
+    service.environment["HEALTHBOARD_URI"] = f"tcp://127.0.0.1:{places['port']},unix://{service.socket}"
+    service.start(BOTH)
+    service.health()
+    process = service.process
+    assert process is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def ask_api(what: str, method: str, headers: dict[str, str]) -> tuple[str, Any, bytes]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"record": what, "method": method, "headers": headers}) + "\n")
+        process.stdin.flush()
+        status, shown, body = json.loads(process.stdout.readline())
+        return status, [tuple(header) for header in shown], body.encode()
+
+    rng = random.Random(7)
+    for what, begins in [("ok", b"OK\nhealthboard: OK"), ("fail", b"OK\nhealthboard: FAULT: work: Broken"),
+                         ("drain", b"OK\nhealthboard: DRAINING, FAULT: work")]:  # fmt: skip
+        ask_api(what, "GET", {})
+        eventually(lambda begins=begins: ask_api("", "GET", {})[2].startswith(begins))
+        eventually(lambda begins=begins: ask_ours(places["port"], "GET", {})[2].startswith(begins))
+        for _ in range(40):
+            method, headers = random_request(rng)
+            headers = {name: value for name, value in headers.items() if name == "Accept"}
+            # Ages in the message go on.
+            eventually(
+                lambda method=method, headers=headers: (
+                    ask_ours(places["port"], method, headers) == ask_api("", method, headers)
+                )
+            )
+
+
 def test_a_file_that_appears_takes_the_service_out_within_a_second(
     service: Service, places: dict[str, str]
 ) -> None:
     start(
         service, places, {"backends": "healthboard,disable_by_file", "disable_by_file_path": places["absent"]}
     )
-    assert ask_ours(places["port"], "GET", {})[2] == b"OK\nOK"
+    assert ask_ours(places["port"], "GET", {})[2] == b"healthboard: OK\nOK"
     Path(places["absent"]).touch()
     eventually(lambda: ask_ours(places["port"], "GET", {})[0].startswith("503"), within=3)
-    assert ask_ours(places["port"], "GET", {})[2] == b"OK\nDISABLED BY FILE"
+    assert ask_ours(places["port"], "GET", {})[2] == b"healthboard: OK\nDISABLED BY FILE"
     Path(places["absent"]).unlink()
     eventually(lambda: ask_ours(places["port"], "GET", {})[0].startswith("200"), within=3)
 
@@ -249,9 +313,9 @@ def test_without_an_option_the_verdict_is_asked(service: Service, places: dict[s
     service.environment["HEALTHBOARD_URI"] = f"tcp://127.0.0.1:{places['port']},unix://{service.socket}"
     service.start(program)
     service.health()
-    status, headers, body = ask_ours(places["port"], "GET", {})
-    assert status == "503 Service Unavailable"
-    assert body.startswith(b"FAULT: work: ")
+    eventually(lambda: ask_ours(places["port"], "GET", {})[0] == "503 Service Unavailable")
+    _, headers, body = ask_ours(places["port"], "GET", {})
+    assert body.startswith(b"healthboard: FAULT: work: ")
     assert headers == [("Content-Length", str(len(body))), ("Content-Type", "text/plain; charset=UTF-8")]
     assert ask_ours(places["port"], "HEAD", {})[0] == "503 Service Unavailable"
     reasons = json.loads(ask_ours(places["port"], "GET", {"Accept": "application/json"})[2])["reasons"]
@@ -261,7 +325,7 @@ def test_without_an_option_the_verdict_is_asked(service: Service, places: dict[s
 def test_a_unix_socket_is_in_no_range(service: Service, places: dict[str, str]) -> None:
     start(service, places, {"allowed_source_ranges": "127.0.0.1"})
     assert service.status("/healthcheck") == 404
-    assert ask_ours(places["port"], "GET", {})[2] == b"OK"
+    assert ask_ours(places["port"], "GET", {})[2] == b"healthboard: OK"
     # One connection's answer is not given to another.
     assert service.status("/healthcheck") == 404
 

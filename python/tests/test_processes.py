@@ -267,6 +267,17 @@ class Slow:
     assert service.status("/livez") == 200
 
 
+def test_a_process_that_is_killed_while_it_drains_was_told_to_end(service: Service) -> None:
+    program = "import healthboard, sys\nhealthboard.start('svc')\nhealthboard.record_ok('work')\n"
+    service.start(program + "healthboard.drain()\nsys.stdin.read()")
+    assert service.health()["status"] == "OK"
+    eventually(lambda: service.status("/readyz") == 503)
+    service.stop()
+    service.start(program + "sys.stdin.read()")
+    health = service.health()
+    assert (health["status"], health["processes"]["dead"]) == ("OK", 0)
+
+
 def test_importing_it_is_cheap(service: Service) -> None:
     output = service.run(
         """

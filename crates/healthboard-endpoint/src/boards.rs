@@ -2,9 +2,12 @@
 //!
 //! Only this module knows how boards are kept and read.
 
+use crate::changes::Line;
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
-use healthboard::{Directory, Keeper, Place, Process, Report, Status, Transition, Uri, judge, now_ns};
+use healthboard::{
+    Directory, Keeper, Moment, Place, Process, Report, Status, Transition, Uri, judge, now_ns,
+};
 use std::io;
 use std::time::SystemTime;
 
@@ -74,6 +77,13 @@ impl<'a> Boards<'a> {
         self.keeper.say(warning, line);
     }
 
+    /// Leaves a line about a change of the status.
+    pub(crate) fn say_change(&self, line: Line, report: &Report) {
+        let Line { warning, text, previous: from } = line;
+        let (time, to, message) = (report.time, report.status, report.message.clone());
+        self.keeper.say_change(warning, text, Transition { time, from, to, message });
+    }
+
     /// Logs why no probe is answered, once for each kind of error.
     pub(crate) fn cannot_serve(&mut self, error: &io::Error) {
         if self.last_error.replace(error.kind()) != Some(error.kind()) {
@@ -81,9 +91,11 @@ impl<'a> Boards<'a> {
         }
     }
 
-    /// Pauses of the host that this process has seen.
-    pub(crate) fn pauses(&mut self) -> &mut Pauses {
-        &mut self.pauses
+    /// This moment. Call it about once a second: it looks for pauses of the host.
+    pub(crate) fn moment(&mut self) -> Moment {
+        let moment = self.pauses.at(now_ns());
+        self.keeper.resumed(moment.resumed_ns);
+        moment
     }
 
     /// Sets the endpoints that the service listens on, or why there are none.
@@ -104,8 +116,8 @@ impl<'a> Boards<'a> {
         if !processes.iter().any(|process| process.id == own_id) {
             processes.extend(self.keeper.process());
         }
-        let at = self.pauses.at(now_ns());
-        let mut report = judge(self.service(), &self.processes, at, SystemTime::now());
+        let moment = self.moment();
+        let mut report = judge(self.service(), &self.processes, moment, SystemTime::now());
         report.processes.serving = Some(std::process::id());
         report.processes.others_unseen = others_unseen;
         // All processes have said goodbye, this one too.

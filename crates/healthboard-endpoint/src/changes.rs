@@ -25,11 +25,15 @@ pub(crate) struct Line {
     /// Whether an operator should act.
     pub(crate) warning: bool,
     pub(crate) text: String,
+    /// The status of the line before.
+    pub(crate) previous: Status,
 }
 
 /// Follows a status.
 pub(crate) struct Changes {
     status: Status,
+    /// The status of the newest line.
+    logged: Status,
     /// The times of the newest changes, at most [`FLAPPING_CHANGES`].
     changed: VecDeque<Instant>,
     flaps: Option<Flaps>,
@@ -46,7 +50,7 @@ struct Flaps {
 impl Changes {
     /// A service begins `OK`, which is not logged.
     pub(crate) fn new() -> Changes {
-        Changes { status: Status::Ok, changed: VecDeque::new(), flaps: None }
+        Changes { status: Status::Ok, logged: Status::Ok, changed: VecDeque::new(), flaps: None }
     }
 
     /// Call this about once a second with the status at `now`; `message` is its cause, empty for `OK`. Returns the line
@@ -62,7 +66,10 @@ impl Changes {
         }
         let last = self.changed.back().copied()?;
         let cause = if message.is_empty() { "recovered" } else { message };
-        let line = |about: String| Some(Line { warning: status > Status::Ok, text: about });
+        let logged = &mut self.logged;
+        let mut line = |text: String| {
+            Some(Line { warning: status > Status::Ok, text, previous: std::mem::replace(logged, status) })
+        };
         if let Some(flaps) = &mut self.flaps {
             flaps.changes += u32::from(has_changed);
             let (changes, since) = (flaps.changes, now.saturating_duration_since(flaps.since));

@@ -275,7 +275,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         let _ = self.open_standby_socket();
         let report = self.boards.report();
         if let Some(line) = self.changes.observe(Instant::now(), report.status, &report.message) {
-            self.boards.say(line.warning, line.text);
+            self.boards.say_change(line, &report);
         }
         if let Some(notice) = self.server.take_notice() {
             self.boards.say(true, notice);

@@ -101,6 +101,11 @@ impl Prepared {
         self.builder.take_refused()
     }
 
+    /// The options for answers.
+    pub fn options(&self) -> &HttpOptions {
+        &self.options
+    }
+
     /// See [`Start::start`].
     ///
     /// # Errors

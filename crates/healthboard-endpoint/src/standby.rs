@@ -5,7 +5,7 @@ use crate::frozen::HolderWatch;
 use crate::handover::{self, Inherited, Wait};
 use crate::listen::tcp_uri;
 use crate::lock::{Beat, Lock};
-use healthboard::{Place, Uri, now_ns};
+use healthboard::{Place, Uri};
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -100,8 +100,8 @@ fn local_uri(inherited: &Inherited) -> Option<Uri> {
 
 /// The beat of the holder if it counts as frozen.
 fn frozen(boards: &mut Boards<'_>, place: &Place, watch: &mut HolderWatch) -> Option<Beat> {
-    boards.pauses().at(now_ns());
-    watch.observe(now_ns(), Beat::read(place.fd()).ok())
+    let moment = boards.moment();
+    watch.observe(moment.now_ns, Beat::read(place.fd()).ok())
 }
 
 /// Whether the error shows that there was a holder.

@@ -1,33 +1,43 @@
 //! What a process can ask about itself: the report of its service, the evidence of its indicators.
 
-use crate::board::layout::word;
+use crate::board::layout::{Board, word};
 use crate::board::page::Page;
 use crate::board::sync::Ordering::Relaxed;
-use crate::process::{Handle, Keeper};
+use crate::process::{DEFAULT, Handle, Keeper};
 use crate::read::{Directory, Evidence, Process, own_evidence, own_process};
 use crate::record::Indicator;
-use crate::verdict::{Report, judge};
+use crate::verdict::{Moment, Report, judge};
 use std::time::SystemTime;
 
 impl Handle {
     /// The report that a probe would get now, from the boards of all processes of the service. Reads their files;
     /// if that fails, or without a directory, only this process's own board.
     pub fn report(&self) -> Report {
-        let directory = self.service.attached().map(|attached| attached.directory());
-        let read = match &directory {
-            Some(Ok(path)) => Directory::new(path).read().ok(),
+        let board = self.service.anchor.page().and_then(Page::board);
+        let attached = self.service.attached();
+        let directory = attached.map(|attached| attached.directory());
+        let read = match (&directory, board) {
+            (Some(Ok(path)), Some(board)) => Directory::in_boot(boot_id(board), path).read().ok(),
             // A test's service has no directory, and no reason why.
-            Some(Err(why)) if !why.is_empty() => None,
+            (Some(Err(why)), _) if !why.is_empty() => None,
             _ => Some(Vec::new()),
         };
         let others_unseen = read.is_none();
         let mut processes: Vec<Process> = read.unwrap_or_default();
-        let own = self.service.anchor.page().and_then(Page::board).and_then(own_process);
+        let own = board.and_then(own_process);
         processes.extend(own.filter(|own| !processes.iter().any(|process| process.id == own.id)));
-        let mut report = judge(self.name(), &processes, self.service.anchor.now_ns(), SystemTime::now());
+        let resumed_ns = attached.map_or(0, |attached| attached.resumed_ns.load(Relaxed));
+        let moment = Moment { now_ns: self.service.anchor.now_ns(), resumed_ns };
+        let mut report = judge(self.name(), &processes, moment, SystemTime::now());
         report.processes.others_unseen = others_unseen;
         report
     }
+}
+
+/// The report of the default service: see [`Handle::report`]. Makes the board of this process if it has none, and returns
+/// `None` where that is impossible: health has not started, or is off.
+pub fn report() -> Option<Report> {
+    DEFAULT.attach().map(|_| Handle { service: &DEFAULT }.report())
 }
 
 impl Keeper {
@@ -40,6 +50,10 @@ impl Keeper {
     pub fn process(&self) -> Option<Process> {
         own_process(self.board)
     }
+}
+
+fn boot_id(board: &Board) -> [u64; 2] {
+    [0, 1].map(|half| board.header[word::BOOT_ID + half].load(Relaxed))
 }
 
 impl Indicator {

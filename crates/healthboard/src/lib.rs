@@ -56,6 +56,7 @@ pub use scrub::{printable, scrub};
 pub use crate::{
     board::clock::now_ns,
     board::place::Place,
+    handle::report,
     process::{
         Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain, goodbye,
         goodbye_in_signal_handler, stamp, take_notices, tick, watch,

@@ -28,6 +28,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let options = Options::from_args()?;
     let notes = Notes::create(options.file)?;
     // Either order works: healthboard's thread and tokio's share nothing.
@@ -78,7 +79,7 @@ async fn progress() {
     loop {
         interval.tick().await;
         for notice in healthboard::tick() {
-            eprintln!("{}", notice.text);
+            notice.log();
         }
     }
 }

@@ -64,6 +64,11 @@ fn the_whole_life_of_a_service(order: &str, open_descriptors: usize) {
     service.wait_for_health("/health", &["200 OK", "\r\n\r\nDEGRADED: database: rusqlite::Error, "]);
     service.wait_for_health("/health", &["503 ", "\r\n\r\nFAULT: database: rusqlite::Error, "]);
     assert_part(&service.notes("GET", ""), "503 ");
+    service.wait_for_line(&[
+        " WARN healthboard: FAULT: database: ",
+        "status=\"FAULT\"",
+        "cause=\"database: ",
+    ]);
     std::fs::rename(service.path("away.db"), service.path("notes.db")).unwrap();
     service.wait_for_health("/health", &["200 OK", "\r\n\r\nOK\n"]);
     let share = (service.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
@@ -109,6 +114,8 @@ impl Service {
             .env("HEALTHBOARD_REFRESH_INTERVAL", "1")
             // If that worker blocks, no request is answered.
             .env("TOKIO_WORKER_THREADS", "1")
+            .env("NO_COLOR", "1")
+            .stderr(std::fs::File::create(directory.path().join("log")).unwrap())
             .stdout(Stdio::piped());
         // SAFETY: calls nothing but `open`, which is safe between fork and exec.
         unsafe {
@@ -125,6 +132,19 @@ impl Service {
         service.address = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
         assert!(!service.address.is_empty(), "expected an address, found {line:?}");
         service
+    }
+
+    /// Waits for a line of the log that has all these parts.
+    fn wait_for_line(&self, parts: &[&str]) {
+        let begun = Instant::now();
+        loop {
+            let log = std::fs::read_to_string(self.path("log")).unwrap();
+            if log.lines().any(|line| parts.iter().all(|part| line.contains(part))) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{parts:?} not in {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

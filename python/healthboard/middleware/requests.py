@@ -15,6 +15,9 @@ MARK = "healthboard.is_recorded"
 # The last segment of paths that health checks ask for by convention. A probe is no evidence.
 _PROBES = frozenset(("health", "healthcheck", "healthz", "livez", "readyz"))
 
+# Paths at which an application of this process answers health checks.
+_own_probes: set[str] = set()
+
 # The application does not support the request. It has not failed.
 _NOT_IMPLEMENTED = 501
 
@@ -36,7 +39,15 @@ def indicator() -> Indicator:
 
 def is_probe(path: str) -> bool:
     """Tell whether a health check asks for this path."""
-    return path.rpartition("/")[2] in _PROBES
+    return path.rpartition("/")[2] in _PROBES or path in _own_probes
+
+
+def add_probe(path: str) -> str:
+    """Note that health checks ask for this path. Return it."""
+    if not path.startswith("/"):
+        raise ValueError(f"expected a path such as `/healthcheck`, found `{path}`")
+    _own_probes.add(path)
+    return path
 
 
 def end(operation: Operation, status: int) -> bool:

@@ -3,6 +3,7 @@
 //! In the detailed form, what concerns an interpreter is left out: its version, garbage collector and threads.
 
 use super::{clamped, text};
+use crate::scrub::printable;
 use crate::verdict::{Report, Status};
 use serde::Serialize;
 use serde_json::json;
@@ -41,20 +42,30 @@ impl Host {
 
 impl Finding {
     /// The verdict. `degraded_is_available`: whether `DEGRADED` is no reason to send requests elsewhere. A service that is
-    /// draining is not available.
+    /// about to end is not available.
+    ///
+    /// The reason begins with our name, so that an answer of oslo.middleware shows whether we are in it.
     pub fn of(report: &Report, degraded_is_available: bool) -> Finding {
         let is_good = match report.status {
             Status::Ok => true,
             Status::Degraded => degraded_is_available,
             Status::Fault => false,
         };
-        let reason = match report.status {
-            Status::Ok if report.draining => "DRAINING".to_owned(),
-            _ => text(report).trim_end().to_owned(),
+        // A process that has said goodbye may still answer.
+        let is_ending = report.draining || report.stopped;
+        let text = text(report);
+        let mut reason = match (is_ending, report.status) {
+            (false, _) => format!("healthboard: {}", text.trim_end()),
+            (true, Status::Ok) => "healthboard: DRAINING".to_owned(),
+            (true, _) => format!("healthboard: DRAINING, {}", text.trim_end()),
         };
-        let states = report.details.iter().map(|(name, detail)| format!("{name}: {}", detail.state.name()));
+        if report.processes.others_unseen {
+            reason += " (of this process alone: the others of the service are not seen)";
+        }
+        let states =
+            report.details.iter().map(|(name, d)| format!("{}: {}", printable(name), d.state.name()));
         let details = states.collect::<Vec<_>>().join(", ");
-        Finding { available: is_good && !report.draining, reason, details }
+        Finding { available: is_good && !is_ending, reason, details }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::notice::{Notice, Transition};
 use crate::board::place::{Place, stacks_name};
+use crate::board::sync::AtomicU64;
 use crate::config::Uri;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ const MAX_TRANSITIONS: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Attached {
+    /// When the last pause of the host ended; 0 if there was none. It publishes no other memory, so it is `Relaxed`.
+    pub(crate) resumed_ns: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -32,8 +35,8 @@ struct State {
 }
 
 impl Attached {
-    pub(super) fn say(&self, warning: bool, text: String) {
-        push(&mut self.state().notices, Notice { warning, text }, MAX_NOTICES);
+    pub(super) fn say(&self, notice: Notice) {
+        push(&mut self.state().notices, notice, MAX_NOTICES);
     }
 
     pub(crate) fn take_notices(&self) -> Vec<Notice> {

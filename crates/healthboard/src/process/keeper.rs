@@ -7,7 +7,7 @@
 
 use super::attached::Attached;
 use super::descriptors;
-use super::notice::Transition;
+use super::notice::{Notice, Transition};
 use super::service::Service;
 use super::start::{self, Started};
 use crate::board::create::{self, Published, boot_id};
@@ -104,11 +104,11 @@ impl Keeper {
             parent_id: service.anchor.replace_id(id),
         };
         if fixed.parent_id == 0 {
-            started.take_early().into_iter().for_each(|early| attached.say(early.warning, early.text));
+            started.take_early().into_iter().for_each(|early| attached.say(early));
         }
         let mut passed_over = Vec::new();
         let found = find(started, |line| passed_over.push(line));
-        passed_over.iter().for_each(|line| attached.say(true, line.clone()));
+        passed_over.iter().for_each(|line| attached.say(Notice::new(true, line.clone())));
         let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
@@ -127,7 +127,7 @@ impl Keeper {
                 board.write_header(&fixed);
                 let why = error.to_string();
                 let line = format!("{why}; the board is in memory, and only this process is served");
-                attached.say(true, line);
+                attached.say(Notice::new(true, line));
                 attached.found_directory(Err(why));
                 (board, None, None)
             }
@@ -203,13 +203,23 @@ impl Keeper {
     /// Leaves a notice, which [`tick`](crate::tick) returns. Of more than 64 that are not fetched, the oldest are
     /// dropped.
     pub fn say(&self, warning: bool, text: impl Into<String>) {
-        self.attached.say(warning, text.into());
+        self.attached.say(Notice::new(warning, text.into()));
+    }
+
+    /// Leaves the notice of a change of the service's status.
+    pub fn say_change(&self, warning: bool, text: String, transition: Transition) {
+        self.attached.say(Notice { warning, text, transition: Some(transition) });
     }
 
     /// Sets the endpoints that any process of the service listens on, or why there are none. Call it as soon as they
     /// are known, and when they change: the start of the service waits for it.
     pub fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.attached.listening(endpoints);
+    }
+
+    /// Sets when the last pause of the host ended; 0 if there was none.
+    pub fn resumed(&self, at_ns: u64) {
+        self.attached.resumed_ns.store(at_ns, Relaxed);
     }
 
     /// Adds a change of the service's status to [`Handle::transitions`](crate::Handle::transitions).

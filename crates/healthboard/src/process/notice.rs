@@ -10,6 +10,33 @@ pub struct Notice {
     pub warning: bool,
     /// One line, without secrets.
     pub text: String,
+    /// The change of the status that the line tells of, for logs with fields. While a status flaps, several changes are one.
+    pub transition: Option<Transition>,
+}
+
+impl Notice {
+    pub(crate) fn new(warning: bool, text: String) -> Notice {
+        Notice { warning, text, transition: None }
+    }
+
+    /// Logs it with `tracing`, for the target `healthboard`. A change of the status has the fields `status`, `previous` and
+    /// `cause`.
+    #[cfg(feature = "tracing")]
+    pub fn log(&self) {
+        let Notice { warning, text, transition } = self;
+        let words =
+            transition.as_ref().map(|change| (change.to.name(), change.from.name(), &*change.message));
+        match (warning, words) {
+            (true, Some((status, previous, cause))) => {
+                tracing::warn!(target: "healthboard", status, previous, cause, "{text}");
+            }
+            (false, Some((status, previous, cause))) => {
+                tracing::info!(target: "healthboard", status, previous, cause, "{text}");
+            }
+            (true, None) => tracing::warn!(target: "healthboard", "{text}"),
+            (false, None) => tracing::info!(target: "healthboard", "{text}"),
+        }
+    }
 }
 
 /// A change of the service's status, seen by the process that serves its endpoints.

@@ -164,7 +164,7 @@ impl Service {
 
     pub(crate) fn say(&self, warning: bool, text: String) {
         match self.attached() {
-            Some(attached) => attached.say(warning, text),
+            Some(attached) => attached.say(Notice::new(warning, text)),
             None => {
                 if let Some(started) = self.started.get() {
                     started.say_later(warning, text);

@@ -43,7 +43,7 @@ pub(crate) struct Started {
 impl Started {
     pub(super) fn say_later(&self, warning: bool, text: String) {
         if let Ok(mut early) = self.early.try_lock() {
-            early.push(Notice { warning, text });
+            early.push(Notice::new(warning, text));
         }
     }
 
@@ -201,7 +201,7 @@ impl Builder {
             return Err(StartError::Disabled(self.settings.take_refused()));
         }
         let early = self.settings.take_refused();
-        let early = early.iter().map(|e: &SettingError| Notice { warning: true, text: e.to_string() });
+        let early = early.iter().map(|e: &SettingError| Notice::new(true, e.to_string()));
         let early = Mutex::new(early.collect());
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
         let Some(mut services) = services() else {

@@ -95,7 +95,7 @@ impl Header {
         room.clear();
         let words = &self.words;
         let life = match (alive, words[word::PHASE]) {
-            (_, phase::GOODBYE) => Life::Stopped,
+            (_, phase::GOODBYE) | (false, phase::DRAINING) => Life::Stopped,
             (false, _) => Life::Dead,
             (true, phase::DRAINING) => Life::Draining,
             (true, _) => Life::Alive,
@@ -111,7 +111,10 @@ impl Header {
             life,
             started_ns: words[word::STARTED_NS],
             kept_ns: words[word::KEPT_NS],
-            goodbye_ns: words[word::GOODBYE_NS],
+            goodbye_ns: match words[word::GOODBYE_NS] {
+                0 if life == Life::Stopped => words[word::KEPT_NS],
+                said => said,
+            },
             ttl_ns: words[word::TTL_NS],
             refused: u32::try_from(words[word::REFUSED]).unwrap_or(u32::MAX),
             refused_name: whole.then(|| unpack(name)).filter(|name| !name.is_empty()),

@@ -376,7 +376,7 @@ fn phase_and_lock_decide_the_life_of_a_process() {
         (true, phase::DRAINING, Life::Draining),
         (true, phase::GOODBYE, Life::Stopped),
         (false, 0, Life::Dead),
-        (false, phase::DRAINING, Life::Dead),
+        (false, phase::DRAINING, Life::Stopped),
         (false, phase::GOODBYE, Life::Stopped),
     ] {
         board.header[word::PHASE].store(phase, Relaxed);

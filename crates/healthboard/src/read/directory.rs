@@ -57,11 +57,16 @@ enum Found {
 impl Directory {
     /// The boards below this path, `<runtime dir>/<service>`. It need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Directory {
+        Directory::in_boot(boot_id(), path)
+    }
+
+    /// The same, for a caller that knows the id of this boot.
+    pub(crate) fn in_boot(boot_id: [u64; 2], path: impl Into<PathBuf>) -> Directory {
         Directory {
             path: path.into(),
             place: None,
             follows: true,
-            boot_id: boot_id(),
+            boot_id,
             listed: None,
             files: BTreeMap::new(),
             stacks: StackFiles::default(),

@@ -83,9 +83,9 @@ pub enum Life {
     Alive,
     /// The lock is held, and the process has called [`drain`](crate::drain).
     Draining,
-    /// The lock is free, and the process never said goodbye.
+    /// The lock is free, and the process neither said goodbye nor was draining.
     Dead,
-    /// The process has said goodbye.
+    /// The process has said goodbye. Or it has ended while it was draining: whoever ordered the end may have lost patience.
     Stopped,
 }
 
@@ -115,7 +115,7 @@ pub struct Process {
     pub started_ns: u64,
     /// When its keeper last checked the board.
     pub kept_ns: u64,
-    /// When it said goodbye; 0 if it has not.
+    /// When it said goodbye, or about when it ended while draining; 0 if neither.
     pub goodbye_ns: u64,
     /// For how long its death counts.
     pub ttl_ns: u64,

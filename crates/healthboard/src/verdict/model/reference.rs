@@ -463,7 +463,9 @@ impl Lifecycle for At<'_> {
     }
 
     fn die(&mut self) {
-        self.past.died = Some(self.now);
+        // Who is draining was told to end.
+        let ended = if self.past.drains { &mut self.past.said_goodbye } else { &mut self.past.died };
+        *ended = Some(self.now);
     }
 
     fn goodbye(&mut self) {

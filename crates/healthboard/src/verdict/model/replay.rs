@@ -151,6 +151,9 @@ impl Lifecycle for At<'_> {
     }
 
     fn die(&mut self) {
+        if self.board.process.life == Life::Draining {
+            return self.goodbye();
+        }
         self.board.process.kept_ns = self.now_ns;
         self.board.process.life = Life::Dead;
     }
