@@ -163,3 +163,32 @@ impl States {
         Some(states)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(lines: &str) -> States {
+        let columns = "# pxname,svname,wretr,status,weight,check_status,\n";
+        States::parse(&format!("{columns}{lines}nova-api,BACKEND,7,UP,200,,\n")).unwrap()
+    }
+
+    #[test]
+    fn a_server_with_next_to_no_weight_is_out_and_not_idle() {
+        let found = states("nova-api,api1,3,UP,2,L7OK,\nnova-api,api2,4,UP 1/2,3,* L7OK,\n");
+        assert_eq!((found.out, found.idle), ([true, false], [false, false]));
+        assert!(found.checked);
+        assert_eq!(found.retries, 7);
+    }
+
+    #[test]
+    fn a_server_that_is_down_drains_or_is_gone_from_balancing_is_idle() {
+        for status in ["DOWN", "DOWN 1/2", "DOWN (agent)", "NOLB", "DRAIN", "MAINT"] {
+            let found = states(&format!(
+                "nova-api,api1,0,{status},100,L7STS,\nnova-api,api1-unchecked,0,no check,100,,\n"
+            ));
+            assert_eq!((found.out, found.idle), ([true, false], [true, false]), "{status}");
+            assert!(!found.checked);
+        }
+    }
+}

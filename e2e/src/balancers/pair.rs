@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -150,6 +150,7 @@ impl Api {
         let addresses = Addresses::find(database.address(), NOWHERE.into(), &[])?;
         addresses.write(&folder, &setup.venv(), &[("nova.conf", NOVA_CONF)])?;
         write_api_paste(&folder, &setup.venv())?;
+        add_healthchecks(&folder)?;
         Ok(Self { name, folder, port, health: ([127, 0, 0, host], health).into(), database })
     }
 
@@ -201,4 +202,18 @@ impl Api {
         let shown = stage.folder().join(format!("{}.out", self.name));
         ready.with_context(|| format!("{} is not OK\nnext: less {}", self.name, shown.display()))
     }
+}
+
+/// Adds our backend to `/healthcheck`, and oslo.middleware's healthcheck without it at `/plain`.
+fn add_healthchecks(folder: &Path) -> Result<()> {
+    let path = folder.join("api-paste.ini");
+    let text = fs::read_to_string(&path)?
+        .replace("/healthcheck: healthcheck\n", "/healthcheck: healthcheck\n/plain: plain\n");
+    let application = "paste.app_factory = oslo_middleware:Healthcheck.app_factory\n";
+    let disabled = format!("disable_by_file_path = {}\n", folder.join("disabled").display());
+    let text = format!(
+        "{text}backends = disable_by_file, healthboard\n{disabled}\n[app:plain]\n{application}\
+         backends = disable_by_file\n{disabled}"
+    );
+    fs::write(&path, text).context("cannot write api-paste.ini")
 }

@@ -53,6 +53,8 @@ pub enum Balancer {
     Healthcheck,
     /// `deploy/haproxy/agent-check.cfg`.
     Agent,
+    /// `deploy/haproxy/api-port.cfg`.
+    ApiPort,
     /// `deploy/haproxy/bare.cfg`.
     Bare,
     /// `deploy/haproxy/degraded.cfg`.
@@ -78,6 +80,7 @@ impl Balancer {
             Self::FailClosed => "`haproxy/readyz.cfg` without `backup`",
             Self::Healthcheck => "`haproxy/healthcheck.cfg`",
             Self::Agent => "`haproxy/agent-check.cfg`",
+            Self::ApiPort => "`haproxy/api-port.cfg`",
             Self::Bare => "`haproxy/bare.cfg`",
             Self::Degraded => "`haproxy/degraded.cfg`",
             Self::HostName => "`haproxy/host-name.cfg`",
@@ -103,6 +106,7 @@ impl Balancer {
                 .collect(),
             Self::Healthcheck => include_str!("../../../deploy/haproxy/healthcheck.cfg").to_owned(),
             Self::Agent => include_str!("../../../deploy/haproxy/agent-check.cfg").to_owned(),
+            Self::ApiPort => include_str!("../../../deploy/haproxy/api-port.cfg").to_owned(),
             Self::Bare => include_str!("../../../deploy/haproxy/bare.cfg").to_owned(),
             Self::Degraded => include_str!("../../../deploy/haproxy/degraded.cfg").to_owned(),
             Self::HostName => include_str!("../../../deploy/haproxy/host-name.cfg").to_owned(),
@@ -118,11 +122,11 @@ pub type Scenario = (Fault, Balancer);
 
 /// All scenarios.
 pub fn scenarios() -> Vec<Scenario> {
-    use Balancer::{Agent, FailClosed, Healthcheck, Nginx, Oslo, Readyz};
+    use Balancer::{Agent, ApiPort, FailClosed, Healthcheck, Nginx, Oslo, Readyz};
     let of = |fault| -> &[Balancer] {
         match fault {
             Fault::None => &[],
-            Fault::DatabaseOfOne => &[Oslo, Nginx, Readyz, Agent],
+            Fault::DatabaseOfOne => &[Oslo, Nginx, ApiPort, Readyz, Agent],
             Fault::WorkersFrozen => &[Oslo, Readyz, Agent],
             Fault::Restart => &[Oslo, Readyz],
             Fault::RestartByFile => &[Healthcheck],
