@@ -178,6 +178,8 @@ impl Api {
             .args(["--service", "nova-api", "uwsgi", "--http-socket", &self.address().to_string()])
             .args(["--module", "nova.wsgi.osapi_compute:application", "--master", "--processes", "2"])
             .args(["--threads", "1", "--enable-threads", "--die-on-term", "--need-app"])
+            // By default it waits a minute for workers that do not end, as those of Nova.
+            .args(["--worker-reload-mercy", "5"])
             .current_dir(&self.folder)
             .env("OS_NOVA_CONFIG_DIR", &self.folder)
             .env("HEALTHBOARD_URI", format!("{},unix://{}/nova-api.sock", self.uri(), self.folder.display()))
