@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::Command;
 use std::time::Duration;
 
+use super::Extent;
 use super::played::Played;
 use super::scenarios::Fault;
 use crate::setup::Setup;
@@ -17,8 +18,8 @@ const COLUMNS: &str = "\
 const PACKAGES: &str = "nova oslo.middleware pyuwsgi";
 
 /// With what it was measured, and a table for each fault, with a row for each balancer.
-pub fn page(setup: &Setup, all: &[Played]) -> String {
-    let mut text = head(setup);
+pub fn page(setup: &Setup, extent: &Extent, all: &[Played]) -> String {
+    let mut text = head(setup, extent);
     for fault in Fault::ALL {
         let rows: Vec<&Played> = all.iter().filter(|played| played.fault == fault).collect();
         if rows.is_empty() {
@@ -34,7 +35,7 @@ pub fn page(setup: &Setup, all: &[Played]) -> String {
     text
 }
 
-fn head(setup: &Setup) -> String {
+fn head(setup: &Setup, extent: &Extent) -> String {
     let of = |line: &str| {
         let output = Command::new("sh").args(["-c", line]).output().map(|output| output.stdout);
         String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned()
@@ -44,9 +45,10 @@ fn head(setup: &Setup) -> String {
         setup.program("python").display()
     );
     format!(
-        "Newest run: {}, {} cores. {}, {}, {}, {}.\n\n",
+        "Newest run: {}, {} cores, {} requests a second. {}, {}, {}, {}.\n\n",
         of("date -u +%F"),
         of("nproc"),
+        extent.per_second,
         of(&packages),
         of("mariadbd --version | sed 's/.*Ver \\([^ ]*\\).*/MariaDB \\1/'"),
         of("haproxy -v | sed -n 's/^HAProxy version \\([^ ]*\\).*/HAProxy \\1/p'"),
