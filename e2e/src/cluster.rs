@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use self::config::IMAGES;
-pub(crate) use self::config::{NAMES, TEMPLATES};
+pub(crate) use self::config::{NAMES, TEMPLATES, write_api_paste};
 use self::servers::Servers;
 pub use self::services::{ALL, API, COMPUTE, COMPUTE_LIBVIRT, METADATA, NOVNCPROXY, SERIALPROXY, SPICEPROXY};
 use self::services::{arguments, program};

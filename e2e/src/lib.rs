@@ -21,6 +21,7 @@
 #![allow(clippy::print_stderr, reason = "a setup shows its progress")]
 
 mod addresses;
+pub mod balancers;
 mod cluster;
 pub mod containers;
 mod daemon;

@@ -81,7 +81,8 @@ pub fn get_with(uri: &str, path: &str, headers: &str, limit: Duration) -> Result
     Ok((code, body.to_owned()))
 }
 
-fn exchange(uri: &str, request: &str, limit: Duration) -> Result<String> {
+/// Sends `request` to the server at `uri` and reads until it closes the connection.
+pub(crate) fn exchange(uri: &str, request: &str, limit: Duration) -> Result<String> {
     if let Some(file) = uri.strip_prefix("unix://") {
         let stream = UnixStream::connect(file)?;
         stream.set_read_timeout(Some(limit))?;

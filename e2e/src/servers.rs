@@ -8,6 +8,7 @@ mod network;
 mod placement;
 mod postgresql;
 mod rabbitmq;
+mod relay;
 mod resolver;
 mod server;
 
@@ -27,6 +28,7 @@ pub(crate) use postgresql::FOLDER as POSTGRESQL;
 pub use postgresql::PostgreSql;
 pub use rabbitmq::RabbitMq;
 pub(crate) use rabbitmq::Resource;
+pub(crate) use relay::Relay;
 pub(crate) use resolver::Resolver;
 pub use server::Server;
 

@@ -19,7 +19,7 @@ pub(crate) const NEEDS: [Need; 7] = [
 ];
 
 /// What a cluster and the tests of the Python package need in addition.
-pub(crate) const SERVERS: [Need; 13] = [
+pub(crate) const SERVERS: [Need; 14] = [
     ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
     ("test -f /usr/lib/galera/libgalera_smm.so && command -v garbd", "galera-4 galera-arbitrator-4"),
     ("ls /usr/lib/postgresql/*/bin/initdb", "postgresql"),
@@ -34,6 +34,7 @@ pub(crate) const SERVERS: [Need; 13] = [
     ("pkg-config --exists libvirt && python3-config --includes", "libvirt-dev pkg-config python3-dev"),
     ("command -v ip && command -v iptables", "iproute2 iptables"),
     ("command -v redis-server", "redis-server"),
+    ("command -v haproxy && command -v nginx && command -v keepalived", "haproxy nginx-light keepalived"),
     ("command -v rsyslogd", "rsyslog"),
     ("test -f /usr/lib/apache2/modules/mod_wsgi.so", "apache2 libapache2-mod-wsgi-py3"),
 ];

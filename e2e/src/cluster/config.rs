@@ -51,6 +51,11 @@ pub(crate) fn write(
         let text = format!("[DEFAULT]\nlog_file = {service}.log\n");
         fs::write(folder.join(format!("{service}.conf")), text)?;
     }
+    write_api_paste(folder, environment)
+}
+
+/// Writes Nova's api-paste.ini into `folder`, without Keystone and with `/healthcheck`.
+pub(crate) fn write_api_paste(folder: &Path, environment: &Path) -> Result<()> {
     let api_paste = environment.join("etc/nova/api-paste.ini");
     let shipped =
         fs::read_to_string(&api_paste).with_context(|| format!("cannot read {}", api_paste.display()))?;

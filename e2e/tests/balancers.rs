@@ -1,0 +1,110 @@
+//! The fragments in `deploy` for balancers, with the real programs. `cargo xtask deploy haproxy` plays all faults.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use healthboard_e2e::Setup;
+use healthboard_e2e::balancers::{Balancer, Extent, Fault, play_all};
+
+/// Fewer requests, and times that fit.
+fn extent() -> Extent {
+    let option = |name, value: &str| (name, value.to_owned());
+    Extent {
+        requests: 400,
+        per_second: 30,
+        before: Duration::from_secs(2),
+        fault: Duration::from_secs(30),
+        ends_early: true,
+        options: vec![option("HEALTHBOARD_FAILURE_WINDOW", "2"), option("HEALTHBOARD_REFRESH_INTERVAL", "2")],
+        ..Extent::full()
+    }
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_balancer_loses_nothing_that_it_could_save_while_one_or_all_lose_their_database() -> Result<()> {
+    let passing = [Balancer::Bare, Balancer::Degraded, Balancer::HostName, Balancer::UnixSocket];
+    let mut scenarios = passing.map(|balancer| (Fault::None, balancer)).to_vec();
+    scenarios.extend([Fault::DatabaseOfOne, Fault::DatabaseOfBoth].map(|fault| (fault, Balancer::Readyz)));
+    for played in play_all(&Setup::open()?, &scenarios, &extent(), |_| Ok(()))? {
+        assert!(played.is_right() && played.requests > 0, "{played:#?}");
+        if played.fault != Fault::None {
+            assert!(played.out_after.is_some(), "it was not taken out: {played:#?}");
+            assert!(played.in_after.is_some(), "it was not taken in again: {played:#?}");
+            assert!(played.requests >= extent().requests, "{played:#?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn each_program_accepts_its_fragments() -> Result<()> {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let folder = tempfile::tempdir()?;
+    let defaults = deploy.join("haproxy/openstack-api.cfg");
+    let front = folder.path().join("front.cfg");
+    fs::write(
+        &front,
+        "defaults front\n    mode http\n    timeout client 9s\n    timeout connect 9s\n    timeout server 9s\n\
+         frontend front from front\n    bind 127.0.0.1:1\n    default_backend nova-api\n",
+    )?;
+    for fragment in fragments(&deploy.join("haproxy"))?.iter().filter(|fragment| **fragment != defaults) {
+        accepts(
+            Command::new("haproxy")
+                .arg("-c")
+                .arg("-f")
+                .arg(&front)
+                .arg("-f")
+                .arg(&defaults)
+                .arg("-f")
+                .arg(fragment),
+        )?;
+    }
+    for fragment in fragments(&deploy.join("nginx"))? {
+        // It binds its addresses even in a test.
+        let text = fs::read_to_string(&fragment)?.replace("192.0.2.10:8774", "127.0.0.10:8774");
+        let file = folder.path().join("nginx.conf");
+        fs::write(
+            &file,
+            format!("pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off;\n{text}}}\n"),
+        )?;
+        accepts(Command::new("nginx").arg("-t").arg("-p").arg(folder.path()).arg("-c").arg(&file))?;
+    }
+    for fragment in fragments(&deploy.join("keepalived"))? {
+        // The user, the program and the interface must exist.
+        let text = fs::read_to_string(&fragment)?
+            .replace("user nova\n", "user root\n")
+            .replace("/usr/bin/healthboard", "/bin/true")
+            .replace("eth0", &interface()?);
+        let file = folder.path().join("keepalived.conf");
+        fs::write(&file, text)?;
+        accepts(Command::new("keepalived").arg("-t").arg("-f").arg(&file))?;
+    }
+    Ok(())
+}
+
+/// The files of a folder of fragments.
+fn fragments(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    ensure!(!files.is_empty(), "no fragments in {}", folder.display());
+    Ok(files)
+}
+
+/// A network interface that is not the loopback.
+fn interface() -> Result<String> {
+    let names =
+        fs::read_dir("/sys/class/net")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.into_iter().find(|name| name != "lo").context("there is no network interface")
+}
+
+/// Runs a check of a configuration, which must say nothing bad.
+fn accepts(command: &mut Command) -> Result<()> {
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && !text.contains("WARNING"), "{command:?} ({}): {text}", output.status);
+    Ok(())
+}
