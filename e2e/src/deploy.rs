@@ -1,33 +1,17 @@
-//! Those who act on health, each as a real program: what `cargo xtask deploy` proves.
+//! What acts on health, each as the real program: what `cargo xtask deploy` plays.
 
-mod cgroup;
-mod container;
-mod dropins;
-mod systemd;
+pub mod balancers;
+pub mod containers;
+pub mod kubernetes;
+pub mod probes;
+pub mod systemd;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-pub use systemd::prove as prove_systemd;
-
 /// How often a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Something that was proven.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// What holds.
-    pub name: String,
-    /// What was measured.
-    pub found: String,
-}
-
-impl Check {
-    fn new(name: &str, found: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), found: found.into() }
-    }
-}
 
 /// Waits until `look` has found something. Calls `tick` with the time waited so far; an error of it ends the wait.
 fn until<T>(

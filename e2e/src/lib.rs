@@ -21,15 +21,11 @@
 #![allow(clippy::print_stderr, reason = "a setup shows its progress")]
 
 mod addresses;
-pub mod balancers;
 mod cluster;
-pub mod containers;
 mod daemon;
 pub mod deploy;
 pub mod faults;
-pub mod kubernetes;
 mod probe;
-pub mod probes;
 mod processes;
 pub mod releases;
 mod servers;

@@ -2,7 +2,6 @@
 //!
 //! Each step leaves a stamp, the hash of its sources, and is repeated when these have changed.
 
-mod containers;
 mod deploy;
 mod releases;
 mod servers;

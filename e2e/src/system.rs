@@ -20,7 +20,7 @@ pub(crate) const NEEDS: [Need; 7] = [
 
 /// What a cluster and the tests of the Python package need in addition.
 pub(crate) const SERVERS: [Need; 14] = [
-    ("command -v mariadbd mariadb-install-db mariadb", "mariadb-server"),
+    ("command -v mariadbd && command -v mariadb-install-db && command -v mariadb", "mariadb-server"),
     ("test -f /usr/lib/galera/libgalera_smm.so && command -v garbd", "galera-4 galera-arbitrator-4"),
     ("ls /usr/lib/postgresql/*/bin/initdb", "postgresql"),
     ("pkg-config --exists libmariadb", "libmariadb-dev pkg-config"),
@@ -37,15 +37,6 @@ pub(crate) const SERVERS: [Need; 14] = [
     ("command -v haproxy && command -v nginx && command -v keepalived", "haproxy nginx-light keepalived"),
     ("command -v rsyslogd", "rsyslog"),
     ("test -f /usr/lib/apache2/modules/mod_wsgi.so", "apache2 libapache2-mod-wsgi-py3"),
-];
-
-/// What containers need, and the checks that they have today.
-pub(crate) const CONTAINERS: [Need; 5] = [
-    ("command -v podman", "podman"),
-    ("command -v runc", "runc"),
-    ("command -v ss", "iproute2"),
-    ("command -v gawk", "gawk"),
-    ("command -v nsenter && command -v unshare", "util-linux"),
 ];
 
 /// Installs the missing packages, or fails with the command to type.

@@ -1,26 +1,38 @@
-//! `cargo xtask deploy`: those who act on health, each as a real program.
+//! `cargo xtask deploy`: what acts on health, each as the real program; the results go into its page.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
-use healthboard_e2e::deploy::{Check, prove_systemd};
+use healthboard_e2e::deploy::balancers::{self, Extent, Played};
+use healthboard_e2e::deploy::{containers, kubernetes, probes, systemd};
 
-use crate::interrupt;
-use crate::terminal::{clear_wait, duration, show_wait, strong, table};
+use crate::terminal::{clear_wait, duration, show_wait, strong};
+use crate::{generated, interrupt};
 
 /// What the command line says besides the parts.
 struct Plan {
-    /// For how long services under load are watched.
+    /// For how long systemd watches services under load.
     load: Duration,
     prepare: bool,
 }
 
-type Prove = fn(&Setup, &Plan) -> Result<Vec<Check>>;
+struct Part {
+    name: &'static str,
+    /// The page that has the results.
+    page: &'static str,
+    play: fn(&Setup, &Plan) -> Result<String>,
+}
 
-const PARTS: [(&str, Prove); 1] = [("systemd", systemd)];
+const PARTS: [Part; 5] = [
+    Part { name: "systemd", page: "docs/systemd.md", play: systemd },
+    Part { name: "balancers", page: "docs/balancers.md", play: balancers },
+    Part { name: "containers", page: "deploy/containers/README.md", play: containers },
+    Part { name: "kubernetes", page: "deploy/kubernetes/README.md", play: kubernetes },
+    Part { name: "probes", page: "docs/probes.md", play: probes },
+];
 
-/// Proves the named parts, or all if none is named.
+/// Plays the named parts, or all if none is named.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let mut plan = Plan { load: Duration::from_secs(60), prepare: true };
     let mut names = Vec::new();
@@ -33,7 +45,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             }
             "--as-is" => plan.prepare = false,
             name => {
-                let known = PARTS.map(|(part, _)| part);
+                let known = PARTS.map(|part| part.name);
                 ensure!(
                     known.contains(&name),
                     "no such part: `{name}`, expected some of {}",
@@ -44,23 +56,50 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
     }
     interrupt::watch()?;
-    let setup = if plan.prepare { Setup::prepare()? } else { Setup::open()? };
-    for (name, prove) in PARTS.into_iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+    let setup = if plan.prepare { Setup::prepare_deploy()? } else { Setup::open()? };
+    for Part { name, page, play } in PARTS {
+        if !names.is_empty() && !names.contains(&name) {
+            continue;
+        }
         println!("{}", strong(name));
         let begin = Instant::now();
-        let checks = prove(&setup, &plan);
+        let results = play(&setup, &plan);
         clear_wait();
-        let rows = checks?.into_iter().map(|check| [check.name, check.found]);
-        println!("\n{}\n\n{name}: proven in {}", table(["what", "found"], rows), duration(begin.elapsed()));
+        let results = results?;
+        println!("\n{results}{name}: done in {}", duration(begin.elapsed()));
+        generated::write(setup.workspace(), page, &format!("deploy {name}"), &results)?;
     }
     Ok(())
 }
 
-fn systemd(setup: &Setup, plan: &Plan) -> Result<Vec<Check>> {
-    if plan.prepare {
-        setup.prepare_systemd()?;
+fn systemd(setup: &Setup, plan: &Plan) -> Result<String> {
+    Ok(systemd::page(&systemd::prove(setup, plan.load, tick)?))
+}
+
+fn balancers(setup: &Setup, _: &Plan) -> Result<String> {
+    let extent = Extent::full();
+    let all = balancers::play_all(setup, &balancers::scenarios(), &extent, tick)?;
+    let text = balancers::page(setup, &extent, &all);
+    ensure!(all.iter().all(Played::is_right), "a balancer lost what it could have saved\n{text}");
+    Ok(text)
+}
+
+fn containers(_: &Setup, _: &Plan) -> Result<String> {
+    Ok(containers::page(&containers::turns(containers::Pace::Shipped)?))
+}
+
+fn kubernetes(setup: &Setup, _: &Plan) -> Result<String> {
+    kubernetes::validate(setup)?;
+    let mut text = String::new();
+    for manifest in kubernetes::MANIFESTS {
+        text += &kubernetes::page(manifest, &kubernetes::play(setup, manifest, kubernetes::Pace::Shipped)?);
     }
-    prove_systemd(setup, plan.load, tick)
+    Ok(text)
+}
+
+fn probes(setup: &Setup, _: &Plan) -> Result<String> {
+    let (costs, truths) = probes::compare(setup, |what| eprintln!("  {what}"))?;
+    probes::page(&costs, &truths)
 }
 
 fn tick(elapsed: Duration) -> Result<()> {

@@ -34,8 +34,9 @@ usage: cargo xtask JOB
       --mode MODE       threading or eventlet; the default is both
       --minutes N       the length of each period without faults; the default is 5
       --as-is           use the existing setup
-  deploy [PART…]  prove what acts on health with the real programs: systemd
-      --minutes N       how long services under load are watched; the default is 1
+  deploy [PART…]  play faults for what acts on health, with the real programs, and write its pages:
+                  systemd, balancers, containers, kubernetes, probes
+      --minutes N       how long systemd watches services under load; the default is 1
       --as-is           use the existing setup
   releases [NN…]  try older releases of Nova; write docs/releases.md
       --as-is           use the existing setup of the newest release

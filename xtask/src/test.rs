@@ -105,8 +105,7 @@ fn python(setup: &Setup, step: &mut Step) -> Result<Count> {
 
 /// Runs only the tests that need the stage. The part `rust` runs the others.
 fn e2e(setup: &Setup, step: &mut Step) -> Result<Count> {
-    setup.prepare_systemd()?;
-    Setup::prepare_containers()?;
+    Setup::prepare_deploy()?;
     let line = [
         "test",
         "--package",

@@ -1,5 +1,9 @@
 //! Services under a real systemd: it learns how they are, and restarts those that hang and no others.
 
+mod cgroup;
+mod container;
+mod dropins;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,21 +12,40 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::container::Container;
-use super::{Check, dropins, seconds, until};
+use self::container::Container;
+use super::{seconds, until};
 use crate::probe::{Answer, ask};
 use crate::setup::Setup;
 
 const UNITS: [(&str, &str); 3] = [
-    ("rust.service", include_str!("../../deploy/rust.service")),
-    ("plain.service", include_str!("../../deploy/plain.service")),
-    ("slow.service", include_str!("../../deploy/slow.service")),
+    ("rust.service", include_str!("../../deploy/systemd/rust.service")),
+    ("plain.service", include_str!("../../deploy/systemd/plain.service")),
+    ("slow.service", include_str!("../../deploy/systemd/slow.service")),
 ];
-const SERVICE: &str = include_str!("../../deploy/service.py");
+const SERVICE: &str = include_str!("../../deploy/systemd/service.py");
 /// The folder in the container for [`SERVICE`].
 const FOLDER: &str = "/opt/healthboard";
 /// A service is ready, or killed and ready again, within this time. It takes twelve seconds to start and five to be killed.
 const SOON: Duration = Duration::from_secs(120);
+
+/// Something that was proven.
+#[derive(Clone, Debug)]
+pub struct Check {
+    name: String,
+    found: String,
+}
+
+impl Check {
+    fn new(name: &str, found: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), found: found.into() }
+    }
+}
+
+/// A table of what was proven.
+pub fn page(checks: &[Check]) -> String {
+    let rows = checks.iter().map(|check| format!("| {} | {} |\n", check.name, check.found));
+    format!("| what | found |\n| --- | --- |\n{}\n", rows.collect::<String>())
+}
 
 /// Proves everything; a service under load is watched for as long as `load`.
 ///

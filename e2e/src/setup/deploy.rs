@@ -9,11 +9,18 @@ use anyhow::{Context, Result, ensure};
 use super::Setup;
 use crate::system::{self, Need};
 
-const CONTAINER: [Need; 3] = [
+const PROGRAMS: [Need; 7] = [
     ("command -v systemd-nspawn", "systemd-container"),
     ("command -v mmdebstrap", "mmdebstrap"),
-    ("command -v nsenter", "util-linux"),
+    ("command -v nsenter && command -v unshare", "util-linux"),
+    ("command -v podman", "podman"),
+    ("command -v runc", "runc"),
+    ("command -v ss", "iproute2"),
+    ("command -v gawk", "gawk"),
 ];
+
+/// The packages with the scripts of the checks that containers have today, by name and version.
+const SCRIPTS: &str = include_str!("../../requirements-probes.txt");
 
 /// What the root of a container has besides the essential packages.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,python3";
@@ -22,14 +29,22 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,python3";
 const NOVA: [&str; 5] = ["nova-api", "nova-compute", "nova-conductor", "nova-consoleproxy", "nova-scheduler"];
 
 impl Setup {
-    /// Sets up a root with systemd for containers, the units of Debian's packages of Nova, and the programs that run there.
+    /// Sets up whatever those need who act on health, and is missing or out of date: what [`Setup::prepare_cluster`] sets up, a root
+    /// with systemd for containers, the units of Debian's packages of Nova, podman, and the checks that containers have today.
     ///
     /// # Errors
     ///
     /// If a step fails; the error names its log.
-    pub fn prepare_systemd(&self) -> Result<()> {
+    pub fn prepare_deploy() -> Result<Self> {
+        let setup = Self::prepare_cluster()?;
+        Self::prepare_tools()?;
+        setup.prepare_consumers()?;
+        Ok(setup)
+    }
+
+    fn prepare_consumers(&self) -> Result<()> {
         let _alone = self.lock()?;
-        system::install_missing(&CONTAINER)?;
+        system::install_missing(&PROGRAMS)?;
         fs::create_dir_all(self.deploy())?;
         // The same as here, so that programs of this machine run there.
         let codename = codename()?;
@@ -49,6 +64,10 @@ impl Setup {
             let unpack = "for package in *.deb; do dpkg-deb -x \"$package\" . || exit; done";
             step.run(Command::new("sh").args(["-c", unpack]).current_dir(&units))
         })?;
+        self.step("scripts", &SCRIPTS, |step| {
+            let options = ["--no-deps", "--upgrade", "-r", "e2e/requirements-probes.txt", "--target"];
+            step.run(self.pip().args(options).arg(self.scripts()))
+        })?;
         let build = ["build", "--quiet", "--package", "sqlite-service"];
         let status = Command::new(env!("CARGO")).args(build).current_dir(self.workspace()).status()?;
         ensure!(status.success(), "cannot build an example\nnext: cargo build -p sqlite-service");
@@ -58,6 +77,11 @@ impl Setup {
     /// The folder for containers.
     pub(crate) fn deploy(&self) -> PathBuf {
         self.home().join("deploy")
+    }
+
+    /// The folder with the scripts of kolla and TripleO.
+    pub(crate) fn scripts(&self) -> PathBuf {
+        self.home().join("scripts")
     }
 
     /// The packed root of a container.

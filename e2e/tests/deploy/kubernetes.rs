@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use healthboard_e2e::Setup;
-use healthboard_e2e::kubernetes::{MANIFESTS, Pace, play, play_without_startup_probe, validate};
+use healthboard_e2e::deploy::kubernetes::{MANIFESTS, Pace, play, play_without_startup_probe, validate};
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]

@@ -1,7 +1,7 @@
 //! Our check beside those that containers have today: what each costs, and what each says while something is broken.
 //!
 //! One nova-conductor runs on real servers, in a namespace of pids, as in a container. The scripts of kolla and TripleO are those of
-//! their packages. openstack-helm's probe is written anew (`e2e/probes/rpc_ping.py`), since it is in no package.
+//! their packages. openstack-helm's probe is written anew (`e2e/deploy/probes/rpc_ping.py`), since it is in no package.
 
 mod contained;
 mod faults;

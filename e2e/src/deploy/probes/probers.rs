@@ -43,7 +43,7 @@ pub(super) struct Prober {
 pub(super) fn probers(scripts: &Path, sources: &Path, healthboard: &Path, uri: &str) -> Vec<Prober> {
     let kolla = scripts.join("kolla/docker/base/healthcheck_port").display().to_string();
     let tripleo = scripts.join("share/tripleo-common/healthcheck").display().to_string();
-    let helm = sources.join("e2e/probes/rpc_ping.py").display().to_string();
+    let helm = sources.join("e2e/deploy/probes/rpc_ping.py").display().to_string();
     let ours = healthboard.display().to_string();
     let of =
         |name, count, line: &str| Prober { name, words: line.split(' ').map(str::to_owned).collect(), count };

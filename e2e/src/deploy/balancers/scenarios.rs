@@ -68,8 +68,8 @@ pub enum Balancer {
 }
 
 /// What all configurations of `HAProxy` start from.
-const DEFAULTS: &str = include_str!("../../../deploy/haproxy/openstack-api.cfg");
-const READYZ: &str = include_str!("../../../deploy/haproxy/readyz.cfg");
+const DEFAULTS: &str = include_str!("../../../../deploy/haproxy/openstack-api.cfg");
+const READYZ: &str = include_str!("../../../../deploy/haproxy/readyz.cfg");
 
 impl Balancer {
     /// The title in reports.
@@ -97,21 +97,21 @@ impl Balancer {
     /// Its configuration, with the addresses of examples.
     pub(super) fn text(self) -> String {
         let backend = match self {
-            Self::Oslo => include_str!("../../balancers/oslo.cfg").to_owned(),
+            Self::Oslo => include_str!("../../../deploy/balancers/oslo.cfg").to_owned(),
             Self::Readyz => READYZ.to_owned(),
             Self::FailClosed => READYZ
                 .lines()
                 .filter(|line| !line.contains("backup"))
                 .map(|line| line.to_owned() + "\n")
                 .collect(),
-            Self::Healthcheck => include_str!("../../../deploy/haproxy/healthcheck.cfg").to_owned(),
-            Self::Agent => include_str!("../../../deploy/haproxy/agent-check.cfg").to_owned(),
-            Self::ApiPort => include_str!("../../../deploy/haproxy/api-port.cfg").to_owned(),
-            Self::Bare => include_str!("../../../deploy/haproxy/bare.cfg").to_owned(),
-            Self::Degraded => include_str!("../../../deploy/haproxy/degraded.cfg").to_owned(),
-            Self::HostName => include_str!("../../../deploy/haproxy/host-name.cfg").to_owned(),
-            Self::UnixSocket => include_str!("../../../deploy/haproxy/unix-socket.cfg").to_owned(),
-            Self::Nginx => return include_str!("../../../deploy/nginx/nova-api.conf").to_owned(),
+            Self::Healthcheck => include_str!("../../../../deploy/haproxy/healthcheck.cfg").to_owned(),
+            Self::Agent => include_str!("../../../../deploy/haproxy/agent-check.cfg").to_owned(),
+            Self::ApiPort => include_str!("../../../../deploy/haproxy/api-port.cfg").to_owned(),
+            Self::Bare => include_str!("../../../../deploy/haproxy/bare.cfg").to_owned(),
+            Self::Degraded => include_str!("../../../../deploy/haproxy/degraded.cfg").to_owned(),
+            Self::HostName => include_str!("../../../../deploy/haproxy/host-name.cfg").to_owned(),
+            Self::UnixSocket => include_str!("../../../../deploy/haproxy/unix-socket.cfg").to_owned(),
+            Self::Nginx => return include_str!("../../../../deploy/nginx/nova-api.conf").to_owned(),
         };
         format!("{DEFAULTS}{backend}")
     }

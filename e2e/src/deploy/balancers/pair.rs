@@ -17,7 +17,7 @@ use crate::stage::Stage;
 /// Much longer than both take to start on two busy cores.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// The configuration of each.
-const NOVA_CONF: &str = include_str!("../../balancers/nova.conf");
+const NOVA_CONF: &str = include_str!("../../../deploy/balancers/nova.conf");
 /// A server that does not run.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 9);
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use healthboard_e2e::Setup;
-use healthboard_e2e::containers::{Pace, turns};
+use healthboard_e2e::deploy::containers::{Pace, turns};
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]

@@ -1,4 +1,4 @@
-//! The fragments in `deploy` for balancers, with the real programs. `cargo xtask deploy haproxy` plays all faults.
+//! The fragments in `deploy` for balancers, with the real programs. `cargo xtask deploy balancers` plays all faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
-use healthboard_e2e::balancers::{Balancer, Extent, Fault, play_all};
+use healthboard_e2e::deploy::balancers::{Balancer, Extent, Fault, play_all};
 
 /// Fewer requests, and times that fit.
 fn extent() -> Extent {

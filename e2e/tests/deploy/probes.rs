@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use healthboard_e2e::Setup;
-use healthboard_e2e::probes::compare_quickly;
+use healthboard_e2e::deploy::probes::compare_quickly;
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
