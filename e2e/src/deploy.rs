@@ -1,8 +1,11 @@
 //! What acts on health, each as the real program: what `cargo xtask deploy` plays.
 
 pub mod balancers;
+mod cgroup;
 pub mod containers;
 pub mod kubernetes;
+mod machine;
+pub mod operators;
 pub mod probes;
 pub mod systemd;
 

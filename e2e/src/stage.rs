@@ -264,7 +264,7 @@ pub(crate) fn private_folder() -> Result<TempDir> {
 }
 
 /// The programs of the setup first, then the caller's.
-fn search_path(setup: &Setup) -> Result<OsString> {
+pub(crate) fn search_path(setup: &Setup) -> Result<OsString> {
     let mut path = setup.search_path()?;
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());

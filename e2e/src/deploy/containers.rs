@@ -13,20 +13,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::podman::{Container, Podman};
+use self::podman::Container;
+pub(crate) use self::podman::Podman;
 use crate::processes::{Signal, send};
 use crate::setup::Setup;
 use crate::stage::private_folder;
 
 /// The programs that the image has.
-const PACKAGES: [&str; 2] = ["healthboard-cli", "sqlite-service"];
-/// Beside `deploy/containers/Dockerfile`: the image of a service, as if somebody had made it before.
+pub(crate) const PACKAGES: [&str; 2] = ["healthboard-cli", "sqlite-service"];
+/// The image of a service.
 const SERVICE: &str = "\
 FROM scratch
 COPY sqlite-service /
 WORKDIR /var/lib/nova
 ENV HEALTHBOARD_RUNTIME_DIR=/var/lib/nova/boards
-CMD [\"/sqlite-service\", \"/data/visits.db\"]
+CMD [\"/sqlite-service\", \"visits.db\"]
 ";
 /// How often the health check may be asked for a turn.
 const MOST_CHECKS: usize = 30;
@@ -61,8 +62,8 @@ pub struct Turn {
 pub fn turns(pace: Pace) -> Result<Vec<Turn>> {
     let programs = Setup::build_static(&PACKAGES)?;
     let folder = private_folder()?;
-    let podman = Podman::new(folder.path());
-    make_image(&podman, folder.path(), &programs, pace)?;
+    let podman = Podman::new(folder.path())?;
+    make_images(&podman, folder.path(), &programs, pace)?;
     let data = folder.path().join("data");
     fs::create_dir(&data)?;
     let container = podman.run("health", &data)?;
@@ -93,8 +94,14 @@ pub fn page(turns: &[Turn]) -> String {
     text + "\n"
 }
 
+/// Makes the image of a small service, as if somebody had made it before.
+pub(crate) fn make_service(podman: &Podman, folder: &Path, tag: &str, programs: &Path) -> Result<()> {
+    build(podman, folder, tag, SERVICE, &programs.join("sqlite-service"))
+}
+
 /// Makes the image of the service, then that of `deploy/containers/Dockerfile` from it.
-fn make_image(podman: &Podman, folder: &Path, programs: &Path, pace: Pace) -> Result<()> {
+fn make_images(podman: &Podman, folder: &Path, programs: &Path, pace: Pace) -> Result<()> {
+    make_service(podman, folder, "service", programs)?;
     let shipped = Setup::workspace_file("deploy/containers/Dockerfile")?;
     let health = match pace {
         Pace::Shipped => shipped,
@@ -107,16 +114,17 @@ fn make_image(podman: &Podman, folder: &Path, programs: &Path, pace: Pace) -> Re
             quick + "ENV HEALTHBOARD_FAILURE_WINDOW=0\n"
         }
     };
-    for (name, program, text) in [("service", "sqlite-service", SERVICE), ("health", "healthboard", &health)]
-    {
-        let context = folder.join(name);
-        fs::create_dir(&context)?;
-        fs::write(context.join("Dockerfile"), text)?;
-        fs::copy(programs.join(program), context.join(program))
-            .with_context(|| format!("cannot copy {program}"))?;
-        podman.build(name, &context, "IMAGE=localhost/service")?;
-    }
-    Ok(())
+    build(podman, folder, "health", &health, &programs.join("healthboard"))
+}
+
+/// Makes an image with a program from the text of a Dockerfile.
+fn build(podman: &Podman, folder: &Path, tag: &str, dockerfile: &str, program: &Path) -> Result<()> {
+    let context = folder.join(tag);
+    fs::create_dir(&context)?;
+    fs::write(context.join("Dockerfile"), dockerfile)?;
+    let name = program.file_name().context("a program has no name")?;
+    fs::copy(program, context.join(name)).with_context(|| format!("cannot copy {}", program.display()))?;
+    podman.build(tag, &context, "IMAGE=localhost/service")
 }
 
 fn one_turn(

@@ -1,18 +1,15 @@
 //! Services under a real systemd: it learns how they are, and restarts those that hang and no others.
 
-mod cgroup;
-mod container;
 mod dropins;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::container::Container;
+use super::machine::{Machine, shared};
 use super::{seconds, until};
 use crate::probe::{Answer, ask};
 use crate::setup::Setup;
@@ -53,15 +50,14 @@ pub fn page(checks: &[Check]) -> String {
 ///
 /// If something does not hold. The error says what was expected, and where the container's journal is.
 pub fn prove(setup: &Setup, load: Duration, tick: fn(Duration) -> Result<()>) -> Result<Vec<Check>> {
-    let container = Container::boot(setup, &shared(setup)?, |root| install(setup, root), tick)?;
-    let proof = Proof { container, tick };
+    let machine = Machine::boot(setup, &shared(setup)?, |root| install(setup, root), tick)?;
+    let proof = Proof { machine, tick };
     let mut checks = Vec::new();
     match proof.all(setup, load, &mut checks) {
         Ok(()) => Ok(checks),
         Err(error) => {
-            let journal = setup.logs().join("container-journal.log");
-            let _ = fs::write(&journal, proof.container.shell("journalctl --no-pager -b")?);
-            let root = proof.container.keep();
+            let journal = proof.machine.keep_journal(setup, "systemd-journal.log")?;
+            let root = proof.machine.keep();
             let done: Vec<String> = checks.into_iter().map(|check| check.name).collect();
             bail!(
                 "{error:#}\nproven before: {}\nits files: {}\nnext: less {}",
@@ -74,13 +70,13 @@ pub fn prove(setup: &Setup, load: Duration, tick: fn(Duration) -> Result<()>) ->
 }
 
 struct Proof {
-    container: Container,
+    machine: Machine,
     tick: fn(Duration) -> Result<()>,
 }
 
 impl Proof {
     fn all(&self, setup: &Setup, load: Duration, checks: &mut Vec<Check>) -> Result<()> {
-        checks.push(dropins::check(setup, &self.container)?);
+        checks.push(dropins::check(setup, &self.machine)?);
         checks.push(self.is_ready_when_it_answers()?);
         checks.push(self.a_rust_service_is_ready()?);
         checks.push(self.the_status_is_the_message()?);
@@ -96,7 +92,7 @@ impl Proof {
     }
 
     fn is_ready_when_it_answers(&self) -> Result<Check> {
-        self.container.shell("systemctl start --no-block slow")?;
+        self.machine.shell("systemctl start --no-block slow")?;
         let begin = Instant::now();
         self.until("the slow service answers", || Ok(self.ask("slow").ok()))?;
         ensure!(
@@ -106,7 +102,7 @@ impl Proof {
         let answered = begin.elapsed();
         self.until("it is ready, after its TimeoutStartSec", || self.is("slow", "ActiveState", "active"))?;
         let ready = begin.elapsed();
-        ensure!(self.container.path("/run/slow/says").exists(), "it was ready before it said so");
+        ensure!(self.machine.path("/run/slow/says").exists(), "it was ready before it said so");
         let answer = self.ask("slow")?;
         ensure!(answer.code == 200 && self.property("slow", "NRestarts")? == "0", "{}", answer.body);
         let found = format!("answers after {}, ready after {}", seconds(answered), seconds(ready));
@@ -119,7 +115,7 @@ impl Proof {
     fn a_rust_service_is_ready(&self) -> Result<Check> {
         let begin = Instant::now();
         // Without --no-block it returns when the service is ready.
-        self.container.shell("systemctl start rust")?;
+        self.machine.shell("systemctl start rust")?;
         let ready = begin.elapsed();
         let answer = self.ask("rust")?;
         ensure!(answer.code == 200, "{}", answer.body);
@@ -134,12 +130,12 @@ impl Proof {
             })
         };
         status("OK")?;
-        self.container.shell("mv /var/lib/rust/visits.db /var/lib/rust/away.db")?;
+        self.machine.shell("mv /var/lib/rust/visits.db /var/lib/rust/away.db")?;
         let (text, after) = status("FAULT: database: ")?;
         let message = self.ask("rust")?.message().to_owned();
         let error = message.split(',').next().context("there is no message")?;
         ensure!(text.contains(error), "StatusText is `{text}`, and the message of a probe `{message}`");
-        self.container.shell("mv /var/lib/rust/away.db /var/lib/rust/visits.db")?;
+        self.machine.shell("mv /var/lib/rust/away.db /var/lib/rust/visits.db")?;
         status("OK")?;
         Ok(Check::new(
             "`systemctl show -p StatusText` has the message",
@@ -148,10 +144,10 @@ impl Proof {
     }
 
     fn a_plain_unit_is_left_alone(&self) -> Result<Check> {
-        self.container.shell("systemctl start plain")?;
+        self.machine.shell("systemctl start plain")?;
         self.until("the plain service answers", || Ok(self.ask("plain").ok()))?;
         let told = self
-            .container
+            .machine
             .shell("journalctl -u plain --grep 'notification|reception' --no-pager -q || true")?;
         ensure!(
             self.property("plain", "StatusText")?.is_empty() && told.is_empty(),
@@ -161,7 +157,7 @@ impl Proof {
     }
 
     fn a_loaded_service_is_not_killed(&self, load: Duration) -> Result<Check> {
-        self.container.shell("touch /run/slow/busy")?;
+        self.machine.shell("touch /run/slow/busy")?;
         let (stop, probes) = (AtomicBool::new(false), AtomicU64::new(0));
         let watched = std::thread::scope(|scope| {
             let (stop, probes) = (&stop, &probes);
@@ -179,7 +175,7 @@ impl Proof {
             watched
         });
         watched?;
-        self.container.shell("rm /run/slow/busy")?;
+        self.machine.shell("rm /run/slow/busy")?;
         for unit in ["slow", "rust"] {
             let restarts = self.property(unit, "NRestarts")?;
             ensure!(restarts == "0", "{unit} was restarted {restarts} times under load");
@@ -199,14 +195,14 @@ impl Proof {
 
     fn is_killed(&self, unit: &str, what: &str, fault: &str) -> Result<Check> {
         let restarts: u32 = self.property(unit, "NRestarts")?.parse()?;
-        self.container.shell(fault)?;
+        self.machine.shell(fault)?;
         let wanted = (restarts + 1).to_string();
         let (_, killed) = self.until("systemd restarts it", || self.is(unit, "NRestarts", &wanted))?;
         let (_, ready) = self.until("it is active again", || self.is(unit, "ActiveState", "active"))?;
         let answer = self.ask(unit)?;
         ensure!(answer.code == 200, "{unit} answers {} after its restart: {}", answer.code, answer.body);
         let why =
-            self.container.shell(&format!("journalctl -u {unit} --grep 'Watchdog timeout' --no-pager -q"))?;
+            self.machine.shell(&format!("journalctl -u {unit} --grep 'Watchdog timeout' --no-pager -q"))?;
         ensure!(why.lines().count() > 0, "{unit} was restarted, and not by its watchdog");
         let found = format!("restarted after {}, ready {} later", seconds(killed), seconds(ready));
         Ok(Check::new(
@@ -218,11 +214,11 @@ impl Proof {
     fn a_reload_is_seen(&self) -> Result<Check> {
         let main = self.property("slow", "MainPID")?;
         // The messages of services are in the journal only then.
-        self.container.shell(&format!("systemctl log-level debug && kill -HUP {main}"))?;
+        self.machine.shell(&format!("systemctl log-level debug && kill -HUP {main}"))?;
         let search = "journalctl -u slow --grep 'RELOADING=1, MONOTONIC_USEC=' --no-pager -q || true";
         let (_, after) =
-            self.until("RELOADING=1", || Ok((!self.container.shell(search)?.is_empty()).then_some(())))?;
-        self.container.shell("systemctl log-level info")?;
+            self.until("RELOADING=1", || Ok((!self.machine.shell(search)?.is_empty()).then_some(())))?;
+        self.machine.shell("systemctl log-level info")?;
         self.until("it is active again", || self.is("slow", "ActiveState", "active"))?;
         ensure!(self.property("slow", "MainPID")? == main, "the slow service has not survived its reload");
         Ok(Check::new("a reload is seen, and is no end", format!("after {}", seconds(after))))
@@ -230,7 +226,7 @@ impl Proof {
 
     fn the_end_is_seen(&self) -> Result<Check> {
         let main = self.property("slow", "MainPID")?;
-        self.container.shell(&format!("kill -TERM {main}"))?;
+        self.machine.shell(&format!("kill -TERM {main}"))?;
         // Nobody has asked systemd to stop it, and its main process has not ended: only the service can have said so.
         let (_, after) = self.until("STOPPING=1", || {
             let stops = self.is("slow", "ActiveState", "deactivating")?.is_some();
@@ -242,11 +238,11 @@ impl Proof {
     }
 
     fn ask(&self, unit: &str) -> Result<Answer> {
-        ask(&format!("unix://{}", self.container.path(&format!("/run/{unit}/health.sock")).display()))
+        ask(&format!("unix://{}", self.machine.path(&format!("/run/{unit}/health.sock")).display()))
     }
 
     fn property(&self, unit: &str, name: &str) -> Result<String> {
-        self.container.property(unit, name)
+        self.machine.property(unit, name)
     }
 
     fn is(&self, unit: &str, name: &str, wanted: &str) -> Result<Option<()>> {
@@ -256,23 +252,6 @@ impl Proof {
     fn until<T>(&self, wanted: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<(T, Duration)> {
         until(wanted, SOON, self.tick, look)
     }
-}
-
-/// The folders on this machine that the programs in the container need.
-fn shared(setup: &Setup) -> Result<Vec<PathBuf>> {
-    let list = "import sys; print(*{sys.prefix, sys.base_prefix, *sys.path}, sep='\\n')";
-    let output = Command::new(setup.program("python")).args(["-c", list]).output()?;
-    ensure!(output.status.success(), "cannot run the Python of the setup");
-    let text = String::from_utf8(output.stdout).context("a path is not UTF-8")?;
-    let mut folders: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
-    folders.push(setup.programs());
-    // The container has the distribution's own.
-    folders.retain(|folder| {
-        folder.is_dir() && (!folder.starts_with("/usr") || folder.starts_with("/usr/local"))
-    });
-    folders.sort();
-    folders.dedup();
-    Ok(folders)
 }
 
 fn install(setup: &Setup, root: &Path) -> Result<()> {

@@ -22,8 +22,9 @@ const PROGRAMS: [Need; 7] = [
 /// The packages with the scripts of the checks that containers have today, by name and version.
 const SCRIPTS: &str = include_str!("../../requirements-probes.txt");
 
-/// What the root of a container has besides the essential packages.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,python3";
+/// What the root of a machine has besides the essential packages.
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,python3,procps,iproute2,curl,socat,haproxy,keepalived,rsyslog";
 
 /// The packages of Debian that have units of Nova.
 const NOVA: [&str; 5] = ["nova-api", "nova-compute", "nova-conductor", "nova-consoleproxy", "nova-scheduler"];
@@ -54,7 +55,7 @@ impl Setup {
             step.run(make.arg(self.systemd_root()))
         })?;
         self.step("units", &(&codename, NOVA), |step| {
-            let units = self.deploy().join("debian");
+            let units = self.debian_packages();
             if units.exists() {
                 fs::remove_dir_all(&units)?;
             }
@@ -84,14 +85,24 @@ impl Setup {
         self.home().join("scripts")
     }
 
-    /// The packed root of a container.
+    /// The folder for what is built to be installed elsewhere.
+    pub(crate) fn dist(&self) -> PathBuf {
+        self.target.join("dist")
+    }
+
+    /// The folder with Debian's packages of Nova, unpacked.
+    pub(crate) fn debian_packages(&self) -> PathBuf {
+        self.deploy().join("debian")
+    }
+
+    /// The packed root of a machine.
     pub(crate) fn systemd_root(&self) -> PathBuf {
         self.deploy().join("root.tar")
     }
 
     /// The folder with the units of Debian's packages of Nova.
     pub(crate) fn debian_units(&self) -> PathBuf {
-        let units = self.deploy().join("debian");
+        let units = self.debian_packages();
         // Debian 12 has not merged the two in its packages.
         let old = units.join("lib/systemd/system");
         if old.exists() { old } else { units.join("usr/lib/systemd/system") }

@@ -7,6 +7,7 @@
 mod balancers;
 mod containers;
 mod kubernetes;
+mod operators;
 mod probes;
 mod static_command;
 mod systemd;

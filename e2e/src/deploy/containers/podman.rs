@@ -1,5 +1,6 @@
 //! podman, with images and containers of its own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,8 +11,18 @@ use serde_json::Value;
 /// How long a container may take to stop.
 const STOP_SECONDS: &str = "0";
 
+/// Where there is no systemd, and an administrator may not raise limits, podman's defaults fail. crun refuses a cgroup v2 beside a v1.
+const CONTAINERS_CONF: &str = "\
+[containers]
+netns = \"none\"
+default_ulimits = [\"nofile=1024:4096\", \"nproc=1000:1000\"]
+
+[engine]
+runtime = \"runc\"
+";
+
 /// podman with a storage in this folder. Everything in it is removed when this value is dropped.
-pub(super) struct Podman {
+pub(crate) struct Podman {
     folder: PathBuf,
 }
 
@@ -22,8 +33,24 @@ pub(super) struct Container<'a> {
 }
 
 impl Podman {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.join("podman") }
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let podman = Self { folder: folder.join("podman") };
+        fs::create_dir(&podman.folder)?;
+        let path = |name: &str| podman.folder.join(name).display().to_string();
+        let storage = format!(
+            "[storage]\ndriver = \"\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+            path("root"),
+            path("runroot")
+        );
+        fs::write(path("storage.conf"), storage)?;
+        fs::write(path("containers.conf"), CONTAINERS_CONF)?;
+        Ok(podman)
+    }
+
+    /// The variables with which `podman` is this one.
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [("CONTAINERS_STORAGE_CONF", "storage.conf"), ("CONTAINERS_CONF", "containers.conf")]
+            .map(|(variable, file)| (variable, self.folder.join(file)))
     }
 
     pub(super) fn build(&self, tag: &str, context: &Path, argument: &str) -> Result<()> {
@@ -32,27 +59,17 @@ impl Podman {
         self.must(self.command(&options).arg(context)).map(drop)
     }
 
-    /// Starts a container without a network, with `data` as its `/data`.
+    /// Starts a container without a network, with `data` as its home.
     pub(super) fn run(&self, image: &'static str, data: &Path) -> Result<Container<'_>> {
-        let volume = format!("{}:/data", data.display());
-        // Where an administrator may not raise limits, podman's defaults fail.
-        let limits = ["--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1000:1000"];
-        let mut run = self.command(&["run", "--detach", "--network", "none", "--name", image]);
-        self.must(run.args(limits).args(["--volume", &volume, image]))?;
+        let volume = format!("{}:/var/lib/nova", data.display());
+        let mut run = self.command(&["run", "--detach", "--name", image]);
+        self.must(run.args(["--volume", &volume, image]))?;
         Ok(Container { podman: self, name: image })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("podman");
-        command
-            .arg("--root")
-            .arg(self.folder.join("root"))
-            .arg("--runroot")
-            .arg(self.folder.join("runroot"))
-            // crun refuses a cgroup v2 beside a v1.
-            .args(["--runtime", "runc"])
-            .args(arguments)
-            .stdin(Stdio::null());
+        command.envs(self.environment()).args(arguments).stdin(Stdio::null());
         command
     }
 

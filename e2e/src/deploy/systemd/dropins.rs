@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::Check;
-use super::container::Container;
+use crate::deploy::machine::Machine;
 use crate::setup::Setup;
 
 /// The units that RDO ships: the name, the type and the command. It has no packages for the container's distribution.
@@ -35,7 +35,7 @@ const PROGRAMS: [&str; 9] = [
     "nova-api",
 ];
 
-/// Puts all units and their drop-ins into the root of a container.
+/// Puts all units and their drop-ins into the root of a machine.
 pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
     let units = root.join("etc/systemd/system");
     let programs = root.join("usr/bin");
@@ -65,24 +65,24 @@ pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
 }
 
 /// Checks that every unit has a drop-in which systemd accepts and which puts `healthboard-run` in front of its command.
-pub(super) fn check(setup: &Setup, container: &Container) -> Result<Check> {
+pub(super) fn check(setup: &Setup, machine: &Machine) -> Result<Check> {
     let mut units = debian(setup)?;
     units.extend(RDO.map(|(name, _, _)| format!("openstack-nova-{name}.service")));
     for unit in &units {
-        let said = container.shell(&format!("systemd-analyze verify --man=no {unit} 2>&1"))?;
+        let said = machine.shell(&format!("systemd-analyze verify --man=no {unit} 2>&1"))?;
         ensure!(said.is_empty(), "{unit}: {said}");
-        let commands = container.property(unit, "ExecStart")?;
+        let commands = machine.property(unit, "ExecStart")?;
         ensure!(
             commands.matches("path=").count() == 1 && commands.contains("path=/usr/bin/healthboard-run"),
             "{unit} runs {commands}"
         );
         for (name, expected) in [("NotifyAccess", "all"), ("RuntimeDirectoryPreserve", "yes")] {
-            let found = container.property(unit, name)?;
+            let found = machine.property(unit, name)?;
             ensure!(found == expected, "{unit}: {name} is {found}, expected {expected}");
         }
         // systemd sorts them, and Debian's units have `lock/nova` as well.
-        let folders = container.property(unit, "RuntimeDirectory")?;
-        let chosen = container.property(unit, "Environment")?.contains("HEALTHBOARD_RUNTIME_DIR=/run/nova");
+        let folders = machine.property(unit, "RuntimeDirectory")?;
+        let chosen = machine.property(unit, "Environment")?.contains("HEALTHBOARD_RUNTIME_DIR=/run/nova");
         let is_nova = folders == "nova" || folders.split(' ').any(|folder| folder == "nova") && chosen;
         ensure!(is_nova, "{unit} keeps its boards in the first of {folders}, expected nova");
     }

@@ -1,4 +1,4 @@
-//! A container with a systemd of its own.
+//! A machine for tests: Debian with a systemd of its own, in a container.
 //!
 //! Never start systemd by `unshare` on the root of the machine: its first units would empty the machine's temporary folder.
 
@@ -20,11 +20,11 @@ use crate::setup::Setup;
 /// How long the boot may take. On an idle machine it takes half a second.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many containers this process has booted.
+/// How many machines this process has booted.
 static BOOTED: AtomicU32 = AtomicU32::new(0);
 
 /// A booted Debian in systemd-nspawn. Dropping it powers it off.
-pub(super) struct Container {
+pub(super) struct Machine {
     // Before the group and the folder: it uses them.
     _daemon: Daemon,
     _group: ControlGroup,
@@ -33,26 +33,26 @@ pub(super) struct Container {
     leader: u32,
 }
 
-impl Container {
-    /// Unpacks the root of the setup, has `prepare` put its files there, and boots it. It sees `shared` under the same paths, read
-    /// only.
+impl Machine {
+    /// Unpacks the root of the setup, has `prepare` put its files there, and boots it, with these options of systemd-nspawn.
     pub(super) fn boot(
         setup: &Setup,
-        shared: &[PathBuf],
+        options: &[String],
         prepare: impl FnOnce(&Path) -> Result<()>,
         tick: fn(Duration) -> Result<()>,
     ) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("root.")
             .tempdir_in(setup.deploy())
-            .context("cannot create the root of a container")?;
+            .context("cannot create the root of a machine")?;
         let unpacked =
             Command::new("tar").arg("-xf").arg(setup.systemd_root()).arg("-C").arg(folder.path()).status()?;
         ensure!(unpacked.success(), "cannot unpack {} ({unpacked})", setup.systemd_root().display());
         prepare(folder.path())?;
-        let log = File::create(setup.logs().join("container.log"))?;
-        // Relaxed: it only matters that no two containers get the same number.
+        // Relaxed: it only matters that no two machines get the same number.
         let number = BOOTED.fetch_add(1, Ordering::Relaxed);
+        let log_path = setup.logs().join(format!("machine-{number}.log"));
+        let log = File::create(&log_path)?;
         let name = format!("healthboard-{}-{number}", std::process::id());
         let group = ControlGroup::create(&name)?;
         let mut nspawn = Command::new("sh");
@@ -66,17 +66,12 @@ impl Container {
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log);
-        for path in shared {
-            nspawn.arg(format!("--bind-ro={}", path.display()));
-        }
+            .stderr(log)
+            .args(options);
         let mut daemon = Daemon::spawn("systemd-nspawn", &mut nspawn)?;
-        let (leader, _) = until("the container boots", BOOT_TIMEOUT, tick, || {
+        let (leader, _) = until("the machine boots", BOOT_TIMEOUT, tick, || {
             if let Some(status) = daemon.try_wait()? {
-                anyhow::bail!(
-                    "systemd-nspawn has ended ({status})\nnext: less {}",
-                    setup.logs().join("container.log").display()
-                );
+                anyhow::bail!("systemd-nspawn has ended ({status})\nnext: less {}", log_path.display());
             }
             let leader = leader_below(daemon.pid());
             Ok(leader.filter(|leader| is_up(*leader)))
@@ -90,6 +85,13 @@ impl Container {
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         ensure!(output.status.success(), "`{line}` failed ({}): {text}", output.status);
         Ok(text)
+    }
+
+    /// Writes its journal into a file of this name in the folder for logs, and returns the path.
+    pub(super) fn keep_journal(&self, setup: &Setup, name: &str) -> Result<PathBuf> {
+        let path = setup.logs().join(name);
+        fs::write(&path, self.shell("journalctl --no-pager -b")?)?;
+        Ok(path)
     }
 
     /// A property of a unit.
@@ -107,6 +109,23 @@ impl Container {
         self.folder.disable_cleanup(true);
         self.folder.path().to_owned()
     }
+}
+
+/// Options with which a machine sees the folders of this one that the programs of the setup need, read only.
+pub(super) fn shared(setup: &Setup) -> Result<Vec<String>> {
+    let list = "import sys; print(*{sys.prefix, sys.base_prefix, *sys.path}, sep='\\n')";
+    let output = Command::new(setup.program("python")).args(["-c", list]).output()?;
+    ensure!(output.status.success(), "cannot run the Python of the setup");
+    let text = String::from_utf8(output.stdout).context("a path is not UTF-8")?;
+    let mut folders: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+    folders.push(setup.programs());
+    // The machine has the distribution's own.
+    folders.retain(|folder| {
+        folder.is_dir() && (!folder.starts_with("/usr") || folder.starts_with("/usr/local"))
+    });
+    folders.sort();
+    folders.dedup();
+    Ok(folders.iter().map(|folder| format!("--bind-ro={}", folder.display())).collect())
 }
 
 /// The first process of the container that this nspawn runs.
@@ -127,6 +146,7 @@ fn is_up(leader: u32) -> bool {
 
 fn enter(leader: u32, line: &str) -> Command {
     let mut command = Command::new("nsenter");
-    command.args(["--all", "--target", &leader.to_string(), "sh", "-c", line]);
+    command.args(["--all", "--target", &leader.to_string(), "sh", "-ec", line]);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }
