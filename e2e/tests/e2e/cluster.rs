@@ -1,6 +1,4 @@
 //! The cluster itself: what the tests of faults rely on.
-//!
-//! `cargo xtask test e2e` sets up what it needs and runs it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -125,7 +123,7 @@ fn a_server_that_was_killed_starts_again() -> Result<()> {
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn nothing_of_a_cluster_is_left_when_its_starter_is_killed() -> Result<()> {
-    const NAME: &str = "nothing_of_a_cluster_is_left_when_its_starter_is_killed";
+    const NAME: &str = "cluster::nothing_of_a_cluster_is_left_when_its_starter_is_killed";
     const FOLDER_FILE_VARIABLE: &str = "HEALTHBOARD_E2E_FOLDER_FILE";
     if let Some(path) = env::var_os(FOLDER_FILE_VARIABLE) {
         let cluster = Cluster::new(&Setup::open()?, Concurrency::Threading)?;

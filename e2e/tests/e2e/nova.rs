@@ -1,6 +1,6 @@
 //! Real, unpatched Nova daemons, as an operator sees them.
 //!
-//! Each test has a stage of its own. `cargo xtask test e2e` sets up what they need and runs them.
+//! Each test has a stage of its own.
 
 use std::path::Path;
 use std::time::Duration;
