@@ -1,6 +1,6 @@
-"""Does so many database queries, or what an RPC has the hooks do, with them or without; for counting instructions.
+"""Does so many database queries, or what an RPC has the hooks do, or requests, with them or without; for counting instructions.
 
-usage: hooks.py query|rpc with|without COUNT PLACE
+usage: hooks.py query|rpc|request with|without COUNT PLACE
 """
 
 import gc
@@ -24,6 +24,21 @@ if what == "query":
     with engine.connect() as connection:
         for _ in range(count):
             connection.exec_driver_sql("SELECT 1").scalar()
+elif what == "request":
+    # An application that does nothing: what a request costs more is what the middleware does.
+    def application(_environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"OK"]
+
+    def start_response(_status, _headers):
+        pass
+
+    if how == "with":
+        from healthboard.middleware import WSGI
+
+        application = WSGI(application)
+    for _ in range(count):
+        application({"REQUEST_METHOD": "GET", "PATH_INFO": "/v2.1/servers"}, start_response)
 else:
     # What the hooks replace, doing nothing: a real call waits more or less often, which no count survives.
     class Connection:

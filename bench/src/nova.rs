@@ -58,10 +58,11 @@ pub fn run() -> Result<Part> {
     }
     instructions(&mut part, &setup, "query", "a query on SQLite", 2000)?;
     instructions(&mut part, &setup, "rpc", "what the hooks replace, for an RPC, client and server", 2000)?;
+    instructions(&mut part, &setup, "request", "a request to a WSGI application that does nothing", 2000)?;
     Ok(part)
 }
 
-/// The instructions of one database query, or of what an RPC has the hooks do, as the difference between so many and twice as
+/// The instructions of one database query, of what an RPC has the hooks do, or of a request, as the difference between so many and twice as
 /// many.
 fn instructions(part: &mut Part, setup: &Setup, what: &str, name: &str, times: u64) -> Result<()> {
     let count = |how: &str, times: u64| -> Result<u64> {
