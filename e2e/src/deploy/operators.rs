@@ -6,7 +6,7 @@ mod page;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use self::page::{Block, blocks};
 use super::containers::{PACKAGES, Podman, make_service};
@@ -41,10 +41,11 @@ pub fn follow(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<usize> 
         } else {
             check(block, tick, |script| machine.shell(&format!("cd {}\n{script}", host::FOLDER)))
         };
-        followed.with_context(|| match machine.keep_journal(setup, "operators-journal.log") {
-            Ok(journal) => format!("next: less {}", journal.display()),
-            Err(error) => format!("there is no journal: {error}"),
-        })?;
+        if let Err(error) = followed {
+            let journal = machine.keep_journal(setup, "operators-journal.log")?;
+            let root = machine.keep();
+            bail!("{error:#}\nits files: {}\nnext: less {}", root.display(), journal.display());
+        }
     }
     Ok(building.len() + rest.len())
 }

@@ -34,7 +34,7 @@ ip address add 192.0.2.10/32 dev lo
 
 /// Boots it, with what `Build` has made and without healthboard.
 pub(super) fn boot(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Machine> {
-    let venv = setup.venv();
+    let venv = setup.venv().canonicalize()?;
     let mut options = shared(setup)?;
     options.retain(|option| !option.ends_with(&*venv.to_string_lossy()));
     // What is installed there is not installed here.
@@ -45,11 +45,16 @@ pub(super) fn boot(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Ma
 }
 
 fn prepare(setup: &Setup, root: &Path) -> Result<()> {
+    // Python may be below it on this machine.
+    fs::set_permissions(root.join("root"), fs::Permissions::from_mode(0o755))?;
     let (name, id) = NOVA;
     append(&root.join("etc/passwd"), &format!("{name}:x:{id}:{id}::/var/lib/nova:/bin/sh\n"))?;
     append(&root.join("etc/group"), &format!("{name}:x:{id}:\n"))?;
     fs::create_dir_all(root.join("opt"))?;
-    symlink(setup.venv(), root.join("opt/nova"))?;
+    let venv = setup.venv().canonicalize()?;
+    symlink(&venv, root.join("opt/nova"))?;
+    // systemd-nspawn does not make the folders above the overlay.
+    fs::create_dir_all(root.join(venv.strip_prefix("/")?))?;
     for (program, text) in PROGRAMS {
         let path = root.join("usr/bin").join(program);
         fs::write(&path, text)?;
@@ -71,8 +76,11 @@ fn prepare(setup: &Setup, root: &Path) -> Result<()> {
     let home = root.join("var/lib/nova");
     setup.populate(&home)?;
     let nova_conf = fs::read_to_string(home.join("nova.conf"))?;
-    ensure!(nova_conf.contains("log_dir = .\n"), "nova.conf has no log_dir");
-    fs::write(root.join("etc/nova/nova.conf"), nova_conf.replace("log_dir = .\n", ""))?;
+    // Debian's script names the log. SQLite does not let two workers report at the same moment.
+    let changes = [("log_dir = .\n", ""), ("[conductor]\nworkers = 2\n", "[conductor]\nworkers = 1\n")];
+    ensure!(changes.iter().all(|(old, _)| nova_conf.contains(old)), "nova.conf of the stage has changed");
+    let nova_conf = changes.iter().fold(nova_conf, |text, (old, new)| text.replace(old, new));
+    fs::write(root.join("etc/nova/nova.conf"), nova_conf)?;
     // There is no Keystone.
     let api_paste = fs::read_to_string(setup.venv().join("etc/nova/api-paste.ini"))?;
     let api_paste = api_paste.replace(" authtoken keystonecontext", " keystonecontext");
