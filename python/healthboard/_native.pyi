@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "before_start",
     "drain",
     "end_trace",
+    "forget_other_threads",
+    "frames",
     "goodbye",
     "ready",
     "reloading",
@@ -148,6 +150,12 @@ def trace(write: Callable[[int], None], package: str) -> None:
 
 def end_trace() -> None:
     """Call it no more: the interpreter is about to end."""
+
+def forget_other_threads() -> None:
+    """Forget all threads but this one. To be called first in a process that was forked in C."""
+
+def frames() -> list[FrameType]:
+    """Return the innermost frame of each other thread of this process, the oldest thread last."""
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""

@@ -183,9 +183,5 @@ def _stop() -> None:
     refresher.stop(join_timeout=0.1)
     _native.end_trace()
     notices.flush(now=True)
-    # The goodbye follows when the interpreter has ended, which may take a second. The end of the interpreter
-    # restores the default action of SIGINT, which uWSGI's master sends to a worker that is ending already.
-    if "uwsgi" in sys.modules:
-        _native.goodbye()
-    else:
-        _native.drain()
+    # The goodbye follows when the interpreter has ended, which may take a second.
+    _native.drain()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import sys
@@ -32,8 +31,8 @@ def write(descriptor: int) -> None:
 
     Runs in a native thread that the interpreter has never seen before.
     """
-    faulthandler.dump_traceback(descriptor, all_threads=True)
-    text = "".join(_green_threads()).encode("ascii", "backslashreplace")
+    stacks = [_stack("Thread", frame) for frame in _native.frames()]
+    text = "".join([*stacks, *_green_threads()]).encode("ascii", "backslashreplace")
     while text:
         text = text[_write(descriptor, text) :]
 
@@ -47,15 +46,17 @@ def _green_threads() -> Iterator[str]:
     for _, thread in zip(range(_MAX_GREEN_THREADS), green, strict=False):
         frame: FrameType | None = thread.gr_frame
         # One that has not begun, has ended, or runs: then it is where its native thread stands.
-        if frame is None or not thread or thread.dead:
-            continue
-        yield "Green thread (most recent call first):\n"
-        for _ in range(_MAX_FRAMES):
-            if frame is None:
-                break
-            code = frame.f_code
-            yield f'  File "{_line(code.co_filename)}", line {frame.f_lineno} in {_line(code.co_name)}\n'
-            frame = frame.f_back
+        if frame is not None and thread and not thread.dead:
+            yield _stack("Green thread", frame)
+
+
+def _stack(kind: str, frame: FrameType | None) -> str:
+    lines = [f"{kind} (most recent call first):\n"]
+    while frame is not None and len(lines) <= _MAX_FRAMES:
+        code = frame.f_code
+        lines.append(f'  File "{_line(code.co_filename)}", line {frame.f_lineno} in {_line(code.co_name)}\n')
+        frame = frame.f_back
+    return "".join(lines)
 
 
 def _line(name: str) -> str:

@@ -50,8 +50,10 @@ def start(
     # Before the first board: what is ended from then on has a handler.
     _native.say_goodbye_on_sigterm()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
-    if uwsgi is not None and not is_worker:
-        uwsgi.attach_in_workers()
+    if uwsgi is not None:
+        uwsgi.drain_at_exit()
+        if not is_worker:
+            uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
     return problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import imports, launch, notices, progress
+from . import _native, imports, launch, notices, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,23 @@ def in_workers(action: Callable[[], object]) -> None:
         # `uwsgidecorators` replaces the hook by its own.
         imports.when_imported("uwsgidecorators", lambda _: _add_post_fork_hook(sys.modules["uwsgi"]))
     _first_actions.append(action)
+
+
+def drain_at_exit() -> None:
+    """Say that a worker drains before its interpreter ends, which may never come to its end.
+
+    uWSGI ends a worker in a handler of SIGTERM, in whatever thread gets it. That thread then waits for all
+    threads of Python, and thus for ever if it is one of them, while the main thread serves on.
+    """
+    uwsgi = sys.modules["uwsgi"]
+    previous = getattr(uwsgi, "atexit", None)
+
+    def drain() -> None:
+        _native.drain()
+        if previous is not None:
+            previous()
+
+    uwsgi.atexit = drain  # type: ignore[attr-defined]
 
 
 def options(*names: str) -> list[str]:
@@ -92,6 +109,8 @@ def _add_post_fork_hook(uwsgi: Any) -> None:
 
     def post_fork_hook() -> None:
         with notices.suppress_errors("uWSGI worker"):
+            # uWSGI does not tell the interpreter that it has forked.
+            _native.forget_other_threads()
             launch.clear_environment()
             # A spooler or a mule may have nothing to do, and a reload kills it.
             if not serves_no_requests():

@@ -15,6 +15,7 @@ mod indicator;
 mod stacks;
 mod termination;
 mod testing;
+mod threads;
 mod traceback;
 mod vectorcall;
 mod verdict;
@@ -76,7 +77,7 @@ fn start(
 #[pyfunction]
 fn attach(py: Python<'_>) {
     py.detach(|| guard::guarded(false, || termination::with_signals_blocked(healthboard::attach)));
-    say_goodbye_at_exit();
+    drain_at_exit();
     first_use::allow_in_this_process();
     first_use::call_once(py);
 }
@@ -150,13 +151,20 @@ fn before_start(callback: Py<PyAny>) {
     guard::guarded((), || first_use::arm_before_start(callback));
 }
 
-/// Has this process say goodbye when it exits, however the interpreter ends.
-///
-/// That of uWSGI's master does not end at all. That of a worker may not come to its end: a second signal, from its master beside
-/// the one from systemd, can interrupt it. The newest handler runs first, and so before the end of the interpreter.
+/// Has this process say goodbye when it exits, also where the interpreter does not end: that of uWSGI's master, or of a busy worker.
 fn say_goodbye_at_exit() {
     // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
     unsafe { libc::atexit(at_exit) };
+}
+
+/// Has this process drain before its interpreter ends, which may take long, or not come to its end: a second signal, from uWSGI's
+/// master beside the one from systemd, can interrupt it. The newest handler runs first.
+fn drain_at_exit() {
+    extern "C" fn drain_first() {
+        drain();
+    }
+    // SAFETY: as above.
+    unsafe { libc::atexit(drain_first) };
 }
 
 /// Runs when the interpreter has ended, or when the process exits.
@@ -193,6 +201,8 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(take_notices, module)?)?;
     module.add_function(wrap_pyfunction!(stacks::trace, module)?)?;
     module.add_function(wrap_pyfunction!(stacks::end_trace, module)?)?;
+    module.add_function(wrap_pyfunction!(threads::forget_other_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(threads::frames, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;

@@ -35,14 +35,14 @@ def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
     return answer
 
 
-# The index of the phase in a board's header, and its value after a goodbye.
-PHASE_WORD, GOODBYE = 24, 2
+# The index of the phase in a board's header. It is zero until the process drains or says goodbye.
+PHASE_WORD = 24
 
 
-def all_said_goodbye(folder: Path) -> bool:
-    """Tell whether every process that has left a board has said goodbye."""
+def all_ended_in_order(folder: Path) -> bool:
+    """Tell whether every process that has left a board has said before its end that it was about to end."""
     boards = [path.read_bytes() for path in folder.glob("run/*/*.board")]
-    return all(int.from_bytes(board[PHASE_WORD * 8 :][:8], sys.byteorder) == GOODBYE for board in boards)
+    return all(int.from_bytes(board[PHASE_WORD * 8 :][:8], sys.byteorder) for board in boards)
 
 
 # Python has no name for it.

@@ -16,7 +16,7 @@ import pytest
 from servers import Server, program
 
 import healthboard
-from conftest import all_said_goodbye, ask, eventually
+from conftest import all_ended_in_order, ask, eventually
 
 MODULES = Path("/usr/lib/apache2/modules")
 
@@ -137,7 +137,7 @@ def test_an_application_in_the_main_interpreter_is_recorded_and_says_goodbye(mai
         assert main.get("/bad") == 500
     eventually(lambda: main.requests() == "transient")
     main.stop()
-    assert all_said_goodbye(main.folder)
+    assert all_ended_in_order(main.folder)
 
 
 def test_in_a_sub_interpreter_one_line_says_why_and_the_application_runs(sub: Apache) -> None:

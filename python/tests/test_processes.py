@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Service, all_said_goodbye, eventually
+from conftest import Service, all_ended_in_order, eventually
 
 START = """
 import os, sys, time
@@ -123,7 +123,7 @@ sys.stdin.read()
 def test_an_orderly_end_says_goodbye(service: Service) -> None:
     service.run(START + "work()")
     assert len(list(service.folder.glob("run/svc/*.board"))) == 1
-    assert all_said_goodbye(service.folder)
+    assert all_ended_in_order(service.folder)
 
 
 @pytest.mark.parametrize("end", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), 15)"])

@@ -17,7 +17,7 @@ from test_requests import ASGI, WSGI, asgi_worker, module
 from test_servers import Server, server
 from test_services import children_of
 
-from conftest import RUN, Service, all_said_goodbye, eventually
+from conftest import RUN, Service, all_ended_in_order, eventually
 
 __all__ = ["server"]
 
@@ -244,7 +244,7 @@ def test_a_program_that_is_told_to_end_says_goodbye_and_ends_by_the_signal(
     assert service.process is not None
     service.process.send_signal(ending)
     assert service.process.wait(10) == -ending
-    assert all_said_goodbye(service.folder)
+    assert all_ended_in_order(service.folder)
 
 
 def test_a_program_that_is_killed_says_no_goodbye(service: Service) -> None:
@@ -253,7 +253,7 @@ def test_a_program_that_is_killed_says_no_goodbye(service: Service) -> None:
     assert service.process is not None
     service.process.kill()
     service.process.wait(10)
-    assert not all_said_goodbye(service.folder)
+    assert not all_ended_in_order(service.folder)
 
 
 SERVERS: dict[str, tuple[Callable[[Server, str], Server], int]] = {
@@ -275,7 +275,7 @@ def test_an_asgi_server_that_is_told_to_end_says_goodbye(
     assert server.process is not None
     server.process.terminate()
     server.process.wait(30)
-    eventually(lambda: all_said_goodbye(server.folder))
+    eventually(lambda: all_ended_in_order(server.folder))
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +347,7 @@ def test_a_celery_worker_that_is_told_to_end_says_goodbye(worker: Service) -> No
     assert worker.process is not None
     worker.process.terminate()
     worker.process.wait(30)
-    assert all_said_goodbye(worker.folder)
+    assert all_ended_in_order(worker.folder)
 
 
 @pytest.mark.parametrize("worker", [("--max-tasks-per-child=1",)], indirect=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from test_servers import Server, server
 
-from conftest import eventually
+from conftest import ask, eventually
 
 __all__ = ["server"]
 
@@ -330,6 +330,30 @@ def test_all_workers_of_uwsgi_that_hang_are_a_fault_and_one_place_is_none(
     server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
     uwsgi("--wsgi-file", "app.py", "--processes", "2", "--threads", str(threads), *lazy)(server, WSGI)
     saturate(server, places=2 * threads)
+
+
+# The interpreter of a worker knows these threads, too, but they are not there: to look at one can crash the process.
+THREADS_IN_MASTER = """
+import threading
+def in_master(): time.sleep(3600)
+for _ in range(4): threading.Thread(target=in_master, daemon=True).start()
+"""
+
+
+def test_a_worker_tells_where_its_own_threads_are_and_not_those_of_its_master(server: Server) -> None:
+    server.environment["HEALTHBOARD_REQUESTS__STALL_AFTER"] = "1"
+    uwsgi("--wsgi-file", "app.py", "--processes", "2")(server, WSGI + THREADS_IN_MASTER)
+    eventually(lambda: len(server.workers()) == 2 and get(server, "/") == 200)
+    workers = server.workers()
+    hanging = [threading.Thread(target=get, args=(server, "/slow")) for _ in workers]
+    for thread in hanging:
+        thread.start()
+    text = eventually(lambda: " in app.py:" in (text := ask(server.socket, "/health?verbose")[1]) and text)
+    assert "in_master" not in text
+    assert server.workers() == workers
+    (server.folder / "go on").touch()
+    for thread in hanging:
+        thread.join()
 
 
 def saturate(server: Server, places: int) -> None:

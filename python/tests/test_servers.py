@@ -20,7 +20,7 @@ import pytest
 from test_hosts import probing
 from test_services import EVENTLET, MASTER, THREADING, children_of
 
-from conftest import RUN, Service, all_said_goodbye, eventually
+from conftest import RUN, Service, all_ended_in_order, eventually
 
 
 class Server(Service):
@@ -109,7 +109,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 CONFIGURED = """
-import os, sys, time
+import atexit, os, sys, time
 from oslo_config import cfg
 import healthboard
 cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
@@ -123,9 +123,11 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/environment":
         start_response("200 OK", [])
         return [str([name for name in os.environ if name.startswith("HEALTHBOARD_")]).encode()]
-    if environ["PATH_INFO"] == "/pid":
+    if environ["PATH_INFO"] in ("/pid", "/never-end"):
         start_response("200 OK", [])
         return [str(os.getpid()).encode()]
+    if environ["PATH_INFO"] == "/never-end":
+        atexit.register(time.sleep, 3600)
     if environ["PATH_INFO"] == "/slow":
         print("has begun", flush=True)
         time.sleep(2)
@@ -240,7 +242,7 @@ def test_a_server_that_is_told_to_end_ends_and_all_its_processes_say_goodbye(
         eventually(lambda: served.add(int(server.get("/pid"))) or set(server.workers()) <= served)
     (os.killpg if to_all else os.kill)(server.process.pid, signal.SIGTERM)
     server.process.wait(30)
-    assert all_said_goodbye(server.folder)
+    assert all_ended_in_order(server.folder)
 
 
 @pytest.mark.parametrize("serve", [gunicorn, PREFORK, LAZY], ids=["gunicorn", "uwsgi", "uwsgi_lazy"])
@@ -282,6 +284,24 @@ def test_the_master_of_uwsgi_answers_while_no_worker_can(server: Server) -> None
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
     eventually(lambda: server.health()["status"] == "OK")
+
+
+@pytest.mark.parametrize("serve", [PREFORK, LAZY], ids=["uwsgi", "uwsgi_lazy"])
+def test_workers_of_uwsgi_that_do_not_come_to_their_end_drain(
+    server: Server, serve: Callable[[Server], Server]
+) -> None:
+    serve(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    started = set[int]()
+    eventually(lambda: started.add(int(server.get("/never-end"))) or set(server.workers()) <= started)
+    for worker in started:
+        os.kill(worker, signal.SIGTERM)
+    eventually(lambda: server.status("/readyz") == 503)
+    for worker in started:
+        os.kill(worker, signal.SIGKILL)
+    # Its master starts others. The killed ones were told to end: they have not died.
+    eventually(lambda: len(new := set(server.workers()) - started) == 2 and new <= server.boards())
+    assert server.health()["status"] == "OK"
 
 
 def test_a_server_drains_from_the_signal_to_its_end(server: Server) -> None:

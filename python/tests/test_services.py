@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_hosts import probing
 
-from conftest import Service, all_said_goodbye, eventually
+from conftest import Service, all_ended_in_order, eventually
 
 MASTER = """
 import os, sys, time, warnings
@@ -64,7 +64,7 @@ def test_a_service_that_stops_drains_and_says_goodbye(
         eventually(lambda: ready.answers()[-1] == alive.answers()[-1] == "none")
     ready.assert_answers("200", "503")
     alive.assert_answers("200")
-    assert all_said_goodbye(oslo.folder)
+    assert all_ended_in_order(oslo.folder)
 
 
 def test_the_death_of_a_worker_is_reported_and_its_successor_serves(oslo: Service) -> None:

@@ -16,7 +16,7 @@ pub use report::{Detail, Processes, Report, State, Traced};
 pub use state::{Moment, state, status};
 
 use crate::config::PROGRESS;
-use crate::read::{Life, Process};
+use crate::read::Process;
 use merge::Merged;
 use processes::Census;
 use std::collections::BTreeMap;
@@ -98,8 +98,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         service: service.to_owned(),
         time,
         processes: census.count(),
-        draining: !census.living.is_empty()
-            && census.living.iter().all(|living| living.process.life == Life::Draining),
+        draining: census.is_draining(),
         stopped: census.stopped,
         refused: full.map_or(0, |process| process.refused),
         refused_name: full.and_then(|process| process.refused_name.clone()),

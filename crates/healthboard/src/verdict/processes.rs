@@ -77,6 +77,12 @@ impl<'a> Census<'a> {
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
+    /// Whether nobody takes work any more: all living processes drain. A master that leaves the work to others may not know.
+    pub(super) fn is_draining(&self) -> bool {
+        let drains = |living: &Living<'_>| living.process.life == Life::Draining;
+        self.living.iter().any(drains) && self.living.iter().all(|living| drains(living) || living.is_master)
+    }
+
     /// The number of processes by condition.
     pub(super) fn count(&self) -> Processes {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

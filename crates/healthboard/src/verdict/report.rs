@@ -115,7 +115,7 @@ pub struct Report {
     pub time: SystemTime,
     /// The number of processes by condition.
     pub processes: Processes,
-    /// Whether there are living processes, and all of them are draining.
+    /// Whether there are living processes, and all of them are draining but a master that leaves the work to others.
     pub draining: bool,
     /// Whether no process is alive, and the last one has said goodbye.
     pub stopped: bool,

@@ -9,7 +9,7 @@ mod states;
 pub(super) use super::*;
 pub(super) use crate::Failure;
 pub(super) use crate::config::{Impact, Policy};
-pub(super) use crate::read::{Abandoned, Evidence, Observed};
+pub(super) use crate::read::{Abandoned, Evidence, Life, Observed};
 pub(super) use std::time::Duration;
 
 pub(super) const SECOND: u64 = 1_000_000_000;

@@ -198,10 +198,15 @@ fn newer_evidence_of_a_living_process_replaces_that_of_the_dead() {
 }
 
 #[test]
-fn a_service_is_draining_when_every_living_process_is() {
+fn a_service_is_draining_when_every_living_process_that_works_is() {
     let going = |pid| Process { life: Life::Draining, ..process(pid, vec![]) };
     assert!(judged(&[going(1), going(2), dead(3, 1, vec![])]).draining);
     assert!(!judged(&[going(1), process(2, vec![])]).draining);
+    // uWSGI's master runs nothing that could say that it drains.
+    let master = Process { watches: true, ..process(3, vec![]) };
+    assert!(judged(&[master.clone(), going(1), going(2)]).draining);
+    assert!(!judged(&[master.clone(), going(1), process(2, vec![])]).draining);
+    assert!(!judged(&[master]).draining);
     assert!(!judged(&[]).draining);
     assert!(!judged(&[gone(1, 1)]).draining);
 }
