@@ -26,6 +26,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Starts health with `options` as in a configuration file. Variables in `environment` override them.
 ///
@@ -82,10 +83,18 @@ fn attach(py: Python<'_>) {
     first_use::call_once(py);
 }
 
+/// How often this process, and who it was forked from, has stamped.
+static STAMPS: AtomicU32 = AtomicU32::new(0);
+
 /// Stamps `progress`.
 #[pyfunction]
 fn stamp() {
     guard::guarded((), healthboard::stamp);
+    // Handlers of others are registered after the program has been loaded, as uWSGI's is that ends the interpreter. Those run first.
+    let stamps = STAMPS.fetch_add(1, Relaxed);
+    if stamps < 8 && stamps.is_power_of_two() {
+        drain_at_exit();
+    }
 }
 
 /// New status, previous status and cause.
