@@ -332,7 +332,7 @@ def test_all_workers_of_uwsgi_that_hang_are_a_fault_and_one_place_is_none(
     saturate(server, places=2 * threads)
 
 
-# The interpreter of a worker knows these threads, too, but they are not there: to look at one can crash the process.
+# The interpreter of a worker knows these threads, but they are not there: a look at one can crash it.
 THREADS_IN_MASTER = """
 import threading
 def in_master(): time.sleep(3600)
