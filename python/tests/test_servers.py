@@ -259,7 +259,7 @@ def test_workers_without_requests_are_ok(server: Server, serve: Callable[[Server
 
 def test_mules_and_spoolers_of_uwsgi_are_not_workers(server: Server) -> None:
     uwsgi("--enable-threads", "--mule", "--spooler", ".")(server)
-    eventually(lambda: len(server.workers()) == 4 and len(server.boards()) >= 2)
+    eventually(lambda: len(server.workers()) == 4 and len(server.boards()) >= 3)
     end = time.monotonic() + 2
     while time.monotonic() < end:
         # The workers and their master.
