@@ -64,6 +64,8 @@ pub struct Scenario<S = Scene> {
     pub concerns: Vec<&'static str>,
     /// Whether all services are OK again without `tidy`.
     pub recovers: bool,
+    /// How long a service must stay OK to count as recovered.
+    pub recovery: Duration,
 }
 
 /// A goal for some services.

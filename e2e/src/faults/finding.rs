@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::page::seconds;
 use crate::watch::{Change, Seen, Status, Timeline};
 
-/// How long a service must stay OK to count as recovered: it may still find connections that were lost in the fault.
-pub(super) const RECOVERY_PERIOD: Duration = Duration::from_secs(5);
-
 /// The times of one fault, measured from the start of the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
@@ -31,8 +28,8 @@ pub struct Finding {
     pub alarm: Option<Duration>,
     /// From the fault until the endpoint said FAULT.
     pub fault: Option<Duration>,
-    /// From the repair until the endpoint said OK again and stayed OK for five seconds; none if it was always OK, or never
-    /// recovered.
+    /// From the repair until the endpoint said OK again and stayed OK for as long as the scenario wants; none if it was always OK,
+    /// or never recovered.
     pub ok: Option<Duration>,
     /// The first message during the fault.
     pub message: String,
@@ -73,10 +70,10 @@ pub enum CheckResult {
 }
 
 impl Finding {
-    /// Evaluates the timelines of one service.
-    pub fn of(seen: &Seen, times: Times) -> Self {
+    /// Evaluates the timelines of one service. Who is OK for as long as `recovery` has recovered.
+    pub fn of(seen: &Seen, times: Times, recovery: Duration) -> Self {
         let ours = &seen.ours;
-        let recovered = ours.recovered_after(times.repair, RECOVERY_PERIOD);
+        let recovered = ours.recovered_after(times.repair, recovery);
         let calm = times.repair + recovered.unwrap_or(Duration::MAX / 4);
         // A late alarm counts, but not one after the recovery.
         let until_calm = |found: Option<Duration>| found.filter(|after| times.fault + *after < calm);
@@ -146,7 +143,7 @@ mod tests {
             seen.ours.record(s(*at), *status, &format!("said at {at}"));
             seen.oslo.record(s(*at), *status, "");
         }
-        Finding::of(&seen, TIMES)
+        Finding::of(&seen, TIMES, s(5))
     }
 
     #[test]

@@ -134,7 +134,7 @@ mod tests {
         {
             seen.ours.record(s(at), status, note);
         }
-        let finding = Finding::of(&seen, Times { fault: s(10), repair: s(40), end: s(80) });
+        let finding = Finding::of(&seen, Times { fault: s(10), repair: s(40), end: s(80) }, s(5));
         let scenario = Scenario::<()>::new("gone", "gone", |(), _| Ok(()), |(), _| Ok(()));
         let scenario = scenario.concerns(&[SERVICE]).goal(Goal { services: vec![SERVICE], ..goal });
         let checks = scenario.checks(&[finding]).into_iter();

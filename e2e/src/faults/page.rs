@@ -68,7 +68,7 @@ mod tests {
             scenario: String::from("worker-frozen"),
             mode: String::from("eventlet"),
             lasted: s(30),
-            findings: vec![Finding::of(&seen, times)],
+            findings: vec![Finding::of(&seen, times, Duration::from_secs(5))],
             impossible: None,
         }
     }

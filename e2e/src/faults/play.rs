@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Finding, RECOVERY_PERIOD, Times};
+use super::finding::{Finding, Times};
 use super::{Scenario, Site, Wanted};
 use crate::probe::ask;
 use crate::watch::{Seen, Status, Watch};
@@ -79,7 +79,7 @@ pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Re
     let repair = watch.now();
     if injected.is_ok() && repaired.is_ok() && scenario.recovers {
         let recovered =
-            |seen: &[Seen]| all_ok_since(seen).is_some_and(|since| watch.now() >= since + RECOVERY_PERIOD);
+            |seen: &[Seen]| all_ok_since(seen).is_some_and(|since| watch.now() >= since + scenario.recovery);
         wait_until(&recovered, MAX_RECOVERY_TIME)?;
     }
     let calm = watch.now() + pacing.watch_after;
@@ -96,7 +96,10 @@ pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Re
         impossible: None,
     };
     Ok(match injected.and(repaired) {
-        Ok(()) => Outcome { findings: seen.iter().map(|seen| Finding::of(seen, times)).collect(), ..outcome },
+        Ok(()) => {
+            let finding = |seen| Finding::of(seen, times, scenario.recovery);
+            Outcome { findings: seen.iter().map(finding).collect(), ..outcome }
+        }
         Err(error) => Outcome { impossible: Some(format!("{error:#}")), ..outcome },
     })
 }

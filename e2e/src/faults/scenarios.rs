@@ -35,6 +35,11 @@ const RECONNECTED: u64 = 35;
 /// within 10 s.
 const REPORTED: u64 = 75;
 
+/// For so long a service that is OK may still find connections that were lost in the fault.
+const RECOVERY: Duration = Duration::from_secs(5);
+/// Seconds for which a report to Nova counts. One that was never made is missed after that time.
+const REPORT_COUNTS: u64 = 30;
+
 /// More often than any monitoring probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -77,6 +82,7 @@ impl<S> Scenario<S> {
             goals: Vec::new(),
             concerns: Vec::new(),
             recovers: true,
+            recovery: RECOVERY,
         }
     }
 
@@ -122,6 +128,11 @@ impl<S> Scenario<S> {
     /// A fault that lasts this long at least.
     pub(crate) fn min_duration(self, seconds: u64) -> Self {
         Self { min_duration: s(seconds), ..self }
+    }
+
+    /// Who is OK for so long has recovered.
+    fn recovered_after(self, seconds: u64) -> Self {
+        Self { recovery: s(seconds), ..self }
     }
 
     /// What makes the fault possible, and what undoes that.

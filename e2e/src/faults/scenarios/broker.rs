@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{CONTROLLERS, RECONNECTED, REFRESHED, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop};
+use super::{
+    CONTROLLERS, RECONNECTED, REFRESHED, REPORT_COUNTS, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s,
+    stop,
+};
 use crate::cluster::{Backends, COMPUTE};
 use crate::faults::{Goal, Scenario, Scene};
 use crate::servers::Resource;
@@ -91,7 +94,8 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
         },
         fault("rabbitmq-away-at-start", "RabbitMQ away at start", rabbitmq_away_at_start, |scene, _| {
             scene.rabbitmq().start()
-        }),
+        })
+        .recovered_after(REPORT_COUNTS + 2),
     ]
 }
 

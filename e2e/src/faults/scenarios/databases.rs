@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    DATABASE_SERVICES, FAILING, REFRESHED, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s, stop,
+    DATABASE_SERVICES, FAILING, REFRESHED, REPORT_COUNTS, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault,
+    s, stop,
 };
 use crate::cluster::{API, Backends, METADATA};
 use crate::faults::{Goal, Scenario, Scene};
@@ -135,7 +136,8 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
         fault("mariadb-away-at-start", "MariaDB away at start", mariadb_away_at_start, |scene, _| {
             scene.mariadb().start()
         })
-        .alarm_goal(&THROUGH_CONDUCTOR, None, Some(REPORTED)),
+        .alarm_goal(&THROUGH_CONDUCTOR, None, Some(REPORTED))
+        .recovered_after(REPORT_COUNTS + 2),
     ]
 }
 
