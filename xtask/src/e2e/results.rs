@@ -85,7 +85,8 @@ impl Results {
              Newest run: {date}, commit {commit}, on {system}, {cpu}, {cores} cores, {memory}.\n\
              {}, {servers}, {broker}, {libvirt}.\n\n\
              Each endpoint was probed ten times a second, the other checks ran once a second. Times are measured from the beginning of \
-             the fault. \"OK again\" is measured from the moment when the server answered again, to an OK that lasted for five seconds. \
+             the fault. \"OK again\" is measured from the moment when the server answered again, to an OK that lasted for five seconds, or, \
+             where a service started without its server, longer than a report counts. \
              `stall_after` is 60 s, its default. \"oslo\" is oslo.middleware's `/healthcheck`. \"pgrep\" looks for a process, \"ss\" for \
              a connection to the broker or the database.",
             self.versions
