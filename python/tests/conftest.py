@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 RUN = Path(sys.executable).with_name("healthboard-run")
 
+# A shell starts background jobs with this signal ignored, and so would the programs of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def eventually(condition: Callable[[], T], within: float = 15.0) -> T:
     """Wait until `condition` returns a true value, and return it. Fail after `within` seconds."""

@@ -64,6 +64,8 @@ impl Machine {
             .args(["--boot", "--machine", &name])
             .args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"])
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+            // The workspace may be below it.
+            .env("SYSTEMD_NSPAWN_TMPFS_TMP", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
