@@ -36,7 +36,7 @@ ip address add 192.0.2.10/32 dev lo
 pub(super) fn boot(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Machine> {
     let venv = setup.venv().canonicalize()?;
     let mut options = shared(setup)?;
-    options.retain(|option| !option.ends_with(&*venv.to_string_lossy()));
+    options.retain(|option| !option.contains(&*venv.to_string_lossy()));
     // What is installed there is not installed here.
     options.push(format!("--overlay={0}::{0}", venv.display()));
     let machine = Machine::boot(setup, &options, |root| prepare(setup, root), tick)?;

@@ -95,11 +95,18 @@ fn fragments(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A network interface that is not the loopback.
+/// A network interface over which VRRP can speak.
 fn interface() -> Result<String> {
-    let names =
-        fs::read_dir("/sys/class/net")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.into_iter().find(|name| name != "lo").context("there is no network interface")
+    const MULTICAST: u32 = 0x1000;
+    let has_multicast = |path: &Path| {
+        let flags = fs::read_to_string(path.join("flags")).ok();
+        flags
+            .and_then(|flags| u32::from_str_radix(flags.trim().strip_prefix("0x")?, 16).ok())
+            .is_some_and(|flags| flags & MULTICAST != 0)
+    };
+    let mut entries = fs::read_dir("/sys/class/net")?.filter_map(Result::ok);
+    let entry = entries.find(|entry| has_multicast(&entry.path()));
+    Ok(entry.context("no network interface has multicast")?.file_name().to_string_lossy().into_owned())
 }
 
 /// Runs a check of a configuration, which must say nothing bad.
