@@ -83,6 +83,9 @@ fn attach(py: Python<'_>) {
     first_use::call_once(py);
 }
 
+/// About a second each: a program is loaded meanwhile.
+const STAMPS_OF_A_START: u32 = 30;
+
 /// How often this process, and who it was forked from, has stamped.
 static STAMPS: AtomicU32 = AtomicU32::new(0);
 
@@ -91,8 +94,7 @@ static STAMPS: AtomicU32 = AtomicU32::new(0);
 fn stamp() {
     guard::guarded((), healthboard::stamp);
     // Handlers of others are registered after the program has been loaded, as uWSGI's is that ends the interpreter. Those run first.
-    let stamps = STAMPS.fetch_add(1, Relaxed);
-    if stamps < 8 && stamps.is_power_of_two() {
+    if STAMPS.fetch_add(1, Relaxed) < STAMPS_OF_A_START {
         drain_at_exit();
     }
 }

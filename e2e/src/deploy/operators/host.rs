@@ -92,13 +92,14 @@ fn prepare(setup: &Setup, root: &Path) -> Result<()> {
     run(&["cp", "--recursive"], &[&setup.workspace().join("deploy"), &folder])
 }
 
-/// Debian's configuration of uWSGI, for one that needs no plugin, with fewer workers.
+/// Debian's configuration of uWSGI, for one that needs no plugin. With one worker: of several, one may still load the program when
+/// another one answers, and a restart finds it there.
 fn uwsgi(packages: &Path) -> Result<String> {
     let text = fs::read_to_string(packages.join("etc/nova/nova-api-uwsgi.ini"))?;
     let lines = text.lines().filter(|line| !line.starts_with("plugins") && !line.starts_with("paste-logger"));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
     ensure!(text.contains("processes = 16\n"), "Debian's nova-api-uwsgi.ini has changed");
-    Ok(text.replace("processes = 16\n", "processes = 2\n"))
+    Ok(text.replace("processes = 16\n", "processes = 1\n"))
 }
 
 fn append(path: &Path, line: &str) -> Result<()> {
