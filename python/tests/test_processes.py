@@ -315,19 +315,22 @@ def test_two_programs_with_one_name_share_an_endpoint_and_a_death_is_reported(se
 def test_two_programs_with_one_name_and_different_endpoints_are_warned_of(service: Service) -> None:
     service.start("import logging; logging.basicConfig()\n" + START + "work(); sys.stdin.read()")
     service.health()
-    program = "import logging; logging.basicConfig()\n" + START + "work(); time.sleep(1.5); print('runs')"
+    program = "import logging; logging.basicConfig()\n" + START + "work(); sys.stdin.read()"
+    line = "is not listened on: the process that serves `svc`"
+    said = service.folder / "said"
     for uri, count in ((service.environment["HEALTHBOARD_URI"], 0), (f"unix://{service.folder}/other", 1)):
-        answer = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**service.environment, "HEALTHBOARD_URI": uri},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-        assert answer.stdout == "runs\n"
-        line = "is not listened on: the process that serves `svc`"
-        assert answer.stderr.count(line) == count, answer.stderr
+        with said.open("w") as output:
+            other = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env={**service.environment, "HEALTHBOARD_URI": uri},
+                stdin=subprocess.PIPE,
+                stderr=output,
+            )
+        eventually(lambda: service.health()["processes"]["alive"] == 2)
+        eventually(lambda: said.read_text().count(line) == count)  # noqa: B023 - it waits here
+        other.communicate(timeout=30)
+        assert other.returncode == 0
+        assert said.read_text().count(line) == count
 
 
 def test_the_answer_says_that_it_speaks_for_one_process(service: Service) -> None:

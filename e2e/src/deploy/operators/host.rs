@@ -28,7 +28,7 @@ const NETWORK: &str = "\
 ip link add eth0 type veth peer name other
 ip link set eth0 up
 ip link set other up
-ip address add 192.0.2.11/32 dev lo
+ip address add 192.0.2.11/32 dev eth0
 ip address add 192.0.2.10/32 dev lo
 /opt/nova/bin/pip uninstall --quiet --yes --disable-pip-version-check healthboard 2>&1";
 
