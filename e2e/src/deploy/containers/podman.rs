@@ -38,7 +38,7 @@ impl Podman {
         fs::create_dir(&podman.folder)?;
         let path = |name: &str| podman.folder.join(name).display().to_string();
         let storage = format!(
-            "[storage]\ndriver = \"\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
             path("root"),
             path("runroot")
         );
