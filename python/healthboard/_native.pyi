@@ -11,6 +11,7 @@ __all__ = [
     "attach",
     "before_start",
     "drain",
+    "drain_first_at_exit",
     "end_trace",
     "forget_other_threads",
     "frames",
@@ -162,6 +163,9 @@ def scrub(text: str) -> str:
 
 def verdict() -> tuple[bool, str, str] | None:
     """Return whether the service is available, why, and the state of each indicator. None: no health here."""
+
+def drain_first_at_exit() -> None:
+    """Drain at exit before whatever is registered there while the program is loaded."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""

@@ -50,6 +50,7 @@ def drain_at_exit() -> None:
     uWSGI ends a worker in a handler of SIGTERM, in whatever thread gets it. That thread then waits for all
     threads of Python, and thus for ever if it is one of them, while the main thread serves on.
     """
+    _native.drain_first_at_exit()
     uwsgi = sys.modules["uwsgi"]
     previous = getattr(uwsgi, "atexit", None)
 

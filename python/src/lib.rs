@@ -86,15 +86,22 @@ fn attach(py: Python<'_>) {
 /// About a second each: a program is loaded meanwhile.
 const STAMPS_OF_A_START: u32 = 30;
 
-/// How often this process, and who it was forked from, has stamped.
-static STAMPS: AtomicU32 = AtomicU32::new(0);
+/// The next stamps, at which this process registers its handler at exit again.
+static STAMPS_LEFT: AtomicU32 = AtomicU32::new(0);
+
+/// Has the process drain before all that is registered at exit while the program is loaded, such as the end of the interpreter in
+/// uWSGI: the newest handler runs first.
+#[pyfunction]
+fn drain_first_at_exit() {
+    STAMPS_LEFT.store(STAMPS_OF_A_START, Relaxed);
+}
 
 /// Stamps `progress`.
 #[pyfunction]
 fn stamp() {
     guard::guarded((), healthboard::stamp);
-    // Handlers of others are registered after the program has been loaded, as uWSGI's is that ends the interpreter. Those run first.
-    if STAMPS.fetch_add(1, Relaxed) < STAMPS_OF_A_START {
+    if STAMPS_LEFT.load(Relaxed) > 0 {
+        STAMPS_LEFT.fetch_sub(1, Relaxed);
         drain_at_exit();
     }
 }
@@ -216,6 +223,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(threads::frames, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
+    module.add_function(wrap_pyfunction!(drain_first_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
