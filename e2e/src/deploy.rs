@@ -5,6 +5,7 @@ mod cgroup;
 pub mod containers;
 pub mod kubernetes;
 mod machine;
+pub mod monitors;
 pub mod operators;
 pub mod probes;
 pub mod systemd;
@@ -17,7 +18,7 @@ use anyhow::{Result, bail};
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Waits until `look` has found something. Calls `tick` with the time waited so far; an error of it ends the wait.
-fn until<T>(
+pub(crate) fn until<T>(
     wanted: &str,
     within: Duration,
     tick: fn(Duration) -> Result<()>,
@@ -37,6 +38,6 @@ fn until<T>(
 }
 
 /// Seconds with one decimal.
-fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }

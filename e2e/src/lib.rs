@@ -25,6 +25,7 @@ mod cluster;
 mod daemon;
 pub mod deploy;
 pub mod faults;
+pub mod fleet;
 mod probe;
 mod processes;
 pub mod releases;

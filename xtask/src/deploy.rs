@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
 use healthboard_e2e::deploy::balancers::{self, Extent, Played};
-use healthboard_e2e::deploy::{containers, kubernetes, probes, systemd};
+use healthboard_e2e::deploy::{containers, kubernetes, monitors, probes, systemd};
 
 use crate::terminal::{clear_wait, duration, show_wait, strong};
 use crate::{generated, interrupt};
@@ -24,12 +24,13 @@ struct Part {
     play: fn(&Setup, &Plan) -> Result<String>,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part { name: "systemd", page: "docs/systemd.md", play: systemd },
     Part { name: "balancers", page: "docs/balancers.md", play: balancers },
     Part { name: "containers", page: "deploy/containers/README.md", play: containers },
     Part { name: "kubernetes", page: "deploy/kubernetes/README.md", play: kubernetes },
     Part { name: "probes", page: "docs/probes.md", play: probes },
+    Part { name: "monitors", page: "docs/monitoring.md", play: monitors },
 ];
 
 /// Plays the named parts, or all if none is named.
@@ -100,6 +101,13 @@ fn kubernetes(setup: &Setup, _: &Plan) -> Result<String> {
 fn probes(setup: &Setup, _: &Plan) -> Result<String> {
     let (costs, truths) = probes::compare(setup, |what| eprintln!("  {what}"))?;
     probes::page(&costs, &truths)
+}
+
+fn monitors(setup: &Setup, _: &Plan) -> Result<String> {
+    monitors::check_files(setup)?;
+    monitors::check_nagios(setup)?;
+    monitors::node_exporter(setup)?;
+    Ok(monitors::page(&monitors::play(setup, tick)?))
 }
 
 fn tick(elapsed: Duration) -> Result<()> {

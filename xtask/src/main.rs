@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod deploy;
 mod e2e;
+mod fleet;
 mod fuzz;
 mod generated;
 mod interrupt;
@@ -35,8 +36,10 @@ usage: cargo xtask JOB
       --minutes N       the length of each period without faults; the default is 5
       --as-is           use the existing setup
   deploy [PART…]  play faults for what acts on health, with the real programs, and write its pages:
-                  systemd, balancers, containers, kubernetes, probes
+                  systemd, balancers, containers, kubernetes, probes, monitors
       --minutes N       how long systemd watches services under load; the default is 1
+      --as-is           use the existing setup
+  fleet [HOSTS…]  watch many hosts by one Prometheus; write docs/fleet.md, unless numbers of hosts are given
       --as-is           use the existing setup
   releases [NN…]  try older releases of Nova; write docs/releases.md
       --as-is           use the existing setup of the newest release
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
 fn run(words: &[&str]) -> Result<()> {
     match words {
         ["deploy", words @ ..] => deploy::run(words),
+        ["fleet", words @ ..] => fleet::run(words),
         ["demo"] => demo::run(false),
         ["demo", "--keep"] => demo::run(true),
         ["test", parts @ ..] => test::run(parts),

@@ -1,91 +1,165 @@
 //! The command line.
 
-use crate::source::Source;
+use clap::{Args, Parser, Subcommand};
 use healthboard::Uri;
-use lexopt::prelude::*;
+use std::path::PathBuf;
 use std::time::Duration;
 
-const HELP: &str = "\
-Asks a service for its health.
+/// Asks services for their health, over their endpoints or from their boards.
+#[derive(Debug, Parser)]
+#[command(name = "healthboard", version, propagate_version = true, after_help = CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
 
-Usage: healthboard check [OPTIONS] URI      one line and an exit code
-       healthboard show [OPTIONS] URI...    a table for people
+const CODES: &str = "\
+TARGET is the service's `uri` in [healthcheck], such as tcp://127.0.0.1:8099 or unix:///run/nova/nova-api.sock; that of an agent; or the \
+name of a service of this host, whose boards are read then. Without one, all services of this host.
 
-URI is the service's `uri` in [healthcheck]: tcp://127.0.0.1:8099, unix:///run/nova/nova-api.sock
+Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer, stopped, or wrong usage; the highest of all.
+With --live and --ready: 0 yes, 2 no, 3 no answer or wrong usage.";
 
-Options:
-      --boards DIR       read the boards in DIR when no endpoint answers; URI may be left out then
-  -t, --timeout SECONDS  for everything together (default 10)
-      --json             check: the answer as JSON
-      --nagios           check: with performance data
-      --docker           check: exit code 0 for OK and DEGRADED, 1 for everything else
-      --live             check: what /livez says: whether the service progresses, whatever it depends on
-      --ready            check: what /readyz says: no FAULT, and not draining
-  -h, --help
-  -V, --version
-
-Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer or wrong usage. `show`: the highest of all.
-With --live and --ready: 0 yes, 2 no, 3 no answer or wrong usage.
-";
-
+#[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Print(&'static str),
-    Check(Source, Style),
-    /// What this path answers.
-    Ask(Source, &'static str),
+    /// One line for a program, and an exit code
+    Check(Check),
+    /// A table for people
     Show(Source),
+    /// Why the status is what it is, rule by rule, and what to look at next
+    Explain(Source),
+    /// All services on the screen, the worst first, as they change
+    #[cfg(feature = "watch")]
+    Watch(Watch),
+    /// The metrics of this host's services for Prometheus, such as for node_exporter's textfile collector
+    Metrics(Metrics),
+    /// Serves the health of all services of this host, from their boards
+    #[cfg(feature = "agent")]
+    Agent(Agent),
 }
 
-/// The output format of `check`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    Line,
-    Nagios,
-    Json,
+#[derive(Args, Debug)]
+pub(crate) struct Source {
+    /// A URI or the name of a service
+    #[arg(value_name = "TARGET", value_parser = target)]
+    pub(crate) targets: Vec<Target>,
+
+    #[command(flatten)]
+    pub(crate) boards: Boards,
+
+    /// Seconds for everything together
+    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
+    pub(crate) timeout: Duration,
 }
 
-pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let mut command = None;
-    let mut source = Source { uris: Vec::new(), boards: None, timeout: Duration::from_secs(10) };
-    let mut style = Style::Line;
-    let mut path = None;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(Command::Print(HELP)),
-            Short('V') | Long("version") => {
-                return Ok(Command::Print(concat!("healthboard ", env!("CARGO_PKG_VERSION"), "\n")));
-            }
-            Short('t') | Long("timeout") => source.timeout = parser.value()?.parse_with(timeout)?,
-            Long("boards") => source.boards = Some(parser.value()?.into()),
-            Long("json") => style = Style::Json,
-            Long("nagios") => style = Style::Nagios,
-            Long("live") => path = Some("/livez"),
-            Long("ready") => path = Some("/readyz"),
-            // `main` uses it for the exit code.
-            Long("docker") => {}
-            Value(value) if command.is_none() => command = Some(value.string()?),
-            Value(value) => source.uris.push(value.parse_with(uri)?),
-            _ => return Err(argument.unexpected()),
-        }
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Boards {
+    /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR. Read
+    /// also when no endpoint answers [default: the usual places]
+    #[arg(long = "boards", value_name = "DIR")]
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) source: Source,
+
+    /// The answer as JSON
+    #[arg(long, conflicts_with = "nagios")]
+    pub(crate) json: bool,
+
+    /// With performance data
+    #[arg(long)]
+    pub(crate) nagios: bool,
+
+    /// Exit code 0 for OK and DEGRADED, 1 for everything else
+    #[arg(long)]
+    pub(crate) docker: bool,
+
+    /// What /livez says: whether the service progresses, whatever it depends on
+    #[arg(long, conflicts_with_all = ["ready", "json", "nagios", "directories"])]
+    pub(crate) live: bool,
+
+    /// What /readyz says: no FAULT, and not draining
+    #[arg(long, conflicts_with_all = ["json", "nagios", "directories"])]
+    pub(crate) ready: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Metrics {
+    #[command(flatten)]
+    pub(crate) boards: Boards,
+
+    /// Also what passing indicators are in: 13 more series each
+    #[arg(long)]
+    pub(crate) verbose: bool,
+
+    /// Replace this file as a whole, instead of printing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[cfg(feature = "watch")]
+#[derive(Args, Debug)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) source: Source,
+
+    /// Seconds between two looks
+    #[arg(short = 'n', long, value_name = "SECONDS", default_value = "2", value_parser = timeout)]
+    pub(crate) interval: Duration,
+}
+
+#[cfg(feature = "agent")]
+#[derive(Args, Debug)]
+pub(crate) struct Agent {
+    /// Where to listen; may be given several times
+    #[arg(long, value_name = "URI", default_value = "tcp://127.0.0.1:9955", value_parser = uri)]
+    pub(crate) listen: Vec<Uri>,
+
+    #[command(flatten)]
+    pub(crate) boards: Boards,
+
+    /// Services that must run on this host: one that was never started is FAULT
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) expect: Vec<String>,
+
+    /// The name of this host in answers [default: the host's own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+
+    /// Names that clients may ask for, besides addresses and localhost; `*` for any
+    #[arg(long, value_name = "NAME,…", default_value = "", hide_default_value = true)]
+    pub(crate) allowed_hosts: String,
+
+    /// TLS and passwords, in the format of Prometheus' exporters
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(crate) web_config: Option<PathBuf>,
+
+    /// Serve addresses that are not loopback without TLS
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// Permissions of unix sockets
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
+    pub(crate) socket_mode: u32,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Uri(Uri),
+    /// The name of a service of this host.
+    Name(String),
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
+    if is_name && !text.is_empty() {
+        return Ok(Target::Name(text.to_owned()));
     }
-    if source.uris.is_empty() && source.boards.is_none() && command.is_some() {
-        return Err("found no URI, expected tcp://… or unix://…".into());
-    }
-    match command.as_deref() {
-        Some("check") if source.uris.len() > 1 => {
-            Err("found several URIs, `check` takes one; `show` takes more".into())
-        }
-        Some("check") => match path {
-            None => Ok(Command::Check(source, style)),
-            Some(_) if source.boards.is_some() || style != Style::Line => {
-                Err("`--live` and `--ready` ask an endpoint, without --boards, --json and --nagios".into())
-            }
-            Some(path) => Ok(Command::Ask(source, path)),
-        },
-        Some("show") => Ok(Command::Show(source)),
-        Some(other) => Err(format!("found command `{other}`, expected `check` or `show`").into()),
-        None => Err("found no command, expected `check` or `show`".into()),
-    }
+    uri(text).map(Target::Uri).map_err(|expected| format!("{expected}, or the name of a service"))
 }
 
 fn uri(text: &str) -> Result<Uri, String> {
@@ -101,4 +175,10 @@ fn timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let usual = |timeout: &Duration| !timeout.is_zero() && *timeout <= Duration::from_secs(86_400);
     seconds.filter(usual).ok_or_else(|| "expected seconds, more than 0 and at most 86400".to_owned())
+}
+
+#[cfg(feature = "agent")]
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok();
+    mode.filter(|mode| *mode <= 0o777).ok_or_else(|| "expected an octal mode, 0000 to 0777".to_owned())
 }

@@ -1,7 +1,7 @@
 //! One request to an endpoint, which ends by the deadline whatever the other side does.
 
-use healthboard::Uri;
-use healthboard::format::Answer;
+use healthboard::format::{Answer, HostAnswer};
+use healthboard::{Report, Uri};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -53,9 +53,45 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
-/// The report of the service.
-pub(crate) fn ask(uri: &Uri, deadline: Instant) -> Result<Answered, NoAnswer> {
-    let (code, body) = get(uri, "/health", deadline)?;
+/// How much is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Short,
+    /// With where threads stand.
+    Verbose,
+}
+
+impl Form {
+    fn query(self) -> &'static str {
+        if self == Form::Verbose { "?verbose" } else { "" }
+    }
+}
+
+impl Answered {
+    /// As its endpoint would answer.
+    pub(crate) fn of(report: &Report, how: Form) -> Answered {
+        let body = match how {
+            Form::Short => healthboard::format::json(report),
+            Form::Verbose => healthboard::format::verbose_json(report),
+        };
+        Answered { answer: Answer::of_report(report), body }
+    }
+}
+
+/// The report of a service, or those of all services of an agent.
+pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Answered>, NoAnswer> {
+    let (code, body) = get(uri, &format!("/health{}", how.query()), deadline)?;
+    match healthboard::format::parse(&body) {
+        Ok(answer) => Ok(vec![Answered { answer, body }]),
+        Err(why) => match serde_json::from_str::<HostAnswer>(&body) {
+            Ok(host) => host.services.keys().map(|name| ask_agent(uri, name, how, deadline)).collect(),
+            Err(_) => Err(NoAnswer::NotAReport { code, why }),
+        },
+    }
+}
+
+fn ask_agent(uri: &Uri, service: &str, how: Form, deadline: Instant) -> Result<Answered, NoAnswer> {
+    let (code, body) = get(uri, &format!("/services/{service}/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
         Ok(answer) => Ok(Answered { answer, body }),
         Err(why) => Err(NoAnswer::NotAReport { code, why }),

@@ -1,21 +1,47 @@
 //! `healthboard check`: one line for a program, and an exit code.
 
-use crate::arguments::Style;
-use crate::ask::Answered;
+use crate::arguments::{Check, Target};
+use crate::ask::{Answered, Form};
 use crate::output::{FAULT, UNKNOWN, exit_code, print};
-use crate::source::{Source, Unanswered};
+use crate::source::Unanswered;
 use healthboard::format::Answer;
-use healthboard::{Impact, printable};
+use healthboard::{Impact, Uri, printable};
 
-/// Prints the answer; returns the exit code.
-pub(crate) fn run(source: &Source, style: Style) -> u8 {
-    // Exactly one answer, since there is at most one URI.
-    source.ask().iter().map(|answer| print_answer(answer, style)).max().unwrap_or(UNKNOWN)
+/// The output format.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Line,
+    Nagios,
+    Json,
+}
+
+/// Prints a line for each answer; returns the highest exit code.
+pub(crate) fn run(check: &Check) -> u8 {
+    let path = match (check.live, check.ready) {
+        (true, _) => "/livez",
+        (_, true) => "/readyz",
+        _ => {
+            let style = match (check.json, check.nagios) {
+                (true, _) => Style::Json,
+                (_, true) => Style::Nagios,
+                _ => Style::Line,
+            };
+            return check.source.ask(Form::Short).iter().map(|answer| print_answer(answer, style)).max().unwrap_or(UNKNOWN);
+        }
+    };
+    match check.source.targets.as_slice() {
+        [Target::Uri(uri)] => ask(check, uri, path),
+        _ => {
+            eprintln!("error: `--live` and `--ready` ask one endpoint, expected one URI");
+            eprintln!("hint: see `healthboard --help`");
+            UNKNOWN
+        }
+    }
 }
 
 /// Prints what the endpoint answers to `path`; returns the exit code.
-pub(crate) fn ask(source: &Source, path: &str) -> u8 {
-    match source.get(path) {
+fn ask(check: &Check, uri: &Uri, path: &str) -> u8 {
+    match check.source.get(uri, path) {
         Ok((code, body)) => {
             body.lines().for_each(|line| print(&(printable(line) + "\n")));
             match code {
@@ -54,7 +80,7 @@ fn no_answer(unanswered: &Unanswered, style: Style) -> u8 {
 }
 
 /// `nova-api OK`, `nova-api FAULT: database: …`. Control characters are removed, since the answer came over a socket.
-fn line(answer: &Answer) -> String {
+pub(crate) fn line(answer: &Answer) -> String {
     if answer.stopped {
         return printable(&format!("{} is stopped", answer.service));
     }

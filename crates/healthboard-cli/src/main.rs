@@ -1,38 +1,59 @@
-//! The command `healthboard`: asks a service for its health, over its endpoint or from its boards.
+//! The command `healthboard`: asks services for their health, over their endpoints or from their boards.
 //!
-//! The answer goes to stdout, hints to stderr. Monitoring starts it every few seconds, so it does little before it
+//! The answer goes to stdout, hints to stderr. Monitoring starts `check` every few seconds, so it does little before it
 //! sends the first byte: no runtime, no threads, no configuration.
 
 #![allow(clippy::print_stderr, reason = "this is what a command does")]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod arguments;
 mod ask;
 mod check;
+mod explain;
+mod metrics;
 mod output;
 mod show;
 mod source;
+#[cfg(feature = "watch")]
+mod watch;
 
-use arguments::Command;
+use arguments::{Arguments, Command};
+use clap::Parser;
 use output::{DEGRADED, UNKNOWN, print};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before anything can fail: docker allows only the codes 0 and 1.
     let docker = std::env::args_os().any(|argument| argument == "--docker");
-    let code = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Command::Print(text)) => {
-            print(text);
-            0
-        }
-        Ok(Command::Check(source, style)) => check::run(&source, style),
-        Ok(Command::Ask(source, path)) => check::ask(&source, path),
-        Ok(Command::Show(source)) => show::run(&source),
-        Err(error) => {
-            eprintln!("error: {error}");
-            eprintln!("hint: see `healthboard --help`");
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.command),
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            // What is wrong, without the usage: that is longer than the screen of whoever reads a log.
+            let what = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
+            let what = what.strip_suffix("\n\nFor more information, try '--help'.").unwrap_or(what);
+            eprintln!("{what}\nhint: see `healthboard --help`");
             UNKNOWN
+        }
+        Err(asked) => {
+            print(&asked.render().to_string());
+            0
         }
     };
     let unhealthy = code > DEGRADED;
     ExitCode::from(if docker { unhealthy.into() } else { code })
+}
+
+fn run(command: Command) -> u8 {
+    match command {
+        Command::Check(check) => check::run(&check),
+        Command::Show(source) => show::run(&source),
+        Command::Explain(source) => explain::run(&source),
+        #[cfg(feature = "watch")]
+        Command::Watch(watch) => watch::run(&watch),
+        Command::Metrics(metrics) => metrics::run(&metrics),
+        #[cfg(feature = "agent")]
+        Command::Agent(agent) => agent::run(agent),
+    }
 }

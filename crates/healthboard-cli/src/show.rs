@@ -1,10 +1,10 @@
 //! `healthboard show`: the whole answer as a table.
 
-use crate::ask::Answered;
+use crate::arguments::Source;
+use crate::ask::{Answered, Form};
 use crate::output::{UNKNOWN, exit_code, print};
-use crate::source::{Source, Unanswered};
+use crate::source::{Unanswered, age};
 use healthboard::format::{Answer, AnswerDetail};
-use std::time::Duration;
 
 const HEAD: [&str; 9] = [
     "INDICATOR",
@@ -25,7 +25,7 @@ type Row = [String; HEAD.len()];
 
 /// Prints all answers; returns the highest exit code.
 pub(crate) fn run(source: &Source) -> u8 {
-    let answers = source.ask();
+    let answers = source.ask(Form::Verbose);
     let texts: Vec<String> = answers.iter().map(text).collect();
     print(&texts.join("\n"));
     for hint in answers.iter().filter_map(|answer| answer.as_ref().err()?.hint()) {
@@ -85,14 +85,6 @@ fn row(answer: &Answer, name: &str, detail: &AnswerDetail) -> Row {
         detail.in_flight.to_string(),
         detail.error.clone().unwrap_or_default(),
     ]
-}
-
-/// The age at the time of the report; the time itself if it cannot be parsed.
-fn age(now: &str, then: &str) -> String {
-    let parse = |time| humantime::parse_rfc3339(time).ok();
-    let age =
-        parse(now).zip(parse(then)).map(|(now, then)| now.duration_since(then).unwrap_or(Duration::ZERO));
-    age.map_or(then.to_owned(), |age| format!("{} ago", healthboard::span(age)))
 }
 
 fn aligned(mut rows: Vec<Row>) -> String {

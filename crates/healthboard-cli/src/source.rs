@@ -1,68 +1,85 @@
-//! The source of an answer: the endpoints, else the boards.
+//! The source of answers: endpoints, agents, and boards.
 
-use crate::ask::{self, Answered, NoAnswer};
-use healthboard::{Directory, Uri};
-use std::path::{Path, PathBuf};
+use crate::arguments::{Boards, Source, Target};
+use crate::ask::{self, Answered, Form, NoAnswer};
+use healthboard::{Host, Report, Uri, now_ns};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 use std::{error, fmt, io};
-
-pub(crate) struct Source {
-    pub(crate) uris: Vec<Uri>,
-    pub(crate) boards: Option<PathBuf>,
-    pub(crate) timeout: Duration,
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Endpoint(Uri, NoAnswer),
-    Boards(PathBuf, io::Error),
+    /// No board of this service, or of any if `None`, was found in these directories.
+    Boards(Option<String>, Vec<PathBuf>),
 }
 
 impl Source {
-    /// The answer of every endpoint; if none of them answers, that of the boards.
-    pub(crate) fn ask(&self) -> Vec<Result<Answered, Unanswered>> {
+    /// The answer of everything that is asked for. If no endpoint answers, and directories with boards are named, that of the
+    /// boards.
+    pub(crate) fn ask(&self, how: Form) -> Vec<Result<Answered, Unanswered>> {
         let deadline = Instant::now() + self.timeout;
-        let ask = |uri: &Uri| ask::ask(uri, deadline).map_err(|why| Unanswered::Endpoint(uri.clone(), why));
-        let answers: Vec<_> = self.uris.iter().map(ask).collect();
-        let Some(directory) = self.boards.as_deref().filter(|_| answers.iter().all(Result::is_err)) else {
-            return answers;
-        };
-        for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            eprintln!("hint: {unanswered}; reading the boards in {}", directory.display());
+        let uris = self.targets.iter().filter(|target| matches!(target, Target::Uri(_))).count();
+        if self.targets.is_empty() {
+            return self.boards.ask(None, how);
         }
-        vec![read_boards(directory).map_err(|why| Unanswered::Boards(directory.to_owned(), why))]
+        let mut answers = Vec::new();
+        for target in &self.targets {
+            match target {
+                Target::Uri(uri) => match ask::ask(uri, how, deadline) {
+                    Ok(answered) => answers.extend(answered.into_iter().map(Ok)),
+                    Err(why) => answers.push(Err(Unanswered::Endpoint(uri.clone(), why))),
+                },
+                Target::Name(name) => answers.extend(self.boards.ask(Some(name), how)),
+            }
+        }
+        if uris < self.targets.len() || self.boards.directories.is_empty() || !answers.iter().all(Result::is_err) {
+            return answers;
+        }
+        for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            eprintln!("hint: {unanswered}; reading boards");
+        }
+        self.boards.ask(None, how)
     }
 
     /// The HTTP status code and the body of a path of the one endpoint.
-    pub(crate) fn get(&self, path: &str) -> Result<(u16, String), Unanswered> {
-        let uri = &self.uris[0];
+    pub(crate) fn get(&self, uri: &Uri, path: &str) -> Result<(u16, String), Unanswered> {
         let answer = ask::get(uri, path, Instant::now() + self.timeout);
         answer.map_err(|why| Unanswered::Endpoint(uri.clone(), why))
     }
 }
 
-fn read_boards(path: &Path) -> io::Result<Answered> {
-    let mut directory = Directory::new(path);
-    let processes = directory.read()?;
-    for refused in directory.refused() {
-        eprintln!("hint: {refused}");
+impl Boards {
+    /// The directories that were named, or the usual ones.
+    pub(crate) fn roots(&self) -> Vec<PathBuf> {
+        if self.directories.is_empty() { Host::usual_roots() } else { self.directories.clone() }
     }
-    if processes.is_empty() {
-        // `judge` says OK for a service that is starting. For this command it is no answer.
-        return Err(io::Error::new(io::ErrorKind::NotFound, "found no board of any process there"));
+
+    /// The reports of all services; what cannot be read is said.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let mut host = Host::new(self.roots(), Vec::new());
+        let reports = host.reports(now_ns(), SystemTime::now());
+        host.problems().iter().for_each(|problem| eprintln!("hint: {problem}"));
+        reports
     }
-    let service = path.file_name().unwrap_or_default().to_string_lossy();
-    let report = healthboard::judge(&service, &processes, healthboard::now_ns(), SystemTime::now());
-    let body = healthboard::format::json(&report);
-    Ok(Answered { answer: healthboard::format::parse(&body)?, body })
+
+    fn ask(&self, name: Option<&str>, how: Form) -> Vec<Result<Answered, Unanswered>> {
+        let reports = self.reports();
+        let asked = reports.iter().filter(|report| name.is_none_or(|name| report.service == name));
+        let answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
+        if answers.is_empty() {
+            return vec![Err(Unanswered::Boards(name.map(str::to_owned), self.roots()))];
+        }
+        answers
+    }
 }
 
 impl Unanswered {
     /// A hint for the user.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        let (Unanswered::Endpoint(_, NoAnswer::Connect(why)) | Unanswered::Boards(_, why)) = self else {
-            return None;
+        let Unanswered::Endpoint(_, NoAnswer::Connect(why)) = self else {
+            return matches!(self, Unanswered::Boards(..)).then_some("is it running, with `uri` set in its [healthcheck]?");
         };
         match why.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -83,11 +100,21 @@ impl fmt::Display for Unanswered {
             Unanswered::Endpoint(uri, why) => {
                 f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
             }
-            Unanswered::Boards(path, why) => {
-                write!(f, "cannot read the boards in `{}`: {why}", path.display())
+            Unanswered::Boards(name, directories) => {
+                let whose = name.as_deref().map_or("any process".to_owned(), |name| format!("`{name}`"));
+                let places: Vec<_> = directories.iter().map(|path| format!("`{}`", path.display())).collect();
+                write!(f, "found no board of {whose} in {}", places.join(", "))
             }
         }
     }
 }
 
 impl error::Error for Unanswered {}
+
+/// How long ago something was at the time of the report; the time itself if it cannot be parsed.
+pub(crate) fn age(now: &str, then: &str) -> String {
+    let parse = |time| humantime::parse_rfc3339(time).ok();
+    let age =
+        parse(now).zip(parse(then)).map(|(now, then)| now.duration_since(then).unwrap_or(Duration::ZERO));
+    age.map_or(then.to_owned(), |age| format!("{} ago", healthboard::span(age)))
+}

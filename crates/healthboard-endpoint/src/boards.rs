@@ -6,9 +6,11 @@ use crate::options::HttpOptions;
 use crate::pauses::Pauses;
 use crate::systemd::Systemd;
 use healthboard::{
-    Directory, Keeper, Life, Moment, Place, Process, Report, Status, Transition, Uri, judge, now_ns,
+    Directory, History, Keeper, Life, Moment, Place, Process, Report, Status, Transition, Uri, judge, now_ns,
+    read_history, write_history,
 };
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The directory is swept once in this many ticks.
@@ -25,7 +27,9 @@ pub(crate) struct Boards<'a> {
     systemd: Option<Systemd>,
     refused: Vec<String>,
     ticks: u32,
-    status: Status,
+    history: Arc<History>,
+    /// Whether the newest history is in its file.
+    is_history_kept: bool,
     /// The kind of the error that was logged last.
     last_error: Option<io::ErrorKind>,
 }
@@ -42,7 +46,8 @@ impl<'a> Boards<'a> {
             systemd: systemd.cloned(),
             refused: Vec::new(),
             ticks: 0,
-            status: Status::Ok,
+            history: Arc::default(),
+            is_history_kept: true,
             last_error: None,
         }
     }
@@ -75,6 +80,13 @@ impl<'a> Boards<'a> {
         }
         self.keeper.trace();
         self.keeper.look_after()
+    }
+
+    /// Call this when this process begins to serve: the changes that the holder before it has seen are its own now.
+    pub(crate) fn take_over_history(&mut self) {
+        if let Some(place) = self.keeper.place() {
+            self.history = Arc::new(read_history(place));
+        }
     }
 
     /// Leaves a notice for the service's log.
@@ -126,16 +138,13 @@ impl<'a> Boards<'a> {
         report.processes.others_unseen = others_unseen;
         // All processes have said goodbye, this one too.
         report.draining |= !self.processes.iter().any(|p| p.life.is_alive());
+        report.history = self.history.clone();
         report
     }
 
     /// Call this once a second while this process serves.
     pub(crate) fn tick(&mut self, report: &Report) {
-        if report.status != self.status {
-            let (time, message) = (report.time, report.message.clone());
-            self.keeper.note(Transition { time, from: self.status, to: report.status, message });
-            self.status = report.status;
-        }
+        self.keep_history(report);
         let is_ending = |main| {
             let mut main = self.processes.iter().filter(|process| process.pid == main);
             main.any(|process| matches!(process.life, Life::Draining | Life::Stopped))
@@ -148,6 +157,17 @@ impl<'a> Boards<'a> {
             self.sweep();
         }
         self.ticks = self.ticks.wrapping_add(1);
+    }
+
+    /// Adds what has changed, and writes it down. A file that cannot be written is tried again at the next tick.
+    fn keep_history(&mut self, report: &Report) {
+        if History::observe(&mut self.history, report) {
+            self.is_history_kept = false;
+        }
+        if !self.is_history_kept {
+            let kept = self.keeper.place().map(|place| write_history(place, &self.history));
+            self.is_history_kept = kept.is_none_or(|kept| kept.is_ok());
+        }
     }
 
     /// Pets the service manager's watchdog while the service progresses. Returns how soon to call again.

@@ -3,12 +3,12 @@
 //! A connection does one step at a time and ends its turn after each answer. It knows nothing of other connections and
 //! of the reactor: it returns what it waits for.
 
-use crate::http::{After, Answer, Answers, Ends, MAX_HEAD_BYTES, Outcome, Refusal};
+use crate::http::{After, Answer, Answers, Ends, MAX_HEAD_BYTES, Outcome, Refusal, Site};
 use crate::reactor::Interest;
-use healthboard::Report;
+use crate::transport::Transport;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{Shutdown, shutdown};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// For closing its half after the last answer.
     pub(crate) linger: Duration,
+    /// For being woken to answer.
+    pub(crate) later: Duration,
     /// From opening to the last answer.
     pub(crate) total: Duration,
 }
@@ -39,6 +41,7 @@ impl Limits {
         answer: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         linger: Duration::from_secs(2),
+        later: Duration::from_secs(20),
         total: Duration::from_secs(600),
     };
 
@@ -49,6 +52,7 @@ impl Limits {
             Phase::Answer => self.answer,
             Phase::Idle => self.idle,
             Phase::Linger => self.linger,
+            Phase::Later => self.later,
         }
     }
 }
@@ -64,15 +68,13 @@ pub(crate) enum Phase {
     Idle,
     /// Closing its half after the last answer.
     Linger,
+    /// Nothing: the request cannot be answered before the server is woken.
+    Later,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Phase; 4] = [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger];
-
-    /// The event that ends the wait.
-    pub(crate) fn interest(self) -> Interest {
-        if self == Phase::Answer { Interest::Write } else { Interest::Read }
-    }
+    pub(crate) const ALL: [Phase; 5] =
+        [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger, Phase::Later];
 }
 
 /// What follows a step.
@@ -91,8 +93,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     pub(crate) limits: &'a Limits,
     pub(crate) answers: &'a mut Answers,
-    /// Makes a report.
-    pub(crate) report: &'a mut dyn FnMut() -> Report,
+    /// What is asked for.
+    pub(crate) site: &'a mut dyn Site,
     /// The buffer into which all connections read; [`SCRATCH_BYTES`] long.
     pub(crate) scratch: &'a mut [u8],
 }
@@ -103,6 +105,7 @@ pub(crate) const SCRATCH_BYTES: usize = MAX_HEAD_BYTES;
 /// A connection. While it waits for a request it holds no buffer.
 pub(crate) struct Connection {
     socket: OwnedFd,
+    transport: Transport,
     opened: Instant,
     /// What the reactor watches for, if anything.
     pub(crate) watched: Option<Interest>,
@@ -120,9 +123,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `socket` must not block.
-    pub(crate) fn new(socket: OwnedFd, now: Instant) -> Connection {
+    pub(crate) fn new(socket: OwnedFd, transport: Transport, now: Instant) -> Connection {
         Connection {
             socket,
+            transport,
             opened: now,
             watched: None,
             input: Vec::new(),
@@ -146,8 +150,9 @@ impl Connection {
         if !self.is_unfinished && !self.rest().is_empty() {
             let last = self.is_last(turn);
             let ends = || Ends::of(&self.socket);
-            match turn.answers.respond(&self.input[self.taken..], last, &ends, turn.report) {
+            match turn.answers.respond(&self.input[self.taken..], last, &ends, turn.site) {
                 Outcome::Unfinished => self.is_unfinished = true,
+                Outcome::Later => return Step::Wait { phase: Phase::Later, answered: false },
                 Outcome::Answered(taken, answer) => {
                     self.taken += taken;
                     return self.send(answer);
@@ -164,6 +169,15 @@ impl Connection {
         }
         self.taken = self.input.len();
         self.send(answers.refuse(Refusal::LATE, false))
+    }
+
+    /// The event that ends a wait in this phase; `None` if no event of the socket does.
+    pub(crate) fn interest(&self, phase: Phase) -> Option<Interest> {
+        match phase {
+            Phase::Later => None,
+            _ if phase == Phase::Answer || self.transport.has_unsent() => Some(Interest::Write),
+            _ => Some(Interest::Read),
+        }
     }
 
     /// Whether a new request of the peer has arrived that was not read yet. The rest of a begun head does not count.
@@ -206,7 +220,7 @@ impl Connection {
     fn read(&mut self, turn: &mut Turn<'_>) -> Step {
         let kept = self.rest().len();
         turn.scratch[..kept].copy_from_slice(&self.input[self.taken..]);
-        let read = match receive(&self.socket, &mut turn.scratch[kept..]) {
+        let read = match self.transport.receive(&self.socket, &mut turn.scratch[kept..]) {
             Ok(0) if kept == 0 => return Step::Close,
             // The peer may still read.
             Ok(0) => {
@@ -224,9 +238,12 @@ impl Connection {
             self.forget_input();
             return self.wait();
         }
-        let (taken, answer) = match turn.answers.respond(bytes, last, &|| Ends::of(&self.socket), turn.report)
-        {
+        let (taken, answer) = match turn.answers.respond(bytes, last, &|| Ends::of(&self.socket), turn.site) {
             Outcome::Unfinished => (0, None),
+            Outcome::Later => {
+                (self.input, self.taken, self.is_unfinished) = (bytes.to_vec(), 0, false);
+                return Step::Wait { phase: Phase::Later, answered: false };
+            }
             Outcome::Answered(taken, answer) => (taken, Some(answer)),
         };
         if taken == bytes.len() {
@@ -257,12 +274,16 @@ impl Connection {
     fn write(&mut self) -> Step {
         let Some((answer, sent)) = &mut self.output else { return Step::Again };
         while *sent < answer.bytes.len() {
-            match send(&self.socket, &answer.bytes[*sent..], SendFlags::NOSIGNAL) {
+            match self.transport.send(&self.socket, &answer.bytes[*sent..]) {
                 Ok(count) => *sent += count,
-                Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Step::Wait { phase: Phase::Answer, answered: false },
                 Err(_) => return Step::Close,
             }
+        }
+        match self.transport.flush(&self.socket) {
+            Ok(()) => {}
+            Err(Errno::AGAIN) => return Step::Wait { phase: Phase::Answer, answered: false },
+            Err(_) => return Step::Close,
         }
         let after = answer.after;
         self.output = None;
@@ -270,7 +291,10 @@ impl Connection {
         match after {
             After::KeepAlive if self.rest().is_empty() => Step::Wait { phase: Phase::Idle, answered: true },
             After::KeepAlive => Step::Again,
-            After::Close if self.rest().is_empty() => Step::Close,
+            After::Close if self.rest().is_empty() => {
+                self.transport.say_end(&self.socket);
+                Step::Close
+            }
             After::Close | After::Linger => self.linger(),
         }
     }
@@ -279,6 +303,7 @@ impl Connection {
     /// the peer may lose the answer.
     fn linger(&mut self) -> Step {
         self.forget_input();
+        self.transport.say_end(&self.socket);
         if shutdown(&self.socket, Shutdown::Write).is_err() {
             return Step::Close;
         }
@@ -288,7 +313,7 @@ impl Connection {
 
     fn drain(&mut self, scratch: &mut [u8]) -> Step {
         for _ in 0..DRAINS_PER_STEP {
-            match receive(&self.socket, scratch) {
+            match self.transport.receive(&self.socket, scratch) {
                 Ok(0) => return Step::Close,
                 Ok(count) => {
                     let drained = self.drained.unwrap_or_default() + count;
@@ -308,16 +333,6 @@ impl Connection {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    loop {
-        match recv(socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((count, _)) => return Ok(count),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

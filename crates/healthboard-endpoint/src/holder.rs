@@ -5,7 +5,7 @@ use crate::boards::Boards;
 use crate::changes::Changes;
 use crate::connection::Limits;
 use crate::handover::{self, Inherited, StandbySocket};
-use crate::http::Answers;
+use crate::http::{Answers, ServicePages};
 use crate::listen::{self, Listener};
 use crate::lock::Lock;
 use crate::options::HttpOptions;
@@ -49,7 +49,7 @@ pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, systemd: Option<&Syste
             let Some((taken, inherited)) = standby::wait(&mut boards, place, sockets) else { return };
             (lock, sockets) = (Some(taken), inherited);
         }
-        match Server::new(Answers::new(boards.options().clone()), Limits::DEFAULT) {
+        match Server::new(Answers::new(boards.options()), Limits::DEFAULT) {
             // The sockets are kept: if the next holder dies at once, no connection is lost.
             Ok(server) => sockets = Holder::new(&mut boards, lock, server).hold(sockets),
             Err(error) => {
@@ -66,6 +66,7 @@ struct Holder<'a, 'b> {
     boards: &'a mut Boards<'b>,
     lock: Option<Lock>,
     server: Server,
+    pages: ServicePages,
     listening: Vec<(Uri, Listener)>,
     /// One for each of `listening`.
     accepting: Vec<ListenerId>,
@@ -94,6 +95,7 @@ struct Missing {
 impl<'a, 'b> Holder<'a, 'b> {
     fn new(boards: &'a mut Boards<'b>, lock: Option<Lock>, server: Server) -> Holder<'a, 'b> {
         Holder {
+            pages: ServicePages::new(boards.options().clone()),
             boards,
             lock,
             server,
@@ -109,6 +111,7 @@ impl<'a, 'b> Holder<'a, 'b> {
 
     /// Serves until another process must serve, or the boards have moved. Returns its sockets.
     fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
+        self.boards.take_over_history();
         for uri in self.boards.uris() {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }
@@ -140,7 +143,7 @@ impl<'a, 'b> Holder<'a, 'b> {
     /// One turn of the server. Returns whether a standby waits to be accepted.
     fn turn(&mut self, until: Instant) -> io::Result<bool> {
         let boards = &mut *self.boards;
-        self.server.turn(until, &mut || boards.report())
+        self.server.turn(until, &mut self.pages.site(&mut || boards.report()))
     }
 
     /// Stops accepting, and answers the accepted connections.
@@ -259,7 +262,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         if let Some(line) = self.changes.observe(Instant::now(), report.status, &report.message) {
             self.boards.say_change(line.warning, line.text, line.previous, &report);
         }
-        if let Some(notice) = self.server.take_notice() {
+        if let Some(notice) = self.server.take_notice().or_else(|| self.pages.take_notice()) {
             self.boards.say(true, notice);
         }
         self.boards.tick(&report);
@@ -270,7 +273,9 @@ impl<'a, 'b> Holder<'a, 'b> {
     fn report_endpoints(&self) {
         let endpoints: Vec<Uri> =
             self.listening.iter().filter_map(|(_, listener)| listener.local_uri().ok()).collect();
-        let endpoints = if endpoints.is_empty() { Err(self.last_error.clone()) } else { Ok(endpoints) };
+        // A service may have a board alone.
+        let none = endpoints.is_empty() && !self.boards.uris().is_empty();
+        let endpoints = if none { Err(self.last_error.clone()) } else { Ok(endpoints) };
         self.boards.listening(endpoints);
     }
 

@@ -7,11 +7,23 @@ mod head;
 mod healthcheck;
 mod host;
 mod media;
+mod page;
 mod response;
+mod service;
 
-pub(crate) use answers::{After, Answer, Answers, Outcome};
+pub(crate) use answers::{After, Answer, Answers, Outcome, Site};
+#[cfg(feature = "agent")]
+pub(crate) use {
+    agent_check::line as agent_check_line,
+    answers::{Asked, Reply},
+    media::{Media, exposition, preferred},
+    page::of_host as host_page,
+    response::Response,
+    service::{check, cpu_time, exposed, is_paused, is_verbose, refuse_method},
+};
 pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
 pub(crate) use healthcheck::Ends;
+pub(crate) use service::ServicePages;
 
 /// Parses bytes as a request, whole and in prefixes, and panics if the results differ. For fuzzing.
 #[cfg(any(test, fuzzing))]

@@ -36,6 +36,8 @@
 //! One process of a service answers, from the boards of all; when it dies, another one takes over its sockets.
 //! `docs/openapi.yaml` describes the requests and answers.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 mod ancestors;
 mod boards;
 mod changes;
@@ -57,6 +59,7 @@ mod standby;
 mod systemd;
 #[cfg(test)]
 mod testing;
+mod transport;
 mod trust;
 mod tune;
 

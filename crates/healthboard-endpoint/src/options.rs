@@ -93,7 +93,12 @@ impl HttpOptions {
 }
 
 impl AllowedHosts {
-    fn parse(value: &str) -> Result<AllowedHosts, String> {
+    /// Parses a comma list of names, or `*`.
+    ///
+    /// # Errors
+    ///
+    /// The error is what was expected.
+    pub fn parse(value: &str) -> Result<AllowedHosts, String> {
         let parts = || value.split(',').map(str::trim).filter(|part| !part.is_empty());
         if parts().any(|part| part == "*") {
             return Ok(AllowedHosts::All);

@@ -28,7 +28,7 @@ pub(crate) struct Id {
 #[derive(Default)]
 struct ListenerQueues {
     count: usize,
-    queues: [Queue; 4],
+    queues: [Queue; Phase::ALL.len()],
 }
 
 #[derive(Clone, Copy)]
@@ -202,11 +202,12 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Transport;
     use std::time::Duration;
 
     fn insert_connection(places: &mut Places, listener: usize) -> Id {
         let socket = std::fs::File::open("/dev/null").unwrap().into();
-        places.insert(listener, Connection::new(socket, Instant::now()))
+        places.insert(listener, Connection::new(socket, Transport::Plain, Instant::now()))
     }
 
     fn order(places: &Places, listener: usize, phase: Phase) -> Vec<Id> {

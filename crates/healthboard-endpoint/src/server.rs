@@ -8,10 +8,12 @@
 //! waited longest for its peer is closed; while none waits, new connections stay in the kernel's queue.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
-use crate::http::Answers;
+use crate::http::{Answers, Site};
 use crate::places::{Id, Places};
 use crate::reactor::{Interest, Reactor};
-use healthboard::Report;
+use crate::transport::Transport;
+#[cfg(feature = "agent")]
+use crate::transport::tls::Tls;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Resource, getrlimit};
@@ -54,6 +56,9 @@ const MIN_BLOCKING_WAIT: Duration = Duration::from_micros(2);
 /// The token of the socket for standbys; no connection and no listening socket has it.
 const STANDBY_SOCKET: u64 = u64::MAX;
 
+/// The token of what wakes requests that had to wait.
+const WAKES: u64 = u64::MAX - 1;
+
 /// Tokens of listening sockets begin here; those of connections are lower.
 const LISTENERS: u64 = 1 << 63;
 
@@ -71,6 +76,8 @@ pub(crate) struct Server {
     /// Connections with something to do, each once.
     ready: VecDeque<Id>,
     scratch: Vec<u8>,
+    #[cfg(feature = "agent")]
+    tls: Option<Tls>,
 }
 
 /// A listening socket.
@@ -98,6 +105,8 @@ impl Server {
             places: Places::default(),
             ready: VecDeque::new(),
             scratch: vec![0; SCRATCH_BYTES],
+            #[cfg(feature = "agent")]
+            tls: None,
         })
     }
 
@@ -149,13 +158,16 @@ impl Server {
     /// # Errors
     ///
     /// Waiting failed.
-    pub(crate) fn turn(&mut self, until: Instant, report: &mut dyn FnMut() -> Report) -> io::Result<bool> {
+    pub(crate) fn turn(&mut self, until: Instant, site: &mut dyn Site) -> io::Result<bool> {
         let before = Instant::now();
         let timeout = self.time_to_wait(before, until);
         let mut standby_waits = false;
+        let mut is_woken = false;
         for token in self.reactor.wait(timeout)? {
             if token == STANDBY_SOCKET {
                 standby_waits = true;
+            } else if token == WAKES {
+                is_woken = true;
             } else if token >= LISTENERS {
                 let listener = self.listeners.get_mut((token - LISTENERS) as usize);
                 if let Some(Some(accepting)) = listener {
@@ -165,18 +177,21 @@ impl Server {
                 self.ready.push_back(Id::from_token(token));
             }
         }
+        if is_woken {
+            self.wake();
+        }
         let now = Instant::now();
         self.resume(now);
         // After a wait that blocked, one at a time: the next wait says whether there is another, and a single probe
         // costs no accept that fails.
         let at_most = if now - before > MIN_BLOCKING_WAIT { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
-            self.accept(index, at_most, now, report);
+            self.accept(index, at_most, now, site);
         }
         for steps in 1..=self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
-            self.step(id, now, report);
+            self.step(id, now, site);
             if steps.is_multiple_of(STEPS_PER_CLOCK_READ) && now.elapsed() > MAX_TURN {
                 break;
             }
@@ -206,7 +221,7 @@ impl Server {
 
     /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since most
     /// requests have arrived by then.
-    fn accept(&mut self, index: usize, at_most: usize, now: Instant, report: &mut dyn FnMut() -> Report) {
+    fn accept(&mut self, index: usize, at_most: usize, now: Instant, site: &mut dyn Site) {
         let (mut left, mut has_made_room) = (at_most, false);
         while left > 0 {
             let Some(accepting) = &mut self.listeners[index] else { return };
@@ -222,8 +237,9 @@ impl Server {
                 Ok(socket) => {
                     left -= 1;
                     has_made_room = false;
-                    let id = self.places.insert(index, Connection::new(socket, now));
-                    self.step(id, now, report);
+                    let Some(transport) = self.transport() else { continue };
+                    let id = self.places.insert(index, Connection::new(socket, transport, now));
+                    self.step(id, now, site);
                     // Most connections are closed again by now.
                     if self.places.count(index) > self.capacity
                         && let Some(longest) = self.longest_waiting(index..=index, now)
@@ -278,13 +294,13 @@ impl Server {
     }
 
     /// Makes one step of a connection and acts on its result.
-    fn step(&mut self, id: Id, now: Instant, report: &mut dyn FnMut() -> Report) {
+    fn step(&mut self, id: Id, now: Instant, site: &mut dyn Site) {
         let Some(connection) = self.places.get(id) else { return };
         let step = connection.step(&mut Turn {
             now,
             limits: &self.limits,
             answers: &mut self.answers,
-            report,
+            site,
             scratch: &mut self.scratch,
         });
         self.follow(id, step, now);
@@ -300,7 +316,7 @@ impl Server {
             }
             Step::Wait { phase, answered } => {
                 self.places.wait(id, phase, answered, now);
-                if !self.watch(id, phase.interest()) {
+                if !self.watch(id, phase) {
                     self.close(id);
                 }
             }
@@ -309,15 +325,54 @@ impl Server {
     }
 
     /// Makes the reactor watch for what a connection waits for.
-    fn watch(&mut self, id: Id, interest: Interest) -> bool {
+    fn watch(&mut self, id: Id, phase: Phase) -> bool {
         let Some(connection) = self.places.get(id) else { return true };
-        let watched = match connection.watched {
-            Some(watched) if watched == interest => return true,
-            Some(_) => self.reactor.modify(&*connection, id.token(), interest),
-            None => self.reactor.add(&*connection, id.token(), interest),
+        let interest = connection.interest(phase);
+        let watched = match (connection.watched, interest) {
+            (watched, interest) if watched == interest => return true,
+            (Some(_), Some(interest)) => self.reactor.modify(&*connection, id.token(), interest),
+            (None, Some(interest)) => self.reactor.add(&*connection, id.token(), interest),
+            (_, None) => {
+                self.reactor.remove(&*connection);
+                Ok(())
+            }
         };
-        connection.watched = Some(interest);
+        connection.watched = interest;
         watched.is_ok()
+    }
+
+    /// How a new connection speaks; `None` if that fails.
+    fn transport(&self) -> Option<Transport> {
+        #[cfg(feature = "agent")]
+        if let Some(tls) = &self.tls {
+            return tls.session();
+        }
+        Some(Transport::Plain)
+    }
+
+    /// Speaks TLS with the connections that are accepted from now on.
+    #[cfg(feature = "agent")]
+    pub(crate) fn set_tls(&mut self, tls: Option<Tls>) {
+        self.tls = tls;
+        self.answers.forget();
+    }
+
+    /// Also watches this descriptor: when it can be read, the requests that had to wait are asked again.
+    #[cfg(feature = "agent")]
+    pub(crate) fn watch_wakes(&self, descriptor: impl AsFd) -> io::Result<()> {
+        self.reactor.add(descriptor, WAKES, Interest::Read)
+    }
+
+    /// Asks again what had to wait.
+    fn wake(&mut self) {
+        for index in 0..self.places.listeners() {
+            let waiting: Vec<Id> = self.places.waiting(index, Phase::Later).map(|(id, _, _)| id).collect();
+            for id in waiting {
+                if self.places.set_ready(id) {
+                    self.ready.push_back(id);
+                }
+            }
+        }
     }
 
     fn close(&mut self, id: Id) {

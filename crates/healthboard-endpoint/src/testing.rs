@@ -1,7 +1,7 @@
 //! A running endpoint for tests, with raw bytes in and raw bytes out.
 
 use crate::connection::Limits;
-use crate::http::Answers;
+use crate::http::{Answers, Ends, Outcome, ServicePages};
 use crate::listen::{Listener, bind_tcp};
 use crate::options::HttpOptions;
 use crate::server::Server;
@@ -115,12 +115,44 @@ pub(crate) fn any_port() -> (Listener, SocketAddr) {
 /// Serves one listening socket in a thread.
 pub(crate) fn serve(listener: Listener, options: HttpOptions, limits: Limits, report: Report) {
     std::thread::spawn(move || {
-        let mut server = Server::new(Answers::new(options), limits).unwrap();
+        let mut server = Server::new(Answers::new(&options), limits).unwrap();
+        let mut pages = ServicePages::new(options);
         server.listen(listener.as_fd()).unwrap();
         loop {
-            server.turn(Instant::now() + HANG, &mut || report.clone()).unwrap();
+            server.turn(Instant::now() + HANG, &mut pages.site(&mut || report.clone())).unwrap();
         }
     });
+}
+
+/// One turn of a server whose reports are made by `make`.
+pub(crate) fn turn(server: &mut Server, until: Instant, make: &mut dyn FnMut() -> Report) -> std::io::Result<bool> {
+    server.turn(until, &mut ServicePages::new(HttpOptions::default()).site(make))
+}
+
+/// The answers of a service without sockets.
+pub(crate) struct Pages {
+    pub(crate) answers: Answers,
+    pub(crate) pages: ServicePages,
+}
+
+impl Pages {
+    pub(crate) fn new(options: HttpOptions) -> Pages {
+        Pages { answers: Answers::new(&options), pages: ServicePages::new(options) }
+    }
+
+    pub(crate) fn respond(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        ends: &dyn Fn() -> Ends,
+        make: &mut dyn FnMut() -> Report,
+    ) -> Outcome {
+        self.answers.respond(bytes, last, ends, &mut self.pages.site(make))
+    }
+
+    pub(crate) fn take_notice(&mut self) -> Option<String> {
+        self.answers.take_notice().or_else(|| self.pages.take_notice())
+    }
 }
 
 /// Everything until the endpoint closes, without the date.
@@ -155,6 +187,7 @@ pub(crate) fn report(status: Status) -> Report {
         failure_age: None,
         failures: 0,
         in_flight: 0,
+        oldest_age: None,
         error: None,
         ttl: Policy::DEFAULT.ttl,
         message: String::new(),
@@ -170,6 +203,7 @@ pub(crate) fn report(status: Status) -> Report {
         refused: 0,
         refused_name: None,
         stacks: Vec::new(),
+        history: Arc::default(),
         details: BTreeMap::from([
             ("database".to_owned(), detail.clone()),
             ("message_bus".to_owned(), detail),

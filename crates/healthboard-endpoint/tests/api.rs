@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
-use healthboard::{Builder, Failure, Handle, Impact, Policy, Service, StartError, Status, Uri};
+use healthboard::{Builder, Failure, Handle, Impact, Policy, Service, StartError, State, Status, Uri};
 use healthboard_endpoint::Start;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -67,7 +67,7 @@ fn the_handle_knows_the_chosen_port_and_several_services_run_side_by_side() {
 }
 
 #[test]
-fn a_change_of_the_status_is_among_the_transitions_and_logged_once() {
+fn a_change_is_in_the_history_and_logged_once() {
     let place = tempfile::tempdir().unwrap();
     let health = builder("changes", &place, ANY_PORT).option("failure_window", "0").start().unwrap();
     let policy = Policy { impact: Impact::Critical, ..Policy::DEFAULT };
@@ -75,14 +75,17 @@ fn a_change_of_the_status_is_among_the_transitions_and_logged_once() {
     database.record(&Err::<(), _>(std::io::Error::other("gone")));
     database.record(&Err::<(), _>(std::io::Error::other("gone")));
     assert_eq!(health.report().status, Status::Fault);
-    until("FAULT", || (health.transitions().last()?.to == Status::Fault).then_some(()));
-    let fault = health.transitions().pop().unwrap();
-    assert!(fault.message.starts_with("database: io::Error, 2 failures"), "{fault:?}");
+    let last = || health.history().service.pop_back();
+    until("FAULT", || (last()?.status == Status::Fault).then_some(()));
+    let fault = last().unwrap();
+    assert!(fault.cause.starts_with("database: io::Error, 2 failures"), "{fault:?}");
     assert!(notices(&health).starts_with("FAULT: database: io::Error, 2 failures"));
     database.record_ok();
-    until("OK", || (health.transitions().last()?.to == Status::Ok).then_some(()));
-    let last = health.transitions().pop().unwrap();
-    assert_eq!((last.from, last.message.as_str()), (fault.to, ""));
+    until("OK", || (last()?.status == Status::Ok).then_some(()));
+    let history = health.history();
+    assert_eq!((history.count, last().unwrap().cause), (2, String::new()));
+    let states: Vec<_> = history.indicators["database"].iter().filter_map(|change| change.state).collect();
+    assert_eq!(states, [State::Failing, State::Passing]);
 }
 
 #[test]

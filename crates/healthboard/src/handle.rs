@@ -2,11 +2,13 @@
 
 use crate::board::layout::{Board, word};
 use crate::board::page::Page;
+use crate::board::place::Place;
 use crate::board::sync::Ordering::Relaxed;
 use crate::process::{DEFAULT, Handle, Keeper};
+use crate::history::read_history;
 use crate::read::{Directory, Evidence, Process, own_evidence, own_process};
 use crate::record::Indicator;
-use crate::verdict::{Moment, Report, judge};
+use crate::verdict::{History, Moment, Report, judge};
 use std::time::SystemTime;
 
 impl Handle {
@@ -31,6 +33,14 @@ impl Handle {
         let mut report = judge(self.name(), &processes, moment, SystemTime::now());
         report.processes.others_unseen = others_unseen;
         report
+    }
+
+    /// The recent changes of the service and its indicators, whichever of its processes has seen them. Reads a file; empty
+    /// without a directory of boards.
+    pub fn history(&self) -> History {
+        let directory = self.service.attached().and_then(|attached| attached.directory().ok());
+        let place = directory.and_then(|directory| Place::open(&directory).ok());
+        place.as_ref().map(read_history).unwrap_or_default()
     }
 }
 

@@ -34,6 +34,10 @@ pub mod format;
 #[cfg(not(loom))]
 mod handle;
 #[cfg(not(loom))]
+mod history;
+#[cfg(not(loom))]
+mod host;
+#[cfg(not(loom))]
 mod process;
 mod read;
 #[cfg(not(loom))]
@@ -57,6 +61,8 @@ pub use crate::{
     board::clock::now_ns,
     board::place::Place,
     handle::report,
+    history::{read_history, write_history},
+    host::Host,
     process::{
         Announcement, Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain,
         goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick, watch,
@@ -66,7 +72,7 @@ pub use crate::{
     stacks::{Frame, Role, Stack, Stacks},
     status::Status,
     trace::{Tracer, trace_with},
-    verdict::{Detail, Moment, Processes, Report, State, Traced, judge, span, state, status},
+    verdict::{Change, Detail, History, Moment, Processes, Report, State, Traced, judge, span, state, status},
 };
 #[cfg(not(loom))]
 pub use healthboard_macros::healthcheck;

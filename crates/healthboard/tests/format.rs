@@ -1,6 +1,6 @@
 //! Compares answers with the files in `tests/golden`. `BLESS=1` rewrites them.
 
-use healthboard::format::{health_json, json, livez, parse, readyz, text, verbose_json, verbose_text};
+use healthboard::format::{Cost, Exposition, health_json, json, livez, metrics, parse, readyz, text, verbose_json, verbose_text};
 use healthboard::{
     Detail, Failure, Frame, Impact, PROGRESS, Processes, Report, Role, Stacks, State, Status, Traced,
 };
@@ -18,6 +18,7 @@ fn detail(status: Status, state: State) -> Detail {
         failure_age: None,
         failures: 0,
         in_flight: 0,
+        oldest_age: None,
         error: None,
         ttl: Duration::from_secs(300),
         message: String::new(),
@@ -39,6 +40,7 @@ fn report(details: impl IntoIterator<Item = (&'static str, Detail)>) -> Report {
         refused: 0,
         refused_name: None,
         stacks: Vec::new(),
+        history: Arc::default(),
         details,
     }
 }
@@ -68,6 +70,7 @@ fn fault() -> Report {
         failure_age: Some(Duration::ZERO),
         failures: 7,
         in_flight: 2,
+        oldest_age: Some(Duration::from_secs(33)),
         error: Some(Failure::default().text("no such table: services")),
         message: "database: no such table: services, 7 failures in 31 s, no success yet".to_owned(),
         ..detail(Status::Fault, State::Failing)
@@ -89,6 +92,41 @@ fn assert_golden(name: &str, found: &str) {
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert_eq!(found, expected, "{name} differs; run with BLESS=1 if that is meant");
+}
+
+#[test]
+fn metrics_match_their_golden_files() {
+    let (mut first, second) = (fault(), Report { service: "nova-api".to_owned(), stopped: true, ..ok() });
+    // Names are identifiers, but a format trusts nobody.
+    let odd = first.details.remove("database").unwrap();
+    first.details.insert("da\"ta\\base\n".to_owned(), odd);
+    let cost = Some(Cost { cpu: Duration::from_millis(1234), requests: 42 });
+    assert_golden("metrics.prom", &metrics([&second, &first], cost, Exposition::Text, false));
+    assert_golden("metrics.openmetrics", &metrics([&second, &first], cost, Exposition::OpenMetrics, false));
+    assert_golden("metrics.verbose.prom", &metrics([&second, &first], None, Exposition::Text, true));
+}
+
+#[test]
+fn the_number_of_series_is_as_documented() {
+    let series = |report: &Report, verbose| {
+        let text = metrics([report], None, Exposition::Text, verbose);
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    let eight = |detail: fn(usize) -> Detail| {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        report(names.into_iter().enumerate().map(|(index, name)| (name, detail(index))))
+    };
+    let (build, service) = (1, 8);
+    let well = eight(|_| detail(Status::Ok, State::Passing));
+    assert_eq!(series(&well, false), build + service + 8 * 2);
+    let ill = eight(|_| Detail {
+        failure_age: Some(Duration::ZERO),
+        oldest_age: Some(Duration::ZERO),
+        ..detail(Status::Fault, State::Stalled)
+    });
+    assert_eq!(series(&ill, false), build + service + 8 * (2 + 13));
+    // A host with 20 services of 8 indicators.
+    assert!(build + 20 * (service + 8 * 2) < 500);
 }
 
 #[test]

@@ -9,7 +9,16 @@ use anyhow::{Context, Result, ensure};
 use super::Setup;
 use crate::system::{self, Need};
 
-const PROGRAMS: [Need; 7] = [
+const PROGRAMS: [Need; 16] = [
+    ("command -v prometheus && command -v promtool", "prometheus"),
+    ("command -v prometheus-alertmanager && command -v amtool", "prometheus-alertmanager"),
+    ("command -v prometheus-node-exporter", "prometheus-node-exporter"),
+    ("command -v zabbix_server", "zabbix-server-mysql"),
+    ("test -d /usr/share/zabbix/include", "zabbix-frontend-php"),
+    ("command -v php", "php-cli"),
+    ("php -m | grep -q mysqli && php -m | grep -q bcmath", "php-mysql php-xml php-mbstring php-gd php-bcmath php-ldap"),
+    ("command -v icinga2", "icinga2-bin icinga2-common"),
+    ("command -v nagios4", "nagios4-core"),
     ("command -v systemd-nspawn", "systemd-container"),
     ("command -v mmdebstrap", "mmdebstrap"),
     ("command -v nsenter && command -v unshare", "util-linux"),
@@ -69,9 +78,9 @@ impl Setup {
             let options = ["--no-deps", "--upgrade", "-r", "e2e/requirements-probes.txt", "--target"];
             step.run(self.pip().args(options).arg(self.scripts()))
         })?;
-        let build = ["build", "--quiet", "--package", "sqlite-service"];
+        let build = ["build", "--quiet", "--package", "sqlite-service", "--package", "healthboard-cli"];
         let status = Command::new(env!("CARGO")).args(build).current_dir(self.workspace()).status()?;
-        ensure!(status.success(), "cannot build an example\nnext: cargo build -p sqlite-service");
+        ensure!(status.success(), "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli");
         Ok(())
     }
 

@@ -23,7 +23,8 @@ impl Setup {
         let target = format!("{ARCH}-unknown-linux-gnu");
         let mut build = Command::new(env!("CARGO"));
         build
-            .args(["build", "--profile", "static", "--target", &target])
+            // What runs in a container asks, and neither serves nor draws.
+            .args(["build", "--profile", "static", "--no-default-features", "--target", &target])
             .args(packages.iter().flat_map(|package| ["--package", package]))
             // Only for the target: macros are libraries, which cannot be static.
             .env("RUSTFLAGS", "-C target-feature=+crt-static")

@@ -27,8 +27,8 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
         sample_default="unix:///run/nova/{binary}.sock",
         help="The endpoints: one or more of `tcp://ADDRESS:PORT`, `tcp://[IPV6]:PORT` and "
         "`unix:///ABSOLUTE/PATH`. `{binary}` is replaced by the name of the program, `{host}` by the name of "
-        "the host, so that several programs can share a file. While this is empty, health is off and costs "
-        "nothing.",
+        "the host, so that several programs can share a file. `board` by itself opens no endpoint and keeps "
+        "the board, for `healthboard agent`. While this is empty, health is off and costs nothing.",
     ),
     cfg.IntOpt(
         "cache_control",

@@ -5,18 +5,28 @@ use healthboard::{Report, Status, printable};
 
 const REQUEST: &[u8] = b"agent-check";
 
+/// The longest name of a service, in bytes: it is that of a directory.
+const MAX_NAME: usize = 64;
+
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 200;
 
-/// The length of the request at the start of these bytes, if it is this one.
-pub(super) fn request(bytes: &[u8]) -> Option<usize> {
-    let end = bytes.strip_prefix(REQUEST)?;
-    let end = end.strip_prefix(b"\r").unwrap_or(end);
-    end.starts_with(b"\n").then_some(bytes.len() - end.len() + 1)
+/// The length of the request at the start of these bytes, and the service that it names, if it is this request. The name is
+/// empty where there is none.
+pub(super) fn request(bytes: &[u8]) -> Option<(usize, &str)> {
+    let rest = bytes.strip_prefix(REQUEST)?;
+    let end = rest.iter().take(MAX_NAME + 3).position(|byte| *byte == b'\n')?;
+    let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+    let name = match line.split_first() {
+        None => &[],
+        Some((b' ', name)) if !name.is_empty() && name.iter().all(u8::is_ascii_graphic) => name,
+        Some(_) => return None,
+    };
+    Some((REQUEST.len() + end + 1, std::str::from_utf8(name).ok()?))
 }
 
 /// The answer. `ready` ends an earlier `drain`, which `up` alone does not.
-pub(super) fn line(report: &Report, degraded_weight: u8) -> String {
+pub(crate) fn line(report: &Report, degraded_weight: u8) -> String {
     match report.status {
         _ if report.stopped => "stopped #stopped\n".to_owned(),
         Status::Fault => format!("down #{}\n", reason(report)),
@@ -39,14 +49,26 @@ mod tests {
 
     #[test]
     fn the_request_is_one_whole_line() {
-        for (bytes, length) in
-            [("agent-check\n", Some(12)), ("agent-check\r\n", Some(13)), ("agent-check\nGET", Some(12))]
-        {
-            assert_eq!(request(bytes.as_bytes()), length, "{bytes:?}");
+        for (bytes, found) in [
+            ("agent-check\n", (12, "")),
+            ("agent-check\r\n", (13, "")),
+            ("agent-check\nGET", (12, "")),
+            ("agent-check nova-api\n", (21, "nova-api")),
+            ("agent-check nova-api\r\n", (22, "nova-api")),
+        ] {
+            assert_eq!(request(bytes.as_bytes()), Some(found), "{bytes:?}");
         }
-        for bytes in
-            ["agent-check", "agent-check \n", "agent-check\r", "agent-checks\n", "GET /agent-check\n", ""]
-        {
+        let long = format!("agent-check {}\n", "x".repeat(200));
+        for bytes in [
+            "agent-check",
+            "agent-check \n",
+            "agent-check\r",
+            "agent-checks\n",
+            "agent-check a b\n",
+            "GET /agent-check\n",
+            "",
+            &long,
+        ] {
             assert_eq!(request(bytes.as_bytes()), None, "{bytes:?}");
         }
     }

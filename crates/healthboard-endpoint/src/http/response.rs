@@ -10,20 +10,34 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// The media type of text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
+/// The media type of a page.
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+
+/// How soon a page is loaded again.
+const REFRESH_SECONDS: &str = "5";
+
+/// What a page may load: nothing but the style that is in it. No script, no frame, no form.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+                           frame-ancestors 'none'";
+
 /// The content of an answer, without its framing.
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) media: &'static str,
-    pub(super) body: Rc<str>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) media: &'static str,
+    pub(crate) body: Rc<str>,
     /// Whether the answer depends on `Accept`.
-    pub(super) vary: bool,
+    pub(crate) vary: bool,
     /// Whether the service is degraded: sets `x-envoy-degraded`.
-    pub(super) degraded: bool,
+    pub(crate) degraded: bool,
     /// Whether to add `Allow`.
-    pub(super) allow: bool,
+    pub(crate) allow: bool,
+    /// Whether a browser is to load it again.
+    pub(crate) refresh: bool,
+    /// Whether a password is asked for.
+    pub(crate) challenge: bool,
     /// Whether it has the headers that WebOb gives it, spelled as there, and no others.
-    pub(super) by_webob: bool,
+    pub(crate) by_webob: bool,
 }
 
 /// The framing of an answer.
@@ -37,7 +51,7 @@ pub(super) struct Framing<'a> {
 }
 
 impl Response {
-    pub(super) fn text(status: u16, body: impl Into<Rc<str>>) -> Response {
+    pub(crate) fn text(status: u16, body: impl Into<Rc<str>>) -> Response {
         Response {
             status,
             media: TEXT,
@@ -45,6 +59,8 @@ impl Response {
             vary: false,
             degraded: false,
             allow: false,
+            refresh: false,
+            challenge: false,
             by_webob: false,
         }
     }
@@ -53,7 +69,7 @@ impl Response {
         Response { media, by_webob: true, ..Response::text(status, body) }
     }
 
-    pub(super) fn allowing(self, allow: bool) -> Response {
+    pub(crate) fn allowing(self, allow: bool) -> Response {
         Response { allow, ..self }
     }
 
@@ -99,6 +115,16 @@ impl Response {
         }
         if self.allow {
             header("allow", ALLOW);
+        }
+        if self.challenge {
+            header("www-authenticate", "Basic realm=\"healthboard\", charset=\"UTF-8\"");
+        }
+        if self.refresh {
+            header("refresh", REFRESH_SECONDS);
+        }
+        if self.media == HTML {
+            header("content-security-policy", PAGE_POLICY);
+            header("referrer-policy", "no-referrer");
         }
         header("x-content-type-options", "nosniff");
         header("cross-origin-resource-policy", "same-origin");

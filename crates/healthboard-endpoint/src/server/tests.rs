@@ -1,6 +1,6 @@
 use super::*;
 use crate::options::HttpOptions;
-use crate::testing::{Endpoint, HANG, any_port, code, report, rest_of, serve};
+use crate::testing::{Endpoint, HANG, any_port, code, report, rest_of, serve, turn};
 use crate::tune::tune;
 use healthboard::Status;
 use rustix::process::{Rlimit, setrlimit};
@@ -25,7 +25,7 @@ impl Stage {
     }
 
     fn within(places: usize, limits: Limits) -> Stage {
-        let mut server = Server::new(Answers::new(HttpOptions::default()), limits).unwrap();
+        let mut server = Server::new(Answers::new(&HttpOptions::default()), limits).unwrap();
         server.max_connections = places;
         let (listener, address) = any_port();
         let id = server.listen(listener.as_fd()).unwrap();
@@ -33,7 +33,7 @@ impl Stage {
     }
 
     fn turn(&mut self) {
-        self.server.turn(Instant::now(), &mut || report(Status::Ok)).unwrap();
+        turn(&mut self.server, Instant::now(), &mut || report(Status::Ok)).unwrap();
     }
 
     /// Runs turns until nothing is left to do.
@@ -48,7 +48,7 @@ impl Stage {
         let end = Instant::now() + HANG;
         while !condition() {
             assert!(Instant::now() < end, "waited in vain: {what}");
-            self.server.turn(Instant::now() + Duration::from_millis(5), &mut || report(Status::Ok)).unwrap();
+            turn(&mut self.server, Instant::now() + Duration::from_millis(5), &mut || report(Status::Ok)).unwrap();
         }
     }
 
@@ -74,7 +74,7 @@ impl Stage {
     fn rest(&mut self) {
         let end = Instant::now() + 2 * GRACE;
         while Instant::now() < end {
-            self.server.turn(end, &mut || report(Status::Ok)).unwrap();
+            turn(&mut self.server, end, &mut || report(Status::Ok)).unwrap();
         }
     }
 }
@@ -208,7 +208,7 @@ fn new_connections_wait_while_all_are_active_and_nothing_spins() {
     let (begin, mut turns) = (Instant::now(), 0);
     while !is_answered(&mut newcomer) {
         assert!(begin.elapsed() < HANG, "no connection is closed for it");
-        stage.server.turn(Instant::now() + HANG, &mut || report(Status::Ok)).unwrap();
+        turn(&mut stage.server, Instant::now() + HANG, &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
     assert!(turns < 20, "{turns} turns until one of them has owed its head for {GRACE:?}");
@@ -309,13 +309,13 @@ fn accepted_connections_are_served_after_accepting_has_stopped() {
     stage.ask(&mut kept);
     let (begin, mut turns) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_millis(200) {
-        stage.server.turn(begin + Duration::from_millis(200), &mut || report(Status::Ok)).unwrap();
+        turn(&mut stage.server, begin + Duration::from_millis(200), &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
     assert!(turns < 10, "{turns} turns for a connection that must not be accepted");
     assert!(!is_answered(&mut late));
     // The next server continues with the same socket.
-    let mut next = Server::new(Answers::new(HttpOptions::default()), Limits::DEFAULT).unwrap();
+    let mut next = Server::new(Answers::new(&HttpOptions::default()), Limits::DEFAULT).unwrap();
     next.listen(stage.listener.as_fd()).unwrap();
     stage.server = next;
     stage.until("an answer", || is_answered(&mut late));
@@ -328,11 +328,11 @@ fn a_panic_loses_only_the_connections_of_that_server() {
     unlucky.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
     let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..1000 {
-            stage.server.turn(Instant::now() + HANG, &mut || panic!("a bug")).unwrap();
+            turn(&mut stage.server, Instant::now() + HANG, &mut || panic!("a bug")).unwrap();
         }
     }));
     assert!(served.is_err());
-    stage.server = Server::new(Answers::new(HttpOptions::default()), Limits::DEFAULT).unwrap();
+    stage.server = Server::new(Answers::new(&HttpOptions::default()), Limits::DEFAULT).unwrap();
     stage.server.listen(stage.listener.as_fd()).unwrap();
     assert!(is_closed(&mut unlucky));
     drop(stage.answered());
@@ -366,7 +366,7 @@ fn no_unfinished_exchange_makes_the_server_spin() {
     let (begin, mut turns) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_millis(300) {
         let until = begin + Duration::from_millis(300);
-        stage.server.turn(until, &mut || report(Status::Ok)).unwrap();
+        turn(&mut stage.server, until, &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
     assert!(turns < 10, "{turns} turns with nothing to do");
@@ -381,7 +381,7 @@ fn a_listening_socket_shut_down_by_another_process_makes_nothing_spin() {
     let (begin, mut turns) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_millis(300) {
         let until = begin + Duration::from_millis(300);
-        stage.server.turn(until, &mut || report(Status::Ok)).unwrap();
+        turn(&mut stage.server, until, &mut || report(Status::Ok)).unwrap();
         turns += 1;
     }
     assert!(turns < 20, "{turns} turns");
@@ -481,12 +481,12 @@ fn without_descriptors_the_server_pauses_and_recovers() {
             unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
         assert_eq!(unshared, 0);
         let (listener, address) = any_port();
-        let mut server = Server::new(Answers::new(HttpOptions::default()), Limits::DEFAULT).unwrap();
+        let mut server = Server::new(Answers::new(&HttpOptions::default()), Limits::DEFAULT).unwrap();
         server.listen(listener.as_fd()).unwrap();
         let mut serve_for = |time: Duration| {
             let end = Instant::now() + time;
             while Instant::now() < end {
-                server.turn(end, &mut || report(Status::Ok)).unwrap();
+                turn(&mut server, end, &mut || report(Status::Ok)).unwrap();
             }
         };
         let fill: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
@@ -523,13 +523,13 @@ fn a_good_probe_is_answered_when_idle_clients_have_all_descriptors() {
         let (listener, address) = any_port();
         // No time limit closes a connection.
         let long_limits = Limits { head: 100 * HANG, idle: 100 * HANG, ..Limits::DEFAULT };
-        let mut server = Server::new(Answers::new(HttpOptions::default()), long_limits).unwrap();
+        let mut server = Server::new(Answers::new(&HttpOptions::default()), long_limits).unwrap();
         server.listen(listener.as_fd()).unwrap();
         let mut fill: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
         fill.truncate(fill.len() - 10);
         ready.send(address).unwrap();
         while is_done.try_recv().is_err() {
-            server.turn(Instant::now() + Duration::from_millis(1), &mut || report(Status::Ok)).unwrap();
+            turn(&mut server, Instant::now() + Duration::from_millis(1), &mut || report(Status::Ok)).unwrap();
         }
     });
     let address = is_ready.recv().unwrap();

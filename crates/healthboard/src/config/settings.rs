@@ -18,6 +18,9 @@ const OPTIONS: &str = "uri, runtime_dir, error_detail, ttl, failure_threshold, f
 const INDICATOR_OPTIONS: &str =
     "ttl, impact, failure_threshold, failure_window, stall_after, slow_after, refresh_interval";
 
+/// The value of `uri` for a service with a board and without an endpoint.
+const BOARD: &str = "board";
+
 /// How much of an error is kept and shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorDetail {
@@ -46,8 +49,10 @@ pub struct Settings {
     service: String,
     /// Replaces `{host}` in a `uri` that is set afterwards. By default the name of the host.
     pub host: String,
-    /// The endpoints. Empty: health is disabled.
+    /// The endpoints. Empty: health is disabled, unless `has_board` says otherwise.
     pub uris: Vec<Uri>,
+    /// Whether there is a board even without an endpoint, for others to read: `uri = board`.
+    pub has_board: bool,
     /// The directory of the boards, if set.
     pub runtime_dir: Option<PathBuf>,
     /// How much of an error is kept and shown.
@@ -97,6 +102,7 @@ impl Settings {
             service: name,
             host: host_name(),
             uris: Vec::new(),
+            has_board: false,
             runtime_dir: None,
             error_detail: ErrorDetail::default(),
             all: Choices::default(),
@@ -111,9 +117,9 @@ impl Settings {
         &self.service
     }
 
-    /// Whether there is an endpoint to serve. Without one nothing is recorded.
+    /// Whether there is an endpoint to serve, or a board to keep. Without either nothing is recorded.
     pub fn is_enabled(&self) -> bool {
-        !self.uris.is_empty()
+        self.has_board || !self.uris.is_empty()
     }
 
     /// Sets one option: `ttl` for `ttl` in `[healthcheck]`, `database.ttl` for `ttl` in `[healthcheck:database]`.
@@ -223,9 +229,11 @@ impl Settings {
             return Ok(());
         }
         match option {
+            "uri" if value == BOARD => (self.uris, self.has_board) = (Vec::new(), true),
             "uri" => {
                 self.uris =
                     self.fill_in(value).and_then(|filled| uri::parse_list(&filled)).map_err(refuse)?;
+                self.has_board = false;
             }
             "runtime_dir" => self.runtime_dir = Some(absolute(value).map_err(refuse)?),
             "error_detail" => self.error_detail = error_detail(value).map_err(refuse)?,

@@ -84,7 +84,7 @@ fn answer(
     }
     let _ = writeln!(text, "{endpoint} check {}", if passed { "passed" } else { "failed" });
     if verbose {
-        text += &super::stacks::stacks(report);
+        text += &super::stacks::stacks_text(report);
     }
     (passed, text)
 }

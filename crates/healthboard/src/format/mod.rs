@@ -3,14 +3,18 @@
 mod checks;
 mod health_json;
 mod healthcheck;
+mod host;
+mod metrics;
 mod native;
 mod stacks;
 
 pub use checks::{livez, readyz};
 pub use health_json::health_json;
 pub use healthcheck::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
+pub use host::{HostAnswer, HostService, host_json};
+pub use metrics::{Cost, Exposition, metrics};
 pub use native::{Answer, AnswerDetail, AnswerStack, AnswerStacks, json, parse, verbose_json};
-pub use stacks::verbose_text;
+pub use stacks::{stacks_text, verbose_text};
 
 use crate::scrub;
 use crate::verdict::{Report, Status};

@@ -105,9 +105,7 @@ pub fn json(report: &Report) -> String {
 
 /// The same, with where the threads stand of processes that hang, and of any length.
 pub fn verbose_json(report: &Report) -> String {
-    let stacks = report.stacks.iter().map(AnswerStacks::of).collect();
-    let answer = Answer { stacks, ..Answer::of(report, 512) };
-    serde_json::to_string(&answer).unwrap_or_default() + "\n"
+    serde_json::to_string(&Answer::of_report(report)).unwrap_or_default() + "\n"
 }
 
 /// Parses the output of [`json`]. Unknown members are ignored.
@@ -120,6 +118,12 @@ pub fn parse(json: &str) -> Result<Answer, serde_json::Error> {
 }
 
 impl Answer {
+    /// The answer for this report, with where its threads stand.
+    pub fn of_report(report: &Report) -> Answer {
+        let stacks = report.stacks.iter().map(AnswerStacks::of).collect();
+        Answer { stacks, ..Answer::of(report, 512) }
+    }
+
     /// Keeps `longest` bytes of each error, and three times as many of the message.
     fn of(report: &Report, longest: usize) -> Answer {
         let details = report.details.iter();

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 
 /// The line of [`text`](super::text), and below it where the threads stand of processes that hang.
 pub fn verbose_text(report: &Report) -> String {
-    super::text(report) + &stacks(report)
+    super::text(report) + &stacks_text(report)
 }
 
 /// Where the threads stand of processes that hang, or whose operations do; empty where none does.
-pub(super) fn stacks(report: &Report) -> String {
+pub fn stacks_text(report: &Report) -> String {
     let mut text = String::new();
     for Traced { pid, stacks } in &report.stacks {
         for Stack { role, threads, frames } in &stacks.stacks {

@@ -1,6 +1,6 @@
 //! The state shared by the keeper and the other threads of its process. Made with the board, never freed.
 
-use super::notice::{Announcement, Notice, Transition};
+use super::notice::{Announcement, Notice};
 use crate::board::place::{Place, stacks_name};
 use crate::board::sync::AtomicU64;
 use crate::config::Uri;
@@ -11,9 +11,6 @@ use std::time::Duration;
 
 /// Notices that are kept until fetched; beyond that the oldest are dropped.
 const MAX_NOTICES: usize = 64;
-
-/// Transitions that are kept; beyond that the oldest are dropped.
-const MAX_TRANSITIONS: usize = 32;
 
 /// Announcements that are kept until fetched; beyond that the oldest are dropped.
 const MAX_ANNOUNCEMENTS: usize = 8;
@@ -29,7 +26,6 @@ pub(crate) struct Attached {
 #[derive(Default)]
 struct State {
     notices: VecDeque<Notice>,
-    transitions: VecDeque<Transition>,
     announcements: VecDeque<Announcement>,
     directory: Option<PathBuf>,
     /// The name of the board in the directory.
@@ -45,14 +41,6 @@ impl Attached {
 
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
         self.state().notices.drain(..).collect()
-    }
-
-    pub(super) fn change(&self, transition: Transition) {
-        push(&mut self.state().transitions, transition, MAX_TRANSITIONS);
-    }
-
-    pub(crate) fn transitions(&self) -> Vec<Transition> {
-        self.state().transitions.iter().cloned().collect()
     }
 
     pub(super) fn announce(&self, announcement: Announcement) {

@@ -1,6 +1,6 @@
 //! The handle of a service, and the free functions of the default service.
 
-use super::notice::{Announcement, Notice, Transition};
+use super::notice::{Announcement, Notice};
 use super::service::{DEFAULT, Service};
 use crate::config::Uri;
 use std::fmt;
@@ -26,12 +26,6 @@ impl Handle {
     /// Empty until they are known.
     pub fn endpoints(&self) -> Vec<Uri> {
         self.service.attached().map(|attached| attached.endpoints()).unwrap_or_default()
-    }
-
-    /// The newest changes of the service's status, at most 32, the newest last. Only those seen while this process
-    /// served the endpoints.
-    pub fn transitions(&self) -> Vec<Transition> {
-        self.service.attached().map(|attached| attached.transitions()).unwrap_or_default()
     }
 
     /// See [`tick`].

@@ -221,12 +221,6 @@ impl Keeper {
     pub fn resumed(&self, at_ns: u64) {
         self.attached.resumed_ns.store(at_ns, Relaxed);
     }
-
-    /// Adds a change of the service's status to [`Handle::transitions`](crate::Handle::transitions).
-    pub fn note(&self, transition: Transition) {
-        self.attached.change(transition);
-    }
-
     /// What this process has said of itself since the last call, in order, for the service manager. Empty until the
     /// endpoints are known.
     pub fn take_announcements(&self) -> Vec<Announcement> {

@@ -21,7 +21,7 @@ pub(super) const TEXT_WORDS: usize = 2 + text::DATA;
 
 /// Why a file is not accepted as a board of this service. Each names what was found and what was expected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     Short { found: usize },
     NotABoard { found: u64 },
     ByteOrder,

@@ -261,7 +261,7 @@ impl Directory {
 }
 
 /// Opens a file that may be a board: never through a link, never blocking on a FIFO, never a file of another user.
-pub(super) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
+pub(crate) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     let io = |e: Errno| match e {
         Errno::LOOP => Refused::Foreign { found: "a symbolic link" },
         _ => Refused::Io(io::Error::from(e).kind()),

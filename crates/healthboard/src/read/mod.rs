@@ -15,6 +15,8 @@ pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
 pub(crate) use board::{own_evidence, own_process};
 #[cfg(not(loom))]
 pub use directory::Directory;
+#[cfg(not(loom))]
+pub(crate) use directory::open;
 pub use evidence::{Abandoned, Evidence, Life, Observed, Process};
 #[cfg(any(test, fuzzing))]
 #[cfg(not(loom))]

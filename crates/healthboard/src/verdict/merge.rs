@@ -31,6 +31,7 @@ pub(super) struct Group<'a> {
     failure_ns: Option<u64>,
     failures: u32,
     in_flight: u32,
+    oldest_ns: Option<u64>,
     newest_ns: Option<u64>,
     /// Of the evidence with failures in a row or intermittent ones, that with the newest failure.
     failing: Option<&'a Evidence>,
@@ -135,6 +136,7 @@ impl<'a> Group<'a> {
         self.newest_ns = self.newest_ns.max(newest_ns);
         self.failures = self.failures.max(evidence.failures);
         self.in_flight = self.in_flight.saturating_add(evidence.in_flight);
+        self.oldest_ns = [self.oldest_ns, evidence.longest_ns()].into_iter().flatten().min();
         if evidence.failures > 0 || state == State::Transient {
             self.fail(evidence);
         }
@@ -197,6 +199,7 @@ impl<'a> Group<'a> {
             failure_age: age(self.failure_ns),
             failures: self.failures,
             in_flight: self.in_flight,
+            oldest_age: age(self.oldest_ns),
             error,
             ttl: self.policy.ttl,
             message: String::new(),

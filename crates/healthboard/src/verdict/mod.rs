@@ -3,6 +3,7 @@
 //! They implement the table in ARCHITECTURE.md. Nothing reads a clock, a file or a setting, so everything is tested
 //! with tables, including equality.
 
+mod history;
 mod merge;
 mod message;
 mod places;
@@ -11,6 +12,7 @@ mod report;
 mod state;
 
 pub(crate) use crate::status::Status;
+pub use history::{Change, History};
 pub use message::span;
 pub use report::{Detail, Processes, Report, State, Traced};
 pub use state::{Moment, state, status};
@@ -20,6 +22,7 @@ use crate::read::Process;
 use merge::Merged;
 use processes::Census;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// At most this many reasons are in a report's message.
@@ -103,6 +106,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         refused: full.map_or(0, |process| process.refused),
         refused_name: full.and_then(|process| process.refused_name.clone()),
         stacks: census.living.iter().filter_map(|living| places::traced(living, at)).collect(),
+        history: Arc::default(),
         details,
     }
 }

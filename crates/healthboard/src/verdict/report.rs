@@ -1,5 +1,6 @@
 //! The verdict with its details: what every format renders.
 
+use super::history::History;
 use crate::config::Impact;
 use crate::failure::Failure;
 use crate::stacks::Stacks;
@@ -30,8 +31,19 @@ pub enum State {
 }
 
 impl State {
+    /// Every state, the best first.
+    pub const ALL: [State; 7] = [
+        State::Unknown,
+        State::Passing,
+        State::Stale,
+        State::Transient,
+        State::Stuck,
+        State::Stalled,
+        State::Failing,
+    ];
+
     /// Whether something is wrong.
-    pub(super) fn is_problem(self) -> bool {
+    pub fn is_problem(self) -> bool {
         !matches!(self, State::Unknown | State::Passing)
     }
 
@@ -85,6 +97,8 @@ pub struct Detail {
     pub failures: u32,
     /// Operations in flight in all living processes.
     pub in_flight: u32,
+    /// Age of the oldest of them, of those whose begin is known.
+    pub oldest_age: Option<Duration>,
     /// The newest failure, while a process has failures in a row.
     pub error: Option<Failure>,
     /// How long an outcome counts; zero is for ever.
@@ -125,6 +139,8 @@ pub struct Report {
     pub refused_name: Option<String>,
     /// Where the threads stand of those processes that hang, or whose operations do.
     pub stacks: Vec<Traced>,
+    /// The recent changes, as far as whoever made the report knows them.
+    pub history: Arc<History>,
     /// Every indicator by name.
     pub details: BTreeMap<String, Detail>,
 }

@@ -1,14 +1,14 @@
 //! Answers that are kept between requests, and the notice about refused hosts.
 
-use crate::http::{After, Answer, Answers, Ends, Outcome};
+use crate::http::{After, Answer, Ends, Outcome};
 use crate::options::HttpOptions;
-use crate::testing::{HANG, body, report};
+use crate::testing::{HANG, Pages, body, report};
 use healthboard::{Report, Status};
 use rustix::time::{ClockId, clock_gettime};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-fn answer(answers: &mut Answers, request: &str, make: &mut dyn FnMut() -> Report) -> Answer {
+fn answer(answers: &mut Pages, request: &str, make: &mut dyn FnMut() -> Report) -> Answer {
     match answers.respond(request.as_bytes(), false, &Ends::default, make) {
         Outcome::Answered(taken, answer) => {
             assert!(
@@ -17,7 +17,7 @@ fn answer(answers: &mut Answers, request: &str, make: &mut dyn FnMut() -> Report
             );
             answer
         }
-        Outcome::Unfinished => panic!("{request:?} is not finished"),
+        other => panic!("{request:?}: {other:?}"),
     }
 }
 
@@ -38,7 +38,7 @@ fn get(path: &str) -> String {
 
 #[test]
 fn a_report_is_reused_for_ten_times_the_cpu_time_that_it_took_to_make() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     let mut made = 0;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
@@ -57,7 +57,7 @@ fn a_report_is_reused_for_ten_times_the_cpu_time_that_it_took_to_make() {
 
 #[test]
 fn waiting_does_not_extend_the_reuse_of_a_report() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     let mut waits = || {
         std::thread::sleep(Duration::from_millis(200));
         report(Status::Ok)
@@ -75,7 +75,7 @@ fn waiting_does_not_extend_the_reuse_of_a_report() {
 
 #[test]
 fn a_report_is_never_reused_for_more_than_a_second() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     let mut slow = || {
         work(Duration::from_millis(300));
         report(Status::Ok)
@@ -94,7 +94,7 @@ fn a_report_is_never_reused_for_more_than_a_second() {
 
 #[test]
 fn a_newer_report_is_answered_soon_in_status_and_body() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     for path in ["/health", "/readyz"] {
         for status in [Status::Ok, Status::Fault, Status::Degraded, Status::Ok] {
             let expected = if status == Status::Fault { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " };
@@ -115,7 +115,7 @@ fn a_newer_report_is_answered_soon_in_status_and_body() {
 
 #[test]
 fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     let request = get("/health");
     let same = (0..1000).any(|_| {
         let first = answer(&mut answers, &request, &mut || report(Status::Ok));
@@ -129,22 +129,22 @@ fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
     // Neither does one on a connection that will be closed.
     match answers.respond(request.as_bytes(), true, &Ends::default, &mut || report(Status::Ok)) {
         Outcome::Answered(_, answer) => assert_eq!(answer.after, After::Close),
-        Outcome::Unfinished => panic!("not finished"),
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_thousand_different_requests_do_not_fill_the_memory() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     for i in 0..1000 {
         answer(&mut answers, &get(&format!("/health?{i}")), &mut || report(Status::Ok));
     }
-    assert!(answers.kept_requests() <= 8);
+    assert!(answers.answers.kept_requests() <= 8);
 }
 
 #[test]
 fn the_number_of_exclusions_is_limited() {
-    let mut answers = Answers::new(HttpOptions::default());
+    let mut answers = Pages::new(HttpOptions::default());
     let mut ask = |query: String| {
         let answer = answer(&mut answers, &get(&format!("/readyz?{query}")), &mut || report(Status::Ok));
         (text(&answer)[9..12].parse::<u16>().unwrap(), answer.bytes.len())
@@ -163,8 +163,8 @@ fn the_number_of_exclusions_is_limited() {
 fn allowed_hosts_are_answered_and_the_first_refused_one_is_logged_once() {
     let mut options = HttpOptions::default();
     options.try_set("allowed_hosts", "nova.example.org").unwrap();
-    let mut answers = Answers::new(options);
-    let ask = |answers: &mut Answers, headers: &str| {
+    let mut answers = Pages::new(options);
+    let ask = |answers: &mut Pages, headers: &str| {
         let request = format!("GET /livez HTTP/1.1\r\n{headers}\r\n");
         text(&answer(answers, &request, &mut || report(Status::Ok)))[9..12].parse::<u16>().unwrap()
     };
@@ -193,6 +193,6 @@ fn allowed_hosts_are_answered_and_the_first_refused_one_is_logged_once() {
 
     let mut options = HttpOptions::default();
     options.try_set("allowed_hosts", "*").unwrap();
-    let mut answers = Answers::new(options);
+    let mut answers = Pages::new(options);
     assert_eq!(ask(&mut answers, "Host: neutron.example.org\r\n"), 200);
 }

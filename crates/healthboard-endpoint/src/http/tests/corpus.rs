@@ -1,8 +1,9 @@
 //! Plays `tests/corpus/requests.txt`, with the bytes split in several ways.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
-use crate::http::{Answers, fuzz_head};
+use crate::http::{Answers, ServicePages, fuzz_head};
 use crate::options::HttpOptions;
+use crate::transport::Transport;
 use crate::testing::report;
 use healthboard::Status;
 use std::io::{Read, Write};
@@ -90,8 +91,8 @@ impl Stage {
         ours.set_nonblocking(true).unwrap();
         peer.set_nonblocking(true).unwrap();
         Stage {
-            connection: Connection::new(ours.into(), Instant::now()),
-            answers: Answers::new(HttpOptions::default()),
+            connection: Connection::new(ours.into(), Transport::Plain, Instant::now()),
+            answers: Answers::new(&HttpOptions::default()),
             peer,
             scratch: vec![0; SCRATCH_BYTES],
             fate: Fate::Waits,
@@ -111,7 +112,7 @@ impl Stage {
                 now: Instant::now(),
                 limits: &Limits::DEFAULT,
                 answers: &mut self.answers,
-                report: &mut || report(Status::Ok),
+                site: &mut ServicePages::new(HttpOptions::default()).site(&mut || report(Status::Ok)),
                 scratch: &mut self.scratch,
             });
             self.fate = match step {
@@ -121,7 +122,7 @@ impl Stage {
                 Step::Wait { phase: Phase::Head, .. } => Fate::Waits,
                 Step::Wait { phase: Phase::Idle, .. } => Fate::Keeps,
                 Step::Wait { phase: Phase::Linger, .. } | Step::Close => Fate::Closes,
-                Step::Wait { phase: Phase::Answer, .. } => panic!("an answer that does not fit"),
+                Step::Wait { phase: Phase::Answer | Phase::Later, .. } => panic!("an answer that does not fit"),
             };
             return;
         }

@@ -1,0 +1,78 @@
+//! `healthboard watch`: all services on the screen, the worst first, as they change.
+
+mod screen;
+mod state;
+
+use crate::arguments;
+use crate::ask::Form;
+use crate::output::UNKNOWN;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use state::{Asked, State};
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How often the screen is drawn while nothing happens, for the ages on it.
+const REDRAW: Duration = Duration::from_secs(1);
+
+/// How soon a key is noticed.
+const KEYS: Duration = Duration::from_millis(50);
+
+/// Watches until the user ends it; returns the exit code.
+pub(crate) fn run(watch: &arguments::Watch) -> u8 {
+    if !std::io::stdout().is_terminal() {
+        eprintln!("error: found no terminal at stdout, expected one; `healthboard show` prints a table");
+        return UNKNOWN;
+    }
+    std::thread::scope(|scope| {
+        let (answers, received) = channel();
+        let (end, ended) = channel::<()>();
+        // Asking may take as long as its timeout, which no key waits for.
+        scope.spawn(move || {
+            loop {
+                let began = Instant::now();
+                if answers.send(watch.source.ask(Form::Verbose)).is_err() {
+                    return;
+                }
+                let pause = watch.interval.saturating_sub(began.elapsed());
+                if ended.recv_timeout(pause) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        let mut terminal = ratatui::init();
+        let result = show(&mut terminal, &received);
+        ratatui::restore();
+        drop(end);
+        match result {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("error: cannot use the terminal: {error}");
+                UNKNOWN
+            }
+        }
+    })
+}
+
+fn show(terminal: &mut ratatui::DefaultTerminal, received: &Receiver<Asked>) -> std::io::Result<()> {
+    let mut state = State::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+    let mut drawn = None;
+    loop {
+        let mut is_new = drawn.is_none_or(|drawn: Instant| drawn.elapsed() >= REDRAW);
+        while let Ok(answers) = received.try_recv() {
+            state.take(&answers, Instant::now());
+            is_new = true;
+        }
+        if is_new {
+            terminal.draw(|frame| screen::draw(frame, &mut state, Instant::now()))?;
+            drawn = Some(Instant::now());
+        }
+        if event::poll(KEYS)? {
+            match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release && !state.press(key) => return Ok(()),
+                _ => {}
+            }
+            drawn = None;
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `healthboard agent`, as those who ask it see it.
+
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
+mod support;
+
+use healthboard::{Failure, Impact, Policy};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::{Agent, Asker, HANG, body, code, die, free_port, start_service};
+
+/// Waits until this is something.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + HANG;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn critical() -> Policy {
+    Policy { impact: Impact::Critical, ..Policy::DEFAULT }
+}
+
+#[test]
+fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
+    let runtime = tempfile::tempdir().unwrap();
+    let (api, compute) = (start_service("api", runtime.path()), start_service("compute", runtime.path()));
+    api.tick();
+    api.indicator("database", critical()).record_ok();
+    compute.indicator("libvirt", critical()).record_fail(&Failure::new("Gone"));
+    let agent = Agent::start(runtime.path(), &["--expect", "api,scheduler"]);
+
+    let health = agent.get("/health");
+    assert_eq!(code(&health), 503, "{health}");
+    let expected = r#"{"status":"FAULT","message":"scheduler FAULT: never started: no board of it was found; compute DEGRADED: libvirt: Gone, 1 failure"#;
+    assert!(body(&health).starts_with(expected), "{health}");
+    let services = agent.get("/services");
+    assert_eq!(code(&services), 200, "{services}");
+    assert!(body(&services).contains(r#""api":{"status":"OK","processes":{"alive":1,"hung":0,"dead":0}}"#), "{services}");
+    assert!(!body(&services).contains("\"libvirt\":") && body(&agent.get("/services?verbose")).contains("\"libvirt\":"));
+
+    let own = agent.get("/services/compute/health");
+    assert_eq!(code(&own), 200);
+    assert!(body(&own).starts_with(r#"{"status":"DEGRADED","message":"libvirt: Gone, 1 failure"#), "{own}");
+    assert_eq!(code(&agent.get("/services/scheduler/health")), 503);
+    assert_eq!(code(&agent.get("/services/scheduler/readyz")), 503);
+    assert_eq!(body(&agent.get("/services/api/livez")), "ok\n");
+    assert_eq!(body(&agent.get("/services/api/healthcheck")), "OK");
+    assert_eq!(code(&agent.get("/readyz")), 503);
+    assert_eq!(body(&agent.get("/livez")), "ok\n");
+    for path in ["/services/", "/services/nobody/health", "/services/api/nothing", "/services/api", "/etc/passwd"] {
+        assert_eq!(code(&agent.get(path)), 404, "{path}");
+    }
+    assert_eq!(code(&agent.ask("POST /health HTTP/1.1\r\nHost: localhost\r\n\r\n")), 405);
+
+    let metrics = agent.get("/metrics");
+    for line in [
+        "healthboard_status{service=\"api\",healthboard_status=\"OK\"} 1",
+        "healthboard_status{service=\"scheduler\",healthboard_status=\"FAULT\"} 1",
+        "healthboard_indicator_state{service=\"compute\",indicator=\"libvirt\",healthboard_indicator_state=\"transient\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    assert!(!metrics.contains("healthboard_indicator_state{service=\"api\""), "a passing indicator has no state");
+    assert!(agent.get("/metrics?verbose").contains("healthboard_indicator_state{service=\"api\""));
+
+    assert_eq!(agent.ask("agent-check api\n"), "up ready 100%\n");
+    assert!(agent.ask("agent-check compute\n").starts_with("up ready 100% #libvirt: Gone"));
+    assert!(agent.ask("agent-check scheduler\n").starts_with("down #never started"));
+    assert!(agent.ask("agent-check nobody\n").starts_with("down #no service"));
+    assert!(agent.ask("agent-check\n").starts_with("down #"));
+}
+
+#[test]
+fn a_service_that_died_or_stopped_is_told_apart_long_after() {
+    let runtime = tempfile::tempdir().unwrap();
+    die("died", runtime.path(), false);
+    die("stopped", runtime.path(), true);
+    let agent = Agent::start(runtime.path(), &["--expect", "died,stopped"]);
+    let died = agent.get("/services/died/health");
+    assert!(code(&died) == 503 && body(&died).contains("no process is alive"), "{died}");
+    let stopped = agent.get("/services/stopped/health");
+    assert!(code(&stopped) == 200 && body(&stopped).contains("\"stopped\":true"), "{stopped}");
+    assert!(agent.ask("agent-check stopped\n").starts_with("stopped"));
+    assert!(agent.get("/metrics").contains("healthboard_stopped{service=\"stopped\"} 1\n"));
+}
+
+#[test]
+fn a_page_for_people_names_the_worst_first() {
+    let runtime = tempfile::tempdir().unwrap();
+    let api = start_service("api", runtime.path());
+    api.indicator("database", critical()).record_ok();
+    die("compute", runtime.path(), false);
+    let agent = Agent::start(runtime.path(), &[]);
+    let page = agent.ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    assert!(page.contains("content-type: text/html; charset=utf-8\r\n") && page.contains("content-security-policy: default-src 'none'"), "{page}");
+    assert!(page.contains("refresh: 5\r\n") && !page.contains("<script"), "{page}");
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
+    assert!(at("/services/compute/health") < at("/services/api/health"));
+    assert!(!agent.ask("GET /?pause HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").contains("refresh: 5"));
+    let one = agent.ask("GET /services/api/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    assert!(one.contains("<th scope=\"row\">database</th>"), "{one}");
+}
+
+#[test]
+fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
+    let runtime = tempfile::tempdir().unwrap();
+    let api = start_service("api", runtime.path());
+    api.tick();
+    for number in 0..3000_usize {
+        let bytes: Vec<u8> = (0..number % 4096).map(|at| (at * number) as u8).collect();
+        std::fs::write(runtime.path().join(format!("api/{number}-0.board")), bytes).unwrap();
+    }
+    std::fs::create_dir(runtime.path().join("empty")).unwrap();
+    std::os::unix::fs::symlink("/proc", runtime.path().join("link")).unwrap();
+    let mut agent = Agent::start(runtime.path(), &["--boards", "/nowhere"]);
+    for _ in 0..3 {
+        let health = agent.get("/health");
+        assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":3000"), "{health:.500}");
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    std::fs::remove_dir_all(runtime.path().join("api")).unwrap();
+    until("the directory's end", || (!agent.get("/services").contains("\"api\":{\"status\":\"OK\"")).then_some(()));
+    let said = agent.end();
+    assert_eq!(said.lines().filter(|line| line.contains("/77-0.board")).count(), 1);
+    assert!(said.lines().count() < 3010, "{}", said.lines().count());
+}
+
+#[test]
+fn an_address_that_others_reach_needs_tls() {
+    let runtime = tempfile::tempdir().unwrap();
+    let uri = format!("tcp://0.0.0.0:{}", free_port());
+    let refused = support::run(&["agent", "--listen", &uri, "--boards", runtime.path().to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains(&format!("found `{uri}`, which is not a loopback address, without TLS; expected")), "{said}");
+    let passwords = runtime.path().join("web.yml");
+    std::fs::write(&passwords, format!("basic_auth_users: {{op: \"{}\"}}\n", support::HASH)).unwrap();
+    let file = passwords.to_str().unwrap();
+    let refused = support::run(&["agent", "--listen", &uri, "--web.config.file", file]);
+    assert_eq!(refused.status.code(), Some(3), "a password would be readable");
+    drop(Agent::at(&uri, runtime.path(), &["--insecure"]));
+}
+
+#[test]
+fn a_wrong_configuration_is_an_error_that_names_what_was_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("web.yml");
+    let tls = support::Certificates::new(directory.path());
+    let good = tls.web_config("");
+    for (text, expected) in [
+        ("tls: {}".to_owned(), "tls"),
+        ("[".to_owned(), "web.yml`"),
+        (format!("{good}  cipher_suites: []\n"), "cipher_suites"),
+        (good.replace("server.crt", "missing.crt"), "missing.crt"),
+        (good.replace("cert_file: server.crt", "cert_file: server.key"), "no certificate"),
+        (good.replace("key_file: server.key", "key_file: server.crt"), "private key"),
+        (good.replace("key_file: server.key", "key_file: other.key"), "server.crt"),
+        (format!("{good}  client_ca_file: ca.crt\n"), "client_auth_type"),
+        (format!("{good}  client_auth_type: RequireAndVerifyClientCert\n"), "client_ca_file"),
+        (format!("{good}  client_auth_type: Perhaps\n"), "Perhaps"),
+        ("basic_auth_users: {op: secret}".to_owned(), "the password of `op`"),
+        (format!("basic_auth_users: {{op: \"{}\"}}", support::HASH.replace("$04$", "$31$")), "cost 31"),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let uri = format!("unix://{}/a.sock", directory.path().display());
+        let output = support::run(&["agent", "--listen", &uri, "--web.config.file", file.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(3) && said.contains(expected) && said.contains("web.yml"), "{text}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn passwords_are_checked_and_wrong_ones_counted() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("web.yml");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n", support::HASH)).unwrap();
+    let mut agent = Agent::start(runtime.path(), &["--web.config.file", file.to_str().unwrap()]);
+    let ask = |agent: &Agent, credentials: &str| {
+        agent.ask(&format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{credentials}\r\n"))
+    };
+    let none = ask(&agent, "");
+    assert!(code(&none) == 401 && none.contains("www-authenticate: Basic"), "{none}");
+    // op:secret, op:wrong, nobody:secret
+    for (credentials, expected) in
+        [("b3A6c2VjcmV0", 200), ("b3A6d3Jvbmc=", 401), ("bm9ib2R5OnNlY3JldA==", 401), ("!", 401), ("", 401)]
+    {
+        for _ in 0..3 {
+            let answer = ask(&agent, &format!("Authorization: Basic {credentials}\r\n"));
+            assert_eq!(code(&answer), expected, "{credentials}: {answer}");
+        }
+    }
+    assert_eq!(code(&ask(&agent, "authorization: basic b3A6c2VjcmV0\r\n")), 200);
+    assert_eq!(code(&ask(&agent, "Authorization: Bearer b3A6c2VjcmV0\r\n")), 401);
+    assert!(!agent.ask("agent-check\n").contains("up"), "nobody is told without a password");
+    until("wrong passwords in the log", || agent.said().contains("wrong passwords").then_some(()));
+    // A new password counts at once, and the old one no longer.
+    std::fs::write(&file, format!("basic_auth_users:\n  other: {}\n", support::HASH)).unwrap();
+    agent.hang_up();
+    until("the new configuration", || (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(()));
+    std::fs::write(&file, "basic_auth_users: {other: secret}\n").unwrap();
+    agent.hang_up();
+    until("the refusal", || agent.said().contains("the configuration from before stays").then_some(()));
+    assert_eq!(code(&ask(&agent, "Authorization: Basic b3RoZXI6c2VjcmV0\r\n")), 200);
+    let said = agent.end();
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = support::Certificates::new(directory.path());
+    let file = directory.path().join("web.yml");
+    std::fs::write(&file, tls.web_config("  min_version: TLS13\n")).unwrap();
+    let port = free_port();
+    let uri = format!("tcp://127.0.0.1:{port}");
+    let api = start_service("api", directory.path());
+    api.tick();
+    let agent = Agent::at(&uri, directory.path(), &["--web.config.file", file.to_str().unwrap()]);
+    let answer = tls.get(port, "/health", false).unwrap();
+    assert!(code(&answer) == 200 && answer.contains("\"api\""), "{answer}");
+    // Plain HTTP gets no answer.
+    let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    plain.set_read_timeout(Some(HANG)).unwrap();
+    plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    let _ = plain.read_to_end(&mut bytes);
+    assert!(!bytes.starts_with(b"HTTP"), "{}", bytes.escape_ascii());
+
+    std::fs::write(&file, tls.web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n")).unwrap();
+    // A changed file is found without a signal.
+    until("certificates to be demanded", || tls.get(port, "/health", false).is_err().then_some(()));
+    assert_eq!(code(&tls.get(port, "/health", true).unwrap()), 200);
+    let many = tls.get(port, "/metrics?verbose", true).unwrap();
+    assert!(many.contains("healthboard_indicator_state"), "{many}");
+    drop(agent);
+}
+
+#[test]
+fn who_does_not_read_and_who_does_not_speak_keep_nobody_waiting() {
+    let runtime = tempfile::tempdir().unwrap();
+    let services: Vec<_> = (0..40).map(|number| start_service(&format!("service-{number}"), runtime.path())).collect();
+    for service in &services {
+        (0..8).for_each(|number| service.indicator(&format!("indicator-{number}"), critical()).record_ok());
+    }
+    let agent = Agent::start(runtime.path(), &[]);
+    let request = b"GET /metrics?verbose HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut idle: Vec<_> = (0..500).map(|_| agent.connect()).collect();
+    for stream in idle.iter_mut().take(250) {
+        // Far more than fits into a socket, and never read.
+        (0..20).for_each(|_| stream.write_all(request).unwrap_or(()));
+    }
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(code(&agent.get("/metrics")), 200);
+    }
+    assert!(began.elapsed() < HANG);
+    drop(idle);
+    let series = agent.get("/metrics").lines().filter(|line| line.starts_with("healthboard_")).count();
+    assert!(series > 40 * (8 + 8 * 2), "{series}");
+}
+
+#[test]
+fn metrics_can_be_written_to_a_file_as_a_whole() {
+    let runtime = tempfile::tempdir().unwrap();
+    let api = start_service("api", runtime.path());
+    api.tick();
+    let file = runtime.path().join("healthboard.prom");
+    let boards = runtime.path().to_str().unwrap();
+    let output = support::run(&["metrics", "--boards", boards, "--output", file.to_str().unwrap()]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("healthboard_status{service=\"api\",healthboard_status=\"OK\"} 1\n"), "{text}");
+    let printed = support::run(&["metrics", "--boards", boards]);
+    assert!(String::from_utf8(printed.stdout).unwrap().contains("service=\"api\""));
+    assert_eq!(names(runtime.path()), ["api", "healthboard.prom"], "no temporary file is left");
+    let missing = support::run(&["metrics", "--boards", boards, "--output", "/nowhere/x.prom"]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Not a test by itself: see [`die`].
+#[test]
+fn role() {
+    support::role();
+}

@@ -1,0 +1,212 @@
+//! A running agent, services for it, and certificates.
+
+use healthboard::{Handle, Service};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A time limit that only a hang reaches.
+pub(crate) const HANG: Duration = Duration::from_secs(30);
+
+/// The hash of `secret`, at the lowest cost.
+pub(crate) const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_healthboard")).args(arguments).output().unwrap()
+}
+
+pub(crate) fn code(answer: &str) -> u16 {
+    answer.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {answer:?}"))
+}
+
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer:?}")).1
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A service of this process with a board and no endpoint.
+pub(crate) fn start_service(name: &str, runtime: &Path) -> Handle {
+    let builder = Service::builder(name).runtime_dir(runtime).option("uri", "board");
+    let handle = builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap();
+    handle.attach();
+    handle
+}
+
+/// A process of this service that starts and dies, or says goodbye.
+pub(crate) fn die(name: &str, runtime: &Path, goodbye: bool) {
+    let mut role = Command::new(std::env::current_exe().unwrap());
+    role.args(["--exact", "role"]).env("ROLE_SERVICE", name).env("ROLE_RUNTIME", runtime);
+    if goodbye {
+        role.env("ROLE_LEAVES", "");
+    }
+    assert!(!role.output().unwrap().status.success());
+}
+
+/// What the process of [`die`] does.
+pub(crate) fn role() {
+    let Some((name, runtime)) = std::env::var("ROLE_SERVICE").ok().zip(std::env::var_os("ROLE_RUNTIME")) else { return };
+    let health = start_service(&name, Path::new(&runtime));
+    health.tick();
+    if std::env::var_os("ROLE_LEAVES").is_some() {
+        health.goodbye();
+    }
+    // SAFETY: ends this process as the kernel would.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+}
+
+/// Asks for something, by a connection of its own.
+pub(crate) trait Asker {
+    fn ask(&self, request: &str) -> String;
+
+    fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    }
+}
+
+/// A running agent.
+pub(crate) struct Agent {
+    child: Child,
+    socket: PathBuf,
+    said: Arc<Mutex<String>>,
+}
+
+impl Agent {
+    /// On a unix socket beside the boards.
+    pub(crate) fn start(runtime: &Path, more: &[&str]) -> Agent {
+        let socket = runtime.join("agent.sock");
+        Agent { socket: socket.clone(), ..Agent::at(&format!("unix://{}", socket.display()), runtime, more) }
+    }
+
+    pub(crate) fn at(uri: &str, runtime: &Path, more: &[&str]) -> Agent {
+        // Only its owner may change it, whatever the umask.
+        std::fs::set_permissions(runtime, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_healthboard"));
+        command.args(["agent", "--listen", uri, "--boards"]).arg(runtime).args(more);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let said = Arc::new(Mutex::new(String::new()));
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        assert!(first.contains("listening on"), "{first}");
+        let kept = said.clone();
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                *kept.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Agent { child, socket: PathBuf::new(), said }
+    }
+
+    pub(crate) fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(10))).unwrap();
+        stream
+    }
+
+    /// What it has logged.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(libc::SIGHUP);
+    }
+
+    /// Ends it in good order; returns what it has logged.
+    pub(crate) fn end(&mut self) -> String {
+        self.signal(libc::SIGTERM);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.said()
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: plain system call; the child has not been waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+}
+
+impl Asker for Agent {
+    fn ask(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An authority, and certificates of it for the server and a client, as files.
+pub(crate) struct Certificates {
+    directory: PathBuf,
+}
+
+impl Certificates {
+    pub(crate) fn new(directory: &Path) -> Certificates {
+        let write = |name: &str, text: String| std::fs::write(directory.join(name), text).unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        write("ca.crt", authority.pem());
+        for (name, host) in [("server", "localhost"), ("client", "operator")] {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+            write(&format!("{name}.crt"), certificate.pem());
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        write("other.key", KeyPair::generate().unwrap().serialize_pem());
+        Certificates { directory: directory.to_owned() }
+    }
+
+    /// A configuration with these further lines below `tls_server_config`.
+    pub(crate) fn web_config(&self, more: &str) -> String {
+        format!("tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{more}")
+    }
+
+    /// The answer to a client that trusts the authority.
+    pub(crate) fn get(&self, port: u16, path: &str, with_certificate: bool) -> std::io::Result<String> {
+        let file = |name: &str| self.directory.join(name);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(file("ca.crt")).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let config = match with_certificate {
+            false => builder.with_no_client_auth(),
+            true => {
+                let certificate = CertificateDer::from_pem_file(file("client.crt")).unwrap();
+                let key = PrivateKeyDer::from_pem_file(file("client.key")).unwrap();
+                builder.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+        };
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
+        let socket = TcpStream::connect(("127.0.0.1", port))?;
+        socket.set_read_timeout(Some(HANG))?;
+        let mut stream = StreamOwned::new(connection, socket);
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,125 @@
+//! `healthboard watch`, by its screen under tmux.
+
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
+mod support;
+
+use healthboard::{Failure, Impact, Policy};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::{HANG, start_service};
+
+/// A terminal of its own.
+struct Screen(String);
+
+impl Screen {
+    fn of(width: u16, height: u16, runtime: &Path, environment: &str) -> Screen {
+        let screen = Screen(format!("healthboard-{}-{width}-{height}-{}", std::process::id(), environment.len()));
+        let command = format!(
+            "{environment} {} watch --interval 0.2 --boards {}",
+            env!("CARGO_BIN_EXE_healthboard"),
+            runtime.display()
+        );
+        let (width, height) = (width.to_string(), height.to_string());
+        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &command]);
+        screen
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.0]).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    /// Waits until the screen is as wanted.
+    #[track_caller]
+    fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + HANG;
+        loop {
+            let screen = self.tmux(&["capture-pane", "-p"]);
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < deadline, "waited in vain: {what}\n{screen}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+fn critical() -> Policy {
+    Policy { impact: Impact::Critical, ..Policy::DEFAULT }
+}
+
+#[test]
+fn the_worst_is_first_and_changes_are_seen() {
+    let runtime = tempfile::tempdir().unwrap();
+    let (api, compute) = (start_service("api", runtime.path()), start_service("compute", runtime.path()));
+    api.tick();
+    let libvirt = compute.indicator("libvirt", critical());
+    libvirt.record_ok();
+    let screen = Screen::of(80, 24, runtime.path(), "");
+    screen.until("both", |screen| screen.contains("2 OK") && screen.contains("api") && screen.contains("compute"));
+    libvirt.record_fail(&Failure::new("Gone"));
+    let seen = screen.until("the failure", |screen| screen.contains("! DEGRADED"));
+    let line = |name: &str| seen.lines().position(|line| line.contains(name)).unwrap();
+    assert!(line("DEGRADED  compute") < line("OK        api") || line("compute") < line("api"), "{seen}");
+    assert!(seen.contains("libvirt: Gone, 1 failure"), "{seen}");
+    let colours = screen.tmux(&["capture-pane", "-p", "-e"]);
+    assert!(colours.contains("\u{1b}[33m") || colours.contains("\u{1b}[1;33m") || colours.contains("33m"), "no colour: {colours}");
+    screen.until("when it changed", |screen| screen.contains("DEGRADED after OK"));
+    libvirt.record_ok();
+    screen.until("the mend", |screen| screen.contains("2 OK"));
+    screen.press("q");
+    screen.until("the end", |screen| !screen.contains("SERVICE"));
+}
+
+#[test]
+fn keys_help_filter_and_any_size() {
+    let runtime = tempfile::tempdir().unwrap();
+    let services: Vec<_> = (0..12).map(|number| start_service(&format!("service-{number}"), runtime.path())).collect();
+    services.iter().for_each(|service| drop(service.tick()));
+    let screen = Screen::of(100, 30, runtime.path(), "NO_COLOR=1");
+    screen.until("all", |screen| screen.contains("12 OK"));
+    let colours = screen.tmux(&["capture-pane", "-p", "-e"]);
+    assert!(!colours.contains("[32m"), "{colours}");
+    screen.press("?");
+    screen.until("help", |screen| screen.contains("choose a service"));
+    screen.press("?");
+    screen.until("no help", |screen| !screen.contains("choose a service"));
+    for key in ["/", "e", "-", "1", "1", "Enter"] {
+        screen.press(key);
+    }
+    screen.until("the filter", |screen| screen.contains("service-11") && !screen.contains("service-2 "));
+    screen.press("Escape");
+    screen.until("all again", |screen| screen.contains("service-2"));
+    for (width, height) in [("20", "5"), ("1", "1"), ("200", "60"), ("80", "24")] {
+        screen.tmux(&["resize-window", "-x", width, "-y", height]);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    screen.until("the usual size", |screen| screen.contains("12 OK") && screen.contains("SERVICE"));
+    screen.press("C-c");
+    screen.until("the end", |screen| !screen.contains("SERVICE"));
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_use() {
+    let output = support::run(&["watch"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("healthboard show"));
+}
+
+/// Not a test by itself: see `support::die`.
+#[test]
+fn role() {
+    support::role();
+}

@@ -1,0 +1,200 @@
+//! `healthboard agent`: one process that answers for all services of a host, from their boards.
+//!
+//! It says what no process can say of itself: that all of a service is dead, frozen, or was never started. It reads, and
+//! changes nothing.
+
+mod site;
+mod users;
+mod web_config;
+
+use crate::connection::Limits;
+use crate::http::Answers;
+use crate::listen;
+use crate::options::{AllowedHosts, HttpOptions};
+use crate::pauses::Pauses;
+use crate::server::Server;
+use crate::transport::tls::Tls;
+use crate::tune::tune;
+use healthboard::{Host, Uri, now_ns};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{flag, low_level::pipe};
+use site::AgentSite;
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use users::Users;
+use web_config::WebConfig;
+
+/// How often the files of the configuration and the clock are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// For how long an agent that ends still answers.
+const END_WITHIN: Duration = Duration::from_millis(500);
+
+/// The options of an agent.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Where it listens.
+    pub listen: Vec<Uri>,
+    /// The runtime directories: see [`Host::new`].
+    pub boards: Vec<PathBuf>,
+    /// Services that must run.
+    pub expect: Vec<String>,
+    /// The name of this host, in answers.
+    pub host: String,
+    /// The names that a `Host` header may have, besides addresses and `localhost`: a comma list, or `*`.
+    pub allowed_hosts: AllowedHosts,
+    /// The file with certificates and users.
+    pub web_config: Option<PathBuf>,
+    /// Whether addresses that are not loopback need no TLS.
+    pub insecure: bool,
+    /// Permissions of unix sockets.
+    pub socket_mode: u32,
+}
+
+impl Agent {
+    /// Serves until SIGTERM or SIGINT. SIGHUP reads the configuration again, which also happens when one of its files changes.
+    /// `log` gets a line, and whether it is a warning.
+    ///
+    /// # Errors
+    ///
+    /// It cannot start. The text names what was found and what is expected.
+    pub fn run(self, log: &mut dyn FnMut(bool, String)) -> Result<(), String> {
+        let config = self.read_config()?;
+        self.check_addresses(config.as_ref())?;
+        raise_descriptor_limit();
+        let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
+        let (wake, mut woken) = UnixStream::pair().map_err(|error| failed("cannot wake", error))?;
+        for end in [&wake, &woken] {
+            end.set_nonblocking(true).map_err(|error| failed("cannot wake", error))?;
+        }
+        let (end, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        for (signal, flag) in [(SIGTERM, &end), (SIGINT, &end), (SIGHUP, &reload)] {
+            let registered = flag::register(signal, flag.clone())
+                .and_then(|_| pipe::register(signal, wake.try_clone()?));
+            registered.map_err(|error| failed("cannot handle signals", error))?;
+        }
+
+        let options = HttpOptions { allowed_hosts: self.allowed_hosts.clone(), ..HttpOptions::default() };
+        let cannot_serve = |error| failed("cannot serve", error);
+        let mut server = Server::new(Answers::new(&options), Limits::DEFAULT).map_err(cannot_serve)?;
+        server.watch_wakes(&woken).map_err(cannot_serve)?;
+        let mut listeners = Vec::new();
+        for uri in &self.listen {
+            let cannot = |error| failed(&format!("cannot listen on {uri}"), error);
+            for listener in listen::bind(uri, self.socket_mode).map_err(cannot)? {
+                tune(&listener);
+                server.listen(listener.as_fd()).map_err(cannot)?;
+                let uri = listener.local_uri().map_err(cannot)?;
+                log(false, format!("listening on {uri}"));
+                listeners.push(listener);
+            }
+        }
+        let host = Host::new(self.boards.clone(), self.expect.clone());
+        let mut site = AgentSite::new(host, self.host.clone(), options);
+        let mut config = self.apply(config, &mut server, &mut site, &wake)?;
+        let mut pauses = Pauses::default();
+        let mut said = BTreeSet::new();
+        let mut failures = 0;
+        let mut refused_config = None;
+        let mut next = Instant::now();
+        while !end.load(Ordering::Relaxed) {
+            if Instant::now() >= next {
+                next = Instant::now() + TICK;
+                site.set_moment(pauses.at(now_ns()));
+                // Each once, and again if it comes back.
+                let problems = site.problems();
+                problems.difference(&said).for_each(|problem| log(true, problem.clone()));
+                said.clone_from(problems);
+                if let Some(notice) = server.take_notice() {
+                    log(true, notice.replace("set `allowed_hosts = ", "give `--allowed-hosts ").replace("` in [healthcheck]", "`"));
+                }
+                let now = site.failed_passwords();
+                if now > failures {
+                    log(true, format!("{} wrong passwords", now - failures));
+                }
+                failures = now;
+            }
+            let has_changed = config.as_ref().is_some_and(WebConfig::has_changed);
+            if reload.swap(false, Ordering::Relaxed) || has_changed && refused_config.is_none_or(|since: Instant| since.elapsed() > TICK) {
+                match self.read_config().and_then(|read| self.check_addresses(read.as_ref()).map(|()| read)) {
+                    Ok(read) => {
+                        config = self.apply(read, &mut server, &mut site, &wake)?;
+                        failures = 0;
+                        refused_config = None;
+                        log(false, "read the configuration again".to_owned());
+                    }
+                    Err(why) => {
+                        if refused_config.is_none() {
+                            log(true, format!("{why}; the configuration from before stays"));
+                        }
+                        refused_config = Some(Instant::now());
+                    }
+                }
+            }
+            match woken.read(&mut [0; 64]) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted => {
+                    return Err(failed("cannot wake", error));
+                }
+                _ => {}
+            }
+            site.set_moment(pauses.at(now_ns()));
+            server.turn(next, &mut site).map_err(cannot_serve)?;
+        }
+        drop(listeners);
+        let until = Instant::now() + END_WITHIN;
+        while Instant::now() < until && server.connections() > 0 && server.turn(until, &mut site).is_ok() {}
+        Ok(())
+    }
+
+    fn read_config(&self) -> Result<Option<WebConfig>, String> {
+        self.web_config.as_deref().map(WebConfig::read).transpose()
+    }
+
+    fn apply(
+        &self,
+        config: Option<WebConfig>,
+        server: &mut Server,
+        site: &mut AgentSite,
+        wake: &UnixStream,
+    ) -> Result<Option<WebConfig>, String> {
+        server.set_tls(config.as_ref().and_then(|config| config.tls.clone()).map(Tls));
+        let hashes = config.as_ref().map(|config| config.users.clone()).unwrap_or_default();
+        let users = match hashes.is_empty() {
+            true => None,
+            false => {
+                let woken = wake.try_clone().map_err(|error| format!("cannot wake: {error}"))?;
+                Some(Users::new(hashes, woken).map_err(|error| format!("cannot check passwords: {error}"))?)
+            }
+        };
+        site.set_users(users);
+        Ok(config)
+    }
+
+    /// Fails where everybody on the network could ask without TLS.
+    fn check_addresses(&self, config: Option<&WebConfig>) -> Result<(), String> {
+        if self.insecure || config.is_some_and(|config| config.tls.is_some()) {
+            return Ok(());
+        }
+        let open = self.listen.iter().find(|uri| !uri.addresses().iter().all(|address| address.ip().is_loopback()));
+        open.map_or(Ok(()), |uri| {
+            Err(format!(
+                "found `{uri}`, which is not a loopback address, without TLS; expected --web.config.file with \
+                 `tls_server_config`, or --insecure"
+            ))
+        })
+    }
+}
+
+/// The board of every living process is kept open.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // If it cannot be raised, what is beyond is named when it is reached.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

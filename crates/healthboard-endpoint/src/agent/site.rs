@@ -1,0 +1,195 @@
+//! What an agent answers: the host, its services, and each of them as it would answer itself.
+
+use super::users::{Known, Users};
+use crate::http::{
+    Asked, Media, Reply, Response, ServicePages, Site, agent_check_line, check, cpu_time, exposed, exposition, host_page,
+    is_paused, is_verbose, preferred, refuse_method,
+};
+use crate::options::HttpOptions;
+use healthboard::format::{Cost, HostAnswer, host_json, metrics};
+use healthboard::{Host, Moment, Report, Status};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// Reports are reused for this many times the CPU time that they took to make.
+const REUSED_PER_COST: u32 = 10;
+
+/// No report is reused for longer, whatever it cost.
+const MAX_REUSE: Duration = Duration::from_secs(1);
+
+/// What there is besides the services.
+const NOT_FOUND: &str = "not found; there are /health, /livez, /metrics, /readyz, /services and /services/NAME/health\n";
+
+/// Answers for a host.
+pub(super) struct AgentSite {
+    host: Host,
+    name: String,
+    options: HttpOptions,
+    users: Option<Users>,
+    moment: Moment,
+    reports: Option<Rc<[Report]>>,
+    made_ns: u64,
+    reused_until_ns: u64,
+}
+
+impl AgentSite {
+    pub(super) fn new(host: Host, name: String, options: HttpOptions) -> AgentSite {
+        AgentSite {
+            host,
+            name,
+            options,
+            users: None,
+            moment: healthboard::now_ns().into(),
+            reports: None,
+            made_ns: 0,
+            reused_until_ns: 0,
+        }
+    }
+
+    pub(super) fn set_users(&mut self, users: Option<Users>) {
+        self.users = users;
+    }
+
+    pub(super) fn set_moment(&mut self, moment: Moment) {
+        self.moment = moment;
+    }
+
+    /// What could not be read when reports were made last.
+    pub(super) fn problems(&self) -> &BTreeSet<String> {
+        self.host.problems()
+    }
+
+    pub(super) fn failed_passwords(&self) -> u64 {
+        self.users.as_ref().map_or(0, Users::failures)
+    }
+
+    fn reports(&mut self) -> Rc<[Report]> {
+        if let Some(reports) = &self.reports {
+            return reports.clone();
+        }
+        let began = cpu_time();
+        let reports: Rc<[Report]> = self.host.reports(self.moment, SystemTime::now()).into();
+        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
+        self.reused_until_ns = self.made_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        self.reports = Some(reports.clone());
+        reports
+    }
+
+    fn host_answer(&mut self) -> (Rc<[Report]>, HostAnswer) {
+        let reports = self.reports();
+        let answer = HostAnswer::of(&self.name, &reports, self.host.problems().iter(), SystemTime::now());
+        (reports, answer)
+    }
+
+    fn service(&mut self, name: &str) -> Option<Report> {
+        self.reports().iter().find(|report| report.service == name).cloned()
+    }
+
+    /// Why a request is not answered, if it is not.
+    fn refuse(&mut self, asked: &Asked<'_>) -> Option<Reply> {
+        let users = self.users.as_mut()?;
+        let refused = match users.ask(asked.values("authorization").next()) {
+            Known::Right => return None,
+            Known::Later => return Some(Reply::Later),
+            Known::Wrong => Response { challenge: true, ..Response::text(401, "user and password are wrong, or missing\n") },
+            Known::Busy => Response::text(503, "too many passwords are being checked; ask again\n"),
+        };
+        Some(refused.into())
+    }
+
+    fn host_health(&mut self, asked: &Asked<'_>, always_ok: bool) -> Response {
+        let (reports, answer) = self.host_answer();
+        let status = match answer.status {
+            Status::Fault if !always_ok => 503,
+            _ => 200,
+        };
+        let media = preferred(asked.values("accept"));
+        let (media, body) = match media {
+            Media::Html => (media, host_page(&answer, &reports)),
+            Media::Text if answer.status == Status::Ok => (media, "OK\n".to_owned()),
+            Media::Text => (media, format!("{}: {}\n", answer.status.name(), answer.message)),
+            Media::Json | Media::HealthJson if is_verbose(asked.query()) => {
+                (Media::Json, host_json(&answer.clone().verbose(&reports)))
+            }
+            Media::Json | Media::HealthJson => (Media::Json, host_json(&answer)),
+        };
+        let degraded = answer.status == Status::Degraded;
+        let refresh = media == Media::Html && !is_paused(asked.query());
+        Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
+    }
+}
+
+impl Site for AgentSite {
+    fn answer(&mut self, asked: &Asked<'_>) -> Reply {
+        if let Some(refused) = self.refuse(asked) {
+            return refused;
+        }
+        let path = asked.path();
+        if let Some((name, rest)) = path.strip_prefix("/services/").and_then(|path| path.split_once('/')) {
+            let Some(report) = self.service(name) else {
+                return Response::text(404, "no service of this name has a board here\n").into();
+            };
+            // As the service itself would answer.
+            let mut pages = ServicePages::new(self.options.clone());
+            return pages.site(&mut || report.clone()).answer_at(&format!("/{rest}"), asked);
+        }
+        if !["/", "/health", "/livez", "/metrics", "/readyz", "/services"].contains(&path) {
+            return Response::text(404, NOT_FOUND).into();
+        }
+        if let Some(refused) = refuse_method(asked) {
+            return refused.into();
+        }
+        let response = match path {
+            // It answers, so it lives.
+            "/livez" => Response::text(200, "ok\n"),
+            "/readyz" => {
+                let (_, answer) = self.host_answer();
+                let passed = answer.status < Status::Fault;
+                check((passed, if passed { "ok\n".to_owned() } else { format!("{}\n", answer.message) }))
+            }
+            "/metrics" => {
+                let exposition = exposition(asked.values("accept"));
+                let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
+                let reports = self.reports();
+                exposed(exposition, metrics(reports.iter(), Some(cost), exposition, is_verbose(asked.query())))
+            }
+            "/services" => self.host_health(asked, true),
+            _ => self.host_health(asked, false),
+        };
+        response.allowing(asked.is_options()).into()
+    }
+
+    fn agent_check(&mut self, service: &str) -> Option<String> {
+        // An agent that asks for passwords cannot be asked without one.
+        if self.users.is_some() {
+            return None;
+        }
+        if service.is_empty() {
+            let (_, answer) = self.host_answer();
+            let line = match answer.status {
+                Status::Fault => "down #a service of this host is FAULT\n",
+                Status::Degraded => "up ready 100% #a service of this host is DEGRADED\n",
+                Status::Ok => "up ready 100%\n",
+            };
+            return Some(line.to_owned());
+        }
+        match self.service(service) {
+            Some(report) => Some(agent_check_line(&report, self.options.degraded_weight)),
+            None => Some("down #no service of this name has a board here\n".to_owned()),
+        }
+    }
+
+    fn tick(&mut self, now_ns: u64) -> bool {
+        self.made_ns = now_ns;
+        let is_old = now_ns >= self.reused_until_ns;
+        if is_old {
+            self.reports = None;
+        }
+        is_old
+    }
+
+    fn is_kept(&self, _: &Asked<'_>) -> bool {
+        true
+    }
+}

@@ -1,0 +1,144 @@
+//! Passwords of HTTP's basic authentication (RFC 7617).
+//!
+//! A check takes as long as its hash demands, 60 ms at cost 10, so a thread of its own makes it, and requests wait. What was
+//! checked is remembered, by a keyed digest. A check of an unknown user takes as long as that of a known one.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+
+/// Checks that wait. More are refused until one is done.
+const MAX_WAITING: usize = 16;
+
+/// Results that are remembered of each kind.
+const MAX_REMEMBERED: usize = 64;
+
+/// Knows users, and what was checked.
+pub(super) struct Users {
+    hashes: BTreeMap<String, String>,
+    key: hmac::Key,
+    jobs: SyncSender<Job>,
+    results: Receiver<(Digest, bool)>,
+    waiting: Vec<Digest>,
+    right: VecDeque<Digest>,
+    wrong: VecDeque<Digest>,
+    /// Checks that have failed, for the log.
+    failures: u64,
+}
+
+type Digest = [u8; 32];
+
+struct Job {
+    digest: Digest,
+    password: Vec<u8>,
+    hash: String,
+    is_known: bool,
+}
+
+/// What is known about the credentials of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Right,
+    /// Missing, malformed or wrong.
+    Wrong,
+    /// They are being checked.
+    Later,
+    /// Too many are being checked.
+    Busy,
+}
+
+impl Users {
+    /// `woken` gets a byte after each check.
+    pub(super) fn new(hashes: BTreeMap<String, String>, mut woken: UnixStream) -> std::io::Result<Users> {
+        let mut seed = [0; 32];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+        let (jobs, waiting) = sync_channel::<Job>(MAX_WAITING);
+        let (done, results) = channel();
+        std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
+            for Job { digest, password, hash, is_known } in waiting {
+                // bcrypt looks at 72 bytes; a longer password is checked by those, as elsewhere.
+                let right = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
+                if done.send((digest, right)).is_err() {
+                    return;
+                }
+                let _ = woken.write(&[0]);
+            }
+        })?;
+        Ok(Users {
+            hashes,
+            key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
+            jobs,
+            results,
+            waiting: Vec::new(),
+            right: VecDeque::new(),
+            wrong: VecDeque::new(),
+            failures: 0,
+        })
+    }
+
+    /// Whether the value of `Authorization` is that of a user. Does not wait.
+    pub(super) fn ask(&mut self, authorization: Option<&[u8]>) -> Known {
+        while let Ok((digest, right)) = self.results.try_recv() {
+            self.waiting.retain(|waiting| *waiting != digest);
+            let known = if right { &mut self.right } else { &mut self.wrong };
+            if known.len() >= MAX_REMEMBERED {
+                known.pop_front();
+            }
+            known.push_back(digest);
+            self.failures += u64::from(!right);
+        }
+        let Some((user, password)) = authorization.and_then(credentials) else { return Known::Wrong };
+        let digest = self.digest(&user, &password);
+        if self.right.contains(&digest) {
+            return Known::Right;
+        }
+        if self.wrong.contains(&digest) {
+            return Known::Wrong;
+        }
+        if self.waiting.contains(&digest) {
+            return Known::Later;
+        }
+        let hash = self.hashes.get(&user);
+        let Some(any) = hash.or(self.hashes.values().next()) else { return Known::Wrong };
+        let job = Job { digest, password, hash: any.clone(), is_known: hash.is_some() };
+        match self.jobs.try_send(job) {
+            Ok(()) => {
+                self.waiting.push(digest);
+                Known::Later
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Known::Busy,
+        }
+    }
+
+    /// How many checks have failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    fn digest(&self, user: &str, password: &[u8]) -> Digest {
+        let mut context = hmac::Context::with_key(&self.key);
+        // The hash is part of it: a changed password is checked again.
+        for part in [user.as_bytes(), self.hashes.get(user).map_or("", String::as_str).as_bytes(), password] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let tag = context.sign();
+        let mut digest = [0; 32];
+        digest.copy_from_slice(tag.as_ref());
+        digest
+    }
+}
+
+fn credentials(authorization: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (scheme, encoded) = authorization.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
+}

@@ -1,0 +1,164 @@
+//! The file of `--web.config.file`, in the format of Prometheus' exporters:
+//! <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The highest cost of a password's hash. One check with it takes about a second; every step more doubles that.
+const MAX_COST: u32 = 14;
+
+/// What the file says, checked.
+pub(super) struct WebConfig {
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The hash of the password of each user.
+    pub(super) users: BTreeMap<String, String>,
+    /// The files that it was made from, with the time of their last change.
+    files: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    tls_server_config: Option<TlsServerConfig>,
+    #[serde(default)]
+    basic_auth_users: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsServerConfig {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    client_ca_file: Option<PathBuf>,
+    #[serde(default)]
+    client_auth_type: ClientAuth,
+    #[serde(default)]
+    min_version: MinVersion,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum ClientAuth {
+    #[default]
+    NoClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum MinVersion {
+    #[default]
+    TLS12,
+    TLS13,
+}
+
+impl WebConfig {
+    /// Reads the file, and those that it names, which are relative to its directory.
+    ///
+    /// # Errors
+    ///
+    /// The error names the file, what was found and what was expected.
+    pub(super) fn read(path: &Path) -> Result<WebConfig, String> {
+        let mut files = vec![path.to_owned()];
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        let wrong = |what: &dyn Display| format!("`{}`: {what}", path.display());
+        let file: Option<File> = match text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            true => None,
+            false => Some(serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?),
+        };
+        let File { tls_server_config, basic_auth_users } = file.unwrap_or_default();
+        for (user, hash) in &basic_auth_users {
+            check_hash(user, hash).map_err(|what| wrong(&what))?;
+        }
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let tls = match tls_server_config {
+            Some(tls) => Some(tls.read(directory, &mut files).map_err(|what| wrong(&what))?),
+            None => None,
+        };
+        let files = files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
+        Ok(WebConfig { tls, users: basic_auth_users, files })
+    }
+
+    /// Whether one of the files has changed since they were read.
+    pub(super) fn has_changed(&self) -> bool {
+        self.files.iter().any(|(file, time)| changed(file) != *time)
+    }
+}
+
+impl TlsServerConfig {
+    fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<Arc<ServerConfig>, String> {
+        let mut named = |file: &Path| {
+            let file = directory.join(file);
+            files.push(file.clone());
+            file
+        };
+        let (cert_file, key_file) = (named(&self.cert_file), named(&self.key_file));
+        let chain = certificates(&cert_file)?;
+        let key = PrivateKeyDer::from_pem_file(&key_file)
+            .map_err(|error| format!("`key_file` `{}`: {error}, expected a private key in PEM", key_file.display()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: &[_] = match self.min_version {
+            MinVersion::TLS12 => rustls::ALL_VERSIONS,
+            MinVersion::TLS13 => &[&rustls::version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)
+            .map_err(|error| error.to_string())?;
+        let builder = match (self.client_auth_type, &self.client_ca_file) {
+            (ClientAuth::NoClientCert, None) => builder.with_no_client_auth(),
+            (ClientAuth::NoClientCert, Some(_)) => {
+                return Err("found `client_ca_file` without `client_auth_type`, expected \
+                            `RequireAndVerifyClientCert` or `VerifyClientCertIfGiven`"
+                    .to_owned());
+            }
+            (_, None) => return Err("found `client_auth_type` without `client_ca_file`, which it needs".to_owned()),
+            (how, Some(ca_file)) => {
+                let ca_file = named(ca_file);
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(&ca_file)? {
+                    roots.add(certificate).map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = match how {
+                    ClientAuth::VerifyClientCertIfGiven => verifier.allow_unauthenticated(),
+                    _ => verifier,
+                };
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+            format!("`cert_file` `{}` and `key_file` `{}`: {error}", cert_file.display(), key_file.display())
+        })?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |what: &dyn Display| format!("`{}`: {what}, expected certificates in PEM", file.display());
+    let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
+    let chain: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
+    if chain.is_empty() { Err(wrong(&"found no certificate")) } else { Ok(chain) }
+}
+
+fn check_hash(user: &str, hash: &str) -> Result<(), String> {
+    let expected = "expected a bcrypt hash, as `htpasswd -nBC 10 NAME` makes it: $2y$10$…";
+    // The value is a secret of sorts: it is not repeated.
+    let parts: bcrypt::HashParts =
+        hash.parse().map_err(|_| format!("the password of `{user}` in `basic_auth_users`: {expected}"))?;
+    match parts.get_cost() {
+        0..=MAX_COST => Ok(()),
+        cost => Err(format!("the password of `{user}` in `basic_auth_users`: found cost {cost}, expected at most {MAX_COST}")),
+    }
+}
+
+fn changed(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|found| found.modified()).ok()
+}

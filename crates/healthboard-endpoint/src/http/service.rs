@@ -1,0 +1,204 @@
+//! What the endpoint of a service answers: the routes, and the report behind them.
+
+use super::agent_check;
+use super::answers::{Asked, Reply, Site};
+use super::healthcheck::{Ends, Healthcheck};
+use super::media::{self, Media};
+use super::page;
+use super::response::{Response, TEXT};
+use crate::options::HttpOptions;
+use healthboard::format::{Cost, metrics};
+use healthboard::{Report, Status, format};
+use rustix::time::{ClockId, clock_gettime};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A report is reused for this many times the CPU time that it took to make, so that reports take at most a tenth of one core.
+/// Work of other programs on a busy machine does not count.
+const REUSED_PER_COST: u32 = 10;
+
+/// No report is reused for longer, whatever it cost.
+const MAX_REUSE: Duration = Duration::from_secs(1);
+
+/// The most names to exclude in one request.
+const MAX_EXCLUDED: usize = 32;
+
+/// The longest query in bytes; `exclude` is the only reason for a long one.
+const MAX_QUERY_BYTES: usize = 2048;
+
+const PATHS: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/metrics"];
+
+/// The answers of a service.
+pub(crate) struct ServicePages {
+    options: HttpOptions,
+    report: Option<Rc<Report>>,
+    made_ns: u64,
+    /// Until when the report is reused in later ticks.
+    reused_until_ns: u64,
+    bodies: [Option<Rc<str>>; Media::ALL.len()],
+    healthcheck: Healthcheck,
+}
+
+/// The same, together with who makes reports.
+pub(crate) struct ServiceSite<'a> {
+    pages: &'a mut ServicePages,
+    make: &'a mut dyn FnMut() -> Report,
+}
+
+impl ServicePages {
+    pub(crate) fn new(options: HttpOptions) -> ServicePages {
+        ServicePages {
+            healthcheck: Healthcheck::new(&options),
+            options,
+            report: None,
+            made_ns: 0,
+            reused_until_ns: 0,
+            bodies: [const { None }; Media::ALL.len()],
+        }
+    }
+
+    /// What answers now. `make` makes a report.
+    pub(crate) fn site<'a>(&'a mut self, make: &'a mut dyn FnMut() -> Report) -> ServiceSite<'a> {
+        ServiceSite { pages: self, make }
+    }
+
+    /// What is wrong with the options or the files of `/healthcheck`; each once.
+    pub(crate) fn take_notice(&mut self) -> Option<String> {
+        self.healthcheck.take_notice()
+    }
+
+    /// The report of this tick, or an older one that is reused because it took long to make.
+    fn report(&mut self, make: &mut dyn FnMut() -> Report) -> Rc<Report> {
+        if let Some(report) = &self.report {
+            return report.clone();
+        }
+        let began = cpu_time();
+        let report = Rc::new(make());
+        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
+        self.reused_until_ns = self.made_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        self.report = Some(report.clone());
+        report
+    }
+
+    fn health(&mut self, report: &Report, asked: &Asked<'_>, verbose: bool) -> Response {
+        let media = media::preferred(asked.values("accept"));
+        let render: fn(&Report) -> String = match media {
+            Media::Json => format::json,
+            Media::HealthJson => format::health_json,
+            Media::Text => format::text,
+            Media::Html => page::of_service,
+        };
+        let body = match media {
+            // The draft has no place for stacks, and the page shows them in any case.
+            Media::Json if verbose => format::verbose_json(report).into(),
+            Media::Text if verbose => format::verbose_text(report).into(),
+            _ => self.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone(),
+        };
+        let status = match report.status {
+            Status::Ok => 200,
+            Status::Degraded => self.options.degraded_status_code,
+            Status::Fault => self.options.fault_status_code,
+        };
+        let degraded = report.status == Status::Degraded;
+        let refresh = media == Media::Html && !is_paused(asked.query());
+        Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
+    }
+}
+
+impl ServiceSite<'_> {
+    /// The answer to a request for this path, whatever the path in it is.
+    pub(crate) fn answer_at(&mut self, path: &str, asked: &Asked<'_>) -> Reply {
+        let head = asked.head;
+        let pages = &mut *self.pages;
+        if Healthcheck::is_asked(path) {
+            let ends =
+                if pages.healthcheck.depends_on_ends() { (asked.ends)() } else { Ends::default() };
+            let report = pages.report(self.make);
+            return pages.healthcheck.answer(head, ends, &report).into();
+        }
+        if !PATHS.contains(&path) {
+            let there_are = "not found; there are /health, /healthcheck, /livez, /metrics and /readyz\n";
+            return Response::text(404, there_are).into();
+        }
+        if let Some(refused) = refuse_method(asked) {
+            return refused.into();
+        }
+        let query = asked.query();
+        let excluded = || query.split('&').filter_map(|part| part.strip_prefix("exclude="));
+        if query.len() > MAX_QUERY_BYTES || excluded().count() > MAX_EXCLUDED {
+            return Response::text(400, "a query has at most 2048 bytes and 32 times `exclude=`\n").into();
+        }
+        let verbose = is_verbose(query);
+        let report = pages.report(self.make);
+        let response = match path {
+            "/livez" => check(format::livez(&report, verbose)),
+            "/readyz" => check(format::readyz(&report, &excluded().collect::<Vec<_>>(), verbose)),
+            "/metrics" => {
+                let exposition = media::exposition(asked.values("accept"));
+                let cost = Cost { cpu: cpu_time(), requests: asked.requests };
+                exposed(exposition, metrics([&*report], Some(cost), exposition, verbose))
+            }
+            _ => pages.health(&report, asked, verbose),
+        };
+        response.allowing(asked.is_options()).into()
+    }
+}
+
+impl Site for ServiceSite<'_> {
+    fn answer(&mut self, asked: &Asked<'_>) -> Reply {
+        self.answer_at(asked.path(), asked)
+    }
+
+    fn agent_check(&mut self, service: &str) -> Option<String> {
+        // There is one service here, and it needs no name.
+        if !service.is_empty() {
+            return None;
+        }
+        let report = self.pages.report(self.make);
+        Some(agent_check::line(&report, self.pages.options.degraded_weight))
+    }
+
+    fn tick(&mut self, now_ns: u64) -> bool {
+        let pages = &mut *self.pages;
+        pages.made_ns = now_ns;
+        let is_old = now_ns >= pages.reused_until_ns;
+        if is_old {
+            pages.report = None;
+            pages.bodies = [const { None }; Media::ALL.len()];
+        }
+        is_old
+    }
+
+    fn is_kept(&self, asked: &Asked<'_>) -> bool {
+        !Healthcheck::is_asked(asked.path()) || !self.pages.healthcheck.depends_on_ends()
+    }
+}
+
+/// The answer to a method that is not answered.
+pub(crate) fn refuse_method(asked: &Asked<'_>) -> Option<Response> {
+    let known = ["GET", "HEAD", "OPTIONS"].contains(&asked.head.method);
+    (!known).then(|| Response::text(405, "only GET, HEAD and OPTIONS\n").allowing(true))
+}
+
+pub(crate) fn is_verbose(query: &str) -> bool {
+    query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))
+}
+
+/// Whether a page is to stay as it is.
+pub(crate) fn is_paused(query: &str) -> bool {
+    query.split('&').any(|part| part == "pause")
+}
+
+/// A scrape is always answered 200: of another answer nothing is kept.
+pub(crate) fn exposed(exposition: format::Exposition, body: String) -> Response {
+    Response { vary: true, media: exposition.media_type(), ..Response::text(200, body) }
+}
+
+pub(crate) fn check((passed, body): (bool, String)) -> Response {
+    Response { media: TEXT, ..Response::text(if passed { 200 } else { 503 }, body) }
+}
+
+/// The CPU time that this thread has used so far.
+pub(crate) fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! The file beside the boards that keeps a service's [`History`].
+
+use crate::board::place::Place;
+use crate::read::open;
+use crate::verdict::History;
+use rustix::fs::OFlags;
+use std::io::{self, Read};
+
+/// The name of the file.
+pub(crate) const FILE: &str = "history.json";
+
+/// The longest file that is read, in bytes: more than 65 times 32 changes have.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The recent changes of the service whose boards are here. Empty where there is no file, or one that cannot be read: a history
+/// is never a reason not to answer.
+pub fn read_history(place: &Place) -> History {
+    let Ok(file) = open(place, FILE, OFlags::RDONLY) else { return History::default() };
+    let mut text = String::new();
+    match file.take(MAX_BYTES).read_to_string(&mut text) {
+        Ok(_) => serde_json::from_str(&text).map(History::bounded).unwrap_or_default(),
+        Err(_) => History::default(),
+    }
+}
+
+/// Replaces the file. Only a holder does this.
+///
+/// # Errors
+///
+/// Of the file system; the file that was there before stays then.
+pub fn write_history(place: &Place, history: &History) -> io::Result<()> {
+    place.write_whole(FILE, &serde_json::to_vec(history)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Report, Status, judge};
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::open(directory.path()).unwrap();
+        (directory, place)
+    }
+
+    fn report(second: u64, status: Status) -> Report {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        Report { status, message: "why\nnot".to_owned(), ..judge("service", &[], second, time) }
+    }
+
+    #[test]
+    fn the_newest_32_changes_are_kept_and_the_count_of_all() {
+        let (_directory, place) = place();
+        let mut history = Arc::default();
+        assert!(!History::observe(&mut history, &report(0, Status::Ok)), "a service begins OK");
+        for second in 1..=40 {
+            let status = if second % 2 == 0 { Status::Ok } else { Status::Fault };
+            assert!(History::observe(&mut history, &report(second, status)));
+            assert!(!History::observe(&mut history, &report(second, status)));
+        }
+        write_history(&place, &history).unwrap();
+        let read = read_history(&place);
+        assert_eq!(read, *history);
+        assert_eq!((read.count, read.service.len(), read.service[0].at_ms), (40, 32, 9000));
+        assert!(!read.service[0].cause.contains('\n'));
+        assert_eq!(read.since(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(40)));
+    }
+
+    #[test]
+    fn any_file_is_read_and_a_bad_one_is_an_empty_history() {
+        let (directory, place) = place();
+        assert_eq!(read_history(&place), History::default());
+        let file = directory.path().join(FILE);
+        for text in ["", "{", "[]", "{\"count\":-1}", "\u{0}\u{1}", &"[".repeat(200_000)] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(read_history(&place), History::default(), "{text:.20}");
+        }
+        std::fs::write(&file, b"\xff\xfe").unwrap();
+        assert_eq!(read_history(&place), History::default());
+        let change = r#"{"at_ms":1,"status":"FAULT","cause":"\u0007CAUSE"}"#.replace("CAUSE", &"x".repeat(5000));
+        std::fs::write(&file, format!(r#"{{"service":[{}]}}"#, vec![change; 100].join(","))).unwrap();
+        let read = read_history(&place);
+        assert_eq!(read.service.len(), 32);
+        assert!(read.service.iter().all(|change| change.cause.len() <= 160 && !change.cause.contains('\u{7}')));
+        // A time that no calendar has.
+        std::fs::write(&file, format!(r#"{{"service":[{{"at_ms":{},"status":"OK"}}]}}"#, u64::MAX)).unwrap();
+        let _ = read_history(&place).since();
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
+        assert_eq!(read_history(&place), History::default());
+    }
+}

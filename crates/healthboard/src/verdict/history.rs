@@ -1,0 +1,125 @@
+//! The recent changes of a service and of its indicators.
+
+use super::report::{Detail, Report, State};
+use crate::scrub::{cut, printable};
+use crate::status::Status;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Changes that are kept of the service, and of each indicator; beyond that the oldest are dropped.
+const MAX_CHANGES: usize = 32;
+
+/// The longest cause, in bytes.
+const MAX_CAUSE: usize = 160;
+
+/// Indicators whose changes are kept: as many as a board has slots, in several processes with different ones.
+const MAX_INDICATORS: usize = 64;
+
+/// The recent changes of a service and of its indicators, the oldest first.
+///
+/// The holder keeps it in a file beside the boards, so a takeover loses nothing and every reader of boards has it. It is small:
+/// the newest 32 changes of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// How often the service's status has changed since the directory of its boards was made.
+    #[serde(default)]
+    pub count: u64,
+    /// The changes of the service's status.
+    #[serde(default)]
+    pub service: VecDeque<Change>,
+    /// The changes of each indicator's status and state.
+    #[serde(default)]
+    pub indicators: BTreeMap<String, VecDeque<Change>>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// When it was seen, in milliseconds of Unix time.
+    pub at_ms: u64,
+    /// The new status.
+    pub status: Status,
+    /// The new state of an indicator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Why, for people; empty where nothing is wrong.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cause: String,
+}
+
+impl Change {
+    /// When it was seen, by the wall clock.
+    pub fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.at_ms)
+    }
+}
+
+impl History {
+    /// Adds what has changed since the last report. Returns whether anything has; copies the history only then.
+    ///
+    /// A service begins `OK`, and an indicator without a problem: neither is a change.
+    pub fn observe(history: &mut Arc<History>, report: &Report) -> bool {
+        let changed: Vec<&str> =
+            report.details.iter().filter(|(name, detail)| history.is_new(name, detail)).map(|(name, _)| &**name).collect();
+        let last = history.service.back().map_or(Status::Ok, |change| change.status);
+        if changed.is_empty() && last == report.status {
+            return false;
+        }
+        let since_epoch = report.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let change = |status, state, cause: &str| {
+            let cause = cut(&printable(cause), MAX_CAUSE);
+            Change { at_ms, status, state, cause }
+        };
+        let history = Arc::make_mut(history);
+        if last != report.status {
+            history.count += 1;
+            push(&mut history.service, change(report.status, None, &report.message));
+        }
+        for name in changed {
+            let detail = &report.details[name];
+            let changes = history.indicators.entry(name.to_owned()).or_default();
+            push(changes, change(detail.status, Some(detail.state), &detail.message));
+        }
+        true
+    }
+
+    fn is_new(&self, name: &str, detail: &Detail) -> bool {
+        let quiet = !detail.state.is_problem();
+        let Some(last) = self.indicators.get(name).and_then(|changes| changes.back()) else {
+            return !quiet && self.indicators.len() < MAX_INDICATORS;
+        };
+        let was_quiet = last.state.is_none_or(|state| !state.is_problem());
+        last.status != detail.status || last.state != Some(detail.state) && !(was_quiet && quiet)
+    }
+
+    /// Since when the service has had its status, as far as known.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.service.back().map(Change::time)
+    }
+
+    /// Drops what no history that was made by [`observe`](History::observe) has: a file may have any content.
+    pub(crate) fn bounded(mut self) -> History {
+        let bound = |changes: &mut VecDeque<Change>| {
+            changes.drain(..changes.len().saturating_sub(MAX_CHANGES));
+            for change in changes {
+                change.cause = cut(&printable(&change.cause), MAX_CAUSE);
+            }
+        };
+        bound(&mut self.service);
+        while self.indicators.len() > MAX_INDICATORS {
+            self.indicators.pop_last();
+        }
+        self.indicators.values_mut().for_each(bound);
+        self
+    }
+}
+
+fn push(changes: &mut VecDeque<Change>, change: Change) {
+    if changes.len() >= MAX_CHANGES {
+        changes.pop_front();
+    }
+    changes.push_back(change);
+}
