@@ -1,5 +1,6 @@
 //! Services under a real systemd: it learns how they are, and restarts those that hang and no others.
 
+mod agent;
 mod dropins;
 
 use std::fs;
@@ -79,6 +80,7 @@ impl Proof {
         checks.push(dropins::check(setup, &self.machine)?);
         checks.push(self.is_ready_when_it_answers()?);
         checks.push(self.a_rust_service_is_ready()?);
+        checks.push(agent::check(&self.machine)?);
         checks.push(self.the_status_is_the_message()?);
         checks.push(self.a_plain_unit_is_left_alone()?);
         checks.push(self.a_loaded_service_is_not_killed(load)?);
@@ -256,6 +258,7 @@ impl Proof {
 
 fn install(setup: &Setup, root: &Path) -> Result<()> {
     dropins::install(setup, root)?;
+    agent::install(setup, root)?;
     for (name, template) in UNITS {
         let text = template
             .replace("<programs>", &setup.programs().display().to_string())

@@ -34,7 +34,7 @@ pub fn page(extent: Extent, all: &[Measured]) -> String {
             seconds(measured.recovery),
         );
     }
-    let line = |value: fn(&Measured) -> f64| fitted(all.iter().map(|measured| (measured.hosts as f64, value(measured))));
+    let line = |value: fn(&Measured) -> f64| fitted(all.iter().map(move |measured| (measured.hosts as f64, value(measured))));
     let cores = line(|measured| measured.cores);
     let memory = line(|measured| measured.memory as f64);
     text += &format!(

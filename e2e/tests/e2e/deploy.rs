@@ -5,6 +5,7 @@
 mod balancers;
 mod containers;
 mod kubernetes;
+mod monitors;
 mod operators;
 mod probes;
 mod static_command;
