@@ -1,5 +1,6 @@
 //! What healthboard costs, beside what people know. Run it as `cargo xtask bench`: that builds and installs what it needs.
 
+mod agent;
 mod attack;
 mod backend;
 mod check;
@@ -23,7 +24,7 @@ use table::{Goals, Part};
 
 type Play = fn() -> Result<Part>;
 
-const PARTS: [(&str, Play); 9] = [
+const PARTS: [(&str, Play); 10] = [
     ("record", record::run),
     ("python", python::run),
     ("probe", probe::run),
@@ -32,6 +33,7 @@ const PARTS: [(&str, Play); 9] = [
     ("check", check::run),
     ("footprint", footprint::run),
     ("reading", reading::run),
+    ("agent", agent::run),
     ("nova", nova::run),
 ];
 

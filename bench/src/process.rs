@@ -23,6 +23,11 @@ impl Running {
         started.map(Running).with_context(|| format!("cannot start {}", command.get_program().display()))
     }
 
+    /// Its pid.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// CPU time of all its threads so far.
     pub fn cpu(&self) -> Result<Duration> {
         // What it still does after its last answer is part of it.

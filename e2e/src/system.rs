@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 pub(crate) type Need = (&'static str, &'static str);
 
 /// What every stage needs.
-pub(crate) const NEEDS: [Need; 7] = [
+pub(crate) const NEEDS: [Need; 8] = [
     ("command -v cc", "gcc libc6-dev"),
     ("command -v c++", "g++"),
     ("command -v curl", "curl"),
@@ -16,6 +16,7 @@ pub(crate) const NEEDS: [Need; 7] = [
     ("command -v pgrep", "procps"),
     ("python3 -c 'import ensurepip, venv'", "python3-venv"),
     ("command -v socat", "socat"),
+    ("command -v tmux", "tmux"),
 ];
 
 /// What a cluster and the tests of the Python package need in addition.

@@ -52,7 +52,8 @@ usage: cargo xtask JOB
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   static          build the command `healthboard` as one static file, for containers
   lint            check formatting, clippy, documentation, ruff
-  bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, nova;
+  bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
+                  nova;
                   write docs/performance.md after a run of all parts
       --write           write it after a run of some parts, too; must come first
 

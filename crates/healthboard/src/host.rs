@@ -25,6 +25,8 @@ pub struct Host {
     expected: Vec<String>,
     services: BTreeMap<String, Service>,
     problems: BTreeSet<String>,
+    /// Into which all boards are read.
+    buffer: Vec<u8>,
 }
 
 struct Service {
@@ -39,7 +41,7 @@ impl Host {
     /// The services with boards in these runtime directories. A last part `*` stands for every directory there. `expected`
     /// are the names of services that must run.
     pub fn new(roots: Vec<PathBuf>, expected: Vec<String>) -> Host {
-        Host { roots, expected, services: BTreeMap::new(), problems: BTreeSet::new() }
+        Host { roots, expected, services: BTreeMap::new(), problems: BTreeSet::new(), buffer: Vec::new() }
     }
 
     /// Where services keep their boards unless they are told otherwise: `/run/healthboard`, the directories that systemd makes
@@ -62,7 +64,7 @@ impl Host {
         self.find();
         let mut reports = Vec::with_capacity(self.services.len());
         for (name, service) in &mut self.services {
-            if let Err(error) = service.directory.read_into(&mut service.processes) {
+            if let Err(error) = service.directory.read_by(&mut self.buffer, &mut service.processes) {
                 let path = service.directory.path().display();
                 self.problems.insert(format!("cannot read the boards in `{path}`: {error}"));
                 continue;

@@ -24,6 +24,9 @@ const RACY: Duration = Duration::from_millis(50);
 /// ones.
 const USUAL_SLOTS: usize = 10;
 
+/// Room for a whole board.
+const BUFFER: usize = BLOCK * (1 + SLOTS);
+
 /// The boards in one service's directory. Reading changes nothing there, and takes no lock.
 ///
 /// It keeps the files of living processes open between two reads and lists the directory only when that has changed, so
@@ -70,7 +73,7 @@ impl Directory {
             listed: None,
             files: BTreeMap::new(),
             stacks: StackFiles::default(),
-            buffer: vec![0; BLOCK * (1 + SLOTS)],
+            buffer: Vec::new(),
             shared: Shared::default(),
         }
     }
@@ -105,6 +108,15 @@ impl Directory {
     ///
     /// As for [`read`](Directory::read); `processes` is empty then.
     pub fn read_into(&mut self, processes: &mut Vec<Process>) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read_by(&mut buffer, processes);
+        self.buffer = buffer;
+        read
+    }
+
+    /// The same, with a buffer that many directories can share.
+    pub(crate) fn read_by(&mut self, buffer: &mut Vec<u8>, processes: &mut Vec<Process>) -> io::Result<()> {
+        buffer.resize(BUFFER, 0);
         let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
         let Some(place) = &self.place else { return Ok(()) };
@@ -120,7 +132,7 @@ impl Directory {
             }
             if let Found::Living(file, descriptors) = found {
                 let room = old.next().unwrap_or_default();
-                match read_board(file, &mut self.buffer, self.boot_id, descriptors, &mut self.shared, room) {
+                match read_board(file, buffer, self.boot_id, descriptors, &mut self.shared, room) {
                     Ok(Some(process)) if process.life.is_alive() => {
                         let stacks = self.stacks.of(place, name);
                         processes.push(Process { stacks, ..process });
@@ -185,6 +197,7 @@ impl Directory {
         if lock::is_taken(file).unwrap_or(true) {
             return false;
         }
+        self.buffer.resize(BUFFER, 0);
         match read_board(
             file,
             &mut self.buffer,

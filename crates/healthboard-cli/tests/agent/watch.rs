@@ -1,14 +1,11 @@
 //! `healthboard watch`, by its screen under tmux.
 
-#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
-
-mod support;
-
 use healthboard::{Failure, Impact, Policy};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{HANG, start_service};
+
+use crate::support::{HANG, run, start_service};
 
 /// A terminal of its own.
 struct Screen(String);
@@ -113,13 +110,7 @@ fn keys_help_filter_and_any_size() {
 
 #[test]
 fn without_a_terminal_it_says_what_to_use() {
-    let output = support::run(&["watch"]);
+    let output = run(&["watch"]);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8(output.stderr).unwrap().contains("healthboard show"));
-}
-
-/// Not a test by itself: see `support::die`.
-#[test]
-fn role() {
-    support::role();
 }

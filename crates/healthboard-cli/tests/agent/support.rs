@@ -85,7 +85,9 @@ impl Agent {
     /// On a unix socket beside the boards.
     pub(crate) fn start(runtime: &Path, more: &[&str]) -> Agent {
         let socket = runtime.join("agent.sock");
-        Agent { socket: socket.clone(), ..Agent::at(&format!("unix://{}", socket.display()), runtime, more) }
+        let mut agent = Agent::at(&format!("unix://{}", socket.display()), runtime, more);
+        agent.socket = socket;
+        agent
     }
 
     pub(crate) fn at(uri: &str, runtime: &Path, more: &[&str]) -> Agent {

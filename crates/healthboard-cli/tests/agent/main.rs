@@ -1,8 +1,9 @@
-//! `healthboard agent`, as those who ask it see it.
+//! `healthboard agent` and `healthboard watch`, as those who use them see them.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
 mod support;
+mod watch;
 
 use healthboard::{Failure, Impact, Policy};
 use std::io::{Read, Write};
