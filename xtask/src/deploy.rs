@@ -1,11 +1,12 @@
 //! `cargo xtask deploy`: what acts on health, each as the real program; the results go into its page.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
 use healthboard_e2e::deploy::balancers::{self, Extent, Played};
-use healthboard_e2e::deploy::{containers, kubernetes, monitors, probes, systemd};
+use healthboard_e2e::deploy::{containers, kubernetes, monitors, pages, probes, systemd};
 
 use crate::terminal::{clear_wait, duration, show_wait, strong};
 use crate::{generated, interrupt};
@@ -104,6 +105,14 @@ fn probes(setup: &Setup, _: &Plan) -> Result<String> {
 }
 
 fn monitors(setup: &Setup, _: &Plan) -> Result<String> {
+    let pictures = tempfile::tempdir()?;
+    pages::open(setup, pictures.path(), tick)?;
+    let kept = setup.workspace().join("docs/images");
+    fs::create_dir_all(&kept)?;
+    for picture in ["host-light", "fault-dark", "host-phone"] {
+        let name = format!("{picture}.png");
+        fs::copy(pictures.path().join(&name), kept.join(&name)).with_context(|| format!("there is no {name}"))?;
+    }
     monitors::check_files(setup)?;
     monitors::check_nagios(setup)?;
     monitors::node_exporter(setup)?;

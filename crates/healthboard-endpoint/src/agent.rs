@@ -112,8 +112,11 @@ impl Agent {
                 let problems = site.problems();
                 problems.difference(&said).for_each(|problem| log(true, problem.clone()));
                 said.clone_from(problems);
-                if let Some(notice) = server.take_notice() {
-                    log(true, notice.replace("set `allowed_hosts = ", "give `--allowed-hosts ").replace("` in [healthcheck]", "`"));
+                if let Some(host) = server.take_refused_host() {
+                    log(true, format!(
+                        "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
+                         requests answered, give `--allowed-hosts {host}`"
+                    ));
                 }
                 let now = site.failed_passwords();
                 if now > failures {

@@ -262,7 +262,13 @@ impl<'a, 'b> Holder<'a, 'b> {
         if let Some(line) = self.changes.observe(Instant::now(), report.status, &report.message) {
             self.boards.say_change(line.warning, line.text, line.previous, &report);
         }
-        if let Some(notice) = self.server.take_notice().or_else(|| self.pages.take_notice()) {
+        let refused = self.server.take_refused_host().map(|host| {
+            format!(
+                "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
+                 requests answered, set `allowed_hosts = {host}` in [healthcheck]"
+            )
+        });
+        if let Some(notice) = refused.or_else(|| self.pages.take_notice()) {
             self.boards.say(true, notice);
         }
         self.boards.tick(&report);

@@ -147,9 +147,9 @@ impl Server {
         self.places.total()
     }
 
-    /// See [`Answers::take_notice`].
-    pub(crate) fn take_notice(&mut self) -> Option<String> {
-        self.answers.take_notice()
+    /// See [`Answers::take_refused_host`].
+    pub(crate) fn take_refused_host(&mut self) -> Option<String> {
+        self.answers.take_refused_host()
     }
 
     /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits

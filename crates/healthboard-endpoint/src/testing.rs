@@ -149,10 +149,6 @@ impl Pages {
     ) -> Outcome {
         self.answers.respond(bytes, last, ends, &mut self.pages.site(make))
     }
-
-    pub(crate) fn take_notice(&mut self) -> Option<String> {
-        self.answers.take_notice().or_else(|| self.pages.take_notice())
-    }
 }
 
 /// Everything until the endpoint closes, without the date.

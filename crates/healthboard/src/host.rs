@@ -178,13 +178,13 @@ impl Found {
 impl Service {
     /// Takes over what the service's holder has seen, if there is news.
     fn look_at_history(&mut self) {
-        let Ok(place) = Place::open(self.directory.path()) else { return };
+        let Some(place) = self.directory.place() else { return };
         let stamp = rustix::fs::statat(place.fd(), crate::history::FILE, AtFlags::SYMLINK_NOFOLLOW).ok();
         let stamp = stamp.map(|found| (found.st_mtime, found.st_mtime_nsec as u64, found.st_size));
         if stamp.is_some() && stamp != self.history_stamp {
             self.history_stamp = stamp;
             let count = self.history.count;
-            let mut history = read_history(&place);
+            let mut history = read_history(place);
             // A counter does not go back while the file is behind what was seen here.
             history.count = history.count.max(count);
             self.history = Arc::new(history);

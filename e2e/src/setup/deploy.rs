@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use super::Setup;
 use crate::system::{self, Need};
 
-const PROGRAMS: [Need; 16] = [
+const PROGRAMS: [Need; 17] = [
+    ("test -x /usr/bin/chromium", "chromium"),
     ("command -v prometheus && command -v promtool", "prometheus"),
     ("command -v prometheus-alertmanager && command -v amtool", "prometheus-alertmanager"),
     ("command -v prometheus-node-exporter", "prometheus-node-exporter"),
@@ -30,6 +31,9 @@ const PROGRAMS: [Need; 16] = [
 
 /// The packages with the scripts of the checks that containers have today, by name and version.
 const SCRIPTS: &str = include_str!("../../requirements-probes.txt");
+
+/// A browser's driver, by name and version.
+const BROWSER: &str = include_str!("../../requirements-pages.txt");
 
 /// What the root of a machine has besides the essential packages.
 const PACKAGES: &str =
@@ -78,6 +82,10 @@ impl Setup {
             let options = ["--no-deps", "--upgrade", "-r", "e2e/requirements-probes.txt", "--target"];
             step.run(self.pip().args(options).arg(self.scripts()))
         })?;
+        self.step("browser", &BROWSER, |step| {
+            let options = ["--upgrade", "-r", "e2e/requirements-pages.txt", "--target"];
+            step.run(self.pip().args(options).arg(self.browser_driver()))
+        })?;
         let build = ["build", "--quiet", "--package", "sqlite-service", "--package", "healthboard-cli"];
         let status = Command::new(env!("CARGO")).args(build).current_dir(self.workspace()).status()?;
         ensure!(status.success(), "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli");
@@ -92,6 +100,11 @@ impl Setup {
     /// The folder with the scripts of kolla and TripleO.
     pub(crate) fn scripts(&self) -> PathBuf {
         self.home().join("scripts")
+    }
+
+    /// The folder with the driver of a browser.
+    pub(crate) fn browser_driver(&self) -> PathBuf {
+        self.home().join("browser")
     }
 
     /// The folder for what is built to be installed elsewhere.

@@ -222,15 +222,16 @@ impl Answers {
         Answer { bytes: Response::text(refusal.status, refusal.why).render(&framing), after: After::Linger }
     }
 
-    /// Returns once, for the log, that a request was refused for its host, and how to allow it.
-    pub(crate) fn take_notice(&mut self) -> Option<String> {
-        let RefusedHost::Seen(host) = &self.refused_host else { return None };
-        let notice = format!(
-            "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
-             requests answered, set `allowed_hosts = {host}` in [healthcheck]"
-        );
-        self.refused_host = RefusedHost::Said;
-        Some(notice)
+    /// The first host for which a request was refused, since a page in a browser could have sent it. Returned once, for the log.
+    pub(crate) fn take_refused_host(&mut self) -> Option<String> {
+        let seen = std::mem::replace(&mut self.refused_host, RefusedHost::Said);
+        match seen {
+            RefusedHost::Seen(host) => Some(host),
+            before => {
+                self.refused_host = before;
+                None
+            }
+        }
     }
 
     /// Forgets kept answers: other ones may be right now.

@@ -98,7 +98,7 @@ impl Healthcheck {
         Response::as_by_webob(status, media, body)
     }
 
-    /// See [`Answers::take_notice`](super::Answers::take_notice).
+    /// What is wrong with the options or the files, for the log; each once.
     pub(super) fn take_notice(&mut self) -> Option<String> {
         self.notices.pop_front().or_else(|| self.files.take_notice())
     }

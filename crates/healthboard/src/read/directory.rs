@@ -88,6 +88,11 @@ impl Directory {
         self.place.as_ref().map_or(&self.path, Place::path)
     }
 
+    /// The directory as of the last read, if there was one.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// Every process of the service that has a board here: those alive, dead, and stopped.
     ///
     /// Files that are not boards of this service are skipped; [`refused`](Directory::refused) names them.

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use healthboard_e2e::Setup;
+use healthboard_e2e::deploy::pages;
 use healthboard_e2e::deploy::monitors::{Noticed, check_files, check_nagios, icinga, node_exporter, prometheus, zabbix};
 
 #[test]
@@ -29,6 +30,14 @@ fn icinga_sees_a_broken_database_and_its_mend() -> Result<()> {
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn zabbix_imports_the_template_and_sees_a_broken_database_and_its_mend() -> Result<()> {
     names_the_database(&zabbix(&Setup::open()?, |_| Ok(()))?)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn every_page_is_right_and_accessible_in_light_in_dark_and_on_a_phone() -> Result<()> {
+    let pictures = tempfile::tempdir()?;
+    ensure!(pages::open(&Setup::open()?, pictures.path(), |_| Ok(()))? == 18, "not all pages were opened");
+    Ok(())
 }
 
 fn names_the_database(noticed: &Noticed) -> Result<()> {
