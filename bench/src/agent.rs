@@ -5,7 +5,6 @@ use crate::place;
 use crate::process::{Running, built, until};
 use crate::table::{Part, Unit};
 use anyhow::{Context, Result, ensure};
-use healthboard::{Handle, Impact, Policy, Service};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,6 +13,9 @@ use std::process::Command;
 
 const SERVICES: usize = 200;
 const SCRAPES: usize = 101;
+
+/// The services of one process.
+const PER_PROCESS: usize = 10;
 
 /// How often a monitor asks, in seconds.
 const INTERVAL: f64 = 15.0;
@@ -25,7 +27,11 @@ pub fn run() -> Result<Part> {
          more: the median of the CPU time of a scrape, in parentheses the quartiles. Asked every 15 s, that is its share of a core.",
     );
     let place = place()?;
-    let _services: Vec<Handle> = (0..SERVICES).map(|number| service(number, place.path())).collect::<Result<_>>()?;
+    let names: Vec<String> = (0..SERVICES).map(|number| format!("service-{number:03}")).collect();
+    let _services: Vec<Running> = names
+        .chunks(PER_PROCESS)
+        .map(|names| Running::start(Command::new(built("services")).arg(place.path()).args(names)))
+        .collect::<Result<_>>()?;
     let socket = place.path().join("agent.sock");
     let mut command = Command::new(built("healthboard"));
     command.args(["agent", "--listen", &format!("unix://{}", socket.display()), "--boards"]).arg(place.path());
@@ -46,15 +52,6 @@ pub fn run() -> Result<Part> {
     part.goal("memory of an agent of 200 services", 6.0 * 1024.0, Unit::Kibibytes, memory);
     part.goal("an agent of 200 services, asked every 15 s", 0.1, Unit::Percent, scrape_ms.map(|ms| ms / 1e3 / INTERVAL * 100.0));
     Ok(part)
-}
-
-fn service(number: usize, place: &Path) -> Result<Handle> {
-    let builder = Service::builder(&format!("service-{number:03}")).runtime_dir(place).option("uri", "board");
-    let handle = builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).context("a service does not start")?;
-    for index in 0..8 {
-        handle.indicator(&format!("indicator-{index}"), Policy { impact: Impact::Critical, ..Policy::DEFAULT }).record_ok();
-    }
-    Ok(handle)
 }
 
 fn scrape(socket: &Path) -> Result<String> {

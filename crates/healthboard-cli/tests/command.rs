@@ -99,7 +99,7 @@ fn help_and_version_go_to_stdout() {
 #[test]
 fn the_error_for_wrong_usage_says_what_is_expected() {
     for (arguments, expected) in [
-        (&[][..], "Usage: healthboard <COMMAND>"),
+        (&[][..], "Asks services for their health"),
         (&["probe"], "unrecognized subcommand 'probe'"),
         (&["check", "http://x"], "expected `tcp://ADDRESS:PORT` or `unix:///PATH`, or the name of a service"),
         (&["check", "tcp://127.0.0.1:0"], "expected a port from 1 to 65535"),

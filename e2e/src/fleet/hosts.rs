@@ -3,21 +3,23 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use healthboard::{Failure, Handle, Impact, Policy, Service};
+use anyhow::{Context, Result};
 
+use crate::deploy::until;
 use crate::probe::get_with;
 use crate::servers::{Server, free_port};
 use crate::setup::Setup;
 
-/// The indicators of a service.
-const INDICATORS: [&str; 8] =
-    ["database", "message_bus", "requests", "rpc_server", "service_report", "identity", "image", "network"];
+/// The services of one process.
+const PER_PROCESS: usize = 10;
+
+/// How long an agent may take to see a fault.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Addresses that differ in one of their four parts alone.
 const PER_PART: usize = 250;
@@ -36,25 +38,24 @@ impl Answers {
     pub(super) fn of_agent(setup: &Setup, folder: &Path, services: usize) -> Result<Self> {
         let boards = folder.join("run");
         std::fs::create_dir_all(&boards)?;
-        let services: Vec<Handle> = (0..services).map(|number| service(number, &boards)).collect::<Result<_>>()?;
+        let names: Vec<String> = (0..services).map(|number| format!("service-{number:02}")).collect();
+        let mut all: Vec<Services> =
+            names.chunks(PER_PROCESS).map(|names| Services::start(setup, &boards, names)).collect::<Result<_>>()?;
         let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
         let uri = format!("tcp://{address}");
         let mut agent = Command::new(setup.programs().join("healthboard"));
         agent.args(["agent", "--listen", &uri, "--boards"]).arg(&boards);
         let probed = uri.clone();
-        let mut agent = Server::new("agent", agent, folder, move || metrics(&probed).is_ok())?;
+        let count = names.len();
+        let is_whole = move |text: &str| text.matches("healthboard_stopped{").count() == count;
+        let mut agent = Server::new("agent", agent, folder, move || metrics(&probed).is_ok_and(|text| is_whole(&text)))?;
         agent.start()?;
         let well = metrics(&uri)?;
-        for service in &services {
-            let policy = Policy { impact: Impact::Critical, failure_window: Duration::ZERO, ..Policy::DEFAULT };
-            let database = service.indicator("database", policy);
-            let failure = Failure::new("OperationalError").code("2003");
-            // More than any threshold, so that the state is failing.
-            (0..10).for_each(|_| database.record_fail(&failure));
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        let ill = metrics(&uri)?;
-        ensure!(ill.contains("indicator=\"database\",healthboard_indicator_status=\"FAULT\"} 1"), "the database is not FAULT: {ill}");
+        all.iter_mut().try_for_each(Services::break_databases)?;
+        let broken = "indicator=\"database\",healthboard_indicator_status=\"FAULT\"} 1";
+        let (ill, _) = until("a broken database", LIMIT, |_| Ok(()), || {
+            Ok(Some(metrics(&uri)?).filter(|text| text.matches(broken).count() == count))
+        })?;
         Ok(Self { well, ill })
     }
 
@@ -64,14 +65,28 @@ impl Answers {
     }
 }
 
-fn service(number: usize, boards: &Path) -> Result<Handle> {
-    let builder = Service::builder(&format!("service-{number:02}")).runtime_dir(boards).option("uri", "board");
-    let builder = builder.option("failure_window", "0");
-    let handle = builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).context("a service does not start")?;
-    for name in INDICATORS {
-        handle.indicator(name, Policy { impact: Impact::Critical, ..Policy::DEFAULT }).record_ok();
+/// Some services in one process.
+struct Services(Child);
+
+impl Services {
+    fn start(setup: &Setup, boards: &Path, names: &[String]) -> Result<Self> {
+        let mut command = Command::new(setup.programs().join("host-services"));
+        command.arg(boards).args(names).stdin(Stdio::piped());
+        Ok(Self(command.spawn().context("cannot start host-services")?))
     }
-    Ok(handle)
+
+    fn break_databases(&mut self) -> Result<()> {
+        writeln!(self.0.stdin.as_mut().context("no input")?, "ill")?;
+        Ok(())
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        // They end with their input.
+        self.0.stdin = None;
+        let _ = self.0.wait();
+    }
 }
 
 fn metrics(uri: &str) -> Result<String> {

@@ -86,9 +86,9 @@ impl Setup {
             let options = ["--upgrade", "-r", "e2e/requirements-pages.txt", "--target"];
             step.run(self.pip().args(options).arg(self.browser_driver()))
         })?;
-        let build = ["build", "--quiet", "--package", "sqlite-service", "--package", "healthboard-cli"];
+        let build = ["build", "--quiet", "--package", "sqlite-service", "--package", "healthboard-cli", "--package", "healthboard-e2e"];
         let status = Command::new(env!("CARGO")).args(build).current_dir(self.workspace()).status()?;
-        ensure!(status.success(), "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli");
+        ensure!(status.success(), "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli -p healthboard-e2e");
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Agent, Asker, HANG, body, code, die, free_port, start_service};
+use support::{Agent, Asker, Crowd, HANG, body, code, die, free_port, start_service};
 
 /// Waits until this is something.
 #[track_caller]
@@ -53,7 +53,7 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
     assert_eq!(code(&agent.get("/services/scheduler/health")), 503);
     assert_eq!(code(&agent.get("/services/scheduler/readyz")), 503);
     assert_eq!(body(&agent.get("/services/api/livez")), "ok\n");
-    assert_eq!(body(&agent.get("/services/api/healthcheck")), "OK");
+    assert_eq!(body(&agent.get("/services/api/healthcheck")), "healthboard: OK");
     assert_eq!(code(&agent.get("/readyz")), 503);
     assert_eq!(body(&agent.get("/livez")), "ok\n");
     for path in ["/services/", "/services/nobody/health", "/services/api/nothing", "/services/api", "/etc/passwd"] {
@@ -96,28 +96,28 @@ fn a_service_that_died_or_stopped_is_told_apart_long_after() {
 #[test]
 fn a_page_for_people_names_the_worst_first() {
     let runtime = tempfile::tempdir().unwrap();
-    let api = start_service("api", runtime.path());
+    let api = start_service("paged", runtime.path());
     api.indicator("database", critical()).record_ok();
-    die("compute", runtime.path(), false);
+    die("killed", runtime.path(), false);
     let agent = Agent::start(runtime.path(), &[]);
     let page = agent.ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
     assert!(page.contains("content-type: text/html; charset=utf-8\r\n") && page.contains("content-security-policy: default-src 'none'"), "{page}");
     assert!(page.contains("refresh: 5\r\n") && !page.contains("<script"), "{page}");
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
-    assert!(at("/services/compute/health") < at("/services/api/health"));
+    assert!(at("/services/killed/health") < at("/services/paged/health"));
     assert!(!agent.ask("GET /?pause HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").contains("refresh: 5"));
-    let one = agent.ask("GET /services/api/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    let one = agent.ask("GET /services/paged/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
     assert!(one.contains("<th scope=\"row\">database</th>"), "{one}");
 }
 
 #[test]
 fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
     let runtime = tempfile::tempdir().unwrap();
-    let api = start_service("api", runtime.path());
+    let api = start_service("hostile", runtime.path());
     api.tick();
     for number in 0..3000_usize {
         let bytes: Vec<u8> = (0..number % 4096).map(|at| (at * number) as u8).collect();
-        std::fs::write(runtime.path().join(format!("api/{number}-0.board")), bytes).unwrap();
+        std::fs::write(runtime.path().join(format!("hostile/{number}-0.board")), bytes).unwrap();
     }
     std::fs::create_dir(runtime.path().join("empty")).unwrap();
     std::os::unix::fs::symlink("/proc", runtime.path().join("link")).unwrap();
@@ -127,8 +127,8 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
         assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":3000"), "{health:.500}");
         std::thread::sleep(Duration::from_millis(1100));
     }
-    std::fs::remove_dir_all(runtime.path().join("api")).unwrap();
-    until("the directory's end", || (!agent.get("/services").contains("\"api\":{\"status\":\"OK\"")).then_some(()));
+    std::fs::remove_dir_all(runtime.path().join("hostile")).unwrap();
+    until("the directory's end", || (!agent.get("/services").contains("\"hostile\":{\"status\":\"OK\"")).then_some(()));
     let said = agent.end();
     assert_eq!(said.lines().filter(|line| line.contains("/77-0.board")).count(), 1);
     assert!(said.lines().count() < 3010, "{}", said.lines().count());
@@ -223,11 +223,11 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     std::fs::write(&file, tls.web_config("  min_version: TLS13\n")).unwrap();
     let port = free_port();
     let uri = format!("tcp://127.0.0.1:{port}");
-    let api = start_service("api", directory.path());
+    let api = start_service("secured", directory.path());
     api.tick();
     let agent = Agent::at(&uri, directory.path(), &["--web.config.file", file.to_str().unwrap()]);
     let answer = tls.get(port, "/health", false).unwrap();
-    assert!(code(&answer) == 200 && answer.contains("\"api\""), "{answer}");
+    assert!(code(&answer) == 200 && answer.contains("\"secured\""), "{answer}");
     // Plain HTTP gets no answer.
     let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
     plain.set_read_timeout(Some(HANG)).unwrap();
@@ -248,11 +248,10 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
 #[test]
 fn who_does_not_read_and_who_does_not_speak_keep_nobody_waiting() {
     let runtime = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..40).map(|number| start_service(&format!("service-{number}"), runtime.path())).collect();
-    for service in &services {
-        (0..8).for_each(|number| service.indicator(&format!("indicator-{number}"), critical()).record_ok());
-    }
+    let _services = Crowd::start("crowd", 40, runtime.path());
     let agent = Agent::start(runtime.path(), &[]);
+    let series = || agent.get("/metrics").lines().filter(|line| line.starts_with("healthboard_")).count();
+    until("all services", || (series() > 40 * (8 + 9 * 2)).then_some(()));
     let request = b"GET /metrics?verbose HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut idle: Vec<_> = (0..500).map(|_| agent.connect()).collect();
     for stream in idle.iter_mut().take(250) {
@@ -265,24 +264,22 @@ fn who_does_not_read_and_who_does_not_speak_keep_nobody_waiting() {
     }
     assert!(began.elapsed() < HANG);
     drop(idle);
-    let series = agent.get("/metrics").lines().filter(|line| line.starts_with("healthboard_")).count();
-    assert!(series > 40 * (8 + 8 * 2), "{series}");
 }
 
 #[test]
 fn metrics_can_be_written_to_a_file_as_a_whole() {
     let runtime = tempfile::tempdir().unwrap();
-    let api = start_service("api", runtime.path());
+    let api = start_service("filed", runtime.path());
     api.tick();
     let file = runtime.path().join("healthboard.prom");
     let boards = runtime.path().to_str().unwrap();
     let output = support::run(&["metrics", "--boards", boards, "--output", file.to_str().unwrap()]);
     assert!(output.status.success() && output.stdout.is_empty());
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("healthboard_status{service=\"api\",healthboard_status=\"OK\"} 1\n"), "{text}");
+    assert!(text.contains("healthboard_status{service=\"filed\",healthboard_status=\"OK\"} 1\n"), "{text}");
     let printed = support::run(&["metrics", "--boards", boards]);
-    assert!(String::from_utf8(printed.stdout).unwrap().contains("service=\"api\""));
-    assert_eq!(names(runtime.path()), ["api", "healthboard.prom"], "no temporary file is left");
+    assert!(String::from_utf8(printed.stdout).unwrap().contains("service=\"filed\""));
+    assert_eq!(names(runtime.path()), ["filed", "healthboard.prom"], "no temporary file is left");
     let missing = support::run(&["metrics", "--boards", boards, "--output", "/nowhere/x.prom"]);
     assert_eq!(missing.status.code(), Some(3));
 }

@@ -53,8 +53,41 @@ pub(crate) fn die(name: &str, runtime: &Path, goodbye: bool) {
     assert!(!role.output().unwrap().status.success());
 }
 
-/// What the process of [`die`] does.
+/// Services in processes of their own, as many as a process can have in each.
+pub(crate) struct Crowd(Vec<Child>);
+
+impl Crowd {
+    pub(crate) fn start(prefix: &str, count: usize, runtime: &Path) -> Crowd {
+        let names: Vec<String> = (0..count).map(|number| format!("{prefix}-{number}")).collect();
+        let start = |names: &[String]| {
+            let mut role = Command::new(std::env::current_exe().unwrap());
+            role.args(["--exact", "role"]).env("ROLE_CROWD", names.join(",")).env("ROLE_RUNTIME", runtime);
+            role.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+        };
+        Crowd(names.chunks(16).map(start).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What the processes of [`die`] and [`Crowd`] do.
 pub(crate) fn role() {
+    if let Some((names, runtime)) = std::env::var("ROLE_CROWD").ok().zip(std::env::var_os("ROLE_RUNTIME")) {
+        let policy = healthboard::Policy::DEFAULT;
+        for service in names.split(',').map(|name| start_service(name, Path::new(&runtime))) {
+            service.tick();
+            (0..8).for_each(|number| service.indicator(&format!("indicator-{number}"), policy).record_ok());
+        }
+        // Until the test ends.
+        let _ = std::io::stdin().read(&mut [0]);
+    }
     let Some((name, runtime)) = std::env::var("ROLE_SERVICE").ok().zip(std::env::var_os("ROLE_RUNTIME")) else { return };
     let health = start_service(&name, Path::new(&runtime));
     health.tick();

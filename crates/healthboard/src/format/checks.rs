@@ -12,11 +12,16 @@ struct Check<'a> {
     excluded: bool,
 }
 
-/// Whether the service progresses: `false` only when no process does. Dependencies do not count, and neither
+/// Whether the service progresses: `false` only when no process does, or none is alive. Dependencies do not count, and neither
 /// does an unknown state. Returns the result and the body.
 pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
-    let progress = Check { name: PROGRESS, failed: hung.then_some("no process progresses"), excluded: false };
+    let failed = match (hung, is_dead(report)) {
+        (true, _) => Some("no process progresses"),
+        (_, true) => Some(DEAD),
+        _ => None,
+    };
+    let progress = Check { name: PROGRESS, failed, excluded: false };
     answer("livez", report, &[progress], &[], verbose)
 }
 
@@ -38,12 +43,7 @@ pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String
             excluded: false,
         })
         .collect();
-    let alive = report.processes.alive > 0 || report.processes.dead == 0;
-    checks.push(Check {
-        name: "processes",
-        failed: (!alive).then_some("no process is alive"),
-        excluded: false,
-    });
+    checks.push(Check { name: "processes", failed: is_dead(report).then_some(DEAD), excluded: false });
     let shutdown = match (report.draining, report.stopped) {
         (true, _) => Some("draining"),
         (false, true) => Some("stopped"),
@@ -56,6 +56,13 @@ pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String
     let unknown: Vec<&str> =
         exclude.iter().copied().filter(|name| !checks.iter().any(|check| check.name == *name)).collect();
     answer("readyz", report, &checks, &unknown, verbose)
+}
+
+const DEAD: &str = "no process is alive";
+
+/// Whether no process is alive, and none was stopped: all have died, or none was ever started where one is expected.
+fn is_dead(report: &Report) -> bool {
+    report.processes.alive == 0 && (report.processes.dead > 0 || report.status == Status::Fault)
 }
 
 fn answer(
