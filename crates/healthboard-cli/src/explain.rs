@@ -36,7 +36,8 @@ fn explain(answer: &Answer) -> Vec<String> {
         lines.push("  Next: start it, if it should run.".to_owned());
         return lines;
     }
-    lines.push(format!("{} is {}.", answer.service, answer.status.name()));
+    let colon = if answer.message.is_empty() { "." } else { ": " };
+    lines.push(format!("{} is {}{colon}{}", answer.service, answer.status.name(), answer.message));
     of_processes(answer, &mut lines);
     let mut problems: Vec<_> = answer.details.iter().filter(|(_, detail)| detail.state.is_problem()).collect();
     problems.sort_by_key(|(_, detail)| std::cmp::Reverse(detail.status));
@@ -79,7 +80,6 @@ fn of_processes(answer: &Answer, lines: &mut Vec<String>) {
         lines.push("  Next: the service's log, and the kernel's (`journalctl -k`) for a process killed for its memory.".to_owned());
     }
     if processes.alive == 0 && processes.dead == 0 && answer.status == Status::Fault {
-        lines.push(format!("  {}.", answer.message));
         lines.push("  Next: is the service installed and enabled, and its `uri` set?".to_owned());
     }
 }
