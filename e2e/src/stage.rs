@@ -119,6 +119,17 @@ impl Stage {
         self.spawn_command(binary, command)
     }
 
+    /// Starts the agent of this host, which answers at `uri`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_agent(&mut self, uri: &str) -> Result<&Daemon> {
+        let mut command = self.command("healthboard");
+        command.args(["agent", "--listen", uri, "--boards", "run"]);
+        self.spawn_command("healthboard-agent", command)
+    }
+
     /// Starts `command` as the service `binary`.
     pub(crate) fn spawn_command(&mut self, binary: &str, mut command: Command) -> Result<&Daemon> {
         // What it wrote before a restart stays.

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use healthboard_e2e::{Answer, CONDUCTOR, SCHEDULER, Setup, Stage, ask};
 
 use crate::interrupt;
@@ -26,13 +26,16 @@ pub(crate) fn run(keep: bool) -> Result<()> {
         let folder = transcript.stage.folder().display().to_string();
         transcript.stage.keep_folder();
         eprintln!("the logs of Nova have been kept: less {folder}/*.log {folder}/*.out; rm -r {folder}");
-    } else if keep && outcome.is_ok() {
-        leave_running(&mut transcript.stage)?;
+    } else if let Ok(agent) = &outcome
+        && keep
+    {
+        leave_running(&mut transcript.stage, agent)?;
     }
-    outcome
+    outcome.map(drop)
 }
 
-fn play(transcript: &mut Transcript, setup: &Setup) -> Result<()> {
+/// Returns where the agent answers.
+fn play(transcript: &mut Transcript, setup: &Setup) -> Result<String> {
     let tcp = free_address()?;
     transcript.section("Nova starts with one more line in nova.conf", |transcript| {
         start(transcript, setup, &tcp)
@@ -43,7 +46,12 @@ fn play(transcript: &mut Transcript, setup: &Setup) -> Result<()> {
     transcript.section("a worker is frozen and thawed", frozen_worker)?;
     transcript.section("the process that serves the endpoint is killed", |transcript| {
         killed_holder(transcript, &tcp)
-    })
+    })?;
+    let agent = free_address()?;
+    transcript.section("one agent answers for all services, a screen and a page show them", |transcript| {
+        at_a_glance(transcript, &agent)
+    })?;
+    Ok(agent)
 }
 
 fn start(transcript: &mut Transcript, setup: &Setup, tcp: &str) -> Result<()> {
@@ -125,6 +133,28 @@ fn killed_holder(transcript: &mut Transcript, tcp: &str) -> Result<()> {
         .map(drop)
 }
 
+fn at_a_glance(transcript: &mut Transcript, agent: &str) -> Result<()> {
+    println!("$ healthboard agent --listen tcp://{agent} --boards run &");
+    transcript.stage.start_agent(&format!("tcp://{agent}"))?;
+    let ready = format!("for i in $(seq 100); do curl -s http://{agent}/livez && break; sleep 0.1; done");
+    transcript.stage.shell(&ready)?;
+    transcript.run(&format!("curl -s http://{agent}/services"), &[CONDUCTOR, SCHEDULER, "DEGRADED"])?;
+    println!("$ healthboard watch --boards run");
+    let screen = format!(
+        "tmux -L demo-$$ -f /dev/null new-session -d -x 100 -y 20 'healthboard watch --boards run'; \
+         for i in $(seq 50); do tmux -L demo-$$ capture-pane -p > screen; grep -q {SCHEDULER} screen && break; sleep 0.1; done; \
+         tmux -L demo-$$ kill-server; cat screen"
+    );
+    let screen = transcript.stage.shell(&screen)?.text;
+    ensure!(screen.contains(CONDUCTOR) && screen.contains("DEGRADED"), "`healthboard watch` shows {screen}");
+    println!("{}", screen.trim_end());
+    let page = format!("curl -s -H 'Accept: text/html' http://{agent}/");
+    let html = transcript.stage.shell(&page)?.text;
+    ensure!(html.contains("<!DOCTYPE html>") && html.contains(CONDUCTOR), "the page of the agent is {html}");
+    transcript.note(format!("the same as a page for a browser: http://{agent}/"));
+    Ok(())
+}
+
 fn holder(transcript: &Transcript) -> Result<u32> {
     ask(&transcript.stage.uri(CONDUCTOR))?.serving().context("the report does not name the holder")
 }
@@ -138,12 +168,14 @@ fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-fn leave_running(stage: &mut Stage) -> Result<()> {
-    let masters = [stage.daemon(CONDUCTOR)?.pid(), stage.daemon(SCHEDULER)?.pid()];
+fn leave_running(stage: &mut Stage, agent: &str) -> Result<()> {
+    let masters = [CONDUCTOR, SCHEDULER, "healthboard-agent"].map(|name| stage.daemon(name).map(|daemon| daemon.pid().to_string()));
+    let masters = masters.into_iter().collect::<Result<Vec<_>>>()?.join(" ");
     let folder = stage.folder().display().to_string();
     stage.release()?;
     println!("\n{}", strong("Nova is still running."));
     println!("probe it:  cd {folder}; {ASK}");
-    println!("stop it:  kill {} {}; rm -r {folder}", masters[0], masters[1]);
+    println!("look at it:  http://{agent}/, or cd {folder}; healthboard watch --boards run");
+    println!("stop it:  kill {masters}; rm -r {folder}");
     Ok(())
 }
