@@ -123,6 +123,27 @@ def test_heartbeats_that_do_not_come_are_one_failure_until_they_come(bus: Servic
     details(bus, "message_bus", state="passing")
 
 
+def test_heartbeats_that_a_blocked_hub_has_not_read_yet_are_not_missed(bus: Service) -> None:
+    pytest.importorskip("eventlet")
+    bus.start(
+        "import eventlet; eventlet.monkey_patch()\n"
+        + START
+        + AMQP
+        + """
+eventlet.spawn(receive, connect(heartbeat=4))
+eventlet.sleep(5)
+# Nothing is read meanwhile, and the broker does not wait for two of our heartbeats.
+eventlet.patcher.original("time").sleep(6)
+eventlet.sleep(3)
+print("over", flush=True)
+while True: eventlet.sleep(1)
+"""
+    )
+    says(bus, "over")
+    details(bus, "message_bus", state="passing")
+    assert "last_failure" not in bus.health()["details"]["message_bus"]
+
+
 def test_frames_of_another_connection_do_not_clear_missed_heartbeats(bus: Service, broker: RabbitMq) -> None:
     relay = Relay(broker.port)
     bus.environment["OTHER_PORT"] = str(relay.port)

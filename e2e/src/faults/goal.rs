@@ -88,7 +88,9 @@ impl<S> Scenario<S> {
         for goal in self.goals.iter().filter(|goal| goal.services.contains(&service)) {
             check(Wanted::Alarm, goal.alarm, finding.alarm);
             check(Wanted::Fault, goal.fault, finding.fault);
-            check(Wanted::Ok, goal.ok, finding.ok);
+            // Where no alarm is wanted, who saw nothing of the fault has nothing to recover from.
+            let recovers = finding.noticed || goal.alarm.is_some() || goal.fault.is_some();
+            check(Wanted::Ok, goal.ok.filter(|_| recovers), finding.ok);
             check(Wanted::Answer, goal.answer, Some(finding.longest_wait));
             if let Some(indicator) = goal.named {
                 let named =
@@ -129,10 +131,13 @@ mod tests {
 
     /// The texts of the missed checks of a service that is DEGRADED, with this message, from 12 s to 43 s.
     fn missed(goal: Goal, message: &str) -> Vec<String> {
+        missed_by(goal, &[(0, Status::Ok, ""), (12, Status::Degraded, message), (43, Status::Ok, "")])
+    }
+
+    fn missed_by(goal: Goal, statuses: &[(u64, Status, &str)]) -> Vec<String> {
         let mut seen = Seen { service: SERVICE.to_owned(), ..Seen::default() };
-        for (at, status, note) in [(0, Status::Ok, ""), (12, Status::Degraded, message), (43, Status::Ok, "")]
-        {
-            seen.ours.record(s(at), status, note);
+        for (at, status, note) in statuses {
+            seen.ours.record(s(*at), *status, note);
         }
         let finding = Finding::of(&seen, Times { fault: s(10), repair: s(40), end: s(80) }, s(5));
         let scenario = Scenario::<()>::new("gone", "gone", |(), _| Ok(()), |(), _| Ok(()));
@@ -146,6 +151,16 @@ mod tests {
         let goal = || Goal { named: Some("database"), ..Goal::default() };
         assert!(missed(goal(), "requests: 500; database: 2003").is_empty());
         assert_eq!(missed(goal(), "requests: no database"), ["no message names `database`"]);
+    }
+
+    #[test]
+    fn who_noticed_nothing_need_not_recover_unless_an_alarm_was_wanted() {
+        let within = |alarm| Goal { alarm, ok: Some(s(1)), ..Goal::default() };
+        assert_eq!(missed(within(None), ""), ["OK again within 1.0 s: 3.0 s"]);
+        let ok = [(0, Status::Ok, "")];
+        assert!(missed_by(within(None), &ok).is_empty());
+        let both = ["DEGRADED or worse within 5.0 s: never", "OK again within 1.0 s: never"];
+        assert_eq!(missed_by(within(Some(s(5))), &ok), both);
     }
 
     #[test]

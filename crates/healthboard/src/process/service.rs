@@ -208,21 +208,27 @@ impl Service {
 
     /// See [`goodbye_in_signal_handler`](crate::goodbye_in_signal_handler).
     pub(crate) fn goodbye_in_signal_handler(&self) {
-        let Some(page) = self.anchor.page() else { return };
-        if let Some(board) = page.board() {
-            page.say_goodbye();
-            board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
-            board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
-        }
+        self.say_goodbye();
+    }
+
+    /// Returns whether the process was draining.
+    fn say_goodbye(&self) -> bool {
+        let Some((page, board)) = self.anchor.page().and_then(|page| Some((page, page.board()?))) else {
+            return false;
+        };
+        page.say_goodbye();
+        board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
+        board.header[word::PHASE].swap(phase::GOODBYE, Relaxed) == phase::DRAINING
     }
 
     /// See [`goodbye`](crate::goodbye).
     pub(crate) fn goodbye(&self) {
-        self.goodbye_in_signal_handler();
+        let was_draining = self.say_goodbye();
         if let Some(board) = self.anchor.page().and_then(Page::board) {
             // The board of a process without a parent in the service stays: it says that the service was stopped and
-            // did not die.
+            // did not die. So does that of a process that was draining: its master may end, too, and not know it.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
+                && !was_draining
                 && let Some(attached) = self.attached()
             {
                 attached.remove_board();

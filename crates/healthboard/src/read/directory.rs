@@ -2,7 +2,7 @@
 
 use super::board::{self, Descriptors, Header, Refused, Shared};
 use super::stack_files::StackFiles;
-use super::{Life, Observed, Process};
+use super::{DRAINS_FOR_NS, Life, Observed, Process};
 use crate::board::create::boot_id;
 use crate::board::layout::{BLOCK, SLOTS};
 use crate::board::lock;
@@ -213,8 +213,13 @@ impl Directory {
         ) {
             Ok(None) => true,
             Ok(Some(p)) => {
-                p.life == Life::Stopped
-                    || p.life == Life::Dead && now_ns.saturating_sub(p.newest_ns()) > p.ttl_ns
+                let ago = |then_ns: u64| now_ns.saturating_sub(then_ns);
+                match p.life {
+                    // Until then it says that its master drains.
+                    Life::Stopped => p.parent_id == 0 || ago(p.goodbye_ns) > DRAINS_FOR_NS,
+                    Life::Dead => ago(p.newest_ns()) > p.ttl_ns,
+                    Life::Alive | Life::Draining => false,
+                }
             }
             Err(_) => false,
         }

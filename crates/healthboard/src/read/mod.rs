@@ -11,6 +11,11 @@ mod fuzz;
 mod stack_files;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
+
+/// For how long a master drains all of whose workers have ended while they were draining. A server's master ends within seconds
+/// of its workers; one that goes on (its workers are started again, or there is nothing to do) takes work again after that.
+pub(crate) const DRAINS_FOR_NS: u64 = 10_000_000_000;
+
 #[cfg(not(loom))]
 pub(crate) use board::{own_evidence, own_process};
 #[cfg(not(loom))]

@@ -5,7 +5,7 @@ use super::places;
 use super::report::{Processes, State};
 use super::state::{Moment, state};
 use crate::config::PROGRESS;
-use crate::read::{Life, Process};
+use crate::read::{DRAINS_FOR_NS, Life, Process};
 use crate::status::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct Census<'a> {
     pub(super) dead: Vec<(Duration, &'a Process)>,
     /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
+    /// Whether a worker has lately ended while it was draining. One that was not leaves no board.
+    has_drained: bool,
 }
 
 impl<'a> Census<'a> {
@@ -68,7 +70,9 @@ impl<'a> Census<'a> {
         if !living.is_empty() {
             dead.retain(|(ago, process)| ago.as_nanos() <= u128::from(process.ttl_ns));
         }
-        Census { living, dead, stopped }
+        let lately = |p: &Process| at.now_ns.saturating_sub(p.goodbye_ns.max(p.started_ns)) <= DRAINS_FOR_NS;
+        let has_drained = processes.iter().any(|p| p.life == Life::Stopped && p.parent_id != 0 && lately(p));
+        Census { living, dead, stopped, has_drained }
     }
 
     /// The living processes whose evidence counts: those that progress, or all if no worker progresses.
@@ -77,10 +81,13 @@ impl<'a> Census<'a> {
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
-    /// Whether nobody takes work any more: all living processes drain. A master that leaves the work to others may not know.
+    /// Whether nobody takes work any more: all living processes drain, or have lately done so. A master that leaves the work to
+    /// others may not know.
     pub(super) fn is_draining(&self) -> bool {
         let drains = |living: &Living<'_>| living.process.life == Life::Draining;
-        self.living.iter().any(drains) && self.living.iter().all(|living| drains(living) || living.is_master)
+        let is_alone = !self.living.is_empty() && self.living.iter().all(|living| living.is_master);
+        (self.living.iter().any(drains) || is_alone && self.has_drained)
+            && self.living.iter().all(|living| drains(living) || living.is_master)
     }
 
     /// The number of processes by condition.

@@ -6,7 +6,9 @@ connection and nothing else: a broker that takes no messages goes on sending the
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import time
 import weakref
 
@@ -37,6 +39,9 @@ SENT_LATE = 1 / 12
 # Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
 # the state of a TCP connection that neither end has closed.
 TCP, TCP_INFO, ESTABLISHED = 6, 11, 1
+
+# The request for the number of bytes that have come and nobody has read, from Linux's headers.
+FIONREAD = 0x541B
 
 # Seconds in which the broker says that it takes no messages.
 BLOCKED_WITHIN = 1.0
@@ -129,7 +134,18 @@ class Link:
         heartbeat = getattr(self.connection(), "heartbeat", 0)
         read = time.monotonic() if self.is_read else self.last_empty_read
         sent_within = AFTER_HEARTBEAT if self.last_was_heartbeat else AFTER_OTHERS
-        return 0 < heartbeat * (sent_within + SENT_LATE) < read - self.last_frame
+        is_late = 0 < heartbeat * (sent_within + SENT_LATE) < read - self.last_frame
+        # After a hang of the service itself, what the broker has sent meanwhile is still to be read.
+        return is_late and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        try:
+            # Not `transport`: that would connect.
+            count = fcntl.ioctl(self.connection()._transport.sock.fileno(), FIONREAD, bytes(4))
+        except (AttributeError, OSError, ValueError):
+            # Closed meanwhile.
+            return False
+        return bool(struct.unpack("i", count)[0] > 0)
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
