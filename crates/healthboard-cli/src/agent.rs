@@ -3,7 +3,7 @@
 use crate::arguments;
 use crate::output::UNKNOWN;
 use healthboard_endpoint::AllowedHosts;
-use healthboard_endpoint::agent::Agent;
+use healthboard_endpoint::agent::{Agent, host_name};
 
 /// Serves until it is told to end; returns the exit code.
 pub(crate) fn run(asked: arguments::Agent) -> u8 {
@@ -33,10 +33,4 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
             UNKNOWN
         }
     }
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

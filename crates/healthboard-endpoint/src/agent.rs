@@ -195,6 +195,11 @@ impl Agent {
     }
 }
 
+/// The name of this host, as `uname -n` prints it.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The board of every living process is kept open.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
