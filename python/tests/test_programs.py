@@ -49,6 +49,15 @@ def program(name: str) -> str:
     return str(path)
 
 
+def test_a_board_is_kept_without_an_endpoint(service: Service) -> None:
+    service.environment["HEALTHBOARD_URI"] = "board"
+    launch(service, sys.executable, "worker.py", worker="import healthboard, time\nhealthboard.record_ok('work')\ntime.sleep(60)\n")
+    boards = service.folder / "run" / "worker"
+    eventually(lambda: any(boards.glob("*.board")))
+    assert not service.socket.exists()
+    assert "healthboard" not in (service.folder / "output").read_text()
+
+
 UWSGI = ("--master", "--die-on-term", "--enable-threads", "--http-socket", "127.0.0.1:0", "-H", sys.prefix)
 GUNICORN = (
     sys.executable,

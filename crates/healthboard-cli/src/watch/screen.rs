@@ -143,3 +143,50 @@ fn style(state: &State, rank: Rank) -> Style {
         Rank::Stopped => style.fg(Color::DarkGray),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::Answered;
+    use healthboard::format::parse;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    fn answers(count: usize) -> Vec<Result<Answered, crate::source::Unanswered>> {
+        let answer = |number: usize| {
+            let status = if number % 100 == 7 { "FAULT" } else { "OK" };
+            let body = format!(
+                r#"{{"status":"{status}","message":"database: gone","service":"service-{number}","time":"2026-11-22T11:40:02Z","processes":{{"alive":1,"hung":0,"dead":0}},"details":{{}}}}"#
+            );
+            Ok(Answered { answer: parse(&body).unwrap(), body })
+        };
+        (0..count).map(answer).collect()
+    }
+
+    fn drawn(state: &mut State, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, state, Instant::now())).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn the_worst_of_500_services_are_on_a_screen_of_any_size() {
+        let mut state = State::new(true);
+        assert!(drawn(&mut state, 80, 24).contains("asking"));
+        for _ in 0..3 {
+            state.take(&answers(500), Instant::now());
+        }
+        let screen = drawn(&mut state, 80, 24);
+        assert!(screen.contains("5 FAULT") && screen.contains("495 OK"), "{screen}");
+        let first = screen.lines().find(|line| line.contains("service-")).unwrap();
+        assert!(first.contains("X FAULT") && first.contains("service-107"), "{screen}");
+        for (width, height) in [(20, 5), (1, 1), (300, 100), (10, 40)] {
+            let _ = drawn(&mut state, width, height);
+        }
+        state.filter = "service-499".to_owned();
+        state.selected = 0;
+        let screen = drawn(&mut state, 80, 24);
+        assert!(screen.contains("service-499") && !screen.contains("service-498"), "{screen}");
+        assert!(state.changes.is_empty(), "nothing has changed");
+    }
+}

@@ -119,18 +119,24 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
         let bytes: Vec<u8> = (0..number % 4096).map(|at| (at * number) as u8).collect();
         std::fs::write(runtime.path().join(format!("hostile/{number}-0.board")), bytes).unwrap();
     }
+    // A board of a later version: the layout is the third word.
+    let own = names(&runtime.path().join("hostile")).into_iter().find(|name| !name.ends_with("-0.board")).unwrap();
+    let mut later = std::fs::read(runtime.path().join("hostile").join(own)).unwrap();
+    later[16..24].copy_from_slice(&99_u64.to_ne_bytes());
+    std::fs::write(runtime.path().join("hostile/later.board"), later).unwrap();
     std::fs::create_dir(runtime.path().join("empty")).unwrap();
     std::os::unix::fs::symlink("/proc", runtime.path().join("link")).unwrap();
     let mut agent = Agent::start(runtime.path(), &["--boards", "/nowhere"]);
     for _ in 0..3 {
         let health = agent.get("/health");
-        assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":3000"), "{health:.500}");
+        assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":3001"), "{health:.500}");
         std::thread::sleep(Duration::from_millis(1100));
     }
     std::fs::remove_dir_all(runtime.path().join("hostile")).unwrap();
     until("the directory's end", || (!agent.get("/services").contains("\"hostile\":{\"status\":\"OK\"")).then_some(()));
     let said = agent.end();
     assert_eq!(said.lines().filter(|line| line.contains("/77-0.board")).count(), 1);
+    assert!(said.lines().any(|line| line.contains("/later.board") && line.contains("99")), "the version is not named");
     assert!(said.lines().count() < 3010, "{}", said.lines().count());
 }
 
