@@ -62,6 +62,11 @@ pub struct Measured {
 /// # Errors
 ///
 /// If a program does not start or something expected does not happen; the error names its log.
-pub fn run(setup: &Setup, counts: &[usize], extent: Extent, tick: fn(Duration) -> Result<()>) -> Result<Vec<Measured>> {
+pub fn run(
+    setup: &Setup,
+    counts: &[usize],
+    extent: Extent,
+    tick: fn(Duration) -> Result<()>,
+) -> Result<Vec<Measured>> {
     counts.iter().map(|count| measure::measure(setup, *count, extent, tick)).collect()
 }

@@ -48,9 +48,10 @@ fn play(transcript: &mut Transcript, setup: &Setup) -> Result<String> {
         killed_holder(transcript, &tcp)
     })?;
     let agent = free_address()?;
-    transcript.section("one agent answers for all services, a screen and a page show them", |transcript| {
-        at_a_glance(transcript, &agent)
-    })?;
+    transcript
+        .section("one agent answers for all services, a screen and a page show them", |transcript| {
+            at_a_glance(transcript, &agent)
+        })?;
     Ok(agent)
 }
 
@@ -169,7 +170,8 @@ fn free_address() -> Result<String> {
 }
 
 fn leave_running(stage: &mut Stage, agent: &str) -> Result<()> {
-    let masters = [CONDUCTOR, SCHEDULER, "healthboard-agent"].map(|name| stage.daemon(name).map(|daemon| daemon.pid().to_string()));
+    let masters = [CONDUCTOR, SCHEDULER, "healthboard-agent"]
+        .map(|name| stage.daemon(name).map(|daemon| daemon.pid().to_string()));
     let masters = masters.into_iter().collect::<Result<Vec<_>>>()?.join(" ");
     let folder = stage.folder().display().to_string();
     stage.release()?;

@@ -111,7 +111,8 @@ fn monitors(setup: &Setup, _: &Plan) -> Result<String> {
     fs::create_dir_all(&kept)?;
     for picture in ["host-light", "fault-dark", "host-phone"] {
         let name = format!("{picture}.png");
-        fs::copy(pictures.path().join(&name), kept.join(&name)).with_context(|| format!("there is no {name}"))?;
+        fs::copy(pictures.path().join(&name), kept.join(&name))
+            .with_context(|| format!("there is no {name}"))?;
     }
     monitors::check_files(setup)?;
     monitors::check_nagios(setup)?;

@@ -35,9 +35,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let all = all?;
     let text = page(extent, &all);
     println!("{text}");
-    ensure!(all.iter().all(|measured| measured.notifications == 1), "one broken database became several notifications");
+    ensure!(
+        all.iter().all(|measured| measured.notifications == 1),
+        "one broken database became several notifications"
+    );
     if is_for_page {
-        generated::write(setup.workspace(), "docs/fleet.md", "fleet", &text).context("cannot write the page")?;
+        generated::write(setup.workspace(), "docs/fleet.md", "fleet", &text)
+            .context("cannot write the page")?;
     }
     Ok(())
 }

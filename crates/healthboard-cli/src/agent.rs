@@ -10,14 +10,22 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let allowed_hosts = match AllowedHosts::parse(&asked.allowed_hosts) {
         Ok(allowed) => allowed,
         Err(expected) => {
-            eprintln!("error: invalid value '{}' for '--allowed-hosts': expected {expected}", asked.allowed_hosts);
+            eprintln!(
+                "error: invalid value '{}' for '--allowed-hosts': expected {expected}",
+                asked.allowed_hosts
+            );
             return UNKNOWN;
         }
     };
     let agent = Agent {
         listen: asked.listen,
         boards: asked.boards.roots(),
-        expect: asked.expect.into_iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+        expect: asked
+            .expect
+            .into_iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
         host: asked.host.unwrap_or_else(host_name),
         allowed_hosts,
         web_config: asked.web_config,

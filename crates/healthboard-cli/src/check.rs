@@ -26,7 +26,13 @@ pub(crate) fn run(check: &Check) -> u8 {
                 (_, true) => Style::Nagios,
                 _ => Style::Line,
             };
-            return check.source.ask(Form::Short).iter().map(|answer| print_answer(answer, style)).max().unwrap_or(UNKNOWN);
+            return check
+                .source
+                .ask(Form::Short)
+                .iter()
+                .map(|answer| print_answer(answer, style))
+                .max()
+                .unwrap_or(UNKNOWN);
         }
     };
     match check.source.targets.as_slice() {

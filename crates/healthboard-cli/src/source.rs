@@ -34,7 +34,10 @@ impl Source {
                 Target::Name(name) => answers.extend(self.boards.ask(Some(name), how)),
             }
         }
-        if uris < self.targets.len() || self.boards.directories.is_empty() || !answers.iter().all(Result::is_err) {
+        if uris < self.targets.len()
+            || self.boards.directories.is_empty()
+            || !answers.iter().all(Result::is_err)
+        {
             return answers;
         }
         for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
@@ -79,7 +82,8 @@ impl Unanswered {
     /// A hint for the user.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let Unanswered::Endpoint(_, NoAnswer::Connect(why)) = self else {
-            return matches!(self, Unanswered::Boards(..)).then_some("is it running, with `uri` set in its [healthcheck]?");
+            return matches!(self, Unanswered::Boards(..))
+                .then_some("is it running, with `uri` set in its [healthcheck]?");
         };
         match why.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {

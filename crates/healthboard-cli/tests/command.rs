@@ -43,7 +43,9 @@ fn serve(answer: impl Into<Vec<u8>>) -> String {
             let n = stream.read(&mut request).unwrap();
             let (path, rest) =
                 request[..n].split_at(request.windows(9).position(|w| w == b" HTTP/1.0").unwrap());
-            assert!([&b"GET /health"[..], b"GET /health?verbose", b"GET /livez", b"GET /readyz"].contains(&path));
+            assert!(
+                [&b"GET /health"[..], b"GET /health?verbose", b"GET /livez", b"GET /readyz"].contains(&path)
+            );
             assert!(rest.starts_with(b" HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n"));
             let _ = stream.write_all(&answer);
         }
@@ -189,7 +191,9 @@ fn no_control_character_of_an_answer_reaches_the_terminal() {
         OK.replace("nova-api", "\\u001b[2J\\u202e\\n"),
     ] {
         let uri = serve(http(200, &body));
-        for arguments in [&["check"][..], &["check", "--nagios"], &["check", "--json"], &["show"], &["explain"]] {
+        for arguments in
+            [&["check"][..], &["check", "--nagios"], &["check", "--json"], &["show"], &["explain"]]
+        {
             let output = healthboard(&[arguments, &[&uri]].concat());
             let (stdout, stderr) = (stdout(&output), stderr(&output));
             assert!(!control(&stdout) && !control(&stderr), "{arguments:?}: {stdout:?} {stderr:?}");
@@ -282,14 +286,21 @@ fn a_service_is_found_by_its_name_and_all_are_without_one() {
 #[test]
 fn an_explanation_names_the_evidence_the_rule_and_what_to_look_at() {
     for (name, body) in [("ok", OK), ("degraded", DEGRADED), ("fault", FAULT)] {
-        assert_golden(&format!("{name}.explain"), &stdout(&healthboard(&["explain", &serve(http(200, body))])));
+        assert_golden(
+            &format!("{name}.explain"),
+            &stdout(&healthboard(&["explain", &serve(http(200, body))])),
+        );
     }
     let runtime = tempfile::tempdir().unwrap();
     let health = start("explained", runtime.path());
     health.tick();
     let boards = runtime.path().to_str().unwrap();
     let output = healthboard(&["explain", "explained", "--boards", boards]);
-    assert!(stdout(&output).starts_with("explained is OK.\n  All of its 1 indicators"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).starts_with("explained is OK.\n  All of its 1 indicators"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[test]

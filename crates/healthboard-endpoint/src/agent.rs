@@ -76,8 +76,8 @@ impl Agent {
         }
         let (end, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         for (signal, flag) in [(SIGTERM, &end), (SIGINT, &end), (SIGHUP, &reload)] {
-            let registered = flag::register(signal, flag.clone())
-                .and_then(|_| pipe::register(signal, wake.try_clone()?));
+            let registered =
+                flag::register(signal, flag.clone()).and_then(|_| pipe::register(signal, wake.try_clone()?));
             registered.map_err(|error| failed("cannot handle signals", error))?;
         }
 
@@ -113,10 +113,13 @@ impl Agent {
                 problems.difference(&said).for_each(|problem| log(true, problem.clone()));
                 said.clone_from(problems);
                 if let Some(host) = server.take_refused_host() {
-                    log(true, format!(
-                        "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
+                    log(
+                        true,
+                        format!(
+                            "a request for the host `{host}` was refused, since a page in a browser could have sent it; to have such \
                          requests answered, give `--allowed-hosts {host}`"
-                    ));
+                        ),
+                    );
                 }
                 let now = site.failed_passwords();
                 if now > failures {
@@ -125,7 +128,9 @@ impl Agent {
                 failures = now;
             }
             let has_changed = config.as_ref().is_some_and(WebConfig::has_changed);
-            if reload.swap(false, Ordering::Relaxed) || has_changed && refused_config.is_none_or(|since: Instant| since.elapsed() > TICK) {
+            if reload.swap(false, Ordering::Relaxed)
+                || has_changed && refused_config.is_none_or(|since: Instant| since.elapsed() > TICK)
+            {
                 match self.read_config().and_then(|read| self.check_addresses(read.as_ref()).map(|()| read)) {
                     Ok(read) => {
                         config = self.apply(read, &mut server, &mut site, &wake)?;
@@ -142,7 +147,9 @@ impl Agent {
                 }
             }
             match woken.read(&mut [0; 64]) {
-                Err(error) if error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted => {
+                Err(error)
+                    if error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted =>
+                {
                     return Err(failed("cannot wake", error));
                 }
                 _ => {}
@@ -185,7 +192,8 @@ impl Agent {
         if self.insecure || config.is_some_and(|config| config.tls.is_some()) {
             return Ok(());
         }
-        let open = self.listen.iter().find(|uri| !uri.addresses().iter().all(|address| address.ip().is_loopback()));
+        let open =
+            self.listen.iter().find(|uri| !uri.addresses().iter().all(|address| address.ip().is_loopback()));
         open.map_or(Ok(()), |uri| {
             Err(format!(
                 "found `{uri}`, which is not a loopback address, without TLS; expected --web.config.file with \

@@ -73,8 +73,7 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    pub(crate) const ALL: [Phase; 5] =
-        [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger, Phase::Later];
+    pub(crate) const ALL: [Phase; 5] = [Phase::Head, Phase::Answer, Phase::Idle, Phase::Linger, Phase::Later];
 }
 
 /// What follows a step.

@@ -12,6 +12,9 @@ mod response;
 mod service;
 
 pub(crate) use answers::{After, Answer, Answers, Outcome, Site};
+pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
+pub(crate) use healthcheck::Ends;
+pub(crate) use service::ServicePages;
 #[cfg(feature = "agent")]
 pub(crate) use {
     agent_check::line as agent_check_line,
@@ -21,9 +24,6 @@ pub(crate) use {
     response::Response,
     service::{check, cpu_time, exposed, is_paused, is_verbose, refuse_method},
 };
-pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
-pub(crate) use healthcheck::Ends;
-pub(crate) use service::ServicePages;
 
 /// Parses bytes as a request, whole and in prefixes, and panics if the results differ. For fuzzing.
 #[cfg(any(test, fuzzing))]

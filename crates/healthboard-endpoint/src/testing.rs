@@ -125,7 +125,11 @@ pub(crate) fn serve(listener: Listener, options: HttpOptions, limits: Limits, re
 }
 
 /// One turn of a server whose reports are made by `make`.
-pub(crate) fn turn(server: &mut Server, until: Instant, make: &mut dyn FnMut() -> Report) -> std::io::Result<bool> {
+pub(crate) fn turn(
+    server: &mut Server,
+    until: Instant,
+    make: &mut dyn FnMut() -> Report,
+) -> std::io::Result<bool> {
     server.turn(until, &mut ServicePages::new(HttpOptions::default()).site(make))
 }
 

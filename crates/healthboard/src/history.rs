@@ -79,11 +79,14 @@ mod tests {
         }
         std::fs::write(&file, b"\xff\xfe").unwrap();
         assert_eq!(read_history(&place), History::default());
-        let change = r#"{"at_ms":1,"status":"FAULT","cause":"\u0007CAUSE"}"#.replace("CAUSE", &"x".repeat(5000));
+        let change =
+            r#"{"at_ms":1,"status":"FAULT","cause":"\u0007CAUSE"}"#.replace("CAUSE", &"x".repeat(5000));
         std::fs::write(&file, format!(r#"{{"service":[{}]}}"#, vec![change; 100].join(","))).unwrap();
         let read = read_history(&place);
         assert_eq!(read.service.len(), 32);
-        assert!(read.service.iter().all(|change| change.cause.len() <= 160 && !change.cause.contains('\u{7}')));
+        assert!(
+            read.service.iter().all(|change| change.cause.len() <= 160 && !change.cause.contains('\u{7}'))
+        );
         // A time that no calendar has.
         std::fs::write(&file, format!(r#"{{"service":[{{"at_ms":{},"status":"OK"}}]}}"#, u64::MAX)).unwrap();
         let _ = read_history(&place).since();

@@ -51,7 +51,10 @@ impl Host {
         let session = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
         let own = PathBuf::from(format!("/tmp/healthboard-{user}"));
         let session = session.map(|path| Path::new(&path).join("healthboard"));
-        [Some("/run/healthboard".into()), Some("/run/*".into()), session, Some(own)].into_iter().flatten().collect()
+        [Some("/run/healthboard".into()), Some("/run/*".into()), session, Some(own)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The report of every service, in the order of their names.
@@ -129,7 +132,8 @@ impl Host {
             format!("found more than {MAX_SERVICES} services; `{}` is the first one left out", path.display())
         }));
         let found = found.services;
-        self.services.retain(|name, service| found.get(name).is_some_and(|path| path == service.directory.path()));
+        self.services
+            .retain(|name, service| found.get(name).is_some_and(|path| path == service.directory.path()));
         for (name, path) in found {
             self.services.entry(name).or_insert_with(|| Service {
                 directory: Directory::new(path),
@@ -160,7 +164,8 @@ impl Found {
             return;
         }
         // No service has another name: see `Settings::new`.
-        let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
+        let is_name =
+            |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
         let part = |path: &Path| path.file_name()?.to_str().filter(is_name).map(str::to_owned);
         let Some(name) = part(path) else { return };
         let directory = path.parent().and_then(part).unwrap_or_default();
@@ -180,7 +185,7 @@ impl Service {
     fn look_at_history(&mut self) {
         let Some(place) = self.directory.place() else { return };
         let stamp = rustix::fs::statat(place.fd(), crate::history::FILE, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let stamp = stamp.map(|found| (found.st_mtime, found.st_mtime_nsec as u64, found.st_size));
+        let stamp = stamp.map(|found| (found.st_mtime, found.st_mtime_nsec, found.st_size));
         if stamp.is_some() && stamp != self.history_stamp {
             self.history_stamp = stamp;
             let count = self.history.count;
@@ -246,7 +251,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("nova-api")).unwrap();
         let mut host = Host::new(vec![root.path().to_owned()], vec!["nova-compute".to_owned()]);
-        let expected = ("nova-compute".to_owned(), Status::Fault, "never started: no board of it was found".to_owned());
+        let expected =
+            ("nova-compute".to_owned(), Status::Fault, "never started: no board of it was found".to_owned());
         assert_eq!(reports(&mut host), [expected]);
         assert!(host.problems().is_empty(), "{:?}", host.problems());
     }

@@ -72,7 +72,9 @@ pub use crate::{
     stacks::{Frame, Role, Stack, Stacks},
     status::Status,
     trace::{Tracer, trace_with},
-    verdict::{Change, Detail, History, Moment, Processes, Report, State, Traced, judge, span, state, status},
+    verdict::{
+        Change, Detail, History, Moment, Processes, Report, State, Traced, judge, span, state, status,
+    },
 };
 #[cfg(not(loom))]
 pub use healthboard_macros::healthcheck;

@@ -1,6 +1,8 @@
 //! Compares answers with the files in `tests/golden`. `BLESS=1` rewrites them.
 
-use healthboard::format::{Cost, Exposition, health_json, json, livez, metrics, parse, readyz, text, verbose_json, verbose_text};
+use healthboard::format::{
+    Cost, Exposition, health_json, json, livez, metrics, parse, readyz, text, verbose_json, verbose_text,
+};
 use healthboard::{
     Detail, Failure, Frame, Impact, PROGRESS, Processes, Report, Role, Stacks, State, Status, Traced,
 };

@@ -17,7 +17,8 @@ const INDICATORS: [&str; 8] =
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let runtime = arguments.next().ok_or("usage: host-services RUNTIME_DIR NAME…")?;
-    let services: Vec<Handle> = arguments.map(|name| start(&name, Path::new(&runtime))).collect::<Result<_, _>>()?;
+    let services: Vec<Handle> =
+        arguments.map(|name| start(&name, Path::new(&runtime))).collect::<Result<_, _>>()?;
     for line in std::io::stdin().lock().lines() {
         if line? == "ill" {
             services.iter().for_each(break_database);
@@ -27,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn start(name: &str, runtime: &Path) -> Result<Handle, Box<dyn std::error::Error>> {
-    let builder = Service::builder(name).runtime_dir(runtime).option("uri", "board").option("failure_window", "0");
+    let builder =
+        Service::builder(name).runtime_dir(runtime).option("uri", "board").option("failure_window", "0");
     let service = builder.start_with(|keeper| keeper.listening(Ok(Vec::new())))?;
     for name in INDICATORS {
         service.indicator(name, critical()).record_ok();

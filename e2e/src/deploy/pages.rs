@@ -25,7 +25,11 @@ const PAGES: [(&str, &str, &[&str]); 6] = [
     ("host", "/", &["1 OK", "FAULT", "nova-conductor", "process "]),
     ("ok", "/services/nova-api/health", &["nova-api: OK", "database"]),
     ("degraded", "/services/nova-scheduler/health", &["nova-scheduler: DEGRADED", "ConnectionRefusedError"]),
-    ("fault", "/services/nova-conductor/health", &["nova-conductor: FAULT", "OperationalError 2003", "Recent changes"]),
+    (
+        "fault",
+        "/services/nova-conductor/health",
+        &["nova-conductor: FAULT", "OperationalError 2003", "Recent changes"],
+    ),
     ("hung", "/services/nova-compute/health", &["nova-compute: FAULT", "not progressing"]),
     ("dead", "/services/sqlite-service/health", &["sqlite-service: FAULT", "no process is alive"]),
 ];
@@ -68,7 +72,11 @@ pub fn open(setup: &Setup, pictures: &Path, tick: fn(Duration) -> Result<()>) ->
         for word in *words {
             ensure!(seen.text.contains(word), "{what} does not say `{word}`: {}", seen.text);
         }
-        ensure!(seen.title.contains("FAULT") || seen.title.contains("OK") || seen.title.contains("DEGRADED"), "{what}: {}", seen.title);
+        ensure!(
+            seen.title.contains("FAULT") || seen.title.contains("OK") || seen.title.contains("DEGRADED"),
+            "{what}: {}",
+            seen.title
+        );
         ensure!(seen.requests == 1, "{what} loads {} things", seen.requests);
         ensure!(!seen.overflows, "{what} is wider than the screen");
         ensure!(seen.messages.is_empty(), "{what}: {:?}", seen.messages);
@@ -79,7 +87,11 @@ pub fn open(setup: &Setup, pictures: &Path, tick: fn(Duration) -> Result<()>) ->
 }
 
 /// An agent of a host with a service of each kind. What is returned keeps it running.
-fn host(setup: &Setup, folder: &Path, tick: fn(Duration) -> Result<()>) -> Result<(SocketAddr, (Server, Vec<Handle>))> {
+fn host(
+    setup: &Setup,
+    folder: &Path,
+    tick: fn(Duration) -> Result<()>,
+) -> Result<(SocketAddr, (Server, Vec<Handle>))> {
     let boards = folder.join("run");
     fs::create_dir_all(&boards)?;
     let critical = Policy { impact: Impact::Critical, ..Policy::DEFAULT };
@@ -91,7 +103,9 @@ fn host(setup: &Setup, folder: &Path, tick: fn(Duration) -> Result<()>) -> Resul
             service.indicator(name, critical).record_ok();
         }
     }
-    all[1].indicator("message_bus", critical).record_fail(&Failure::new("ConnectionRefusedError").code("111"));
+    all[1]
+        .indicator("message_bus", critical)
+        .record_fail(&Failure::new("ConnectionRefusedError").code("111"));
     // One stamp, and no more.
     all[3].tick();
     dead(setup, folder, &boards)?;
@@ -100,7 +114,8 @@ fn host(setup: &Setup, folder: &Path, tick: fn(Duration) -> Result<()>) -> Resul
     let mut agent = Command::new(setup.programs().join("healthboard"));
     agent.args(["agent", "--listen", &uri, "--host", "compute-1.example.org", "--boards"]).arg(&boards);
     let probed = uri.clone();
-    let mut agent = Server::new("agent", agent, folder, move || get(&probed, "/livez", Duration::from_secs(1)).is_ok())?;
+    let mut agent =
+        Server::new("agent", agent, folder, move || get(&probed, "/livez", Duration::from_secs(1)).is_ok())?;
     agent.start()?;
     // Seen once while all was well, so that there is a change.
     get(&uri, "/services", Duration::from_secs(5))?;

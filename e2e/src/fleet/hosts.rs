@@ -39,8 +39,10 @@ impl Answers {
         let boards = folder.join("run");
         std::fs::create_dir_all(&boards)?;
         let names: Vec<String> = (0..services).map(|number| format!("service-{number:02}")).collect();
-        let mut all: Vec<Services> =
-            names.chunks(PER_PROCESS).map(|names| Services::start(setup, &boards, names)).collect::<Result<_>>()?;
+        let mut all: Vec<Services> = names
+            .chunks(PER_PROCESS)
+            .map(|names| Services::start(setup, &boards, names))
+            .collect::<Result<_>>()?;
         let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
         let uri = format!("tcp://{address}");
         let mut agent = Command::new(setup.programs().join("healthboard"));
@@ -48,14 +50,18 @@ impl Answers {
         let probed = uri.clone();
         let count = names.len();
         let is_whole = move |text: &str| text.matches("healthboard_stopped{").count() == count;
-        let mut agent = Server::new("agent", agent, folder, move || metrics(&probed).is_ok_and(|text| is_whole(&text)))?;
+        let mut agent =
+            Server::new("agent", agent, folder, move || metrics(&probed).is_ok_and(|text| is_whole(&text)))?;
         agent.start()?;
         let well = metrics(&uri)?;
         all.iter_mut().try_for_each(Services::break_databases)?;
         let broken = "indicator=\"database\",healthboard_indicator_status=\"FAULT\"} 1";
-        let (ill, _) = until("a broken database", LIMIT, |_| Ok(()), || {
-            Ok(Some(metrics(&uri)?).filter(|text| text.matches(broken).count() == count))
-        })?;
+        let (ill, _) = until(
+            "a broken database",
+            LIMIT,
+            |_| Ok(()),
+            || Ok(Some(metrics(&uri)?).filter(|text| text.matches(broken).count() == count)),
+        )?;
         Ok(Self { well, ill })
     }
 
@@ -119,7 +125,8 @@ impl Hosts {
     /// The address of one of them.
     pub(super) fn address(&self, number: usize) -> SocketAddr {
         let part = |number: usize| u8::try_from(number % PER_PART).unwrap_or(0);
-        ([127, 1 + part(number / PER_PART / PER_PART), part(number / PER_PART), 1 + part(number)], self.port).into()
+        ([127, 1 + part(number / PER_PART / PER_PART), part(number / PER_PART), 1 + part(number)], self.port)
+            .into()
     }
 
     /// Breaks the database of all, or mends it.

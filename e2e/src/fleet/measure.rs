@@ -18,7 +18,12 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Clock ticks in a second, of the times in /proc.
 const TICKS: f64 = 100.0;
 
-pub(super) fn measure(setup: &Setup, count: usize, extent: Extent, tick: fn(Duration) -> Result<()>) -> Result<Measured> {
+pub(super) fn measure(
+    setup: &Setup,
+    count: usize,
+    extent: Extent,
+    tick: fn(Duration) -> Result<()>,
+) -> Result<Measured> {
     let folder = tempfile::tempdir()?;
     let answers = Answers::of_agent(setup, folder.path(), extent.services)?;
     let (series, bytes) = answers.size();
@@ -28,7 +33,8 @@ pub(super) fn measure(setup: &Setup, count: usize, extent: Extent, tick: fn(Dura
     let webhook = Webhook::start()?;
     let interval = format!("{}s", extent.interval.as_secs());
     let prometheus = Prometheus::start(setup, folder.path(), &addresses, &webhook.url(), &interval)?;
-    let up = || Ok((prometheus.query("count(up{job=\"healthboard\"} == 1)")? == [count as f64]).then_some(()));
+    let up =
+        || Ok((prometheus.query("count(up{job=\"healthboard\"} == 1)")? == [count as f64]).then_some(()));
     until("every host scraped", LIMIT, tick, up)?;
 
     let pid = prometheus.pid().context("Prometheus has ended")?;
@@ -38,7 +44,8 @@ pub(super) fn measure(setup: &Setup, count: usize, extent: Extent, tick: fn(Dura
     })?;
     let cores = (cpu_seconds(pid)? - cpu) / began.elapsed().as_secs_f64();
     let quantile = |share: f64| -> Result<f64> {
-        let all = prometheus.query(&format!("quantile({share}, scrape_duration_seconds{{job=\"healthboard\"}})"))?;
+        let all = prometheus
+            .query(&format!("quantile({share}, scrape_duration_seconds{{job=\"healthboard\"}})"))?;
         all.first().copied().context("no scrape has a duration")
     };
     let scrapes = [quantile(0.5)?, quantile(0.99)?];
@@ -52,7 +59,8 @@ pub(super) fn measure(setup: &Setup, count: usize, extent: Extent, tick: fn(Dura
         Ok(webhook.received("firing").iter().any(|notification| all(notification) == count).then_some(()))
     })?;
     let firing = webhook.received("firing");
-    let groups: BTreeSet<String> = firing.iter().map(|notification| notification["groupKey"].to_string()).collect();
+    let groups: BTreeSet<String> =
+        firing.iter().map(|notification| notification["groupKey"].to_string()).collect();
     let named = firing.iter().map(all).max().unwrap_or(0);
     let memory = resident(pid)?;
     let mend = Instant::now();
@@ -76,7 +84,8 @@ pub(super) fn measure(setup: &Setup, count: usize, extent: Extent, tick: fn(Dura
 fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after = stat.rsplit_once(')').context("no name in stat")?.1;
-    let field = |index: usize| after.split_whitespace().nth(index).and_then(|ticks| ticks.parse::<f64>().ok());
+    let field =
+        |index: usize| after.split_whitespace().nth(index).and_then(|ticks| ticks.parse::<f64>().ok());
     // utime and stime are the fields 14 and 15; the name is the second.
     Ok((field(11).context("no utime")? + field(12).context("no stime")?) / TICKS)
 }

@@ -34,7 +34,9 @@ pub fn page(extent: Extent, all: &[Measured]) -> String {
             seconds(measured.recovery),
         );
     }
-    let line = |value: fn(&Measured) -> f64| fitted(all.iter().map(move |measured| (measured.hosts as f64, value(measured))));
+    let line = |value: fn(&Measured) -> f64| {
+        fitted(all.iter().map(move |measured| (measured.hosts as f64, value(measured))))
+    };
     let cores = line(|measured| measured.cores);
     let memory = line(|measured| measured.memory as f64);
     text += &format!(
@@ -52,7 +54,11 @@ fn fitted(points: impl Iterator<Item = (f64, f64)> + Clone) -> impl Fn(f64) -> f
     let mean = |of: fn((f64, f64)) -> f64| points.clone().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
     let spread: f64 = points.clone().map(|point| (point.0 - x).powi(2)).sum();
-    let slope = if spread == 0.0 { 0.0 } else { points.map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / spread };
+    let slope = if spread == 0.0 {
+        0.0
+    } else {
+        points.map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / spread
+    };
     move |at| y + slope * (at - x)
 }
 

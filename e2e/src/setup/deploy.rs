@@ -17,7 +17,10 @@ const PROGRAMS: [Need; 17] = [
     ("command -v zabbix_server", "zabbix-server-mysql"),
     ("test -d /usr/share/zabbix/include", "zabbix-frontend-php"),
     ("command -v php", "php-cli"),
-    ("php -m | grep -q mysqli && php -m | grep -q bcmath", "php-mysql php-xml php-mbstring php-gd php-bcmath php-ldap"),
+    (
+        "php -m | grep -q mysqli && php -m | grep -q bcmath",
+        "php-mysql php-xml php-mbstring php-gd php-bcmath php-ldap",
+    ),
     ("command -v icinga2", "icinga2-bin icinga2-common"),
     ("command -v nagios4", "nagios4-core"),
     ("command -v systemd-nspawn", "systemd-container"),
@@ -86,9 +89,21 @@ impl Setup {
             let options = ["--upgrade", "-r", "e2e/requirements-pages.txt", "--target"];
             step.run(self.pip().args(options).arg(self.browser_driver()))
         })?;
-        let build = ["build", "--quiet", "--package", "sqlite-service", "--package", "healthboard-cli", "--package", "healthboard-e2e"];
+        let build = [
+            "build",
+            "--quiet",
+            "--package",
+            "sqlite-service",
+            "--package",
+            "healthboard-cli",
+            "--package",
+            "healthboard-e2e",
+        ];
         let status = Command::new(env!("CARGO")).args(build).current_dir(self.workspace()).status()?;
-        ensure!(status.success(), "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli -p healthboard-e2e");
+        ensure!(
+            status.success(),
+            "cannot build programs\nnext: cargo build -p sqlite-service -p healthboard-cli -p healthboard-e2e"
+        );
         Ok(())
     }
 

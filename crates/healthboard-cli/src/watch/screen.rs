@@ -82,7 +82,8 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, area: Rect, now: Instant) {
             Cell::from(row.why.clone()),
         ])
     });
-    let widths = [Constraint::Length(11), Constraint::Length(widest), Constraint::Length(9), Constraint::Min(0)];
+    let widths =
+        [Constraint::Length(11), Constraint::Length(widest), Constraint::Length(9), Constraint::Min(0)];
     let head = ratatui::widgets::Row::new(["  STATUS", "SERVICE", "FOR", "WHY"]).style(Modifier::BOLD);
     let table = Table::new(rows, widths).header(head).row_highlight_style(Modifier::REVERSED);
     let mut chosen = TableState::new().with_selected((!visible.is_empty()).then_some(state.selected));
@@ -99,14 +100,20 @@ fn draw_detail(frame: &mut Frame<'_>, state: &State, area: Rect, now: Instant) {
 
 fn detail(state: &State, row: &Row, now: Instant) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = Vec::new();
-    lines.extend(row.why.split("; ").filter(|reason| !reason.is_empty()).map(|reason| Line::from(reason.to_owned())));
+    lines.extend(
+        row.why.split("; ").filter(|reason| !reason.is_empty()).map(|reason| Line::from(reason.to_owned())),
+    );
     if let Some(answer) = &row.answer {
         let processes = answer.processes;
-        lines.push(Line::from(format!("processes: {} alive, {} hung, {} dead", processes.alive, processes.hung, processes.dead)));
+        lines.push(Line::from(format!(
+            "processes: {} alive, {} hung, {} dead",
+            processes.alive, processes.hung, processes.dead
+        )));
         let mut details: Vec<_> = answer.details.iter().collect();
         details.sort_by_key(|(_, detail)| std::cmp::Reverse((detail.status, detail.state.is_problem())));
         for (name, detail) in details {
-            let success = detail.last_success.as_deref().map_or("never".to_owned(), |then| age(&answer.time, then));
+            let success =
+                detail.last_success.as_deref().map_or("never".to_owned(), |then| age(&answer.time, then));
             let error = detail.error.as_deref().unwrap_or("");
             let text = format!(
                 "  {:<20} {:<9} {:<9} last success {success}  {error}",
@@ -118,7 +125,13 @@ fn detail(state: &State, row: &Row, now: Instant) -> Vec<Line<'static>> {
         }
         for stacks in &answer.stacks {
             for thread in stacks.threads.iter().take(1) {
-                let place = thread.frames.iter().take(3).map(|frame| printable(frame)).collect::<Vec<_>>().join(" < ");
+                let place = thread
+                    .frames
+                    .iter()
+                    .take(3)
+                    .map(|frame| printable(frame))
+                    .collect::<Vec<_>>()
+                    .join(" < ");
                 lines.push(Line::from(format!("hangs: process {}: {place}", stacks.pid)));
             }
         }

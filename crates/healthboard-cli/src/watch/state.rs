@@ -98,7 +98,8 @@ impl State {
     /// Takes what was found at `now`.
     pub(super) fn take(&mut self, answers: &Asked, now: Instant) {
         let chosen = self.visible().get(self.selected).map(|row| row.name.clone());
-        let mut before: BTreeMap<String, Row> = self.rows.drain(..).map(|row| (row.name.clone(), row)).collect();
+        let mut before: BTreeMap<String, Row> =
+            self.rows.drain(..).map(|row| (row.name.clone(), row)).collect();
         let mut rows: Vec<Row> = Vec::new();
         for answer in answers {
             let mut row = match answer {
@@ -115,7 +116,9 @@ impl State {
             match before.remove(&row.name) {
                 Some(old) if old.rank == row.rank => row.since = old.since,
                 Some(old) => self.change(&row.name, old.rank, row.rank, now),
-                None if self.began.is_some() && row.rank > Rank::Ok => self.change(&row.name, Rank::Ok, row.rank, now),
+                None if self.began.is_some() && row.rank > Rank::Ok => {
+                    self.change(&row.name, Rank::Ok, row.rank, now)
+                }
                 None => {}
             }
             rows.push(row);
@@ -135,7 +138,9 @@ impl State {
         let filter = self.filter.to_lowercase();
         let matches = |row: &&Row| {
             filter.is_empty()
-                || [row.name.as_str(), row.rank.word(), &row.why].iter().any(|text| text.to_lowercase().contains(&filter))
+                || [row.name.as_str(), row.rank.word(), &row.why]
+                    .iter()
+                    .any(|text| text.to_lowercase().contains(&filter))
         };
         self.rows.iter().filter(matches).collect()
     }

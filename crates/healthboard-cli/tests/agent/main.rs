@@ -44,8 +44,14 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
     assert!(body(&health).starts_with(expected), "{health}");
     let services = agent.get("/services");
     assert_eq!(code(&services), 200, "{services}");
-    assert!(body(&services).contains(r#""api":{"status":"OK","processes":{"alive":1,"hung":0,"dead":0}}"#), "{services}");
-    assert!(!body(&services).contains("\"libvirt\":") && body(&agent.get("/services?verbose")).contains("\"libvirt\":"));
+    assert!(
+        body(&services).contains(r#""api":{"status":"OK","processes":{"alive":1,"hung":0,"dead":0}}"#),
+        "{services}"
+    );
+    assert!(
+        !body(&services).contains("\"libvirt\":")
+            && body(&agent.get("/services?verbose")).contains("\"libvirt\":")
+    );
 
     let own = agent.get("/services/compute/health");
     assert_eq!(code(&own), 200);
@@ -56,7 +62,9 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
     assert_eq!(body(&agent.get("/services/api/healthcheck")), "healthboard: OK");
     assert_eq!(code(&agent.get("/readyz")), 503);
     assert_eq!(body(&agent.get("/livez")), "ok\n");
-    for path in ["/services/", "/services/nobody/health", "/services/api/nothing", "/services/api", "/etc/passwd"] {
+    for path in
+        ["/services/", "/services/nobody/health", "/services/api/nothing", "/services/api", "/etc/passwd"]
+    {
         assert_eq!(code(&agent.get(path)), 404, "{path}");
     }
     assert_eq!(code(&agent.ask("POST /health HTTP/1.1\r\nHost: localhost\r\n\r\n")), 405);
@@ -69,7 +77,10 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
-    assert!(!metrics.contains("healthboard_indicator_state{service=\"api\""), "a passing indicator has no state");
+    assert!(
+        !metrics.contains("healthboard_indicator_state{service=\"api\""),
+        "a passing indicator has no state"
+    );
     assert!(agent.get("/metrics?verbose").contains("healthboard_indicator_state{service=\"api\""));
 
     assert_eq!(agent.ask("agent-check api\n"), "up ready 100%\n");
@@ -101,12 +112,21 @@ fn a_page_for_people_names_the_worst_first() {
     die("killed", runtime.path(), false);
     let agent = Agent::start(runtime.path(), &[]);
     let page = agent.ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
-    assert!(page.contains("content-type: text/html; charset=utf-8\r\n") && page.contains("content-security-policy: default-src 'none'"), "{page}");
+    assert!(
+        page.contains("content-type: text/html; charset=utf-8\r\n")
+            && page.contains("content-security-policy: default-src 'none'"),
+        "{page}"
+    );
     assert!(page.contains("refresh: 5\r\n") && !page.contains("<script"), "{page}");
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
     assert!(at("/services/killed/health") < at("/services/paged/health"));
-    assert!(!agent.ask("GET /?pause HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").contains("refresh: 5"));
-    let one = agent.ask("GET /services/paged/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    assert!(
+        !agent
+            .ask("GET /?pause HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n")
+            .contains("refresh: 5")
+    );
+    let one =
+        agent.ask("GET /services/paged/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
     assert!(one.contains("<th scope=\"row\">database</th>"), "{one}");
 }
 
@@ -120,7 +140,8 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
         std::fs::write(runtime.path().join(format!("hostile/{number}-0.board")), bytes).unwrap();
     }
     // A board of a later version: the layout is the third word.
-    let own = names(&runtime.path().join("hostile")).into_iter().find(|name| !name.ends_with("-0.board")).unwrap();
+    let own =
+        names(&runtime.path().join("hostile")).into_iter().find(|name| !name.ends_with("-0.board")).unwrap();
     let mut later = std::fs::read(runtime.path().join("hostile").join(own)).unwrap();
     later[16..24].copy_from_slice(&99_u64.to_ne_bytes());
     std::fs::write(runtime.path().join("hostile/later.board"), later).unwrap();
@@ -133,10 +154,15 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
         std::thread::sleep(Duration::from_millis(1100));
     }
     std::fs::remove_dir_all(runtime.path().join("hostile")).unwrap();
-    until("the directory's end", || (!agent.get("/services").contains("\"hostile\":{\"status\":\"OK\"")).then_some(()));
+    until("the directory's end", || {
+        (!agent.get("/services").contains("\"hostile\":{\"status\":\"OK\"")).then_some(())
+    });
     let said = agent.end();
     assert_eq!(said.lines().filter(|line| line.contains("/77-0.board")).count(), 1);
-    assert!(said.lines().any(|line| line.contains("/later.board") && line.contains("99")), "the version is not named");
+    assert!(
+        said.lines().any(|line| line.contains("/later.board") && line.contains("99")),
+        "the version is not named"
+    );
     assert!(said.lines().count() < 3010, "{}", said.lines().count());
 }
 
@@ -147,7 +173,10 @@ fn an_address_that_others_reach_needs_tls() {
     let refused = support::run(&["agent", "--listen", &uri, "--boards", runtime.path().to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(3));
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains(&format!("found `{uri}`, which is not a loopback address, without TLS; expected")), "{said}");
+    assert!(
+        said.contains(&format!("found `{uri}`, which is not a loopback address, without TLS; expected")),
+        "{said}"
+    );
     let passwords = runtime.path().join("web.yml");
     std::fs::write(&passwords, format!("basic_auth_users: {{op: \"{}\"}}\n", support::HASH)).unwrap();
     let file = passwords.to_str().unwrap();
@@ -180,7 +209,10 @@ fn a_wrong_configuration_is_an_error_that_names_what_was_found() {
         let uri = format!("unix://{}/a.sock", directory.path().display());
         let output = support::run(&["agent", "--listen", &uri, "--web.config.file", file.to_str().unwrap()]);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(3) && said.contains(expected) && said.contains("web.yml"), "{text}: {said}");
+        assert!(
+            output.status.code() == Some(3) && said.contains(expected) && said.contains("web.yml"),
+            "{text}: {said}"
+        );
         assert!(!said.contains("secret"), "{said}");
     }
 }
@@ -212,7 +244,9 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     // A new password counts at once, and the old one no longer.
     std::fs::write(&file, format!("basic_auth_users:\n  other: {}\n", support::HASH)).unwrap();
     agent.hang_up();
-    until("the new configuration", || (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(()));
+    until("the new configuration", || {
+        (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(())
+    });
     std::fs::write(&file, "basic_auth_users: {other: secret}\n").unwrap();
     agent.hang_up();
     until("the refusal", || agent.said().contains("the configuration from before stays").then_some(()));
@@ -242,7 +276,11 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     let _ = plain.read_to_end(&mut bytes);
     assert!(!bytes.starts_with(b"HTTP"), "{}", bytes.escape_ascii());
 
-    std::fs::write(&file, tls.web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n")).unwrap();
+    std::fs::write(
+        &file,
+        tls.web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"),
+    )
+    .unwrap();
     // A changed file is found without a signal.
     until("certificates to be demanded", || tls.get(port, "/health", false).is_err().then_some(()));
     assert_eq!(code(&tls.get(port, "/health", true).unwrap()), 200);
@@ -291,8 +329,10 @@ fn metrics_can_be_written_to_a_file_as_a_whole() {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

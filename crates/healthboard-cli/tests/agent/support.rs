@@ -88,7 +88,10 @@ pub(crate) fn role() {
         // Until the test ends.
         let _ = std::io::stdin().read(&mut [0]);
     }
-    let Some((name, runtime)) = std::env::var("ROLE_SERVICE").ok().zip(std::env::var_os("ROLE_RUNTIME")) else { return };
+    let Some((name, runtime)) = std::env::var("ROLE_SERVICE").ok().zip(std::env::var_os("ROLE_RUNTIME"))
+    else {
+        return;
+    };
     let health = start_service(&name, Path::new(&runtime));
     health.tick();
     if std::env::var_os("ROLE_LEAVES").is_some() {
@@ -205,7 +208,8 @@ impl Certificates {
         write("ca.crt", authority.pem());
         for (name, host) in [("server", "localhost"), ("client", "operator")] {
             let key = KeyPair::generate().unwrap();
-            let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+            let certificate =
+                CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
             write(&format!("{name}.crt"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());
         }
@@ -224,7 +228,8 @@ impl Certificates {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(file("ca.crt")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(roots);
         let config = match with_certificate {
             false => builder.with_no_client_auth(),

@@ -12,7 +12,8 @@ struct Screen(String);
 
 impl Screen {
     fn of(width: u16, height: u16, runtime: &Path, environment: &str) -> Screen {
-        let screen = Screen(format!("healthboard-{}-{width}-{height}-{}", std::process::id(), environment.len()));
+        let screen =
+            Screen(format!("healthboard-{}-{width}-{height}-{}", std::process::id(), environment.len()));
         let command = format!(
             "{environment} {} watch --interval 0.2 --boards {}",
             env!("CARGO_BIN_EXE_healthboard"),
@@ -65,7 +66,9 @@ fn the_worst_is_first_and_changes_are_seen() {
     let libvirt = compute.indicator("libvirt", critical());
     libvirt.record_ok();
     let screen = Screen::of(80, 24, runtime.path(), "");
-    screen.until("both", |screen| screen.contains("2 OK") && screen.contains("first") && screen.contains("second"));
+    screen.until("both", |screen| {
+        screen.contains("2 OK") && screen.contains("first") && screen.contains("second")
+    });
     libvirt.record_fail(&Failure::new("Gone"));
     let seen = screen.until("the failure", |screen| screen.contains("! DEGRADED"));
     let line = |name: &str| seen.lines().position(|line| line.contains(name)).unwrap();

@@ -2,8 +2,8 @@
 
 use super::users::{Known, Users};
 use crate::http::{
-    Asked, Media, Reply, Response, ServicePages, Site, agent_check_line, check, cpu_time, exposed, exposition, host_page,
-    is_paused, is_verbose, preferred, refuse_method,
+    Asked, Media, Reply, Response, ServicePages, Site, agent_check_line, check, cpu_time, exposed,
+    exposition, host_page, is_paused, is_verbose, preferred, refuse_method,
 };
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
@@ -19,7 +19,8 @@ const REUSED_PER_COST: u32 = 10;
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
 /// What there is besides the services.
-const NOT_FOUND: &str = "not found; there are /health, /livez, /metrics, /readyz, /services and /services/NAME/health\n";
+const NOT_FOUND: &str =
+    "not found; there are /health, /livez, /metrics, /readyz, /services and /services/NAME/health\n";
 
 /// Answers for a host.
 pub(super) struct AgentSite {
@@ -92,7 +93,10 @@ impl AgentSite {
         let refused = match users.ask(asked.values("authorization").next()) {
             Known::Right => return None,
             Known::Later => return Some(Reply::Later),
-            Known::Wrong => Response { challenge: true, ..Response::text(401, "user and password are wrong, or missing\n") },
+            Known::Wrong => Response {
+                challenge: true,
+                ..Response::text(401, "user and password are wrong, or missing\n")
+            },
             Known::Busy => Response::text(503, "too many passwords are being checked; ask again\n"),
         };
         Some(refused.into())
@@ -152,7 +156,10 @@ impl Site for AgentSite {
                 let exposition = exposition(asked.values("accept"));
                 let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
                 let reports = self.reports();
-                exposed(exposition, metrics(reports.iter(), Some(cost), exposition, is_verbose(asked.query())))
+                exposed(
+                    exposition,
+                    metrics(reports.iter(), Some(cost), exposition, is_verbose(asked.query())),
+                )
             }
             "/services" => self.host_health(asked, true),
             _ => self.host_health(asked, false),

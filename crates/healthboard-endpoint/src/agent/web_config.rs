@@ -67,12 +67,14 @@ impl WebConfig {
     /// The error names the file, what was found and what was expected.
     pub(super) fn read(path: &Path) -> Result<WebConfig, String> {
         let mut files = vec![path.to_owned()];
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
         let wrong = |what: &dyn Display| format!("`{}`: {what}", path.display());
-        let file: Option<File> = match text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            true => None,
-            false => Some(serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?),
-        };
+        let file: Option<File> =
+            match text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+                true => None,
+                false => Some(serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?),
+            };
         let File { tls_server_config, basic_auth_users } = file.unwrap_or_default();
         for (user, hash) in &basic_auth_users {
             check_hash(user, hash).map_err(|what| wrong(&what))?;
@@ -82,7 +84,8 @@ impl WebConfig {
             Some(tls) => Some(tls.read(directory, &mut files).map_err(|what| wrong(&what))?),
             None => None,
         };
-        let files = files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
+        let files =
+            files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
         Ok(WebConfig { tls, users: basic_auth_users, files })
     }
 
@@ -101,8 +104,9 @@ impl TlsServerConfig {
         };
         let (cert_file, key_file) = (named(&self.cert_file), named(&self.key_file));
         let chain = certificates(&cert_file)?;
-        let key = PrivateKeyDer::from_pem_file(&key_file)
-            .map_err(|error| format!("`key_file` `{}`: {error}, expected a private key in PEM", key_file.display()))?;
+        let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| {
+            format!("`key_file` `{}`: {error}, expected a private key in PEM", key_file.display())
+        })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions: &[_] = match self.min_version {
             MinVersion::TLS12 => rustls::ALL_VERSIONS,
@@ -118,12 +122,16 @@ impl TlsServerConfig {
                             `RequireAndVerifyClientCert` or `VerifyClientCertIfGiven`"
                     .to_owned());
             }
-            (_, None) => return Err("found `client_auth_type` without `client_ca_file`, which it needs".to_owned()),
+            (_, None) => {
+                return Err("found `client_auth_type` without `client_ca_file`, which it needs".to_owned());
+            }
             (how, Some(ca_file)) => {
                 let ca_file = named(ca_file);
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates(&ca_file)? {
-                    roots.add(certificate).map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
+                    roots
+                        .add(certificate)
+                        .map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match how {
@@ -155,7 +163,9 @@ fn check_hash(user: &str, hash: &str) -> Result<(), String> {
         hash.parse().map_err(|_| format!("the password of `{user}` in `basic_auth_users`: {expected}"))?;
     match parts.get_cost() {
         0..=MAX_COST => Ok(()),
-        cost => Err(format!("the password of `{user}` in `basic_auth_users`: found cost {cost}, expected at most {MAX_COST}")),
+        cost => Err(format!(
+            "the password of `{user}` in `basic_auth_users`: found cost {cost}, expected at most {MAX_COST}"
+        )),
     }
 }
 

@@ -206,11 +206,7 @@ impl Answers {
         };
         let framing = self.framing(head.version, connection, head.method == "HEAD");
         let answer = Answer { bytes: response.render(&framing), after };
-        if !last
-            && head.bytes <= MAX_KEPT_REQUEST
-            && self.kept.len() < MAX_KEPT
-            && site.is_kept(&asked)
-        {
+        if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT && site.is_kept(&asked) {
             self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
         }
         Outcome::Answered(head.bytes, answer)

@@ -38,8 +38,14 @@ impl Media {
 pub(crate) fn exposition<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> Exposition {
     let quality = |kind, subkind| quality(accept.clone(), kind, subkind);
     let open = quality("application", "openmetrics-text");
-    let named = accept.clone().any(|line| line.windows(16).any(|part| part.eq_ignore_ascii_case(b"openmetrics-text")));
-    if named && open > 0 && open >= quality("text", "plain") { Exposition::OpenMetrics } else { Exposition::Text }
+    let named = accept
+        .clone()
+        .any(|line| line.windows(16).any(|part| part.eq_ignore_ascii_case(b"openmetrics-text")));
+    if named && open > 0 && open >= quality("text", "plain") {
+        Exposition::OpenMetrics
+    } else {
+        Exposition::Text
+    }
 }
 
 /// The format with the highest quality, else JSON. `accept` are the values of all its lines.

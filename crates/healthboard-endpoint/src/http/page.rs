@@ -136,7 +136,11 @@ pub(crate) fn of_host(answer: &HostAnswer, reports: &[Report]) -> String {
         status: answer.status.name(),
         class: answer.status.name(),
         mark: mark(answer.status),
-        summary: if counts.is_empty() { "no service has a board here".to_owned() } else { format!("services: {counts}") },
+        summary: if counts.is_empty() {
+            "no service has a board here".to_owned()
+        } else {
+            format!("services: {counts}")
+        },
         rows: order.into_iter().map(service_row).collect(),
         problems: answer.problems.clone(),
     };
@@ -205,9 +209,12 @@ fn hour<'a>(
 fn changes(report: &Report) -> Vec<Line> {
     let history = &report.history;
     let of_service = history.service.iter().map(|change| (report.service.as_str(), change));
-    let of_indicators =
-        history.indicators.iter().flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
-    let mut lines: Vec<Line> = of_service.chain(of_indicators).map(|(name, change)| line(name, change)).collect();
+    let of_indicators = history
+        .indicators
+        .iter()
+        .flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
+    let mut lines: Vec<Line> =
+        of_service.chain(of_indicators).map(|(name, change)| line(name, change)).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.at_ms));
     lines.truncate(MAX_CHANGES);
     lines

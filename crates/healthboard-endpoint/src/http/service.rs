@@ -111,8 +111,7 @@ impl ServiceSite<'_> {
         let head = asked.head;
         let pages = &mut *self.pages;
         if Healthcheck::is_asked(path) {
-            let ends =
-                if pages.healthcheck.depends_on_ends() { (asked.ends)() } else { Ends::default() };
+            let ends = if pages.healthcheck.depends_on_ends() { (asked.ends)() } else { Ends::default() };
             let report = pages.report(self.make);
             return pages.healthcheck.answer(head, ends, &report).into();
         }

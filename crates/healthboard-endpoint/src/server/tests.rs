@@ -48,7 +48,8 @@ impl Stage {
         let end = Instant::now() + HANG;
         while !condition() {
             assert!(Instant::now() < end, "waited in vain: {what}");
-            turn(&mut self.server, Instant::now() + Duration::from_millis(5), &mut || report(Status::Ok)).unwrap();
+            turn(&mut self.server, Instant::now() + Duration::from_millis(5), &mut || report(Status::Ok))
+                .unwrap();
         }
     }
 

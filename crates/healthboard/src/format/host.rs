@@ -67,12 +67,16 @@ impl HostAnswer {
         let mut ill: Vec<&Report> = reports.iter().filter(|report| report.status > Status::Ok).collect();
         // Stable: of the same status, in the order of the names.
         ill.sort_by_key(|report| std::cmp::Reverse(report.status));
-        let reasons = ill.iter().take(MAX_REASONS).map(|report| format!("{} {}: {}", report.service, report.status.name(), report.message));
+        let reasons = ill
+            .iter()
+            .take(MAX_REASONS)
+            .map(|report| format!("{} {}: {}", report.service, report.status.name(), report.message));
         let mut message = reasons.collect::<Vec<_>>().join("; ");
         if ill.len() > MAX_REASONS {
             message.push_str(&format!("; and {} more services", ill.len() - MAX_REASONS));
         }
-        let services = reports.iter().map(|report| (scrub::printable(&report.service), HostService::of(report)));
+        let services =
+            reports.iter().map(|report| (scrub::printable(&report.service), HostService::of(report)));
         HostAnswer {
             status: ill.first().map_or(Status::Ok, |report| report.status),
             message: scrub::cut(&scrub::printable(&message), 3 * MAX_MESSAGE),
@@ -103,7 +107,13 @@ impl HostService {
             Status::Ok => String::new(),
             _ => scrub::cut(&scrub::printable(&report.message), MAX_MESSAGE),
         };
-        HostService { status: report.status, message, stopped: report.stopped, processes: report.processes, details: BTreeMap::new() }
+        HostService {
+            status: report.status,
+            message,
+            stopped: report.stopped,
+            processes: report.processes,
+            details: BTreeMap::new(),
+        }
     }
 }
 

@@ -52,7 +52,8 @@ pub fn metrics<'a>(
     page.own(cost);
     page.services(reports);
     page.indicators(|| {
-        reports().flat_map(|report| report.details.iter().map(move |(name, detail)| (report, &**name, detail)))
+        reports()
+            .flat_map(|report| report.details.iter().map(move |(name, detail)| (report, &**name, detail)))
     });
     page.problems(|| {
         let all = reports()
@@ -85,7 +86,12 @@ impl Page {
         self.family("healthboard_build", Kind::Info, "", "The version of healthboard that answers.");
         self.sample("healthboard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         let Some(cost) = cost else { return };
-        self.family("healthboard_cpu_seconds", Kind::Counter, "seconds", "CPU time of the thread that answers.");
+        self.family(
+            "healthboard_cpu_seconds",
+            Kind::Counter,
+            "seconds",
+            "CPU time of the thread that answers.",
+        );
         self.sample("healthboard_cpu_seconds_total", &[], cost.cpu.as_secs_f64());
         self.family("healthboard_requests", Kind::Counter, "", "Requests answered by this process.");
         self.sample("healthboard_requests_total", &[], cost.requests);
@@ -101,12 +107,22 @@ impl Page {
             }
         }
         let name = "healthboard_stopped";
-        self.family(name, Kind::Gauge, "", "Whether no process is alive and the last one was stopped in good order.");
+        self.family(
+            name,
+            Kind::Gauge,
+            "",
+            "Whether no process is alive and the last one was stopped in good order.",
+        );
         for report in reports() {
             self.sample(name, &[("service", &report.service)], u8::from(report.stopped));
         }
         let name = "healthboard_processes";
-        self.family(name, Kind::Gauge, "", "Processes of the service: alive, of these hung, and dead without a goodbye.");
+        self.family(
+            name,
+            Kind::Gauge,
+            "",
+            "Processes of the service: alive, of these hung, and dead without a goodbye.",
+        );
         for report in reports() {
             let processes = report.processes;
             let counts = [("alive", processes.alive), ("hung", processes.hung), ("dead", processes.dead)];
@@ -116,7 +132,11 @@ impl Page {
         }
         self.family("healthboard_transitions", Kind::Counter, "", "Changes of the service's status.");
         for report in reports() {
-            self.sample("healthboard_transitions_total", &[("service", &report.service)], report.history.count);
+            self.sample(
+                "healthboard_transitions_total",
+                &[("service", &report.service)],
+                report.history.count,
+            );
         }
     }
 
@@ -138,7 +158,12 @@ impl Page {
     /// What is told of indicators with a problem.
     fn problems<'a, I: Iterator<Item = (&'a Report, &'a str, &'a Detail)>>(&mut self, all: impl Fn() -> I) {
         let name = "healthboard_indicator_status";
-        self.family(name, Kind::StateSet, "", "The indicator's share in the status of the service; absent without a problem.");
+        self.family(
+            name,
+            Kind::StateSet,
+            "",
+            "The indicator's share in the status of the service; absent without a problem.",
+        );
         for (report, indicator, detail) in all() {
             for status in STATUSES {
                 let [service, indicator] = of(report, indicator);
@@ -147,7 +172,12 @@ impl Page {
             }
         }
         let name = "healthboard_indicator_state";
-        self.family(name, Kind::StateSet, "", "What the evidence of the indicator says; absent without a problem.");
+        self.family(
+            name,
+            Kind::StateSet,
+            "",
+            "What the evidence of the indicator says; absent without a problem.",
+        );
         for (report, indicator, detail) in all() {
             for state in State::ALL {
                 let [service, indicator] = of(report, indicator);
@@ -168,7 +198,12 @@ impl Page {
             }
         }
         let name = "healthboard_indicator_oldest_in_flight_seconds";
-        self.family(name, Kind::Gauge, "seconds", "Age of the oldest operation in flight; absent without a problem.");
+        self.family(
+            name,
+            Kind::Gauge,
+            "seconds",
+            "Age of the oldest operation in flight; absent without a problem.",
+        );
         for (report, indicator, detail) in all() {
             if let Some(age) = detail.oldest_age {
                 self.sample(name, &of(report, indicator), age.as_secs_f64());

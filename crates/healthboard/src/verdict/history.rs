@@ -61,8 +61,12 @@ impl History {
     ///
     /// A service begins `OK`, and an indicator without a problem: neither is a change.
     pub fn observe(history: &mut Arc<History>, report: &Report) -> bool {
-        let changed: Vec<&str> =
-            report.details.iter().filter(|(name, detail)| history.is_new(name, detail)).map(|(name, _)| &**name).collect();
+        let changed: Vec<&str> = report
+            .details
+            .iter()
+            .filter(|(name, detail)| history.is_new(name, detail))
+            .map(|(name, _)| &**name)
+            .collect();
         let last = history.service.back().map_or(Status::Ok, |change| change.status);
         if changed.is_empty() && last == report.status {
             return false;

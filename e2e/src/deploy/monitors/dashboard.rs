@@ -24,9 +24,16 @@ pub(super) fn check(setup: &Setup, prometheus: &Prometheus) -> Result<()> {
         }
         for target in panel["targets"].as_array().context("a panel without queries")? {
             let expression = target["expr"].as_str().context("a query without an expression")?;
-            let expression = expression.replace("$instance", ".*").replace("$service", ".*").replace("[5m]", "[30s]").replace("[1h]", "[30s]");
+            let expression = expression
+                .replace("$instance", ".*")
+                .replace("$service", ".*")
+                .replace("[5m]", "[30s]")
+                .replace("[1h]", "[30s]");
             let values = prometheus.query(&expression).with_context(|| format!("the panel `{title}`"))?;
-            ensure!(!values.is_empty() || MAY_BE_EMPTY.contains(&title), "the panel `{title}` shows nothing: {expression}");
+            ensure!(
+                !values.is_empty() || MAY_BE_EMPTY.contains(&title),
+                "the panel `{title}` shows nothing: {expression}"
+            );
         }
     }
     Ok(())

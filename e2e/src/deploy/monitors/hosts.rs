@@ -89,7 +89,9 @@ impl Host {
         agent.args(["agent", "--listen", &uri, "--boards"]).arg(&boards);
         let answers = move || {
             let passing = ask(&format!("tcp://{address}")).is_ok_and(|answer| answer.code == 200);
-            passing && get(&uri, "/metrics", Duration::from_secs(1)).is_ok_and(|(_, text)| text.contains("sqlite-service"))
+            passing
+                && get(&uri, "/metrics", Duration::from_secs(1))
+                    .is_ok_and(|(_, text)| text.contains("sqlite-service"))
         };
         let mut agent = Server::new("agent", agent, folder, answers)?;
         agent.start()?;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::hosts::Hosts;
 use super::Noticed;
+use super::hosts::Hosts;
 use crate::deploy::until;
 use crate::servers::Server;
 use crate::setup::Setup;
@@ -90,7 +90,11 @@ impl Icinga {
         let shipped = setup.workspace().join("deploy/icinga/healthboard.conf");
         let text = fs::read_to_string(&shipped)?;
         let command = "/usr/bin/healthboard";
-        ensure!(text.contains(command) && text.contains("check_interval = 15s"), "{} has changed", shipped.display());
+        ensure!(
+            text.contains(command) && text.contains("check_interval = 15s"),
+            "{} has changed",
+            shipped.display()
+        );
         let text = text
             .replace(command, &setup.programs().join("healthboard").display().to_string())
             .replace("check_interval = 15s", "check_interval = 1s")
@@ -118,7 +122,14 @@ impl Icinga {
         )?;
         let mut command = Command::new("icinga2");
         command.arg("daemon").arg("-c").arg(folder.join("icinga2.conf"));
-        for (name, part) in [("DataDir", "data"), ("LogDir", "log"), ("CacheDir", "cache"), ("InitRunDir", "run"), ("SpoolDir", "spool"), ("ConfigDir", "config")] {
+        for (name, part) in [
+            ("DataDir", "data"),
+            ("LogDir", "log"),
+            ("CacheDir", "cache"),
+            ("InitRunDir", "run"),
+            ("SpoolDir", "spool"),
+            ("ConfigDir", "config"),
+        ] {
             command.arg("-D").arg(format!("Configuration.{name}={path}/{part}"));
         }
         command.arg("-D").arg(format!("Configuration.PidPath={path}/run/icinga2.pid"));

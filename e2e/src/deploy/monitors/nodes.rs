@@ -41,7 +41,10 @@ pub fn check(setup: &Setup) -> Result<()> {
     let mut exporter = Server::new("node_exporter", command, folder.path(), answers)?;
     exporter.start()?;
     let (_, text) = get(&uri, "/metrics", Duration::from_secs(5))?;
-    for line in ["healthboard_status{healthboard_status=\"OK\",service=\"sqlite-service\"} 1", "node_textfile_scrape_error 0"] {
+    for line in [
+        "healthboard_status{healthboard_status=\"OK\",service=\"sqlite-service\"} 1",
+        "node_textfile_scrape_error 0",
+    ] {
         ensure!(text.lines().any(|found| found == line), "expected `{line}` in {text}");
     }
     Ok(())

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::Noticed;
 use super::dashboard;
 use super::hosts::Hosts;
 use super::webhook::Webhook;
-use super::Noticed;
 use crate::deploy::until;
 use crate::probe::get;
 use crate::servers::{Server, free_port};
@@ -29,7 +29,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn check_files(setup: &Setup) -> Result<()> {
     let folder = deploy(setup);
     let run = |program: &str, arguments: &[&str]| -> Result<()> {
-        let output = Command::new(program).args(arguments).current_dir(&folder).output().with_context(|| format!("cannot start {program}"))?;
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(&folder)
+            .output()
+            .with_context(|| format!("cannot start {program}"))?;
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
         Ok(())
@@ -61,9 +65,15 @@ pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> 
     hosts.break_databases()?;
     let (firing, _) = until("a notification", LIMIT, tick, || Ok(webhook.received("firing").pop()))?;
     let alarm = fault.elapsed();
-    ensure!(firing["groupLabels"]["indicator"] == "database", "the notification does not name the database: {firing}");
+    ensure!(
+        firing["groupLabels"]["indicator"] == "database",
+        "the notification does not name the database: {firing}"
+    );
     let both = || {
-        let found = webhook.received("firing").into_iter().any(|found| found["alerts"].as_array().is_some_and(|alerts| alerts.len() == 2));
+        let found = webhook
+            .received("firing")
+            .into_iter()
+            .any(|found| found["alerts"].as_array().is_some_and(|alerts| alerts.len() == 2));
         Ok(found.then_some(()))
     };
     until("both hosts in one notification", LIMIT, tick, both)?;
@@ -108,10 +118,18 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Scrapes `targets` every `interval`, which is also that of the rules; what has to last for half a minute or more has to last
     /// for 2 s. Alerts go to `webhook`.
-    pub(crate) fn start(setup: &Setup, folder: &Path, targets: &[SocketAddr], webhook: &str, interval: &str) -> Result<Self> {
+    pub(crate) fn start(
+        setup: &Setup,
+        folder: &Path,
+        targets: &[SocketAddr],
+        webhook: &str,
+        interval: &str,
+    ) -> Result<Self> {
         let alerts: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
         let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
-        let shipped = |name: &str| fs::read_to_string(deploy(setup).join(name)).with_context(|| format!("cannot read {name}"));
+        let shipped = |name: &str| {
+            fs::read_to_string(deploy(setup).join(name)).with_context(|| format!("cannot read {name}"))
+        };
 
         let config = shipped("alertmanager.yml")?.replace("http://127.0.0.1:9/replace-by-yours", webhook);
         let config = replaced(&config, "group_wait: 30s", &format!("group_wait: {interval}"))?;
@@ -122,7 +140,10 @@ impl Prometheus {
             .args(["--cluster.listen-address=", &format!("--web.listen-address={alerts}")])
             .arg(format!("--config.file={}", folder.join("alertmanager.yml").display()))
             .arg(format!("--storage.path={}", folder.join("alerts").display()));
-        let ready = move || get(&format!("tcp://{alerts}"), "/-/ready", Duration::from_secs(1)).is_ok_and(|(code, _)| code == 200);
+        let ready = move || {
+            get(&format!("tcp://{alerts}"), "/-/ready", Duration::from_secs(1))
+                .is_ok_and(|(code, _)| code == 200)
+        };
         let mut alertmanager = Server::new("alertmanager", alertmanager, folder, ready)?;
         alertmanager.start()?;
 
@@ -130,8 +151,16 @@ impl Prometheus {
         fs::write(folder.join("rules.yml"), replaced(&rules, "for: 30s", "for: 2s")?)?;
         let addresses: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
         fs::write(folder.join("hosts.yml"), format!("- targets: [{}]\n", addresses.join(", ")))?;
-        let scrape = replaced(&shipped("scrape.yml")?, "scrape_interval: 15s", &format!("scrape_interval: {interval}"))?;
-        let scrape = replaced(&scrape, "/etc/prometheus/healthboard/*.yml", &folder.join("hosts.yml").display().to_string())?;
+        let scrape = replaced(
+            &shipped("scrape.yml")?,
+            "scrape_interval: 15s",
+            &format!("scrape_interval: {interval}"),
+        )?;
+        let scrape = replaced(
+            &scrape,
+            "/etc/prometheus/healthboard/*.yml",
+            &folder.join("hosts.yml").display().to_string(),
+        )?;
         let indented: String = scrape.lines().map(|line| format!("  {line}\n")).collect();
         fs::write(
             folder.join("prometheus.yml"),
@@ -145,7 +174,10 @@ impl Prometheus {
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("series").display()))
             .arg(format!("--web.listen-address={address}"));
-        let ready = move || get(&format!("tcp://{address}"), "/-/ready", Duration::from_secs(1)).is_ok_and(|(code, _)| code == 200);
+        let ready = move || {
+            get(&format!("tcp://{address}"), "/-/ready", Duration::from_secs(1))
+                .is_ok_and(|(code, _)| code == 200)
+        };
         let mut prometheus = Server::new("prometheus", prometheus, folder, ready)?;
         prometheus.start()?;
         Ok(Self { address, prometheus, _alertmanager: alertmanager })
@@ -179,5 +211,15 @@ fn deploy(setup: &Setup) -> PathBuf {
 }
 
 fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            },
+        )
+        .collect()
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::hosts::Hosts;
 use super::Noticed;
+use super::hosts::Hosts;
 use crate::deploy::until;
 use crate::probe::{exchange, get};
 use crate::servers::{Server, free_port};
@@ -34,16 +34,21 @@ pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> 
     let status = || zabbix.last("healthboard.service.status[\"sqlite-service\"]");
     until("Zabbix: a status", LIMIT, tick, || Ok(status()?.filter(|value| value == "OK")))?;
     until("Zabbix: the indicator", LIMIT, tick, || {
-        Ok(zabbix.last("healthboard.indicator.state[\"sqlite-service\",\"database\"]")?.filter(|value| value == "passing"))
+        Ok(zabbix
+            .last("healthboard.indicator.state[\"sqlite-service\",\"database\"]")?
+            .filter(|value| value == "passing"))
     })?;
     let fault = Instant::now();
     hosts.break_databases()?;
     let is_fault = |problems: &Vec<String>| problems.iter().any(|name| name == "sqlite-service is FAULT");
-    let (problems, _) = until("Zabbix: a problem", LIMIT, tick, || Ok(Some(zabbix.problems()?).filter(is_fault)))?;
+    let (problems, _) =
+        until("Zabbix: a problem", LIMIT, tick, || Ok(Some(zabbix.problems()?).filter(is_fault)))?;
     let alarm = fault.elapsed();
     let mend = Instant::now();
     hosts.mend_databases()?;
-    until("Zabbix: the end of the problems", LIMIT, tick, || Ok(zabbix.problems()?.is_empty().then_some(())))?;
+    until("Zabbix: the end of the problems", LIMIT, tick, || {
+        Ok(zabbix.problems()?.is_empty().then_some(()))
+    })?;
     Ok(Noticed { monitor: "Zabbix", alarm, recovery: mend.elapsed(), said: problems.join("; ") })
 }
 
@@ -80,7 +85,15 @@ impl Zabbix {
         frontend_files(folder, trap)?;
         let mut command = Command::new("php");
         command
-            .args(["-d", "max_execution_time=300", "-d", "post_max_size=16M", "-d", "memory_limit=256M", "-S"])
+            .args([
+                "-d",
+                "max_execution_time=300",
+                "-d",
+                "post_max_size=16M",
+                "-d",
+                "memory_limit=256M",
+                "-S",
+            ])
             .arg(web.to_string())
             .arg("-t")
             .arg(folder.join("web"));
@@ -88,7 +101,8 @@ impl Zabbix {
         let answers = move || get(&uri, "/api_jsonrpc.php", Duration::from_secs(2)).is_ok();
         let mut frontend = Server::new("zabbix_frontend", command, folder, answers)?;
         frontend.start()?;
-        let mut zabbix = Self { web, token: String::new(), _frontend: frontend, _server: server, _database: database };
+        let mut zabbix =
+            Self { web, token: String::new(), _frontend: frontend, _server: server, _database: database };
         let login = zabbix.call("user.login", &json!({"username": "Admin", "password": "zabbix"}))?;
         zabbix.token = login.as_str().context("no token")?.to_owned();
         Ok(zabbix)
@@ -96,7 +110,8 @@ impl Zabbix {
 
     fn import(&self, template: &str) -> Result<()> {
         let all = json!({"createMissing": true, "updateExisting": true});
-        let rules = ["templates", "items", "discoveryRules", "triggers"].map(|kind| (kind.to_owned(), all.clone()));
+        let rules =
+            ["templates", "items", "discoveryRules", "triggers"].map(|kind| (kind.to_owned(), all.clone()));
         let rules: serde_json::Map<String, Value> =
             rules.into_iter().chain([("groups".to_owned(), all)]).collect();
         self.call("configuration.import", &json!({"format": "yaml", "rules": rules, "source": template}))?;
@@ -107,7 +122,8 @@ impl Zabbix {
     fn watch(&self, agent: SocketAddr) -> Result<()> {
         let found = self.call("template.get", &json!({"filter": {"host": "healthboard agent"}}))?;
         let template = found[0]["templateid"].clone();
-        let group = self.call("hostgroup.get", &json!({"filter": {"name": "Linux servers"}}))?[0]["groupid"].clone();
+        let group =
+            self.call("hostgroup.get", &json!({"filter": {"name": "Linux servers"}}))?[0]["groupid"].clone();
         let macros = json!([
             {"macro": "{$HEALTHBOARD.URL}", "value": format!("http://{agent}")},
             {"macro": "{$HEALTHBOARD.INTERVAL}", "value": "1s"},
@@ -121,7 +137,8 @@ impl Zabbix {
 
     /// The last value of an item.
     fn last(&self, key: &str) -> Result<Option<String>> {
-        let items = self.call("item.get", &json!({"filter": {"key_": key}, "output": ["lastvalue", "lastclock"]}))?;
+        let items =
+            self.call("item.get", &json!({"filter": {"key_": key}, "output": ["lastvalue", "lastclock"]}))?;
         let item = &items[0];
         let has_value = item["lastclock"].as_str().is_some_and(|clock| clock != "0");
         Ok(item["lastvalue"].as_str().filter(|_| has_value).map(str::to_owned))
@@ -165,13 +182,23 @@ fn database(folder: &Path) -> Result<Server> {
     ensure!(installed.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&installed.stderr));
     let mut command = Command::new("mariadbd");
     command
-        .args(["--no-defaults", "--user=root", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--log-bin-trust-function-creators=1"])
+        .args([
+            "--no-defaults",
+            "--user=root",
+            "--skip-networking",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--log-bin-trust-function-creators=1",
+        ])
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", socket.display()))
         .arg(format!("--pid-file={}", folder.join("db.pid").display()));
     let ping = socket.clone();
     let answers = move || {
-        let asked = Command::new("mariadb-admin").arg("--no-defaults").arg(format!("--socket={}", ping.display())).arg("ping").output();
+        let asked = Command::new("mariadb-admin")
+            .arg("--no-defaults")
+            .arg(format!("--socket={}", ping.display()))
+            .arg("ping")
+            .output();
         asked.is_ok_and(|output| output.status.success())
     };
     let mut server = Server::new("zabbix_database", command, folder, answers)?;
@@ -197,7 +224,10 @@ fn frontend_files(folder: &Path, trap: u16) -> Result<()> {
     let start = text.find("CONFIG_FILE_PATH = '").context("Zabbix's frontend has no CONFIG_FILE_PATH")?;
     let from = start + "CONFIG_FILE_PATH = '".len();
     let to = from + text[from..].find('\'').context("a path without an end")?;
-    fs::write(&class, format!("{}{}{}", &text[..from], folder.join("zabbix.conf.php").display(), &text[to..]))?;
+    fs::write(
+        &class,
+        format!("{}{}{}", &text[..from], folder.join("zabbix.conf.php").display(), &text[to..]),
+    )?;
     fs::write(
         folder.join("zabbix.conf.php"),
         format!(

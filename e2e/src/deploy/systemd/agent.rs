@@ -41,7 +41,8 @@ pub(super) fn check(machine: &Machine) -> Result<Check> {
     machine.shell("systemd-sysusers && systemd-tmpfiles --create healthboard.conf")?;
     // The Rust service's boards belong to root and its group.
     machine.shell("chgrp -R healthboard /run/rust && systemctl start healthboard-agent")?;
-    let answer = machine.shell("for i in $(seq 100); do curl -sf http://127.0.0.1:9955/services && break; sleep 0.1; done")?;
+    let answer = machine
+        .shell("for i in $(seq 100); do curl -sf http://127.0.0.1:9955/services && break; sleep 0.1; done")?;
     ensure!(answer.contains("\"sqlite-service\":{\"status\":\"OK\""), "the agent answers {answer}");
     let user = machine.shell("ps -o user= -p $(systemctl show --value -p MainPID healthboard-agent)")?;
     ensure!(user.starts_with("health"), "it runs as {user}");

@@ -2,8 +2,10 @@
 
 use anyhow::{Result, ensure};
 use healthboard_e2e::Setup;
+use healthboard_e2e::deploy::monitors::{
+    Noticed, check_files, check_nagios, icinga, node_exporter, prometheus, zabbix,
+};
 use healthboard_e2e::deploy::pages;
-use healthboard_e2e::deploy::monitors::{Noticed, check_files, check_nagios, icinga, node_exporter, prometheus, zabbix};
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]

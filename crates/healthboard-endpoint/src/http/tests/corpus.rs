@@ -3,8 +3,8 @@
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
 use crate::http::{Answers, ServicePages, fuzz_head};
 use crate::options::HttpOptions;
-use crate::transport::Transport;
 use crate::testing::report;
+use crate::transport::Transport;
 use healthboard::Status;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -122,7 +122,9 @@ impl Stage {
                 Step::Wait { phase: Phase::Head, .. } => Fate::Waits,
                 Step::Wait { phase: Phase::Idle, .. } => Fate::Keeps,
                 Step::Wait { phase: Phase::Linger, .. } | Step::Close => Fate::Closes,
-                Step::Wait { phase: Phase::Answer | Phase::Later, .. } => panic!("an answer that does not fit"),
+                Step::Wait { phase: Phase::Answer | Phase::Later, .. } => {
+                    panic!("an answer that does not fit")
+                }
             };
             return;
         }

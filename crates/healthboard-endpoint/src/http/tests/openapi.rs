@@ -139,7 +139,8 @@ fn reports() -> Vec<Report> {
 /// Without what it cost to answer, which no two answers have in common.
 fn steady(answer: &str) -> String {
     let costs = ["healthboard_cpu_seconds_total ", "healthboard_requests_total ", "content-length: "];
-    let is_steady = |line: &&str| path_is_of_no_cost(answer) || !costs.iter().any(|cost| line.starts_with(cost));
+    let is_steady =
+        |line: &&str| path_is_of_no_cost(answer) || !costs.iter().any(|cost| line.starts_with(cost));
     answer.split_inclusive('\n').filter(is_steady).collect()
 }
 
