@@ -206,7 +206,7 @@ fn a_service_is_draining_when_every_living_process_that_works_is() {
     let master = Process { watches: true, ..process(3, vec![]) };
     assert!(judged(&[master.clone(), going(1), going(2)]).draining);
     assert!(!judged(&[master.clone(), going(1), process(2, vec![])]).draining);
-    assert!(!judged(&[master.clone()]).draining);
+    assert!(!judged(std::slice::from_ref(&master)).draining);
     // A master whose workers have ended while they were draining, for a while.
     let worker = |ago| Process { parent_id: 77, ..gone(3, ago) };
     assert!(judged(&[master.clone(), worker(10)]).draining);
