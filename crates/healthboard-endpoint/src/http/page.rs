@@ -194,7 +194,11 @@ fn hour<'a>(
         // The newest change may not be known yet.
         let status = if index == 0 { status } else { change.status };
         if status > Status::Ok && end > begin {
-            parts.push(Part { begin, width: (end - begin).max(MIN_WIDTH), class: status.name() });
+            parts.push(Part {
+                begin: begin.min(HOUR - MIN_WIDTH),
+                width: (end - begin).max(MIN_WIDTH),
+                class: status.name(),
+            });
             words.push(format!("{} for {}", status.name(), span(Duration::from_secs(end - begin))));
         }
         end = begin;
