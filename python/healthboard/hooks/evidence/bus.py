@@ -139,9 +139,10 @@ class Link:
         return is_late and not self._has_unread()
 
     def _has_unread(self) -> bool:
+        # Not `transport`: that would connect.
+        transport: Any = getattr(self.connection(), "_transport", None)
         try:
-            # Not `transport`: that would connect.
-            count = fcntl.ioctl(self.connection()._transport.sock.fileno(), FIONREAD, bytes(4))
+            count = fcntl.ioctl(transport.sock.fileno(), FIONREAD, bytes(4))
         except (AttributeError, OSError, ValueError):
             # Closed meanwhile.
             return False
