@@ -87,6 +87,25 @@ fn a_goodbye_is_known_until_the_next_sweep() {
     assert_eq!(lives(&mut boards), []);
 }
 
+#[test]
+fn a_worker_that_was_told_to_end_is_known_for_as_long_as_its_master_drains() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = publish(&directory, 3);
+    let ended_ns = now_ns();
+    worker.board.header[word::PARENT_ID].store(77, Relaxed);
+    let head: Vec<u64> =
+        worker.board.header[..word::CHECKSUM].iter().map(|word| word.load(Relaxed)).collect();
+    worker.board.header[word::CHECKSUM].store(crate::board::checksum(&head), Relaxed);
+    worker.board.header[word::GOODBYE_NS].store(ended_ns, Relaxed);
+    worker.board.header[word::PHASE].store(phase::GOODBYE, Relaxed);
+    drop(worker);
+    let mut boards = Directory::new(directory.path());
+    boards.sweep(ended_ns + DRAINS_FOR_NS);
+    assert_eq!(lives(&mut boards), [(3, Life::Stopped)]);
+    boards.sweep(ended_ns + DRAINS_FOR_NS + 1);
+    assert_eq!(lives(&mut boards), []);
+}
+
 /// Puts `count` indicators on a board.
 fn describe(board: &Published, count: usize) {
     for (index, slot) in board.board.slots.iter().take(count).enumerate() {

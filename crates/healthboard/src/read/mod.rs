@@ -11,11 +11,6 @@ mod fuzz;
 mod stack_files;
 
 pub(crate) use crate::board::slot::BEGUN as KNOWN_AGES;
-
-/// For how long a master drains all of whose workers have ended while they were draining. A server's master ends within seconds
-/// of its workers; one that goes on (its workers are started again, or there is nothing to do) takes work again after that.
-pub(crate) const DRAINS_FOR_NS: u64 = 10_000_000_000;
-
 #[cfg(not(loom))]
 pub(crate) use board::{own_evidence, own_process};
 #[cfg(not(loom))]
@@ -29,3 +24,7 @@ pub use fuzz::{fuzz_board, repair_board};
 
 #[cfg(loom)]
 pub(crate) use board::evidence_of;
+
+/// For how long a master counts as draining after all its workers have ended while they were draining. A server's master
+/// ends within seconds of its workers; one that still runs then takes work again.
+pub(crate) const DRAINS_FOR_NS: u64 = 10_000_000_000;

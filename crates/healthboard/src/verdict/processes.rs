@@ -33,7 +33,7 @@ pub(super) struct Census<'a> {
     pub(super) dead: Vec<(Duration, &'a Process)>,
     /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
-    /// Whether a worker has lately ended while it was draining. One that was not leaves no board.
+    /// Whether a worker has lately ended because it was told to. One that ended by itself leaves no board.
     has_drained: bool,
 }
 
@@ -81,13 +81,12 @@ impl<'a> Census<'a> {
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
-    /// Whether nobody takes work any more: all living processes drain, or have lately done so. A master that leaves the work to
-    /// others may not know.
+    /// Whether nobody takes work any more: all living processes drain, and a master that leaves the work to others when its workers
+    /// do, or have lately done so. It may not know.
     pub(super) fn is_draining(&self) -> bool {
         let drains = |living: &Living<'_>| living.process.life == Life::Draining;
-        let is_alone = !self.living.is_empty() && self.living.iter().all(|living| living.is_master);
-        (self.living.iter().any(drains) || is_alone && self.has_drained)
-            && self.living.iter().all(|living| drains(living) || living.is_master)
+        let has_begun = self.living.iter().any(drains) || self.has_drained && !self.living.is_empty();
+        has_begun && self.living.iter().all(|living| drains(living) || living.is_master)
     }
 
     /// The number of processes by condition.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    CONTROLLERS, RECONNECTED, REFRESHED, REPORT_COUNTS, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR, fault, s,
-    stop,
+    CONTROLLERS, RECONNECTED, RECOVERY, REFRESHED, REPORT_COUNTS, REPORTED, RPC_SERVICES, THROUGH_CONDUCTOR,
+    fault, s, stop,
 };
 use crate::cluster::{Backends, COMPUTE};
 use crate::faults::{Goal, Scenario, Scene};
@@ -19,6 +19,8 @@ use crate::watch::Status;
 const SILENT: u64 = 70;
 /// Seconds until oslo.messaging connects again after an outage of half a minute.
 const RECONNECTED_SOON: u64 = 15;
+/// oslo.messaging's default of `rpc_response_timeout`.
+const RPC_TIMEOUT: Duration = s(60);
 
 pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
     // Who reports through the conductor publishes every 10 s.
@@ -28,39 +30,42 @@ pub(super) fn scenarios(stall_after: Duration) -> Vec<Scenario> {
             .fault_goal(&THROUGH_CONDUCTOR, stall_after + s(REFRESHED), 5)
             .min_duration(80)
     };
+    // The service has connected again and is OK, but the reply to its report was lost: the report stalls, unless it times out first.
+    let stalls = if stall_after < RPC_TIMEOUT { stall_after } else { Duration::ZERO };
+    let loses_replies = |scenario: Scenario| Scenario { recovery: RECOVERY + stalls, ..scenario };
     vec![
-        fault(
+        loses_replies(fault(
             "rabbitmq-killed",
             "RabbitMQ killed",
             |scene, _| scene.rabbitmq().kill(),
             |scene, _| scene.rabbitmq().start(),
-        )
+        ))
         .alarm_goal(&CONTROLLERS, Some(2), Some(RECONNECTED_SOON))
         .alarm_goal(&THROUGH_CONDUCTOR, Some(2), Some(REPORTED))
         .min_duration(30),
-        fault(
+        loses_replies(fault(
             "rabbitmq-stopped",
             "RabbitMQ stopped",
             |scene, _| stop(|| scene.rabbitmq().stop()),
             |scene, _| scene.rabbitmq().start(),
-        )
+        ))
         .alarm_goal(&CONTROLLERS, None, Some(RECONNECTED_SOON))
         .alarm_goal(&THROUGH_CONDUCTOR, None, Some(REPORTED)),
-        fault(
+        loses_replies(fault(
             "rabbitmq-frozen",
             "RabbitMQ frozen",
             |scene, _| scene.rabbitmq().freeze(),
             |scene, _| scene.rabbitmq().thaw(),
-        )
+        ))
         .alarm_goal(&CONTROLLERS, Some(SILENT), Some(RECONNECTED))
         .alarm_goal(&THROUGH_CONDUCTOR, Some(SILENT), Some(REPORTED))
         .min_duration(80),
-        fault(
+        loses_replies(fault(
             "rabbitmq-blackholed",
             "RabbitMQ blackholed",
             |scene, _| scene.rabbitmq().blackhole(),
             |scene, _| scene.rabbitmq().restore(),
-        )
+        ))
         .alarm_goal(&CONTROLLERS, Some(SILENT), Some(RECONNECTED))
         .alarm_goal(&THROUGH_CONDUCTOR, Some(SILENT), Some(REPORTED))
         .min_duration(80),
