@@ -266,7 +266,7 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     let api = start_service("secured", directory.path());
     api.tick();
     let agent = Agent::at(&uri, directory.path(), &["--web.config.file", file.to_str().unwrap()]);
-    let answer = tls.get(port, "/health", false).unwrap();
+    let answer = tls.get(port, "/health", None).unwrap();
     assert!(code(&answer) == 200 && answer.contains("\"secured\""), "{answer}");
     // Plain HTTP gets no answer.
     let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -282,9 +282,10 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     )
     .unwrap();
     // A changed file is found without a signal.
-    until("certificates to be demanded", || tls.get(port, "/health", false).is_err().then_some(()));
-    assert_eq!(code(&tls.get(port, "/health", true).unwrap()), 200);
-    let many = tls.get(port, "/metrics?verbose", true).unwrap();
+    until("certificates to be demanded", || tls.get(port, "/health", None).is_err().then_some(()));
+    assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
+    assert!(tls.get(port, "/health", Some("expired")).is_err());
+    let many = tls.get(port, "/metrics?verbose", Some("client")).unwrap();
     assert!(many.contains("healthboard_indicator_state"), "{many}");
     drop(agent);
 }

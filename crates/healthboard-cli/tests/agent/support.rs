@@ -206,10 +206,13 @@ impl Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         write("ca.crt", authority.pem());
-        for (name, host) in [("server", "localhost"), ("client", "operator")] {
+        for (name, host) in [("server", "localhost"), ("client", "operator"), ("expired", "operator")] {
             let key = KeyPair::generate().unwrap();
-            let certificate =
-                CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+            let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+            if name == "expired" {
+                params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            }
+            let certificate = params.signed_by(&key, &authority).unwrap();
             write(&format!("{name}.crt"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());
         }
@@ -222,8 +225,8 @@ impl Certificates {
         format!("tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{more}")
     }
 
-    /// The answer to a client that trusts the authority.
-    pub(crate) fn get(&self, port: u16, path: &str, with_certificate: bool) -> std::io::Result<String> {
+    /// The answer to a client that trusts the authority, and has this certificate.
+    pub(crate) fn get(&self, port: u16, path: &str, own: Option<&str>) -> std::io::Result<String> {
         let file = |name: &str| self.directory.join(name);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(file("ca.crt")).unwrap()).unwrap();
@@ -231,11 +234,11 @@ impl Certificates {
         let builder =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(roots);
-        let config = match with_certificate {
-            false => builder.with_no_client_auth(),
-            true => {
-                let certificate = CertificateDer::from_pem_file(file("client.crt")).unwrap();
-                let key = PrivateKeyDer::from_pem_file(file("client.key")).unwrap();
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let certificate = CertificateDer::from_pem_file(file(&format!("{name}.crt"))).unwrap();
+                let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
                 builder.with_client_auth_cert(vec![certificate], key).unwrap()
             }
         };

@@ -16,9 +16,9 @@ pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// How soon a page is loaded again.
 const REFRESH_SECONDS: &str = "5";
 
-/// What a page may load: nothing but the style that is in it. No script, no frame, no form.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
-                           frame-ancestors 'none'";
+/// What a page may load: nothing but the icon and the style that are in it. No script, no frame, no form.
+const PAGE_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
 
 /// The content of an answer, without its framing.
 #[derive(Debug)]
