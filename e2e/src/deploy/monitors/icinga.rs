@@ -67,7 +67,7 @@ pub fn check_nagios(setup: &Setup) -> Result<()> {
     fs::write(
         &main,
         format!(
-            "cfg_file={}\ncfg_file={}\nlog_file={path}/log\nobject_cache_file={path}/cache\nstatus_file={path}/status\n\
+            "nagios_user=root\nnagios_group=root\ncfg_file={}\ncfg_file={}\nlog_file={path}/log\nobject_cache_file={path}/cache\nstatus_file={path}/status\n\
              command_file={path}/command\ntemp_file={path}/temp\ncheck_result_path={path}\nlock_file={path}/lock\n\
              state_retention_file={path}/retention\n",
             objects.display(),
