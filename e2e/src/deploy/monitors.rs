@@ -11,6 +11,7 @@ mod prometheus;
 mod webhook;
 mod zabbix;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -32,13 +33,17 @@ pub struct Noticed {
     pub said: String,
 }
 
-/// Plays a broken database on two hosts for all of them.
+/// Plays a broken database on two hosts for all of them. Draws the dashboard of it into `picture`.
 ///
 /// # Errors
 ///
 /// If one of them cannot be started, accepts its file not, or does not notice; the error names its log.
-pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Vec<Noticed>> {
-    Ok(vec![prometheus::play(setup, tick)?, zabbix::play(setup, tick)?, icinga::play(setup, tick)?])
+pub fn play(setup: &Setup, picture: &Path, tick: fn(Duration) -> Result<()>) -> Result<Vec<Noticed>> {
+    Ok(vec![
+        prometheus::play(setup, Some(picture), tick)?,
+        zabbix::play(setup, tick)?,
+        icinga::play(setup, tick)?,
+    ])
 }
 
 pub use self::icinga::{check_nagios, play as icinga};

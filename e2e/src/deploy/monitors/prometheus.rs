@@ -47,12 +47,13 @@ pub fn check_files(setup: &Setup) -> Result<()> {
     run("amtool", &["check-config", "alertmanager.yml"])
 }
 
-/// Plays a broken database on two hosts: one notification that names the database, and one when it is mended.
+/// Plays a broken database on two hosts: one notification that names the database, and one when it is mended. Draws the dashboard
+/// of it into `picture`.
 ///
 /// # Errors
 ///
 /// If a program does not start, or what was expected does not happen; the error names the log.
-pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> {
+pub fn play(setup: &Setup, picture: Option<&Path>, tick: fn(Duration) -> Result<()>) -> Result<Noticed> {
     let folder = tempfile::tempdir()?;
     let hosts = Hosts::start(setup, folder.path(), 2)?;
     check_metrics(&hosts)?;
@@ -85,8 +86,12 @@ pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> 
     let mend = Instant::now();
     hosts.mend_databases()?;
     until("the end of the alert", LIMIT, tick, || Ok(webhook.received("resolved").pop()))?;
+    let recovery = mend.elapsed();
+    if let Some(picture) = picture {
+        dashboard::draw(setup, monitor.address, picture)?;
+    }
     let said = firing["alerts"][0]["annotations"]["summary"].as_str().unwrap_or_default().to_owned();
-    Ok(Noticed { monitor: "Prometheus with Alertmanager", alarm, recovery: mend.elapsed(), said })
+    Ok(Noticed { monitor: "Prometheus with Alertmanager", alarm, recovery, said })
 }
 
 /// What `promtool` says of the metrics of an agent.

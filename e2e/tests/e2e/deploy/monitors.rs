@@ -19,7 +19,7 @@ fn every_file_is_accepted_by_the_program_that_reads_it() -> Result<()> {
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn one_broken_database_on_two_hosts_is_one_notification_that_names_it() -> Result<()> {
-    names_the_database(&prometheus(&Setup::open()?, |_| Ok(()))?)
+    names_the_database(&prometheus(&Setup::open()?, None, |_| Ok(()))?)
 }
 
 #[test]
