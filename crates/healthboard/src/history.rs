@@ -4,20 +4,21 @@ use crate::board::place::Place;
 use crate::read::open;
 use crate::verdict::History;
 use rustix::fs::OFlags;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 /// The name of the file.
 pub(crate) const FILE: &str = "history.json";
 
-/// The longest file that is read, in bytes: more than 65 times 32 changes have.
-const MAX_BYTES: u64 = 1 << 20;
+/// The longest file that is written or read, in bytes. Nine indicators with 32 changes each take a sixth of it.
+const MAX_BYTES: usize = 256 << 10;
 
 /// The recent changes of the service whose boards are here. Empty where there is no file, or one that cannot be read: a history
 /// is never a reason not to answer.
 pub fn read_history(place: &Place) -> History {
     let Ok(file) = open(place, FILE, OFlags::RDONLY) else { return History::default() };
     let mut text = String::new();
-    match file.take(MAX_BYTES).read_to_string(&mut text) {
+    match file.take(MAX_BYTES as u64).read_to_string(&mut text) {
         Ok(_) => serde_json::from_str(&text).map(History::bounded).unwrap_or_default(),
         Err(_) => History::default(),
     }
@@ -29,7 +30,12 @@ pub fn read_history(place: &Place) -> History {
 ///
 /// Of the file system; the file that was there before stays then.
 pub fn write_history(place: &Place, history: &History) -> io::Result<()> {
-    place.write_whole(FILE, &serde_json::to_vec(history)?)
+    let mut bytes = serde_json::to_vec(history)?;
+    if bytes.len() > MAX_BYTES {
+        // Of more indicators than any known service has.
+        bytes = serde_json::to_vec(&History { indicators: BTreeMap::new(), ..history.clone() })?;
+    }
+    place.write_whole(FILE, &bytes)
 }
 
 #[cfg(test)]
@@ -81,7 +87,7 @@ mod tests {
         assert_eq!(read_history(&place), History::default());
         let change =
             r#"{"at_ms":1,"status":"FAULT","cause":"\u0007CAUSE"}"#.replace("CAUSE", &"x".repeat(5000));
-        std::fs::write(&file, format!(r#"{{"service":[{}]}}"#, vec![change; 100].join(","))).unwrap();
+        std::fs::write(&file, format!(r#"{{"service":[{}]}}"#, vec![change; 40].join(","))).unwrap();
         let read = read_history(&place);
         assert_eq!(read.service.len(), 32);
         assert!(

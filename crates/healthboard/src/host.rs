@@ -1,21 +1,26 @@
 //! All services of this host, by their boards.
 
-use crate::board::place::Place;
 use crate::history::read_history;
 use crate::read::{Directory, Process};
-use crate::verdict::{History, Moment, Report, Status, judge};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use crate::scrub::printable;
+use crate::verdict::{Change, History, Moment, Report, Status, judge};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
+use std::ffi::CStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The most services; what is beyond is named among the [`problems`](Host::problems).
+/// The most services; the first one beyond is named.
 const MAX_SERVICES: usize = 1024;
 
 /// The most entries of a directory that are looked at for services, or for a board.
-const MAX_ENTRIES: usize = 4096;
+const MAX_ENTRIES: usize = 1 << 16;
+
+/// How far apart two readers may see one change.
+const SAME_CHANGE_MS: u64 = 10_000;
 
 /// The services of this host, read repeatedly at little cost.
 ///
@@ -24,6 +29,8 @@ pub struct Host {
     roots: Vec<PathBuf>,
     expected: Vec<String>,
     services: BTreeMap<String, Service>,
+    /// The service for which there was no room.
+    beyond: Option<String>,
     problems: BTreeSet<String>,
     /// Into which all boards are read.
     buffer: Vec<u8>,
@@ -32,16 +39,27 @@ pub struct Host {
 struct Service {
     directory: Directory,
     processes: Vec<Process>,
+    /// What the service's holder has written, with `seen`.
     history: Arc<History>,
     /// When the file with the history was changed, and its size.
     history_stamp: Option<(i64, u64, i64)>,
+    /// Changes that were seen here and are not in the file, such as that all of it died, and how many there were.
+    seen: Vec<Change>,
+    seen_count: u64,
 }
 
 impl Host {
     /// The services with boards in these runtime directories. A last part `*` stands for every directory there. `expected`
     /// are the names of services that must run.
     pub fn new(roots: Vec<PathBuf>, expected: Vec<String>) -> Host {
-        Host { roots, expected, services: BTreeMap::new(), problems: BTreeSet::new(), buffer: Vec::new() }
+        Host {
+            roots,
+            expected,
+            services: BTreeMap::new(),
+            beyond: None,
+            problems: BTreeSet::new(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Where services keep their boards unless they are told otherwise: `/run/healthboard`, the directories that systemd makes
@@ -60,30 +78,40 @@ impl Host {
     /// The report of every service, in the order of their names.
     ///
     /// A service of the same name in a further runtime directory is called `NAME@DIRECTORY`. One that is expected and has no board
-    /// is a `FAULT`. `time` is for display only.
+    /// is a `FAULT`. One whose boards cannot be read, or not all of them, is `DEGRADED` at least. `time` is for display only.
     pub fn reports(&mut self, at: impl Into<Moment>, time: SystemTime) -> Vec<Report> {
         let at = at.into();
         self.problems.clear();
         self.find();
         let mut reports = Vec::with_capacity(self.services.len());
         for (name, service) in &mut self.services {
-            if let Err(error) = service.directory.read_by(&mut self.buffer, &mut service.processes) {
-                let path = service.directory.path().display();
-                self.problems.insert(format!("cannot read the boards in `{path}`: {error}"));
-                continue;
-            }
+            let read = service.directory.read_by(&mut self.buffer, &mut service.processes);
             self.problems.extend(service.directory.refused());
-            if service.processes.is_empty() {
+            let unread = match read {
+                Ok(()) => service.directory.unread().map(str::to_owned),
+                Err(error) => Some(format!("cannot read its boards: {error}")),
+            };
+            if service.processes.is_empty() && unread.is_none() {
                 continue;
             }
             let mut report = judge(name, &service.processes, at, time);
-            service.look_at_history();
-            History::observe(&mut service.history, &report);
-            report.history = service.history.clone();
+            if let Some(why) = unread {
+                let path = printable(&service.directory.path().display().to_string());
+                self.problems.insert(format!("`{path}`: {why}"));
+                degrade(&mut report, &why);
+            }
+            service.observe(&mut report);
+            reports.push(report);
+        }
+        let is_reported =
+            |reports: &[Report], name: &str| reports.iter().any(|report| report.service == name);
+        if let Some(name) = self.beyond.as_ref().filter(|name| !is_reported(&reports, name)) {
+            let mut report = judge(name, &[], at, time);
+            degrade(&mut report, &format!("not read: found more than {MAX_SERVICES} services"));
             reports.push(report);
         }
         for name in &self.expected {
-            if !reports.iter().any(|report| report.service == *name) {
+            if !is_reported(&reports, name) {
                 reports.push(absent(name, at, time));
             }
         }
@@ -98,39 +126,50 @@ impl Host {
 
     /// Finds new services, and forgets those without a directory.
     fn find(&mut self) {
-        let mut found = Found::default();
+        let mut places = Vec::new();
         for root in &self.roots {
-            let is_every = root.file_name().is_some_and(|name| name == "*");
-            let places = match (is_every, root.parent()) {
-                (true, Some(parent)) => subdirectories(parent).unwrap_or_default(),
-                _ => vec![root.clone()],
-            };
-            for place in places {
-                // The directory of one service.
-                if !is_every && has_board(&place) {
-                    found.add(&place);
-                    continue;
-                }
-                // Of what nobody has named, only directories with boards are services.
-                let services = match subdirectories(&place) {
-                    Ok(services) => services,
-                    Err(ErrorKind::NotFound) => continue,
-                    Err(_) if is_every => continue,
-                    Err(kind) => {
-                        self.problems.insert(format!("cannot read `{}`: {kind}", place.display()));
-                        continue;
-                    }
-                };
-                for path in services {
-                    if !is_every || has_board(&path) {
-                        found.add(&path);
-                    }
+            match (root.file_name().is_some_and(|name| name == "*"), root.parent()) {
+                (true, Some(parent)) => places.extend(
+                    entries(parent, &mut self.problems).unwrap_or_default().into_iter().map(|it| (it, true)),
+                ),
+                _ if is_trusted(root) => places.push((root.clone(), false)),
+                _ => {
+                    let path = printable(&root.display().to_string());
+                    self.problems
+                        .insert(format!("`{path}` belongs to another user, in a directory of everybody"));
                 }
             }
         }
-        self.problems.extend(found.beyond.map(|path| {
-            format!("found more than {MAX_SERVICES} services; `{}` is the first one left out", path.display())
-        }));
+        let usual = Host::usual_roots();
+        let known: BTreeSet<&Path> = self.services.values().map(|service| service.directory.path()).collect();
+        let mut paths = Vec::new();
+        for (place, is_any) in places {
+            // It may be the directory of one service, of what somebody has named.
+            if !is_any && (known.contains(&*place) || has_board(&place) == Ok(true)) {
+                paths.push(place.clone());
+            }
+            let services = match entries(&place, &mut self.problems) {
+                Ok(services) => services,
+                Err(_) if is_any => continue,
+                Err(Errno::NOENT) if usual.contains(&place) => continue,
+                Err(errno) => {
+                    let path = printable(&place.display().to_string());
+                    self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                    continue;
+                }
+            };
+            paths.extend(services.into_iter().filter(|path| {
+                let is_expected = || self.expected.iter().any(|name| path.ends_with(name));
+                known.contains(&**path)
+                    || has_board(path)
+                        .unwrap_or_else(|errno| errno == Errno::ACCESS && (!is_any || is_expected()))
+            }));
+        }
+        // Those that must run have a place before all others.
+        paths.sort_by_key(|path| !self.expected.iter().any(|name| path.ends_with(name)));
+        let mut found = Found::default();
+        paths.iter().for_each(|path| found.add(path));
+        self.beyond = found.beyond;
         let found = found.services;
         self.services
             .retain(|name, service| found.get(name).is_some_and(|path| path == service.directory.path()));
@@ -140,6 +179,8 @@ impl Host {
                 processes: Vec::new(),
                 history: Arc::default(),
                 history_stamp: None,
+                seen: Vec::new(),
+                seen_count: 0,
             });
         }
     }
@@ -151,7 +192,7 @@ struct Found {
     services: BTreeMap<String, PathBuf>,
     paths: BTreeSet<PathBuf>,
     /// The first one for which there was no room.
-    beyond: Option<PathBuf>,
+    beyond: Option<String>,
 }
 
 impl Found {
@@ -159,15 +200,15 @@ impl Found {
         if !self.paths.insert(path.to_owned()) {
             return;
         }
-        if self.services.len() >= MAX_SERVICES {
-            self.beyond.get_or_insert_with(|| path.to_owned());
-            return;
-        }
         // No service has another name: see `Settings::new`.
         let is_name =
             |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
         let part = |path: &Path| path.file_name()?.to_str().filter(is_name).map(str::to_owned);
         let Some(name) = part(path) else { return };
+        if self.services.len() >= MAX_SERVICES {
+            self.beyond.get_or_insert(name);
+            return;
+        }
         let directory = path.parent().and_then(part).unwrap_or_default();
         let names = (1..).map(|count| match count {
             1 => name.clone(),
@@ -181,20 +222,49 @@ impl Found {
 }
 
 impl Service {
-    /// Takes over what the service's holder has seen, if there is news.
-    fn look_at_history(&mut self) {
+    /// Adds the recent changes to the report: those that the service's holder has written, and what only a reader sees.
+    fn observe(&mut self, report: &mut Report) {
+        self.look_at_file();
+        let count = self.history.count;
+        History::observe(&mut self.history, report);
+        if self.history.count > count {
+            self.seen.extend(self.history.service.back().cloned());
+            self.seen_count += 1;
+            // As many as a history has.
+            let beyond = self.seen.len().saturating_sub(self.history.service.len());
+            self.seen.drain(..beyond);
+        }
+        report.history = self.history.clone();
+    }
+
+    fn look_at_file(&mut self) {
         let Some(place) = self.directory.place() else { return };
         let stamp = rustix::fs::statat(place.fd(), crate::history::FILE, AtFlags::SYMLINK_NOFOLLOW).ok();
         let stamp = stamp.map(|found| (found.st_mtime, found.st_mtime_nsec, found.st_size));
-        if stamp.is_some() && stamp != self.history_stamp {
-            self.history_stamp = stamp;
-            let count = self.history.count;
-            let mut history = read_history(place);
-            // A counter does not go back while the file is behind what was seen here.
-            history.count = history.count.max(count);
-            self.history = Arc::new(history);
+        if stamp.is_none() || stamp == self.history_stamp {
+            return;
         }
+        self.history_stamp = stamp;
+        let file = read_history(place);
+        // The holder has seen it, too.
+        self.seen.retain(|seen| {
+            let is_same = |other: &Change| {
+                other.status == seen.status && other.at_ms.abs_diff(seen.at_ms) <= SAME_CHANGE_MS
+            };
+            let is_in_file = file.service.iter().any(is_same);
+            self.seen_count -= u64::from(is_in_file);
+            !is_in_file
+        });
+        let count = file.count.saturating_add(self.seen_count);
+        self.history = Arc::new(History { count, ..file.with(&self.seen) });
     }
+}
+
+/// What is not known of a service is a problem of it.
+fn degrade(report: &mut Report, why: &str) {
+    report.status = report.status.max(Status::Degraded);
+    let separator = if report.message.is_empty() { "" } else { "; " };
+    report.message = format!("{}{separator}{why}", report.message);
 }
 
 fn absent(name: &str, at: Moment, time: SystemTime) -> Report {
@@ -202,27 +272,28 @@ fn absent(name: &str, at: Moment, time: SystemTime) -> Report {
     Report { status: Status::Fault, message, ..judge(name, &[], at, time) }
 }
 
-/// The directories in a directory, not through links, in the order of their names.
-fn subdirectories(path: &Path) -> Result<Vec<PathBuf>, ErrorKind> {
-    let kind = |errno: rustix::io::Errno| std::io::Error::from(errno).kind();
+/// The directories in a directory, not through links, in the order of their names. Where everybody may make entries, only those of
+/// this user and of root count.
+fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Vec<PathBuf>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(kind)?;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    let is_open = is_open_to_all(&rustix::fs::fstat(&directory)?);
     let mut found = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&directory).map_err(kind)?.take(MAX_ENTRIES) {
+    for (number, entry) in rustix::fs::Dir::read_from(&directory)?.enumerate() {
         let Ok(entry) = entry else { break };
+        if number >= MAX_ENTRIES {
+            let path = printable(&path.display().to_string());
+            problems.insert(format!(
+                "found more than {MAX_ENTRIES} entries in `{path}`: the others are not read"
+            ));
+            break;
+        }
         let Ok(name) = entry.file_name().to_str() else { continue };
-        if name.starts_with('.') {
+        if name.starts_with('.') || !matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
             continue;
         }
-        let is_directory = match entry.file_type() {
-            FileType::Directory => true,
-            FileType::Unknown => {
-                let stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
-                stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-            }
-            _ => false,
-        };
-        if is_directory {
+        let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && (!is_open || is_own(&stat)) {
             found.push(path.join(name));
         }
     }
@@ -230,10 +301,35 @@ fn subdirectories(path: &Path) -> Result<Vec<PathBuf>, ErrorKind> {
     Ok(found)
 }
 
-fn has_board(path: &Path) -> bool {
-    let Ok(place) = Place::open(path) else { return false };
-    let Ok(entries) = rustix::fs::Dir::read_from(place.fd()) else { return false };
-    entries.take(MAX_ENTRIES).flatten().any(|entry| entry.file_name().to_bytes().ends_with(b".board"))
+/// Whether it was made by this user or root, if everybody could have made it.
+fn is_trusted(path: &Path) -> bool {
+    let Ok(stat) = rustix::fs::stat(path) else { return true };
+    let parent = path.parent().and_then(|parent| rustix::fs::stat(parent).ok());
+    !parent.is_some_and(|parent| is_open_to_all(&parent)) || is_own(&stat)
+}
+
+fn is_open_to_all(stat: &Stat) -> bool {
+    stat.st_mode & 0o002 != 0
+}
+
+fn is_own(stat: &Stat) -> bool {
+    stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+/// Whether a board may be here: a file with such a name that the owner of the directory or root has made.
+fn has_board(path: &Path) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    let owner = rustix::fs::fstat(&directory)?.st_uid;
+    let is_board = |name: &CStr| {
+        name.to_bytes().ends_with(b".board")
+            && rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                is_file && (stat.st_uid == owner || stat.st_uid == 0)
+            })
+    };
+    let entries = rustix::fs::Dir::read_from(&directory)?.take(MAX_ENTRIES);
+    Ok(entries.flatten().any(|entry| is_board(entry.file_name())))
 }
 
 #[cfg(test)]
@@ -264,17 +360,101 @@ mod tests {
         std::fs::create_dir(&service).unwrap();
         for number in 0..2000 {
             let bytes: Vec<u8> = (0..number % 3000).map(|byte| (byte * number) as u8).collect();
-            std::fs::write(service.join(format!("{number}-x.board")), bytes).unwrap();
+            std::fs::write(service.join(format!("{number}-x\n.board")), bytes).unwrap();
         }
         std::os::unix::fs::symlink("/etc", root.path().join("link")).unwrap();
         std::fs::write(root.path().join("file"), "").unwrap();
         let mut host = Host::new(vec![root.path().to_owned(), "/nonexistent".into()], Vec::new());
-        assert_eq!(reports(&mut host), []);
-        assert_eq!(host.problems().len(), 2000);
-        assert_eq!(reports(&mut host), []);
-        assert_eq!(host.problems().len(), 2000, "the same ones again");
+        let why = "found more than 1024 boards".to_owned();
+        let expected = [("nova-api".to_owned(), Status::Degraded, why)];
+        assert_eq!(reports(&mut host), expected);
+        assert_eq!(host.problems().len(), 1024 + 2);
+        assert!(host.problems().iter().all(|problem| !problem.contains('\n')));
+        assert!(
+            host.problems().contains("cannot read `/nonexistent`: No such file or directory (os error 2)")
+        );
+        assert_eq!(reports(&mut host), expected);
+        assert_eq!(host.problems().len(), 1024 + 2, "the same ones again");
         std::fs::remove_dir_all(&service).unwrap();
         assert_eq!(reports(&mut host), []);
-        assert!(host.problems().is_empty());
+        assert_eq!(host.problems().len(), 1);
+    }
+
+    /// A service that is kept by the returned handle.
+    fn start(name: &str, root: &Path) -> crate::Handle {
+        let builder = crate::Service::builder(name).runtime_dir(root).option("uri", "board");
+        let handle = builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap();
+        handle.attach();
+        handle.tick();
+        handle
+    }
+
+    #[test]
+    fn what_others_put_beside_a_service_does_not_hide_it() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let _service = start("host-beside", root.path());
+        std::fs::write(root.path().join("x.board"), "").unwrap();
+        std::fs::create_dir(root.path().join("y.board")).unwrap();
+        (0..1100).for_each(|number| std::fs::create_dir(root.path().join(format!("aa{number}"))).unwrap());
+        (0..4200).for_each(|number| std::fs::write(root.path().join(format!("x{number}")), "").unwrap());
+        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
+        let is_ok =
+            |(name, status, _): &(String, Status, String)| name == "host-beside" && *status == Status::Ok;
+        assert!(reports(&mut host).iter().any(is_ok));
+        assert_eq!(host.problems().len(), 2, "{:?}", host.problems());
+    }
+
+    #[test]
+    fn where_everybody_may_write_only_services_of_this_user_and_of_root_count() {
+        let root = tempfile::tempdir().unwrap();
+        let _service = start("host-own", root.path());
+        let foreign = root.path().join("foreign");
+        std::fs::create_dir(&foreign).unwrap();
+        std::fs::write(foreign.join("1.board"), "").unwrap();
+        if std::os::unix::fs::chown(&foreign, Some(65534), None).is_err() {
+            // Only root can make the foreign one.
+            return;
+        }
+        let names = |host: &mut Host| host.reports(now_ns(), SystemTime::now()).len();
+        let mut host = Host::new(vec![root.path().join("*"), root.path().to_owned()], Vec::new());
+        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
+        assert_eq!(names(&mut host), 1);
+        assert!(host.problems().is_empty(), "{:?}", host.problems());
+        let mut host = Host::new(vec![foreign], Vec::new());
+        assert_eq!(names(&mut host), 0);
+        assert!(host.problems().iter().any(|problem| problem.contains("belongs to another user")));
+    }
+
+    #[test]
+    fn a_history_of_any_content_is_no_harm_and_what_only_a_reader_sees_is_counted_once() {
+        let root = tempfile::tempdir().unwrap();
+        let service = start("host-history", root.path());
+        let database = service.indicator(
+            "database",
+            crate::Policy { impact: crate::Impact::Critical, ..crate::Policy::DEFAULT },
+        );
+        let file = root.path().join("host-history/history.json");
+        let write = |history: &History| std::fs::write(&file, serde_json::to_vec(history).unwrap()).unwrap();
+        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
+        let history = |host: &mut Host| host.reports(now_ns(), SystemTime::now())[0].history.clone();
+        database.record_ok();
+        assert_eq!(history(&mut host).count, 0);
+        database.record_fail(&crate::Failure::new("Gone"));
+        let seen = history(&mut host);
+        assert_eq!((seen.count, seen.service.len()), (1, 1), "seen before the holder has written it");
+        let mut written = History { count: 7, ..History::clone(&seen) };
+        write(&written);
+        let read = history(&mut host);
+        assert_eq!((read.count, read.service.len()), (7, 1), "the holder has seen the same");
+        database.record_ok();
+        assert_eq!(history(&mut host).count, 8);
+        // Later than anything that was seen.
+        written.service.push_back(Change { at_ms: u64::MAX, ..written.service[0].clone() });
+        written.count = u64::MAX;
+        write(&written);
+        assert_eq!(history(&mut host).count, u64::MAX);
+        database.record_ok();
+        assert_eq!(history(&mut host).count, u64::MAX);
     }
 }

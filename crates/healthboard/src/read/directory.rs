@@ -7,6 +7,7 @@ use crate::board::create::boot_id;
 use crate::board::layout::{BLOCK, SLOTS};
 use crate::board::lock;
 use crate::board::place::Place;
+use crate::scrub::printable;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ const RACY: Duration = Duration::from_millis(50);
 /// ones.
 const USUAL_SLOTS: usize = 10;
 
+/// The most boards of a service; more are named and not read. A server has a process per core or some, and those that died lately.
+const MAX_BOARDS: usize = 1024;
+
 /// Room for a whole board.
 const BUFFER: usize = BLOCK * (1 + SLOTS);
 
@@ -39,6 +43,10 @@ pub struct Directory {
     follows: bool,
     boot_id: [u64; 2],
     listed: Option<SystemTime>,
+    /// What kept the last read from being whole.
+    unread: Option<String>,
+    /// Whether there are more boards than are read.
+    overflows: bool,
     files: BTreeMap<String, Found>,
     stacks: StackFiles,
     buffer: Vec<u8>,
@@ -71,6 +79,8 @@ impl Directory {
             follows: true,
             boot_id,
             listed: None,
+            unread: None,
+            overflows: false,
             files: BTreeMap::new(),
             stacks: StackFiles::default(),
             buffer: Vec::new(),
@@ -125,13 +135,22 @@ impl Directory {
         let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
         let Some(place) = &self.place else { return Ok(()) };
+        let mut unread = self.overflows.then(|| format!("found more than {MAX_BOARDS} boards"));
+        let mut cannot = |name: &str, why: Refused| {
+            unread.get_or_insert_with(|| format!("cannot read board `{}`: {why}", printable(name)));
+        };
         processes.reserve(self.files.len());
         for (name, found) in &mut self.files {
             if let Found::New = found {
                 match open(place, name, OFlags::RDONLY) {
                     Ok(file) => *found = Found::Living(file, Descriptors::default()),
                     // It may be readable the next time: there was no free descriptor, or its mode was about to be set.
-                    Err(Refused::Io(_)) => continue,
+                    Err(why @ Refused::Io(_)) => {
+                        if !matches!(why, Refused::Io(io::ErrorKind::NotFound)) {
+                            cannot(name, why);
+                        }
+                        continue;
+                    }
                     Err(refused) => *found = Found::Refused(refused),
                 }
             }
@@ -143,7 +162,7 @@ impl Directory {
                         processes.push(Process { stacks, ..process });
                     }
                     Ok(ended) => *found = Found::Ended(ended),
-                    Err(Refused::Io(_)) => {}
+                    Err(why @ Refused::Io(_)) => cannot(name, why),
                     Err(refused) => *found = Found::Refused(refused),
                 }
             }
@@ -151,12 +170,18 @@ impl Directory {
                 processes.push(process.clone());
             }
         }
+        self.unread = unread;
         Ok(())
+    }
+
+    /// Why the last read was not whole: a board that could not be opened or read, or too many. What is no board does not count.
+    pub(crate) fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
     }
 
     /// The files that were refused, each with what was found and what was expected.
     pub fn refused(&self) -> Vec<String> {
-        let name = |file: &String| self.path().join(file).display().to_string();
+        let name = |file: &String| printable(&self.path().join(file).display().to_string());
         let refused = self.files.iter().filter_map(|(file, found)| match found {
             Found::Refused(why) => Some(format!("cannot read board `{}`: {why}", name(file))),
             _ => None,
@@ -239,11 +264,14 @@ impl Directory {
         // By the wall clock, like the time stamp. If the clock jumps, the next read lists once more.
         let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > RACY);
         let mut files = BTreeMap::new();
+        self.overflows = false;
         let mut stacks = StackFiles::default();
         for entry in rustix::fs::Dir::read_from(place.fd())? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
-            if name.ends_with(".board") {
+            if name.ends_with(".board") && files.len() >= MAX_BOARDS {
+                self.overflows = true;
+            } else if name.ends_with(".board") {
                 // A refused file may have been replaced.
                 let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
                 files.insert(name.to_owned(), kept.unwrap_or(Found::New));

@@ -1,6 +1,7 @@
 //! The recent changes of a service and of its indicators.
 
 use super::report::{Detail, Report, State};
+use crate::config::MAX_INDICATOR_NAME;
 use crate::scrub::{cut, printable};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ impl History {
         };
         let history = Arc::make_mut(history);
         if last != report.status {
-            history.count += 1;
+            history.count = history.count.saturating_add(1);
             push(&mut history.service, change(report.status, None, &report.message));
         }
         for name in changed {
@@ -105,18 +106,29 @@ impl History {
     }
 
     /// Drops what no history that was made by [`observe`](History::observe) has: a file may have any content.
-    pub(crate) fn bounded(mut self) -> History {
-        let bound = |changes: &mut VecDeque<Change>| {
-            changes.drain(..changes.len().saturating_sub(MAX_CHANGES));
-            for change in changes {
-                change.cause = cut(&printable(&change.cause), MAX_CAUSE);
-            }
+    pub(crate) fn bounded(self) -> History {
+        let bound = |changes: VecDeque<Change>| -> VecDeque<Change> {
+            let beyond = changes.len().saturating_sub(MAX_CHANGES);
+            let newest = changes.into_iter().skip(beyond);
+            // A new one, since the old one keeps the memory that it had.
+            newest
+                .map(|change| Change { cause: cut(&printable(&change.cause), MAX_CAUSE), ..change })
+                .collect()
         };
-        bound(&mut self.service);
-        while self.indicators.len() > MAX_INDICATORS {
-            self.indicators.pop_last();
+        let named = self.indicators.into_iter().filter(|(name, _)| name.len() <= MAX_INDICATOR_NAME);
+        History {
+            count: self.count,
+            service: bound(self.service),
+            indicators: named.take(MAX_INDICATORS).map(|(name, changes)| (name, bound(changes))).collect(),
         }
-        self.indicators.values_mut().for_each(bound);
+    }
+
+    /// The same with changes of the service's status that another reader has seen, in the order of their times.
+    pub(crate) fn with(mut self, changes: &[Change]) -> History {
+        let mut all: Vec<Change> = self.service.into_iter().chain(changes.iter().cloned()).collect();
+        all.sort_by_key(|change| change.at_ms);
+        let beyond = all.len().saturating_sub(MAX_CHANGES);
+        self.service = all.into_iter().skip(beyond).collect();
         self
     }
 }
