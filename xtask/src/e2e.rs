@@ -167,11 +167,16 @@ fn play_all(
         let begin = Instant::now();
         println!("{}", strong(&format!("SIGTERM · {mode:?}")));
         let scene = ensure_scene(setup, mode, Backends::Usual, &mut scene)?;
-        let drained =
-            ALL.into_iter().map(|service| drain(scene, service, PACING)).collect::<Result<Vec<_>>>()?;
-        let misses = drained.iter().filter(|drained| !drained.meets_goals());
-        let misses: Vec<String> = misses.map(|drained| format!("{drained:?}")).collect();
-        results.keep("draining", &format!("{mode:?}"), &drained)?;
+        let drained: Result<Vec<_>> = ALL.into_iter().map(|service| drain(scene, service, PACING)).collect();
+        interrupt::check()?;
+        let misses = match drained {
+            Ok(drained) => {
+                results.keep("draining", &format!("{mode:?}"), &drained)?;
+                let misses = drained.iter().filter(|drained| !drained.meets_goals());
+                misses.map(|drained| format!("{drained:?}")).collect()
+            }
+            Err(error) => vec![format!("{error:#}")],
+        };
         rows.push(row("draining", mode, begin, misses));
     }
     drop(scene);

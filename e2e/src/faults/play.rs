@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Times};
 use super::{Scenario, Site, Wanted};
-use crate::probe::ask;
+use crate::probe::{ask, get};
 use crate::watch::{Seen, Status, Watch};
 
 /// How often a condition is checked.
@@ -17,6 +17,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const OK_BEFORE_FAULT: Duration = Duration::from_secs(3);
 /// How long services may take to be OK once nothing is broken any more.
 const MAX_RECOVERY_TIME: Duration = Duration::from_secs(120);
+
+/// How long a process may take to say where its threads are.
+const MAX_VERBOSE_TIME: Duration = Duration::from_secs(5);
 
 /// How long faults and observations last.
 #[derive(Clone, Copy)]
@@ -163,7 +166,13 @@ pub(super) fn settle(site: &impl Site, pacing: Pacing) -> Result<()> {
         });
         match problem {
             None => return Ok(()),
-            Some(problem) if start.elapsed() > MAX_RECOVERY_TIME => bail!("{problem}"),
+            Some(problem) if start.elapsed() > MAX_RECOVERY_TIME => {
+                let service = problem.split(':').next().unwrap_or_default();
+                let all = site.watched();
+                let uri = all.iter().find(|watched| watched.service == service).map(|watched| &watched.uri);
+                let verbose = uri.map(|uri| get(uri, "/health?verbose", MAX_VERBOSE_TIME));
+                bail!("{problem}\n{}", verbose.and_then(Result::ok).unwrap_or_default().1)
+            }
             Some(_) => {}
         }
         (pacing.tick)(start.elapsed())?;

@@ -181,7 +181,7 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
     environment = os.environ if launch.environment is None else launch.environment
     if options.get("uri") or environment.get("HEALTHBOARD_URI"):
         with notices.suppress_errors("options"):
-            options |= _read_of_others(conf)
+            options |= in_files(conf, GROUP, {option.name for option in HEALTHCHECK_OPTIONS})
     for section in conf.list_all_sections():
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
@@ -222,11 +222,13 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
     return found
 
 
-def _read_of_others(conf: cfg.ConfigOpts) -> dict[str, str]:
-    """Read the options of oslo.middleware that are set in the files."""
-    names = {option.name for option in HEALTHCHECK_OPTIONS}
+def in_files(conf: cfg.ConfigOpts, group: str, names: set[str]) -> dict[str, str]:
+    """Read these options as far as they are set in the files, whether anybody has registered them or not.
+
+    A value that refers to an unknown option begins with `$: `.
+    """
     found = {}
-    for section in _sections(conf, GROUP):
+    for section in _sections(conf, group):
         for name in names & section.keys():
             # The last line counts.
             value = section[name][-1]

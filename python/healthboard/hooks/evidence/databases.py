@@ -54,9 +54,14 @@ def configured() -> dict[str, str]:
 
     conf, found = opts.configuration(), {}
     if "oslo_db.options" in sys.modules:
-        # oslo.db does this at the first use of the database, which may be hours away.
+        # oslo.db registers its options at the first use of the database, which may be hours away. Nobody else
+        # may: another thread of the service could be reading the group.
         with contextlib.suppress(Exception):
-            conf.register_opts(sys.modules["oslo_db.options"].database_opts, "database")
+            in_files = opts.in_files(conf, "database", {"connection"}).get("connection", "")
+            # The name is oslo.config's.
+            url = os.environ.get("OS_DATABASE__CONNECTION", in_files)
+            if url and not url.startswith("$: "):
+                found["database"] = url
     for name in conf:
         # Some are options and no groups; some options have values that cannot be read.
         with contextlib.suppress(Exception):
