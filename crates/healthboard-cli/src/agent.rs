@@ -1,19 +1,28 @@
 //! `healthboard agent`: serves what the boards of this host say.
 
 use crate::arguments;
-use crate::output::UNKNOWN;
+use crate::output::{UNKNOWN, say};
 use healthboard_endpoint::AllowedHosts;
 use healthboard_endpoint::agent::{Agent, host_name};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The most lines of the log that wait to be written; what is beyond is lost.
+const MAX_UNWRITTEN: usize = 2048;
+
+/// How long the last lines may take.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Serves until it is told to end; returns the exit code.
 pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let allowed_hosts = match AllowedHosts::parse(&asked.allowed_hosts) {
         Ok(allowed) => allowed,
         Err(expected) => {
-            eprintln!(
+            say(&format!(
                 "error: invalid value '{}' for '--allowed-hosts': expected {expected}",
                 asked.allowed_hosts
-            );
+            ));
             return UNKNOWN;
         }
     };
@@ -33,12 +42,24 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
         socket_mode: asked.socket_mode,
     };
     // The priority that systemd reads from the beginning of a line: warning or notice.
-    let mut log = |warning, line| eprintln!("<{}>{line}", if warning { 4 } else { 5 });
-    match agent.run(&mut log) {
+    // Whoever reads the log may stop reading: that keeps this thread waiting, and nobody who asks.
+    let (lines, written) = sync_channel::<String>(MAX_UNWRITTEN);
+    let writer = thread::spawn(move || written.iter().for_each(|line| say(&line)));
+    // The priority that systemd reads from the beginning of a line: warning or notice.
+    let mut log = |warning, line| {
+        let _ = lines.try_send(format!("<{}>{line}", if warning { 4 } else { 5 }));
+    };
+    let code = match agent.run(&mut log) {
         Ok(()) => 0,
         Err(why) => {
-            eprintln!("<3>error: {why}");
+            let _ = lines.try_send(format!("<3>error: {why}"));
             UNKNOWN
         }
+    };
+    drop(lines);
+    let deadline = Instant::now() + WRITTEN_WITHIN;
+    while !writer.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
     }
+    code
 }

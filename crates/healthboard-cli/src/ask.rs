@@ -78,13 +78,20 @@ impl Answered {
     }
 }
 
+/// The answer for a service, whose name is known from an agent.
+type Asked = (Option<String>, Result<Answered, NoAnswer>);
+
 /// The report of a service, or those of all services of an agent.
-pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Answered>, NoAnswer> {
+pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Asked>, NoAnswer> {
     let (code, body) = get(uri, &format!("/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
-        Ok(answer) => Ok(vec![Answered { answer, body }]),
+        Ok(answer) => Ok(vec![(None, Ok(Answered { answer, body }))]),
         Err(why) => match serde_json::from_str::<HostAnswer>(&body) {
-            Ok(host) => host.services.keys().map(|name| ask_agent(uri, name, how, deadline)).collect(),
+            Ok(host) => Ok(host
+                .services
+                .into_keys()
+                .map(|name| (Some(name.clone()), ask_agent(uri, &name, how, deadline)))
+                .collect()),
             Err(_) => Err(NoAnswer::NotAReport { code, why }),
         },
     }

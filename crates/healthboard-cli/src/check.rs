@@ -2,7 +2,7 @@
 
 use crate::arguments::{Check, Target};
 use crate::ask::{Answered, Form};
-use crate::output::{FAULT, UNKNOWN, exit_code, print};
+use crate::output::{FAULT, UNKNOWN, exit_code, hint, print, say};
 use crate::source::Unanswered;
 use healthboard::format::Answer;
 use healthboard::{Impact, Uri, printable};
@@ -28,7 +28,7 @@ pub(crate) fn run(check: &Check) -> u8 {
             };
             return check
                 .source
-                .ask(Form::Short)
+                .ask(Form::Short, &mut hint)
                 .iter()
                 .map(|answer| print_answer(answer, style))
                 .max()
@@ -38,8 +38,8 @@ pub(crate) fn run(check: &Check) -> u8 {
     match check.source.targets.as_slice() {
         [Target::Uri(uri)] => ask(check, uri, path),
         _ => {
-            eprintln!("error: `--live` and `--ready` ask one endpoint, expected one URI");
-            eprintln!("hint: see `healthboard --help`");
+            say("error: `--live` and `--ready` ask one endpoint, expected one URI");
+            say("hint: see `healthboard --help`");
             UNKNOWN
         }
     }
@@ -76,11 +76,11 @@ fn print_answer(answer: &Result<Answered, Unanswered>, style: Style) -> u8 {
 
 fn no_answer(unanswered: &Unanswered, style: Style) -> u8 {
     match style {
-        Style::Json => eprintln!("error: {unanswered}"),
+        Style::Json => say(&format!("error: {unanswered}")),
         _ => print(&format!("UNKNOWN: {unanswered}\n")),
     }
     if let Some(hint) = unanswered.hint() {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {hint}"));
     }
     UNKNOWN
 }

@@ -2,14 +2,14 @@
 
 use crate::arguments::Source;
 use crate::ask::Form;
-use crate::output::{UNKNOWN, exit_code, print};
+use crate::output::{UNKNOWN, exit_code, hint, print, say};
 use crate::source::age;
 use healthboard::format::{Answer, AnswerDetail};
 use healthboard::{Impact, PROGRESS, State, Status, printable};
 
 /// Explains all answers; returns the highest exit code.
 pub(crate) fn run(source: &Source) -> u8 {
-    let answers = source.ask(Form::Verbose);
+    let answers = source.ask(Form::Verbose, &mut hint);
     let mut worst = 0;
     for (index, answer) in answers.iter().enumerate() {
         let gap = if index == 0 { "" } else { "\n" };
@@ -22,7 +22,7 @@ pub(crate) fn run(source: &Source) -> u8 {
             }
             Err(unanswered) => {
                 print(&format!("{gap}UNKNOWN: {unanswered}\n"));
-                unanswered.hint().into_iter().for_each(|hint| eprintln!("hint: {hint}"));
+                unanswered.hint().into_iter().for_each(|hint| say(&format!("hint: {hint}")));
                 worst = UNKNOWN;
             }
         }

@@ -3,8 +3,6 @@
 //! The answer goes to stdout, hints to stderr. Monitoring starts `check` every few seconds, so it does little before it
 //! sends the first byte: no runtime, no threads, no configuration.
 
-#![allow(clippy::print_stderr, reason = "this is what a command does")]
-
 #[cfg(feature = "agent")]
 mod agent;
 mod arguments;
@@ -20,7 +18,7 @@ mod watch;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
-use output::{DEGRADED, UNKNOWN, print};
+use output::{DEGRADED, UNKNOWN, print, say};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -33,7 +31,7 @@ fn main() -> ExitCode {
             // What is wrong, without the usage: that is longer than the screen of whoever reads a log.
             let what = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
             let what = what.strip_suffix("\n\nFor more information, try '--help'.").unwrap_or(what);
-            eprintln!("{what}\nhint: see `healthboard --help`");
+            what.lines().chain(["hint: see `healthboard --help`"]).for_each(say);
             UNKNOWN
         }
         Err(asked) => {
@@ -51,7 +49,7 @@ fn run(command: Command) -> u8 {
         Command::Show(source) => show::run(&source),
         Command::Explain(source) => explain::run(&source),
         #[cfg(feature = "watch")]
-        Command::Watch(watch) => watch::run(&watch),
+        Command::Watch(watch) => watch::run(watch),
         Command::Metrics(metrics) => metrics::run(&metrics),
         #[cfg(feature = "agent")]
         Command::Agent(agent) => agent::run(agent),

@@ -23,6 +23,18 @@ pub(crate) fn exit_code(answer: &Answer) -> u8 {
     }
 }
 
+/// Prints a line to stderr. One that cannot be written is lost: the exit code is the answer.
+pub(crate) fn say(line: &str) {
+    let mut line = healthboard::printable(line);
+    line.push('\n');
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Prints what the user may want to know besides the answer.
+pub(crate) fn hint(text: &str) {
+    say(&format!("hint: {text}"));
+}
+
 /// Prints a text. A closed stdout is ignored: the exit code is the answer.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();

@@ -2,7 +2,7 @@
 
 use crate::arguments::Source;
 use crate::ask::{Answered, Form};
-use crate::output::{UNKNOWN, exit_code, print};
+use crate::output::{UNKNOWN, exit_code, hint, print, say};
 use crate::source::{Unanswered, age};
 use healthboard::format::{Answer, AnswerDetail};
 
@@ -25,11 +25,11 @@ type Row = [String; HEAD.len()];
 
 /// Prints all answers; returns the highest exit code.
 pub(crate) fn run(source: &Source) -> u8 {
-    let answers = source.ask(Form::Verbose);
+    let answers = source.ask(Form::Verbose, &mut hint);
     let texts: Vec<String> = answers.iter().map(text).collect();
     print(&texts.join("\n"));
     for hint in answers.iter().filter_map(|answer| answer.as_ref().err()?.hint()) {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {hint}"));
     }
     answers
         .iter()

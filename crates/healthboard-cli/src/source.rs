@@ -11,6 +11,10 @@ use std::{error, fmt, io};
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Endpoint(Uri, NoAnswer),
+    /// Of this service, by its host's agent.
+    Service(Uri, String, NoAnswer),
+    /// An agent of a host without services.
+    Empty(Uri),
     /// No board of this service, or of any if `None`, was found in these directories.
     Boards(Option<String>, Vec<PathBuf>),
 }
@@ -18,20 +22,26 @@ pub(crate) enum Unanswered {
 impl Source {
     /// The answer of everything that is asked for. If no endpoint answers, and directories with boards are named, that of the
     /// boards.
-    pub(crate) fn ask(&self, how: Form) -> Vec<Result<Answered, Unanswered>> {
+    pub(crate) fn ask(&self, how: Form, hint: &mut dyn FnMut(&str)) -> Vec<Result<Answered, Unanswered>> {
         let deadline = Instant::now() + self.timeout;
         let uris = self.targets.iter().filter(|target| matches!(target, Target::Uri(_))).count();
         if self.targets.is_empty() {
-            return self.boards.ask(None, how);
+            return self.boards.ask(None, how, hint);
         }
         let mut answers = Vec::new();
         for target in &self.targets {
             match target {
                 Target::Uri(uri) => match ask::ask(uri, how, deadline) {
-                    Ok(answered) => answers.extend(answered.into_iter().map(Ok)),
+                    Ok(found) if found.is_empty() => answers.push(Err(Unanswered::Empty(uri.clone()))),
+                    Ok(found) => answers.extend(found.into_iter().map(|(name, found)| {
+                        found.map_err(|why| match name {
+                            Some(name) => Unanswered::Service(uri.clone(), name, why),
+                            None => Unanswered::Endpoint(uri.clone(), why),
+                        })
+                    })),
                     Err(why) => answers.push(Err(Unanswered::Endpoint(uri.clone(), why))),
                 },
-                Target::Name(name) => answers.extend(self.boards.ask(Some(name), how)),
+                Target::Name(name) => answers.extend(self.boards.ask(Some(name), how, hint)),
             }
         }
         if uris < self.targets.len()
@@ -41,9 +51,9 @@ impl Source {
             return answers;
         }
         for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            eprintln!("hint: {unanswered}; reading boards");
+            hint(&format!("{unanswered}; reading boards"));
         }
-        self.boards.ask(None, how)
+        self.boards.ask(None, how, hint)
     }
 
     /// The HTTP status code and the body of a path of the one endpoint.
@@ -60,15 +70,20 @@ impl Boards {
     }
 
     /// The reports of all services; what cannot be read is said.
-    pub(crate) fn reports(&self) -> Vec<Report> {
+    pub(crate) fn reports(&self, hint: &mut dyn FnMut(&str)) -> Vec<Report> {
         let mut host = Host::new(self.roots(), Vec::new());
         let reports = host.reports(now_ns(), SystemTime::now());
-        host.problems().iter().for_each(|problem| eprintln!("hint: {problem}"));
+        host.problems().iter().for_each(|problem| hint(problem));
         reports
     }
 
-    fn ask(&self, name: Option<&str>, how: Form) -> Vec<Result<Answered, Unanswered>> {
-        let reports = self.reports();
+    fn ask(
+        &self,
+        name: Option<&str>,
+        how: Form,
+        hint: &mut dyn FnMut(&str),
+    ) -> Vec<Result<Answered, Unanswered>> {
+        let reports = self.reports(hint);
         let asked = reports.iter().filter(|report| name.is_none_or(|name| report.service == name));
         let answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
         if answers.is_empty() {
@@ -104,6 +119,10 @@ impl fmt::Display for Unanswered {
             Unanswered::Endpoint(uri, why) => {
                 f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
             }
+            Unanswered::Service(uri, name, why) => {
+                f.write_str(&healthboard::printable(&format!("no answer of {name} from {uri}: {why}")))
+            }
+            Unanswered::Empty(uri) => write!(f, "the agent at {uri} knows no service"),
             Unanswered::Boards(name, directories) => {
                 let whose = name.as_deref().map_or("any process".to_owned(), |name| format!("`{name}`"));
                 let places: Vec<_> = directories.iter().map(|path| format!("`{}`", path.display())).collect();

@@ -5,7 +5,8 @@ mod state;
 
 use crate::arguments;
 use crate::ask::Form;
-use crate::output::UNKNOWN;
+use crate::output::{UNKNOWN, say};
+use healthboard::printable;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use state::{Asked, State};
 use std::io::IsTerminal;
@@ -19,48 +20,47 @@ const REDRAW: Duration = Duration::from_secs(1);
 const KEYS: Duration = Duration::from_millis(50);
 
 /// Watches until the user ends it; returns the exit code.
-pub(crate) fn run(watch: &arguments::Watch) -> u8 {
+pub(crate) fn run(watch: arguments::Watch) -> u8 {
     if !std::io::stdout().is_terminal() {
-        eprintln!("error: found no terminal at stdout, expected one; `healthboard show` prints a table");
+        say("error: found no terminal at stdout, expected one; `healthboard show` prints a table");
         return UNKNOWN;
     }
-    std::thread::scope(|scope| {
-        let (answers, received) = channel();
-        let (end, ended) = channel::<()>();
-        // Asking may take as long as its timeout, which no key waits for.
-        scope.spawn(move || {
-            loop {
-                let began = Instant::now();
-                if answers.send(watch.source.ask(Form::Verbose)).is_err() {
-                    return;
-                }
-                let pause = watch.interval.saturating_sub(began.elapsed());
-                if ended.recv_timeout(pause) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                    return;
-                }
+    let (answers, received) = channel();
+    // Asking may take as long as its timeout, which neither a key nor the end waits for.
+    std::thread::spawn(move || {
+        loop {
+            let began = Instant::now();
+            let mut problems = Vec::new();
+            let found = watch.source.ask(Form::Verbose, &mut |problem| problems.push(printable(problem)));
+            if answers.send((found, problems)).is_err() {
+                return;
             }
-        });
-        let mut terminal = ratatui::init();
-        let result = show(&mut terminal, &received);
-        ratatui::restore();
-        drop(end);
-        match result {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("error: cannot use the terminal: {error}");
-                UNKNOWN
-            }
+            std::thread::sleep(watch.interval.saturating_sub(began.elapsed()));
         }
-    })
+    });
+    let mut terminal = ratatui::init();
+    let result = show(&mut terminal, &received);
+    ratatui::restore();
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            say(&format!("error: cannot use the terminal: {error}"));
+            UNKNOWN
+        }
+    }
 }
 
-fn show(terminal: &mut ratatui::DefaultTerminal, received: &Receiver<Asked>) -> std::io::Result<()> {
+fn show(
+    terminal: &mut ratatui::DefaultTerminal,
+    received: &Receiver<(Asked, Vec<String>)>,
+) -> std::io::Result<()> {
     let mut state = State::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
     let mut drawn = None;
     loop {
         let mut is_new = drawn.is_none_or(|drawn: Instant| drawn.elapsed() >= REDRAW);
-        while let Ok(answers) = received.try_recv() {
+        while let Ok((answers, problems)) = received.try_recv() {
             state.take(&answers, Instant::now());
+            state.problems = problems;
             is_new = true;
         }
         if is_new {

@@ -34,6 +34,12 @@ use web_config::WebConfig;
 /// How often the files of the configuration and the clock are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The most lines about what cannot be read, in [`LINES_PER`].
+const MAX_LINES: usize = 1000;
+
+/// See [`MAX_LINES`].
+const LINES_PER: Duration = Duration::from_secs(600);
+
 /// For how long an agent that ends still answers.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -101,17 +107,32 @@ impl Agent {
         let mut config = self.apply(config, &mut server, &mut site, &wake)?;
         let mut pauses = Pauses::default();
         let mut said = BTreeSet::new();
+        let (mut lines, mut lines_since) = (0, Instant::now());
         let mut failures = 0;
-        let mut refused_config = None;
+        let mut refused_config: Option<String> = None;
         let mut next = Instant::now();
         while !end.load(Ordering::Relaxed) {
-            if Instant::now() >= next {
+            let is_due = Instant::now() >= next;
+            if is_due {
                 next = Instant::now() + TICK;
                 site.set_moment(pauses.at(now_ns()));
+                let mut problems = site.problems().clone();
+                problems.extend(config.as_ref().and_then(WebConfig::expired));
+                if lines_since.elapsed() > LINES_PER {
+                    (lines, lines_since) = (0, Instant::now());
+                }
                 // Each once, and again if it comes back.
-                let problems = site.problems();
-                problems.difference(&said).for_each(|problem| log(true, problem.clone()));
-                said.clone_from(problems);
+                for problem in problems.difference(&said).take(MAX_LINES + 1 - lines) {
+                    lines += 1;
+                    match lines > MAX_LINES {
+                        false => log(true, problem.clone()),
+                        true => log(
+                            true,
+                            "there are more problems; they are not logged for ten minutes".to_owned(),
+                        ),
+                    }
+                }
+                said = problems;
                 if let Some(host) = server.take_refused_host() {
                     log(
                         true,
@@ -127,32 +148,36 @@ impl Agent {
                 }
                 failures = now;
             }
-            let has_changed = config.as_ref().is_some_and(WebConfig::has_changed);
-            if reload.swap(false, Ordering::Relaxed)
-                || has_changed && refused_config.is_none_or(|since: Instant| since.elapsed() > TICK)
-            {
-                match self.read_config().and_then(|read| self.check_addresses(read.as_ref()).map(|()| read)) {
+            let is_told = reload.swap(false, Ordering::Relaxed);
+            if is_told || is_due && config.as_ref().is_some_and(WebConfig::has_changed) {
+                match self.read_again(config.as_ref(), is_told) {
                     Ok(read) => {
                         config = self.apply(read, &mut server, &mut site, &wake)?;
+                        // Whoever waits for the check of a password is asked anew.
+                        server.wake();
                         failures = 0;
                         refused_config = None;
                         log(false, "read the configuration again".to_owned());
                     }
                     Err(why) => {
-                        if refused_config.is_none() {
+                        if is_told || refused_config.as_ref() != Some(&why) {
                             log(true, format!("{why}; the configuration from before stays"));
                         }
-                        refused_config = Some(Instant::now());
+                        refused_config = Some(why);
                     }
                 }
+            } else if is_due {
+                refused_config = None;
             }
             match woken.read(&mut [0; 64]) {
+                // What has come by now is not reported by the next turn.
+                Ok(_) => server.wake(),
                 Err(error)
                     if error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted =>
                 {
                     return Err(failed("cannot wake", error));
                 }
-                _ => {}
+                Err(_) => {}
             }
             site.set_moment(pauses.at(now_ns()));
             server.turn(next, &mut site).map_err(cannot_serve)?;
@@ -165,6 +190,18 @@ impl Agent {
 
     fn read_config(&self) -> Result<Option<WebConfig>, String> {
         self.web_config.as_deref().map(WebConfig::read).transpose()
+    }
+
+    /// What the configuration says by now. One that asks for less than `before` is taken only if somebody has told so.
+    fn read_again(&self, before: Option<&WebConfig>, is_told: bool) -> Result<Option<WebConfig>, String> {
+        let read = self.read_config()?;
+        self.check_addresses(read.as_ref())?;
+        match (&read, before) {
+            (Some(read), Some(before)) if !is_told && read.is_weaker_than(before) => {
+                Err("found no users or no TLS where there were some; SIGHUP makes that count".to_owned())
+            }
+            _ => Ok(read),
+        }
     }
 
     fn apply(

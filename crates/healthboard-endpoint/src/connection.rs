@@ -288,7 +288,9 @@ impl Connection {
         self.output = None;
         self.was_answered = true;
         match after {
-            After::KeepAlive if self.rest().is_empty() => Step::Wait { phase: Phase::Idle, answered: true },
+            After::KeepAlive if self.rest().is_empty() && !self.transport.has_received() => {
+                Step::Wait { phase: Phase::Idle, answered: true }
+            }
             After::KeepAlive => Step::Again,
             After::Close if self.rest().is_empty() => {
                 self.transport.say_end(&self.socket);

@@ -364,7 +364,7 @@ impl Server {
     }
 
     /// Asks again what had to wait.
-    fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         for index in 0..self.places.listeners() {
             let waiting: Vec<Id> = self.places.waiting(index, Phase::Later).map(|(id, _, _)| id).collect();
             for id in waiting {

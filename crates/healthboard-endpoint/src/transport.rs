@@ -57,6 +57,15 @@ impl Transport {
         }
     }
 
+    /// Whether something was received that no [`receive`](Transport::receive) has returned yet. The socket does not say so.
+    pub(crate) fn has_received(&mut self) -> bool {
+        match self {
+            Transport::Plain => false,
+            #[cfg(feature = "agent")]
+            Transport::Tls(session) => session.has_received(),
+        }
+    }
+
     /// Says that nothing more is sent, where the bytes themselves must say so.
     pub(crate) fn say_end(&mut self, socket: &OwnedFd) {
         match self {

@@ -42,7 +42,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Instant) {
     let line = match (state.is_filtering, state.filter.is_empty()) {
         (true, _) => format!("filter: {}_   Enter keeps it, Esc ends it", state.filter),
         (_, false) => format!("filter: {}   Esc ends it   ? help   q end", state.filter),
-        _ => "? help   / filter   Enter detail   q end".to_owned(),
+        _ => match state.problems.as_slice() {
+            [] => "? help   / filter   Enter detail   q end".to_owned(),
+            [first, ..] => format!("? help   q end   {} problems: {first}", state.problems.len()),
+        },
     };
     frame.render_widget(Paragraph::new(line), keys);
     if state.shows_help {

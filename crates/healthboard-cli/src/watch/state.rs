@@ -74,6 +74,8 @@ pub(super) struct State {
     pub(super) is_filtering: bool,
     pub(super) shows_help: bool,
     pub(super) shows_detail: bool,
+    /// What could not be read.
+    pub(super) problems: Vec<String>,
     /// Whether there was an answer at all.
     pub(super) has_asked: bool,
     began: Option<Instant>,
@@ -90,6 +92,7 @@ impl State {
             is_filtering: false,
             shows_help: false,
             shows_detail: true,
+            problems: Vec::new(),
             has_asked: false,
             began: None,
         }
@@ -206,7 +209,8 @@ impl Row {
 
     fn unanswered(unanswered: &Unanswered, now: Instant) -> Row {
         let name = match unanswered {
-            Unanswered::Endpoint(uri, _) => uri.to_string(),
+            Unanswered::Endpoint(uri, _) | Unanswered::Empty(uri) => uri.to_string(),
+            Unanswered::Service(uri, name, _) => format!("{name} at {uri}"),
             Unanswered::Boards(Some(name), _) => name.clone(),
             Unanswered::Boards(None, _) => "boards".to_owned(),
         };

@@ -1,7 +1,7 @@
 //! Passwords of HTTP's basic authentication (RFC 7617).
 //!
 //! A check takes as long as its hash demands, 60 ms at cost 10, so a thread of its own makes it, and requests wait. What was
-//! checked is remembered, by a keyed digest. A check of an unknown user takes as long as that of a known one.
+//! checked is remembered, by a keyed digest. A check of an unknown user takes as long as that of the user whose hash costs most.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -103,7 +103,10 @@ impl Users {
             return Known::Later;
         }
         let hash = self.hashes.get(&user);
-        let Some(any) = hash.or(self.hashes.values().next()) else { return Known::Wrong };
+        // That of an unknown user takes as long as the longest.
+        let Some(any) = hash.or_else(|| self.hashes.values().max_by_key(|hash| cost(hash))) else {
+            return Known::Wrong;
+        };
         let job = Job { digest, password, hash: any.clone(), is_known: hash.is_some() };
         match self.jobs.try_send(job) {
             Ok(()) => {
@@ -131,6 +134,10 @@ impl Users {
         digest.copy_from_slice(tag.as_ref());
         digest
     }
+}
+
+fn cost(hash: &str) -> u32 {
+    hash.parse::<bcrypt::HashParts>().map_or(0, |parts| parts.get_cost())
 }
 
 fn credentials(authorization: &[u8]) -> Option<(String, Vec<u8>)> {

@@ -1,13 +1,16 @@
 //! The file of `--web.config.file`, in the format of Prometheus' exporters:
 //! <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,6 +21,8 @@ const MAX_COST: u32 = 14;
 /// What the file says, checked.
 pub(super) struct WebConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The certificate, and those of its issuers; none without TLS.
+    chain: Vec<CertificateDer<'static>>,
     /// The hash of the password of each user.
     pub(super) users: BTreeMap<String, String>,
     /// The files that it was made from, with the time of their last change.
@@ -80,13 +85,39 @@ impl WebConfig {
             check_hash(user, hash).map_err(|what| wrong(&what))?;
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        let tls = match tls_server_config {
-            Some(tls) => Some(tls.read(directory, &mut files).map_err(|what| wrong(&what))?),
-            None => None,
-        };
+        let (chain, tls) = match tls_server_config {
+            Some(tls) => tls.read(directory, &mut files).map(|(chain, tls)| (chain, Some(tls))),
+            None => Ok((Vec::new(), None)),
+        }
+        .map_err(|what| wrong(&what))?;
         let files =
             files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
-        Ok(WebConfig { tls, users: basic_auth_users, files })
+        Ok(WebConfig { tls, chain, users: basic_auth_users, files })
+    }
+
+    /// Why clients refuse the certificate by now, if they do.
+    pub(super) fn expired(&self) -> Option<String> {
+        let (certificate, issuers) = self.chain.split_first()?;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).ok()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+        let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
+        // Dates are looked at before issuers and names, which are not known here.
+        match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
+            Err(rustls::Error::InvalidCertificate(
+                error @ (CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }),
+            )) => Some(format!("clients refuse the certificate in `cert_file`: {error}")),
+            _ => None,
+        }
+    }
+
+    /// Whether it asks for less than `before` did. A file that was cut short must not open what was closed.
+    pub(super) fn is_weaker_than(&self, before: &WebConfig) -> bool {
+        (self.tls.is_none() && before.tls.is_some()) || (self.users.is_empty() && !before.users.is_empty())
     }
 
     /// Whether one of the files has changed since they were read.
@@ -96,7 +127,11 @@ impl WebConfig {
 }
 
 impl TlsServerConfig {
-    fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<Arc<ServerConfig>, String> {
+    fn read(
+        &self,
+        directory: &Path,
+        files: &mut Vec<PathBuf>,
+    ) -> Result<(Vec<CertificateDer<'static>>, Arc<ServerConfig>), String> {
         let mut named = |file: &Path| {
             let file = directory.join(file);
             files.push(file.clone());
@@ -141,11 +176,11 @@ impl TlsServerConfig {
                 builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        let mut config = builder.with_single_cert(chain.clone(), key).map_err(|error| {
             format!("`cert_file` `{}` and `key_file` `{}`: {error}", cert_file.display(), key_file.display())
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok((chain, Arc::new(config)))
     }
 }
 

@@ -5,8 +5,8 @@ use healthboard::{Report, Status, printable};
 
 const REQUEST: &[u8] = b"agent-check";
 
-/// The longest name of a service, in bytes: it is that of a directory.
-const MAX_NAME: usize = 64;
+/// The longest name of a service, in bytes: `NAME@DIRECTORY-COUNT`, each part of 64 at most.
+const MAX_NAME: usize = 160;
 
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 200;

@@ -70,6 +70,10 @@ impl Session {
         Ok(())
     }
 
+    pub(super) fn has_received(&mut self) -> bool {
+        self.0.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
     pub(super) fn has_unsent(&self) -> bool {
         self.0.wants_write()
     }
