@@ -392,3 +392,35 @@ fn a_closed_stdout_does_not_change_the_exit_code() {
         .unwrap();
     assert_eq!(status.code(), Some(1));
 }
+
+#[test]
+fn a_stderr_that_takes_nothing_does_not_change_the_exit_code() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_healthboard"));
+    let status = command.args(["check", "--boards", "/nonexistent"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+}
+
+#[test]
+fn an_agent_without_services_is_unknown() {
+    let none = r#"{"status":"OK","host":"h","time":"2026-11-22T11:40:02Z","services":{}}"#;
+    let uri = serve(http(200, none));
+    let output = healthboard(&["check", "--nagios", &uri]);
+    assert_eq!(
+        (code(&output), stdout(&output)),
+        (3, format!("UNKNOWN: the agent at {uri} knows no service\n"))
+    );
+}
+
+#[test]
+fn only_a_regular_file_is_replaced_by_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let (link, file) = (directory.path().join("link.prom"), directory.path().join("file.prom"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let boards = directory.path().to_str().unwrap();
+    assert_eq!(code(&healthboard(&["metrics", "--boards", boards, "--output", link.to_str().unwrap()])), 0);
+    assert!(link.is_symlink() && std::fs::read_to_string(&file).unwrap().contains("healthboard_build_info"));
+    let output = healthboard(&["metrics", "--boards", boards, "--output", "/dev/null"]);
+    assert!(code(&output) == 3 && stderr(&output).contains("no regular file"), "{}", stderr(&output));
+}

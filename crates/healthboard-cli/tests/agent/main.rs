@@ -135,7 +135,7 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
     let runtime = tempfile::tempdir().unwrap();
     let api = start_service("hostile", runtime.path());
     api.tick();
-    for number in 0..1000_usize {
+    for number in 0..900_usize {
         let bytes: Vec<u8> = (0..number % 4096).map(|at| (at * number) as u8).collect();
         std::fs::write(runtime.path().join(format!("hostile/{number}-0.board")), bytes).unwrap();
     }
@@ -150,7 +150,7 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
     let mut agent = Agent::start(runtime.path(), &["--boards", "/nowhere"]);
     for _ in 0..3 {
         let health = agent.get("/health");
-        assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":1002"), "{health:.500}");
+        assert!(code(&health) == 200 && body(&health).contains("\"problem_count\":902"), "{health:.500}");
         std::thread::sleep(Duration::from_millis(1100));
     }
     std::fs::remove_dir_all(runtime.path().join("hostile")).unwrap();
@@ -163,7 +163,7 @@ fn whatever_is_in_the_directories_each_is_named_once_and_the_agent_lives() {
         said.lines().any(|line| line.contains("/later.board") && line.contains("99")),
         "the version is not named"
     );
-    assert!(said.lines().count() < 1010, "{}", said.lines().count());
+    assert!(said.lines().count() < 910, "{}", said.lines().count());
 }
 
 #[test]
@@ -247,6 +247,10 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     until("the new configuration", || {
         (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(())
     });
+    // Cut short, as by a full disk: nobody may ask without a password for that.
+    std::fs::write(&file, "").unwrap();
+    until("the refusal", || agent.said().contains("SIGHUP makes that count").then_some(()));
+    assert_eq!(code(&ask(&agent, "")), 401);
     std::fs::write(&file, "basic_auth_users: {other: secret}\n").unwrap();
     agent.hang_up();
     until("the refusal", || agent.said().contains("the configuration from before stays").then_some(()));
@@ -285,9 +289,13 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     until("certificates to be demanded", || tls.get(port, "/health", None).is_err().then_some(()));
     assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
     assert!(tls.get(port, "/health", Some("expired")).is_err());
+    // In one record, of which more is decrypted than was asked for.
+    assert_eq!(tls.pipeline(port, 100, 128), 100);
     let many = tls.get(port, "/metrics?verbose", Some("client")).unwrap();
     assert!(many.contains("healthboard_indicator_state"), "{many}");
-    drop(agent);
+    let expired = "tls_server_config:\n  cert_file: expired.crt\n  key_file: expired.key\n";
+    std::fs::write(&file, expired).unwrap();
+    until("the date", || agent.said().contains("clients refuse the certificate").then_some(()));
 }
 
 #[test]

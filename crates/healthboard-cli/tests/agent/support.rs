@@ -227,6 +227,33 @@ impl Certificates {
 
     /// The answer to a client that trusts the authority, and has this certificate.
     pub(crate) fn get(&self, port: u16, path: &str, own: Option<&str>) -> std::io::Result<String> {
+        let mut stream = self.connect(port, own)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// How many of so many requests, each of `length` bytes and sent in one, are answered.
+    pub(crate) fn pipeline(&self, port: u16, count: usize, length: usize) -> usize {
+        let request = |more: &str| {
+            let head = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{more}X: ");
+            let padding = "x".repeat(length - head.len() - 4);
+            format!("{head}{padding}\r\n\r\n")
+        };
+        let mut stream = self.connect(port, Some("client")).unwrap();
+        let all = request("").repeat(count - 1) + &request("Connection: close\r\n");
+        stream.write_all(all.as_bytes()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        answers.matches("HTTP/1.1 200").count()
+    }
+
+    fn connect(
+        &self,
+        port: u16,
+        own: Option<&str>,
+    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let file = |name: &str| self.directory.join(name);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(file("ca.crt")).unwrap()).unwrap();
@@ -246,10 +273,6 @@ impl Certificates {
         let connection = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
         let socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_read_timeout(Some(HANG))?;
-        let mut stream = StreamOwned::new(connection, socket);
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        Ok(StreamOwned::new(connection, socket))
     }
 }
