@@ -51,7 +51,8 @@ def program(name: str) -> str:
 
 def test_a_board_is_kept_without_an_endpoint(service: Service) -> None:
     service.environment["HEALTHBOARD_URI"] = "board"
-    launch(service, sys.executable, "worker.py", worker="import healthboard, time\nhealthboard.record_ok('work')\ntime.sleep(60)\n")
+    worker = "import healthboard, time\nhealthboard.record_ok('work')\ntime.sleep(60)\n"
+    launch(service, sys.executable, "worker.py", worker=worker)
     boards = service.folder / "run" / "worker"
     eventually(lambda: any(boards.glob("*.board")))
     assert not service.socket.exists()

@@ -6,6 +6,8 @@ mod date;
 mod head;
 mod healthcheck;
 mod host;
+#[cfg(feature = "agent")]
+mod host_page;
 mod media;
 mod page;
 mod response;
@@ -19,8 +21,8 @@ pub(crate) use service::ServicePages;
 pub(crate) use {
     agent_check::line as agent_check_line,
     answers::{Asked, Reply},
+    host_page::of_host as host_page,
     media::{Media, exposition, preferred},
-    page::of_host as host_page,
     response::Response,
     service::{check, cpu_time, exposed, is_paused, is_verbose, refuse_method},
 };

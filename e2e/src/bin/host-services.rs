@@ -1,6 +1,8 @@
 //! Services of a host that do nothing: boards for an agent to read.
 //!
-//!     host-services RUNTIME_DIR NAME…
+//! ```text
+//! host-services RUNTIME_DIR NAME…
+//! ```
 //!
 //! At most 16, which is what a process can have. The line `ill` at standard input breaks the database of all; they end with it.
 

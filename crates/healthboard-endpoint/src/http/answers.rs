@@ -56,6 +56,7 @@ impl<'a> Asked<'a> {
         self.head.method == "OPTIONS"
     }
 
+    #[cfg(feature = "agent")]
     pub(crate) fn requests(&self) -> u64 {
         self.requests
     }

@@ -1,7 +1,7 @@
-//! Pages for people: one service, and all of a host. They need no script, load nothing, and load themselves again.
+//! Pages for people. They need no script, load nothing, and load themselves again.
 
 use askama::Template;
-use healthboard::format::{self, HostAnswer};
+use healthboard::format;
 use healthboard::{Change, Detail, Processes, Report, State, Status, printable, span};
 use std::time::{Duration, SystemTime};
 
@@ -64,30 +64,6 @@ struct Line {
     cause: String,
 }
 
-#[derive(Template)]
-#[template(path = "host.html")]
-struct HostPage {
-    version: &'static str,
-    made: String,
-    host: String,
-    status: &'static str,
-    class: &'static str,
-    mark: &'static str,
-    summary: String,
-    rows: Vec<ServiceRow>,
-    problems: Vec<String>,
-}
-
-struct ServiceRow {
-    name: String,
-    status: &'static str,
-    class: &'static str,
-    mark: &'static str,
-    since: String,
-    processes: String,
-    why: String,
-}
-
 /// The page of one service.
 pub(super) fn of_service(report: &Report) -> String {
     let (status, class, mark) = words(report);
@@ -113,51 +89,6 @@ pub(super) fn of_service(report: &Report) -> String {
         changes: changes(report),
     };
     page.render().unwrap_or_default()
-}
-
-/// The page of a host with these services.
-pub(crate) fn of_host(answer: &HostAnswer, reports: &[Report]) -> String {
-    let mut order: Vec<&Report> = reports.iter().collect();
-    order.sort_by_key(|report| (std::cmp::Reverse(report.status), report.stopped));
-    let count = |status| reports.iter().filter(|report| report.status == status && !report.stopped).count();
-    let stopped = reports.iter().filter(|report| report.stopped).count();
-    let counts = [
-        (count(Status::Fault), "FAULT"),
-        (count(Status::Degraded), "DEGRADED"),
-        (count(Status::Ok), "OK"),
-        (stopped, "stopped"),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-    let counts = counts.collect::<Vec<_>>().join(", ");
-    let page = HostPage {
-        version: env!("CARGO_PKG_VERSION"),
-        made: clock(order.first().map_or_else(SystemTime::now, |report| report.time)),
-        host: answer.host.clone(),
-        status: answer.status.name(),
-        class: answer.status.name(),
-        mark: mark(answer.status),
-        summary: if counts.is_empty() {
-            "no service has a board here".to_owned()
-        } else {
-            format!("services: {counts}")
-        },
-        rows: order.into_iter().map(service_row).collect(),
-        problems: answer.problems.clone(),
-    };
-    page.render().unwrap_or_default()
-}
-
-fn service_row(report: &Report) -> ServiceRow {
-    let (status, class, mark) = words(report);
-    ServiceRow {
-        name: printable(&report.service),
-        status,
-        class,
-        mark,
-        since: report.history.since().map_or(String::new(), |since| ago(report.time, since)),
-        processes: processes(&report.processes),
-        why: if report.status == Status::Ok { String::new() } else { printable(&report.message) },
-    }
 }
 
 fn row(report: &Report, name: &str, detail: &Detail) -> Row {
@@ -238,7 +169,7 @@ fn line(name: &str, change: &Change) -> Line {
 }
 
 /// The words for a service, its class and its mark.
-fn words(report: &Report) -> (&'static str, &'static str, &'static str) {
+pub(super) fn words(report: &Report) -> (&'static str, &'static str, &'static str) {
     match report.status {
         _ if report.stopped => ("stopped", "quiet", "■"),
         Status::Ok if report.draining => ("OK, draining", "OK", mark(Status::Ok)),
@@ -247,7 +178,7 @@ fn words(report: &Report) -> (&'static str, &'static str, &'static str) {
 }
 
 /// A mark beside the word, so that nothing depends on colours.
-fn mark(status: Status) -> &'static str {
+pub(super) fn mark(status: Status) -> &'static str {
     match status {
         Status::Ok => "✓",
         Status::Degraded => "▲",
@@ -259,7 +190,7 @@ fn badness(state: State) -> usize {
     State::ALL.iter().position(|known| *known == state).unwrap_or(0)
 }
 
-fn processes(processes: &Processes) -> String {
+pub(super) fn processes(processes: &Processes) -> String {
     let mut text = format!("{} alive", processes.alive);
     if processes.hung > 0 {
         text.push_str(&format!(", {} hung", processes.hung));
@@ -274,12 +205,12 @@ fn since_when(now: SystemTime, since: SystemTime) -> String {
     format!("since {} UTC, {}", clock(since), ago(now, since))
 }
 
-fn ago(now: SystemTime, then: SystemTime) -> String {
+pub(super) fn ago(now: SystemTime, then: SystemTime) -> String {
     format!("{} ago", span(now.duration_since(then).unwrap_or_default()))
 }
 
 /// Date and time of day.
-fn clock(time: SystemTime) -> String {
+pub(super) fn clock(time: SystemTime) -> String {
     let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let text = humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, latest)).to_string();
     text.trim_end_matches('Z').replace('T', " ")
