@@ -156,7 +156,7 @@ impl Directory {
             }
             if let Found::Living(file, descriptors) = found {
                 let room = old.next().unwrap_or_default();
-                match read_board(file, buffer, self.boot_id, descriptors, &mut self.shared, room) {
+                match read_board(file, buffer, &mut self.boot_id, descriptors, &mut self.shared, room) {
                     Ok(Some(process)) if process.life.is_alive() => {
                         let stacks = self.stacks.of(place, name);
                         processes.push(Process { stacks, ..process });
@@ -231,7 +231,7 @@ impl Directory {
         match read_board(
             file,
             &mut self.buffer,
-            self.boot_id,
+            &mut self.boot_id,
             &mut Descriptors::default(),
             &mut self.shared,
             Vec::new(),
@@ -336,7 +336,7 @@ pub(crate) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Re
 fn read_board(
     file: &File,
     buffer: &mut [u8],
-    running: [u64; 2],
+    running: &mut [u64; 2],
     descriptors: &mut Descriptors,
     shared: &mut Shared,
     room: Vec<Observed>,
@@ -356,8 +356,12 @@ fn read_board(
     if found < BLOCK * (1 + header.used()) {
         return Err(Refused::Short { found });
     }
-    if header.boot_id() != running {
-        return Ok(None);
+    if header.boot_id() != *running {
+        if !alive {
+            return Ok(None);
+        }
+        // It runs, so this is its boot: a container may show some of its processes another id.
+        *running = header.boot_id();
     }
     Ok(Some(board::process(&header, &buffer[..found], alive, descriptors, shared, room)))
 }
