@@ -41,7 +41,6 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
         insecure: asked.insecure,
         socket_mode: asked.socket_mode,
     };
-    // The priority that systemd reads from the beginning of a line: warning or notice.
     // Whoever reads the log may stop reading: that keeps this thread waiting, and nobody who asks.
     let (lines, written) = sync_channel::<String>(MAX_UNWRITTEN);
     let writer = thread::spawn(move || written.iter().for_each(|line| say(&line)));

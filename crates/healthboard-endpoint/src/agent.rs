@@ -122,17 +122,22 @@ impl Agent {
                     (lines, lines_since) = (0, Instant::now());
                 }
                 // Each once, and again if it comes back.
-                for problem in problems.difference(&said).take(MAX_LINES + 1 - lines) {
+                said.retain(|problem| problems.contains(problem));
+                let new: Vec<String> =
+                    problems.difference(&said).take(MAX_LINES + 1 - lines).cloned().collect();
+                for problem in new {
                     lines += 1;
                     match lines > MAX_LINES {
-                        false => log(true, problem.clone()),
+                        false => {
+                            log(true, problem.clone());
+                            said.insert(problem);
+                        }
                         true => log(
                             true,
                             "there are more problems; they are not logged for ten minutes".to_owned(),
                         ),
                     }
                 }
-                said = problems;
                 if let Some(host) = server.take_refused_host() {
                     log(
                         true,
@@ -198,7 +203,7 @@ impl Agent {
         self.check_addresses(read.as_ref())?;
         match (&read, before) {
             (Some(read), Some(before)) if !is_told && read.is_weaker_than(before) => {
-                Err("found no users or no TLS where there were some; SIGHUP makes that count".to_owned())
+                Err("found no users, no TLS or no demand for certificates where there was; SIGHUP makes that count".to_owned())
             }
             _ => Ok(read),
         }

@@ -253,7 +253,7 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     assert_eq!(code(&ask(&agent, "")), 401);
     std::fs::write(&file, "basic_auth_users: {other: secret}\n").unwrap();
     agent.hang_up();
-    until("the refusal", || agent.said().contains("the configuration from before stays").then_some(()));
+    until("the refusal", || agent.said().contains("the password of `other`").then_some(()));
     assert_eq!(code(&ask(&agent, "Authorization: Basic b3RoZXI6c2VjcmV0\r\n")), 200);
     let said = agent.end();
     assert!(!said.contains("secret"), "{said}");
@@ -295,7 +295,9 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     assert!(many.contains("healthboard_indicator_state"), "{many}");
     let expired = "tls_server_config:\n  cert_file: expired.crt\n  key_file: expired.key\n";
     std::fs::write(&file, expired).unwrap();
-    until("the date", || agent.said().contains("clients refuse the certificate").then_some(()));
+    until("the refusal", || agent.said().contains("SIGHUP makes that count").then_some(()));
+    agent.hang_up();
+    until("the date", || agent.said().contains("it has expired").then_some(()));
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) struct WebConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// The certificate, and those of its issuers; none without TLS.
     chain: Vec<CertificateDer<'static>>,
+    /// Whether every client must have one.
+    demands_certificates: bool,
     /// The hash of the password of each user.
     pub(super) users: BTreeMap<String, String>,
     /// The files that it was made from, with the time of their last change.
@@ -85,6 +87,9 @@ impl WebConfig {
             check_hash(user, hash).map_err(|what| wrong(&what))?;
         }
         let directory = path.parent().unwrap_or(Path::new(""));
+        let demands_certificates = tls_server_config
+            .as_ref()
+            .is_some_and(|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert);
         let (chain, tls) = match tls_server_config {
             Some(tls) => tls.read(directory, &mut files).map(|(chain, tls)| (chain, Some(tls))),
             None => Ok((Vec::new(), None)),
@@ -92,7 +97,7 @@ impl WebConfig {
         .map_err(|what| wrong(&what))?;
         let files =
             files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
-        Ok(WebConfig { tls, chain, users: basic_auth_users, files })
+        Ok(WebConfig { tls, chain, demands_certificates, users: basic_auth_users, files })
     }
 
     /// Why clients refuse the certificate by now, if they do.
@@ -106,18 +111,20 @@ impl WebConfig {
         // Dates are looked at before issuers and names, which are not known here.
         match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
             Err(rustls::Error::InvalidCertificate(
-                error @ (CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. }),
-            )) => Some(format!("clients refuse the certificate in `cert_file`: {error}")),
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => Some("clients refuse the certificate in `cert_file`: it has expired".to_owned()),
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            )) => Some("clients refuse the certificate in `cert_file`: it is not valid yet".to_owned()),
             _ => None,
         }
     }
 
     /// Whether it asks for less than `before` did. A file that was cut short must not open what was closed.
     pub(super) fn is_weaker_than(&self, before: &WebConfig) -> bool {
-        (self.tls.is_none() && before.tls.is_some()) || (self.users.is_empty() && !before.users.is_empty())
+        (self.tls.is_none() && before.tls.is_some())
+            || (self.users.is_empty() && !before.users.is_empty())
+            || (!self.demands_certificates && before.demands_certificates)
     }
 
     /// Whether one of the files has changed since they were read.

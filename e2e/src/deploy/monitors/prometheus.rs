@@ -82,14 +82,14 @@ pub fn play(setup: &Setup, picture: Option<&Path>, tick: fn(Duration) -> Result<
         webhook.received("firing").iter().map(|found| found["groupKey"].to_string()).collect();
     ensure!(groups.len() == 1, "one broken database became {} pages: {groups:?}", groups.len());
     dashboard::check(setup, &monitor)?;
+    if let Some(picture) = picture {
+        dashboard::draw(setup, monitor.address, picture)?;
+    }
 
     let mend = Instant::now();
     hosts.mend_databases()?;
     until("the end of the alert", LIMIT, tick, || Ok(webhook.received("resolved").pop()))?;
     let recovery = mend.elapsed();
-    if let Some(picture) = picture {
-        dashboard::draw(setup, monitor.address, picture)?;
-    }
     let said = firing["alerts"][0]["annotations"]["summary"].as_str().unwrap_or_default().to_owned();
     Ok(Noticed { monitor: "Prometheus with Alertmanager", alarm, recovery, said })
 }
