@@ -12,8 +12,8 @@ struct Check<'a> {
     excluded: bool,
 }
 
-/// Whether the service progresses: `false` only when no process does, or none is alive. Dependencies do not count, and neither
-/// does an unknown state. Returns the result and the body.
+/// Whether the service progresses: `false` only when no process does, all have died, or none was started where one is expected.
+/// Dependencies do not count, and neither does an unknown state. Returns the result and the body.
 pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
     let failed = match (hung, is_dead(report)) {
