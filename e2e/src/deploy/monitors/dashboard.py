@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib import pyplot
 
 # What is drawn, in seconds.
-WINDOW = 90
+WINDOW = 20
 VARIABLES = {"$instance": ".*", "$service": ".*", "[5m]": "[30s]", "[1h]": "[30s]"}
 # Names and values of a service's labels that a table needs not.
 HIDDEN = {"__name__", "job"}
