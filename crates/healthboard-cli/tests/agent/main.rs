@@ -5,12 +5,12 @@
 mod support;
 mod watch;
 
-use healthboard::{Failure, Impact, Policy};
+use healthboard::Failure;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Agent, Asker, Crowd, HANG, body, code, die, free_port, start_service};
+use support::{Agent, Asker, Crowd, HANG, body, code, critical, die, free_port, start_service};
 
 /// Waits until this is something.
 #[track_caller]
@@ -23,10 +23,6 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn critical() -> Policy {
-    Policy { impact: Impact::Critical, ..Policy::DEFAULT }
 }
 
 #[test]

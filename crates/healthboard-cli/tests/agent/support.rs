@@ -1,6 +1,6 @@
 //! A running agent, services for it, and certificates.
 
-use healthboard::{Handle, Service};
+use healthboard::{Handle, Impact, Policy, Service};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -33,6 +33,10 @@ pub(crate) fn body(answer: &str) -> &str {
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn critical() -> Policy {
+    Policy { impact: Impact::Critical, ..Policy::DEFAULT }
 }
 
 /// A service of this process with a board and no endpoint.

@@ -1,11 +1,11 @@
 //! `healthboard watch`, by its screen under tmux.
 
-use healthboard::{Failure, Impact, Policy};
+use healthboard::Failure;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, HANG, run, start_service};
+use crate::support::{Crowd, HANG, critical, run, start_service};
 
 /// A terminal of its own.
 struct Screen(String);
@@ -52,10 +52,6 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.tmux(&["kill-server"]);
     }
-}
-
-fn critical() -> Policy {
-    Policy { impact: Impact::Critical, ..Policy::DEFAULT }
 }
 
 #[test]
