@@ -135,12 +135,12 @@ impl Host {
                 _ if is_trusted(root) => places.push((root.clone(), false)),
                 _ => {
                     let path = printable(&root.display().to_string());
-                    self.problems
-                        .insert(format!("`{path}` belongs to another user, in a directory of everybody"));
+                    self.problems.insert(format!(
+                        "`{path}` belongs to another user, in a directory that everybody may write to"
+                    ));
                 }
             }
         }
-        let usual = Host::usual_roots();
         let known: BTreeSet<&Path> = self.services.values().map(|service| service.directory.path()).collect();
         let mut paths = Vec::new();
         for (place, is_any) in places {
@@ -151,7 +151,7 @@ impl Host {
             let services = match entries(&place, &mut self.problems) {
                 Ok(services) => services,
                 Err(_) if is_any => continue,
-                Err(Errno::NOENT) if usual.contains(&place) => continue,
+                Err(Errno::NOENT) if Host::usual_roots().contains(&place) => continue,
                 Err(errno) => {
                     let path = printable(&place.display().to_string());
                     self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
