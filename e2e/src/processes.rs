@@ -41,6 +41,37 @@ pub fn send(pid: u32, signal: Signal) -> Result<()> {
     kill_process(target, signal).with_context(|| format!("cannot send {signal:?} to process {pid}"))
 }
 
+/// Where the kernel sees each thread of `pid`: its name, its state, and the code it waits in or runs, for who looks for a hang
+/// in a library.
+pub(crate) fn threads_in_kernel(pid: u32) -> String {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let line = |task: u32| {
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/{pid}/task/{task}/{file}")).unwrap_or_default();
+        let (name, waits, status) = (read("comm"), read("wchan"), read("status"));
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or(" unknown");
+        // The number of the call, its arguments, the stack pointer, the program counter; or `running`.
+        let call = read("syscall");
+        let counter = call.rsplit(' ').next().and_then(|word| word.trim().strip_prefix("0x"));
+        let counter = counter.and_then(|word| u64::from_str_radix(word, 16).ok());
+        let place = counter.and_then(|counter| place_in(&maps, counter)).unwrap_or_default();
+        format!("{task} {}{state} {waits} {} {place}", name.trim(), call.trim())
+    };
+    task_ids(pid).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The file that is mapped at an address, and the address in that file.
+fn place_in(maps: &str, address: u64) -> Option<String> {
+    maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (from, to) = words.next()?.split_once('-')?;
+        let hex = |word: &str| u64::from_str_radix(word, 16).ok();
+        let (from, to, offset) = (hex(from)?, hex(to)?, hex(words.nth(1)?)?);
+        let file = words.nth(2).unwrap_or("memory without a file");
+        (from..to).contains(&address).then(|| format!("{file}+{:#x}", address - from + offset))
+    })
+}
+
 fn task_ids(pid: u32) -> impl Iterator<Item = u32> {
     fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
 __all__ = [
@@ -13,8 +13,7 @@ __all__ = [
     "drain",
     "drain_first_at_exit",
     "end_trace",
-    "forget_other_threads",
-    "frames",
+    "forked_in_c",
     "goodbye",
     "ready",
     "reloading",
@@ -152,11 +151,8 @@ def trace(write: Callable[[int], None], package: str) -> None:
 def end_trace() -> None:
     """Call it no more: the interpreter is about to end."""
 
-def forget_other_threads() -> None:
-    """Forget all threads but this one. To be called first in a process that was forked in C."""
-
-def frames() -> list[FrameType]:
-    """Return the innermost frame of each other thread of this process, the oldest thread last."""
+def forked_in_c() -> None:
+    """Tell the interpreter that C code has forked this process. To be called first, in its only thread."""
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""

@@ -43,13 +43,19 @@ def prepare(variables: Mapping[str, str]) -> None:
     from . import _native
 
     os.register_at_fork(
-        before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release
+        before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_release_in_child
     )
     _native.before_start(start)
     if not launch.is_self_executing():
         # uWSGI's master runs no Python, and forks in C.
         _waiting.acquire()
         _thread.start_new_thread(_wait, ())
+
+
+def _release_in_child() -> None:
+    # A process that was forked in C has not acquired it: see `_native.forked_in_c`.
+    if _starting.locked():
+        _starting.release()
 
 
 def start() -> bool:

@@ -31,7 +31,9 @@ def write(descriptor: int) -> None:
 
     Runs in a native thread that the interpreter has never seen before.
     """
-    stacks = [_stack("Thread", frame) for frame in _native.frames()]
+    # The oldest thread comes last.
+    frames, own = sys._current_frames().values(), sys._getframe()
+    stacks = [_stack("Thread", frame) for frame in frames if frame is not own]
     text = "".join([*stacks, *_green_threads()]).encode("ascii", "backslashreplace")
     while text:
         text = text[_write(descriptor, text) :]

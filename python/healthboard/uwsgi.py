@@ -110,8 +110,7 @@ def _add_post_fork_hook(uwsgi: Any) -> None:
 
     def post_fork_hook() -> None:
         with notices.suppress_errors("uWSGI worker"):
-            # uWSGI does not tell the interpreter that it has forked.
-            _native.forget_other_threads()
+            _native.forked_in_c()
             launch.clear_environment()
             # A spooler or a mule may have nothing to do, and a reload kills it.
             if not serves_no_requests():

@@ -10,12 +10,12 @@ compile_error!("healthboard needs Python with its interpreter lock, and this is 
 mod checked;
 mod exception;
 mod first_use;
+mod forked;
 mod guard;
 mod indicator;
 mod stacks;
 mod termination;
 mod testing;
-mod threads;
 mod traceback;
 mod vectorcall;
 mod verdict;
@@ -219,8 +219,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(take_notices, module)?)?;
     module.add_function(wrap_pyfunction!(stacks::trace, module)?)?;
     module.add_function(wrap_pyfunction!(stacks::end_trace, module)?)?;
-    module.add_function(wrap_pyfunction!(threads::forget_other_threads, module)?)?;
-    module.add_function(wrap_pyfunction!(threads::frames, module)?)?;
+    module.add_function(wrap_pyfunction!(forked::forked_in_c, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(drain, module)?)?;
     module.add_function(wrap_pyfunction!(drain_first_at_exit, module)?)?;

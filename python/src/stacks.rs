@@ -4,7 +4,7 @@
 //! threads are running once in some hundred to some thousand times, which includes `faulthandler.dump_traceback_later`.) So a thread
 //! is started that asks for the GIL. When it gets it, `stacks.py` writes the stacks. When it does not for three seconds, and nobody
 //! has stamped `progress` meanwhile, whoever has the GIL does not give it away: no frame moves, and the keeper looks without it,
-//! which takes about a millisecond. It does not where the interpreter knows threads that are not in this process, see `threads.rs`.
+//! which takes about a millisecond.
 //!
 //! The function that looks without the GIL is `faulthandler`'s handler of a signal, which is made to run in any thread at any
 //! time. [`trace`] registers it, takes its address, and gives the signal back: nothing is ever sent. It writes to descriptor 2,
@@ -13,7 +13,6 @@
 //! which it waits for at its end.
 
 use crate::guard;
-use crate::threads::are_all_here;
 use crate::traceback;
 use healthboard::{Stacks, now_ns};
 use libc::c_int;
@@ -109,7 +108,7 @@ fn poll(is_silent: bool) -> Option<Stacks> {
         return None;
     }
     let asked_for_ns = now_ns().saturating_sub(ASKING_SINCE_NS.load(Relaxed));
-    if !is_silent || asked_for_ns < GIL_IS_STUCK_AFTER_NS || !are_all_here() || !LOOKING.hold() {
+    if !is_silent || asked_for_ns < GIL_IS_STUCK_AFTER_NS || !LOOKING.hold() {
         return None;
     }
     let stacks = if ENDED.load(SeqCst) { None } else { look(interpreter).ok() };

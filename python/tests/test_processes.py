@@ -84,6 +84,39 @@ print("done")
     assert output == "done\n"
 
 
+# When it is forked, threads wait for the interpreter's lock, which `PyDLL` does not release. The child's
+# interpreter is told nothing, as by uWSGI.
+FORKED_IN_C = """
+import ctypes, os, sys, threading, time
+from healthboard import _native
+
+def contend():
+    until = time.monotonic() + 0.5
+    def work():
+        while time.monotonic() < until: pass
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads: thread.start()
+    return threads
+
+contend()
+time.sleep(0.1)
+pid = ctypes.PyDLL(None).fork()
+if pid == 0:
+    _native.forked_in_c()
+    for thread in contend(): thread.join()
+    print("ended", [thread.name for thread in threading.enumerate()], flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+def test_threads_of_a_process_that_was_forked_in_c_do_not_stop_each_other() -> None:
+    command = [sys.executable, "-c", FORKED_IN_C]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "ended ['MainThread']\n"
+    assert ended.stderr == ""
+
+
 def test_a_double_forked_child_that_closed_every_descriptor_records(service: Service) -> None:
     service.start(
         START

@@ -171,13 +171,13 @@ def gunicorn_without_preload(server: Server) -> Server:
     return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
 
 
-def uwsgi(*options: str) -> Callable[[Server], Server]:
+def uwsgi(*options: str) -> Callable[..., Server]:
     program = Path(sys.executable).with_name("uwsgi")
     if not program.exists():
-        return lambda _: pytest.skip("there is no uwsgi")
+        return lambda *_: pytest.skip("there is no uwsgi")
     line = "--master --processes 2 --die-on-term --need-app --wsgi-file app.py"
-    return lambda server: server.serve(
-        APPLICATION,
+    return lambda server, application=APPLICATION: server.serve(
+        application,
         str(program),
         *line.split(),
         *("--http-socket", f"127.0.0.1:{server.web}", "-H", sys.prefix),

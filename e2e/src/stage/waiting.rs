@@ -1,5 +1,6 @@
 //! Waiting on a stage: for a condition, never for a time.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,13 @@ use anyhow::{Context, Result, bail};
 use super::Stage;
 use super::stagger::workers_of;
 use crate::probe::{Answer, ask};
-use crate::processes::children;
+use crate::processes::{children, threads_in_kernel};
 
 /// How often a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// So many lines of a log are shown where a service is not as expected.
+const MAX_LINES: usize = 20;
 
 impl Stage {
     /// Waits until all started services are OK, have reported to Nova, and are served by a worker.
@@ -67,10 +71,23 @@ impl Stage {
         found.with_context(|| {
             let log = self.folder().join(format!("{binary}.log"));
             format!(
-                "{binary}: expected within a minute: {wanted}\nlast answer: {last}\nnext: less {}",
+                "{binary}: expected within a minute: {wanted}\nlast answer: {last}\n{}next: less {}",
+                self.look_at(binary),
                 log.display()
             )
         })
+    }
+
+    /// What could explain an unexpected answer: the newest lines of the log, and where the threads are.
+    fn look_at(&self, binary: &str) -> String {
+        let log = fs::read_to_string(self.folder().join(format!("{binary}.log"))).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let newest = lines[lines.len().saturating_sub(MAX_LINES)..].join("\n");
+        let master = self.daemon(binary).map(|daemon| daemon.pid()).ok();
+        let pids = master.into_iter().flat_map(|master| [vec![master], children(master)].concat());
+        let threads: String =
+            pids.map(|pid| format!("process {pid}:\n{}\n", threads_in_kernel(pid))).collect();
+        format!("its log ends:\n{newest}\n{threads}")
     }
 
     /// Calls `look` until it finds something; `None` after `limit`.
