@@ -26,7 +26,7 @@ pub use self::finding::{CheckResult, Finding, Times};
 pub use self::goal::{Check, Wanted};
 pub use self::page::page;
 pub use self::period::{Asked, Load, Period, period};
-pub use self::play::{Outcome, Pacing, play};
+pub use self::play::{Outcome, Pacing, not_ok_before, play};
 pub use self::scenarios::scenarios;
 pub use self::scene::Scene;
 pub use self::site::Site;

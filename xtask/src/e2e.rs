@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use healthboard_e2e::faults::{
-    Load, Outcome, Pacing, Scenario, Scene, Wanted, drain, page, period, play, scenarios,
+    Load, Outcome, Pacing, Scenario, Scene, Wanted, drain, not_ok_before, page, period, play, scenarios,
 };
 use healthboard_e2e::{ALL, Backends, Concurrency, Setup};
 
@@ -135,9 +135,22 @@ fn play_all(
     for scenario in chosen {
         let begin = Instant::now();
         println!("{}", strong(&format!("{} · {mode:?}", scenario.title)));
-        let on = ensure_scene(setup, mode, scenario.on, &mut scene)?;
-        let outcome = play(on, scenario, PACING);
+        let mut on = ensure_scene(setup, mode, scenario.on, &mut scene)?;
+        let mut outcome = play(on, scenario, PACING);
         clear_wait();
+        if let Some(why) = outcome.as_ref().err().and_then(not_ok_before) {
+            println!(
+                "  {}\n  logs: {}",
+                bad(&format!("{why}; everything is started anew")),
+                on.folder().display()
+            );
+            on.keep_folder();
+            scene = None;
+            on = ensure_scene(setup, mode, scenario.on, &mut scene)?;
+            outcome =
+                play(on, scenario, PACING).map(|outcome| Outcome { started_anew: Some(why), ..outcome });
+            clear_wait();
+        }
         interrupt::check()?;
         let misses = match &outcome {
             Ok(outcome) => missed_goals(scenario, outcome),

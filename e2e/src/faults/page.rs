@@ -70,6 +70,7 @@ mod tests {
             lasted: s(30),
             findings: vec![Finding::of(&seen, times, Duration::from_secs(5))],
             impossible: None,
+            started_anew: None,
         }
     }
 

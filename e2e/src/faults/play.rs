@@ -18,6 +18,9 @@ const OK_BEFORE_FAULT: Duration = Duration::from_secs(3);
 /// How long services may take to be OK once nothing is broken any more.
 const MAX_RECOVERY_TIME: Duration = Duration::from_secs(120);
 
+/// The context of the error of a site that is not OK before a fault.
+const NOT_OK: &str = "not OK before the fault";
+
 /// How long a process may take to say where its threads are.
 const MAX_VERBOSE_TIME: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,9 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Why the fault was impossible.
     pub impossible: Option<String>,
+    /// What was not OK before the fault, so that it was played on a new site.
+    #[serde(default)]
+    pub started_anew: Option<String>,
 }
 
 /// Plays one fault on a site with running services.
@@ -54,7 +60,7 @@ pub struct Outcome {
 /// If the site is not OK before, or cannot be tidied afterwards. An impossible fault is an outcome, not an error.
 pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Result<Outcome> {
     (scenario.prepare)(site, &mut Vec::new()).context("cannot prepare the fault")?;
-    settle(site, pacing).context("not OK before the fault")?;
+    settle(site, pacing).context(NOT_OK)?;
     let watch = Watch::begin(&site.watched(), site.ports(), scenario.interval);
     let mut pids = Vec::new();
     let wait_until = |condition: &dyn Fn(&[Seen]) -> bool, limit: Duration| -> Result<()> {
@@ -97,6 +103,7 @@ pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Re
         lasted,
         findings: Vec::new(),
         impossible: None,
+        started_anew: None,
     };
     Ok(match injected.and(repaired) {
         Ok(()) => {
@@ -105,6 +112,13 @@ pub fn play<S: Site>(site: &mut S, scenario: &Scenario<S>, pacing: Pacing) -> Re
         }
         Err(error) => Outcome { impossible: Some(format!("{error:#}")), ..outcome },
     })
+}
+
+/// What was not OK, if that is why a fault was not played.
+pub fn not_ok_before(error: &anyhow::Error) -> Option<String> {
+    let mut words = error.chain().map(ToString::to_string);
+    words.next().filter(|first| first == NOT_OK)?;
+    words.next().map(|why| why.lines().next().unwrap_or_default().to_owned())
 }
 
 impl<S> Scenario<S> {
