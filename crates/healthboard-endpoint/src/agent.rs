@@ -34,6 +34,9 @@ use web_config::WebConfig;
 /// How often the files of the configuration and the clock are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often the dates of the certificate are looked at.
+const DATES_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The most lines about what cannot be read, in [`LINES_PER`].
 const MAX_LINES: usize = 1000;
 
@@ -110,14 +113,19 @@ impl Agent {
         let (mut lines, mut lines_since) = (0, Instant::now());
         let mut failures = 0;
         let mut refused_config: Option<String> = None;
+        let (mut expired, mut dates_seen) = (None, None::<Instant>);
         let mut next = Instant::now();
         while !end.load(Ordering::Relaxed) {
             let is_due = Instant::now() >= next;
             if is_due {
                 next = Instant::now() + TICK;
                 site.set_moment(pauses.at(now_ns()));
+                if dates_seen.is_none_or(|seen| seen.elapsed() > DATES_INTERVAL) {
+                    (expired, dates_seen) =
+                        (config.as_ref().and_then(WebConfig::expired), Some(Instant::now()));
+                }
                 let mut problems = site.problems().clone();
-                problems.extend(config.as_ref().and_then(WebConfig::expired));
+                problems.extend(expired.clone());
                 if lines_since.elapsed() > LINES_PER {
                     (lines, lines_since) = (0, Instant::now());
                 }
@@ -161,7 +169,7 @@ impl Agent {
                         // Whoever waits for the check of a password is asked anew.
                         server.wake();
                         failures = 0;
-                        refused_config = None;
+                        (refused_config, dates_seen) = (None, None);
                         log(false, "read the configuration again".to_owned());
                     }
                     Err(why) => {

@@ -1,7 +1,7 @@
 //! All services of this host, by their boards.
 
 use crate::history::read_history;
-use crate::read::{Directory, Process};
+use crate::read::{Directory, Memory, Process};
 use crate::scrub::printable;
 use crate::verdict::{Change, History, Moment, Report, Status, judge};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
@@ -32,13 +32,13 @@ pub struct Host {
     /// The service for which there was no room.
     beyond: Option<String>,
     problems: BTreeSet<String>,
-    /// Into which all boards are read.
-    buffer: Vec<u8>,
+    /// What reading uses again, and the processes of the service that is being read.
+    memory: Memory,
+    processes: Vec<Process>,
 }
 
 struct Service {
     directory: Directory,
-    processes: Vec<Process>,
     /// What the service's holder has written, with `seen`.
     history: Arc<History>,
     /// When the file with the history was changed, and its size.
@@ -58,7 +58,8 @@ impl Host {
             services: BTreeMap::new(),
             beyond: None,
             problems: BTreeSet::new(),
-            buffer: Vec::new(),
+            memory: Memory::default(),
+            processes: Vec::new(),
         }
     }
 
@@ -85,16 +86,16 @@ impl Host {
         self.find();
         let mut reports = Vec::with_capacity(self.services.len());
         for (name, service) in &mut self.services {
-            let read = service.directory.read_by(&mut self.buffer, &mut service.processes);
+            let read = service.directory.read_by(&mut self.memory, &mut self.processes);
             self.problems.extend(service.directory.refused());
             let unread = match read {
                 Ok(()) => service.directory.unread().map(str::to_owned),
                 Err(error) => Some(format!("cannot read its boards: {error}")),
             };
-            if service.processes.is_empty() && unread.is_none() {
+            if self.processes.is_empty() && unread.is_none() {
                 continue;
             }
-            let mut report = judge(name, &service.processes, at, time);
+            let mut report = judge(name, &self.processes, at, time);
             if let Some(why) = unread {
                 let path = printable(&service.directory.path().display().to_string());
                 self.problems.insert(format!("`{path}`: {why}"));
@@ -176,7 +177,6 @@ impl Host {
         for (name, path) in found {
             self.services.entry(name).or_insert_with(|| Service {
                 directory: Directory::new(path),
-                processes: Vec::new(),
                 history: Arc::default(),
                 history_stamp: None,
                 seen: Vec::new(),

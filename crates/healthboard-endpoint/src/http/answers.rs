@@ -102,7 +102,8 @@ struct Kept {
 /// The bytes for the peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    pub(crate) bytes: Rc<[u8]>,
+    /// Never copied: the metrics of a host take some hundred KiB.
+    pub(crate) bytes: Rc<Vec<u8>>,
     pub(crate) after: After,
 }
 
@@ -206,7 +207,7 @@ impl Answers {
             After::Close | After::Linger => (head.version == Version::Http11).then_some("close"),
         };
         let framing = self.framing(head.version, connection, head.method == "HEAD");
-        let answer = Answer { bytes: response.render(&framing), after };
+        let answer = Answer { bytes: response.render(&framing).into(), after };
         if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT && site.is_kept(&asked) {
             self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
         }
@@ -216,7 +217,8 @@ impl Answers {
     /// The answer to an invalid request; the connection is closed after it.
     pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
         let framing = self.framing(Version::Http11, Some("close"), without_body);
-        Answer { bytes: Response::text(refusal.status, refusal.why).render(&framing), after: After::Linger }
+        let bytes = Response::text(refusal.status, refusal.why).render(&framing).into();
+        Answer { bytes, after: After::Linger }
     }
 
     /// The first host for which a request was refused, since a page in a browser could have sent it. Returned once, for the log.

@@ -73,7 +73,7 @@ impl Response {
         Response { allow, ..self }
     }
 
-    pub(super) fn render(&self, framing: &Framing<'_>) -> Rc<[u8]> {
+    pub(super) fn render(&self, framing: &Framing<'_>) -> Vec<u8> {
         let mut head = String::with_capacity(512 + self.body.len());
         let version = match framing.version {
             Version::Http10 => "HTTP/1.0",
@@ -102,7 +102,7 @@ impl Response {
         if !framing.without_body {
             head.push_str(&self.body);
         }
-        head.into_bytes().into()
+        head.into_bytes()
     }
 
     fn headers(&self, framing: &Framing<'_>, header: &mut impl FnMut(&str, &str)) {

@@ -49,6 +49,12 @@ pub struct Directory {
     overflows: bool,
     files: BTreeMap<String, Found>,
     stacks: StackFiles,
+    memory: Memory,
+}
+
+/// What reading uses again. Many directories can share it.
+#[derive(Default)]
+pub(crate) struct Memory {
     buffer: Vec<u8>,
     shared: Shared,
 }
@@ -60,7 +66,7 @@ enum Found {
     /// The board of a process that was alive at the last read.
     Living(File, Descriptors),
     /// A board that no longer changes; `None` for one from before a reboot.
-    Ended(Option<Process>),
+    Ended(Option<Box<Process>>),
     /// Not a board of this service.
     Refused(Refused),
 }
@@ -83,8 +89,7 @@ impl Directory {
             overflows: false,
             files: BTreeMap::new(),
             stacks: StackFiles::default(),
-            buffer: Vec::new(),
-            shared: Shared::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -123,15 +128,14 @@ impl Directory {
     ///
     /// As for [`read`](Directory::read); `processes` is empty then.
     pub fn read_into(&mut self, processes: &mut Vec<Process>) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.read_by(&mut buffer, processes);
-        self.buffer = buffer;
+        let mut memory = std::mem::take(&mut self.memory);
+        let read = self.read_by(&mut memory, processes);
+        self.memory = memory;
         read
     }
 
-    /// The same, with a buffer that many directories can share.
-    pub(crate) fn read_by(&mut self, buffer: &mut Vec<u8>, processes: &mut Vec<Process>) -> io::Result<()> {
-        buffer.resize(BUFFER, 0);
+    /// The same, with memory that is not of this directory.
+    pub(crate) fn read_by(&mut self, memory: &mut Memory, processes: &mut Vec<Process>) -> io::Result<()> {
         let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
         let Some(place) = &self.place else { return Ok(()) };
@@ -156,18 +160,18 @@ impl Directory {
             }
             if let Found::Living(file, descriptors) = found {
                 let room = old.next().unwrap_or_default();
-                match read_board(file, buffer, &mut self.boot_id, descriptors, &mut self.shared, room) {
+                match read_board(file, memory, &mut self.boot_id, descriptors, room) {
                     Ok(Some(process)) if process.life.is_alive() => {
                         let stacks = self.stacks.of(place, name);
                         processes.push(Process { stacks, ..process });
                     }
-                    Ok(ended) => *found = Found::Ended(ended),
+                    Ok(ended) => *found = Found::Ended(ended.map(Box::new)),
                     Err(why @ Refused::Io(_)) => cannot(name, why),
                     Err(refused) => *found = Found::Refused(refused),
                 }
             }
             if let Found::Ended(Some(process)) = found {
-                processes.push(process.clone());
+                processes.push(Process::clone(process));
             }
         }
         self.unread = unread;
@@ -227,15 +231,8 @@ impl Directory {
         if lock::is_taken(file).unwrap_or(true) {
             return false;
         }
-        self.buffer.resize(BUFFER, 0);
-        match read_board(
-            file,
-            &mut self.buffer,
-            &mut self.boot_id,
-            &mut Descriptors::default(),
-            &mut self.shared,
-            Vec::new(),
-        ) {
+        let mut descriptors = Descriptors::default();
+        match read_board(file, &mut self.memory, &mut self.boot_id, &mut descriptors, Vec::new()) {
             Ok(None) => true,
             Ok(Some(p)) => {
                 let ago = |then_ns: u64| now_ns.saturating_sub(then_ns);
@@ -335,12 +332,13 @@ pub(crate) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Re
 /// Copies the board and reads the copy; `None` for a board from before a reboot. `room` is memory to reuse.
 fn read_board(
     file: &File,
-    buffer: &mut [u8],
+    memory: &mut Memory,
     running: &mut [u64; 2],
     descriptors: &mut Descriptors,
-    shared: &mut Shared,
     room: Vec<Observed>,
 ) -> Result<Option<Process>, Refused> {
+    let Memory { buffer, shared } = memory;
+    buffer.resize(BUFFER, 0);
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
     // Before the copy: a process that dies in between counts as alive with its last evidence, never the other way
     // round. An error of the check does not make a process dead.

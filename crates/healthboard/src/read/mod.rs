@@ -16,7 +16,7 @@ pub(crate) use board::{own_evidence, own_process};
 #[cfg(not(loom))]
 pub use directory::Directory;
 #[cfg(not(loom))]
-pub(crate) use directory::open;
+pub(crate) use directory::{Memory, open};
 pub use evidence::{Abandoned, Evidence, Life, Observed, Process};
 #[cfg(any(test, fuzzing))]
 #[cfg(not(loom))]
