@@ -58,7 +58,12 @@ pub(super) fn explain(
                 ),
                 1 => format!("{name}: {error}1 failure {} ago, {good}", since(evidence.last_failure_ns)),
                 n => {
-                    let lasting = since(evidence.failing_since_ns.or(evidence.last_failure_ns));
+                    // Of a process that has ended no more are to come.
+                    let newest = at.age(evidence.last_failure_ns.unwrap_or(at.now_ns));
+                    let lasting = evidence
+                        .failing_since_ns
+                        .map_or(newest, |first_ns| at.age(first_ns).saturating_sub(newest));
+                    let lasting = span(lasting);
                     format!("{name}: {error}{n} failures in {lasting}, {good}")
                 }
             }
