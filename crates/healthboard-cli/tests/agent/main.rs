@@ -256,6 +256,30 @@ fn passwords_are_checked_and_wrong_ones_counted() {
 }
 
 #[test]
+fn who_asks_while_passwords_are_checked_or_the_configuration_is_read_gets_an_answer() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("web.yml");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n", support::HASH)).unwrap();
+    let agent = Agent::start(runtime.path(), &["--web.config.file", file.to_str().unwrap()]);
+    let ask = |credentials: &str| {
+        code(&agent.ask(&format!(
+            "GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\n\r\n"
+        )))
+    };
+    // A configuration that was read again has checked nothing yet.
+    for round in 0..5 {
+        std::thread::scope(|scope| {
+            // op:secret, op:wrong
+            let right: Vec<_> = (0..6).map(|_| scope.spawn(|| ask("b3A6c2VjcmV0"))).collect();
+            let wrong: Vec<_> = (0..6).map(|_| scope.spawn(|| ask("b3A6d3Jvbmc="))).collect();
+            agent.hang_up();
+            assert!(right.into_iter().all(|asked| asked.join().unwrap() == 200), "{round}");
+            assert!(wrong.into_iter().all(|asked| asked.join().unwrap() == 401), "{round}");
+        });
+    }
+}
+
+#[test]
 fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let tls = support::Certificates::new(directory.path());

@@ -1,6 +1,7 @@
 //! `healthboard watch`, by its screen under tmux.
 
 use healthboard::Failure;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,13 +13,14 @@ struct Screen(String);
 
 impl Screen {
     fn of(width: u16, height: u16, runtime: &Path, environment: &str) -> Screen {
+        Screen::watching(width, height, environment, &format!("--boards {}", runtime.display()))
+    }
+
+    fn watching(width: u16, height: u16, environment: &str, sources: &str) -> Screen {
         let screen =
             Screen(format!("healthboard-{}-{width}-{height}-{}", std::process::id(), environment.len()));
-        let command = format!(
-            "{environment} {} watch --interval 0.2 --boards {}",
-            env!("CARGO_BIN_EXE_healthboard"),
-            runtime.display()
-        );
+        let command =
+            format!("{environment} {} watch --interval 0.2 {sources}", env!("CARGO_BIN_EXE_healthboard"));
         let (width, height) = (width.to_string(), height.to_string());
         screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &command]);
         screen
@@ -105,6 +107,19 @@ fn keys_help_filter_and_any_size() {
     screen.until("the usual size", |screen| screen.contains("12 OK") && screen.contains("SERVICE"));
     screen.press("C-c");
     screen.until("the end", |screen| !screen.contains("SERVICE"));
+}
+
+#[test]
+fn a_source_that_does_not_answer_keeps_no_key_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("silent.sock");
+    let _silent = UnixListener::bind(&path).unwrap();
+    let screen = Screen::watching(90, 20, "", &format!("unix://{}", path.display()));
+    screen.until("the screen", |screen| screen.contains("SERVICE"));
+    screen.press("?");
+    screen.until("help", |screen| screen.contains("choose a service"));
+    screen.press("q");
+    screen.until("the end", |screen| !screen.contains("choose a service") && !screen.contains("SERVICE"));
 }
 
 #[test]
