@@ -13,13 +13,17 @@ struct Check {
     repair: &'static str,
 }
 
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     Check { line: &["cargo", "fmt", "--all", "--check"], repair: "cargo fmt --all" },
     Check {
         line: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         repair: "cargo clippy --workspace --all-targets --fix",
     },
     Check { line: &["cargo", "doc", "--workspace", "--no-deps"], repair: "cargo doc --workspace --no-deps" },
+    Check {
+        line: &["cargo-deny", "check", "licenses", "bans", "sources"],
+        repair: "cargo update, another dependency, or an exception with its reason in deny.toml",
+    },
     Check { line: &["ruff", "check", "python"], repair: "ruff check --fix python" },
     Check { line: &["ruff", "format", "--check", "python"], repair: "ruff format python" },
 ];

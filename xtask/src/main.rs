@@ -51,7 +51,7 @@ usage: cargo xtask JOB
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   static          build the command `healthboard` as one static file, for containers
-  lint            check formatting, clippy, documentation, ruff
+  lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
                   nova;
                   write docs/performance.md after a run of all parts

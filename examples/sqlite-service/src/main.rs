@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// The work of the service. Health needs only the attribute.
 #[healthcheck("database")]
-fn visit(file: &Path) -> Result<u64> {
+fn visit(file: &Path) -> Result<i64> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.execute("INSERT INTO visits DEFAULT VALUES", ())?;
     db.query_row("SELECT count(*) FROM visits", (), |row| row.get(0))
