@@ -25,8 +25,8 @@ TEXT = """\
 
 Generated from the code by `{COMMAND}`.
 
-Not every exception is a failure of what a service needs. These tables say of each which they know whether it
-means
+Not every exception is a failure of what a service needs. For each exception that they list, these tables say
+whether it means
 
 - **unavailable**: the thing has failed, or refuses to work for this service. It is recorded as a failure.
 - **answered**: it comes from a thing that works. It is recorded as a success.

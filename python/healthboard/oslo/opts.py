@@ -46,9 +46,8 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("socket_mode", default="0660", regex="^0?[0-7]{3}$", help="The octal mode of unix sockets."),
     cfg.StrOpt(
         "runtime_dir",
-        help="The directory for the boards, an absolute path. Unset: $RUNTIME_DIRECTORY, else "
-        "/run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else a private directory of "
-        "the user.",
+        help="The directory for the boards, an absolute path. Unset: the first one in $RUNTIME_DIRECTORY, "
+        "else /run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else /tmp/healthboard-UID.",
     ),
     cfg.ListOpt(
         "disabled_hooks",
@@ -128,8 +127,8 @@ HEALTHCHECK_OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "ignore_proxied_requests",
         default=False,
-        help="Whether requests for `/healthcheck` are not answered that a proxy has forwarded: those with a "
-        "header `X-Forwarded`, `-For`, `-Host`, `-Prefix` or `-Proto`.",
+        help="Whether requests for `/healthcheck` that a proxy has forwarded are left unanswered: those with "
+        "a header `X-Forwarded`, `-For`, `-Host`, `-Prefix` or `-Proto`.",
     ),
     cfg.StrOpt("disable_by_file_path", help="For `disable_by_file`: 503 while this file exists."),
     cfg.ListOpt(

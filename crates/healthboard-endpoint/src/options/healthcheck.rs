@@ -122,7 +122,7 @@ impl HealthcheckOptions {
             self.backends = known;
         }
         let names = Backend::ALL.map(Backend::name).join(", ");
-        if is_whole { Ok(()) } else { Err(format!("a list of {names}; others are passed over")) }
+        if is_whole { Ok(()) } else { Err(format!("a list of {names}; others are ignored")) }
     }
 }
 
