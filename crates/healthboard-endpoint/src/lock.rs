@@ -73,8 +73,8 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// Takes over from a frozen holder with a new lock file. The frozen process keeps the lock on the old file. `seen` is the
-    /// beat for which it counts as frozen. If the beat has changed, some holder works, and this returns `None`.
+    /// Takes over from a frozen holder with a new lock file. The frozen process keeps the lock on the old file. `seen` is
+    /// the beat for which it counts as frozen. If the beat has changed, some holder works, and this returns `None`.
     pub(crate) fn take_from_frozen(directory: BorrowedFd<'_>, seen: Beat) -> io::Result<Option<Lock>> {
         let name = temporary(OsStr::new(FILE));
         let file = open(directory, &name)?;

@@ -18,7 +18,7 @@ impl Peer {
     pub(crate) fn of(socket: impl AsFd) -> io::Result<Peer> {
         let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `peer`, for which any bytes are valid.
+        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `peer`. Any bytes are valid there.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_fd().as_raw_fd(),

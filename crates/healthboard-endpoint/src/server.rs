@@ -152,8 +152,8 @@ impl Server {
         self.answers.take_refused_host()
     }
 
-    /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits to be
-    /// accepted.
+    /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits to
+    /// be accepted.
     ///
     /// # Errors
     ///

@@ -102,8 +102,8 @@ impl Systemd {
         self.main
     }
 
-    /// Passes on what this process announces about itself. A message that systemd does not take now is sent again by the next
-    /// call.
+    /// Passes on what this process announces about itself. A message that systemd does not take now is sent again by the
+    /// next call.
     pub(crate) fn announce(&mut self, new: Vec<Announcement>) {
         self.is_ready |= new.contains(&Announcement::Ready);
         self.pending.extend(new);

@@ -117,7 +117,7 @@ impl HealthcheckOptions {
             return Err("either `disable_by_file` or `enable_by_files`".to_owned());
         }
         let is_whole = known.len() == list(value).count();
-        // If none of the names is known, the previous backends stay: no backend at all would mean that it is always available.
+        // If none of the names is known, the previous backends stay. An empty list would mean that it is always available.
         if is_whole || !known.is_empty() {
             self.backends = known;
         }

@@ -14,8 +14,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// The address has another form. The manager of a virtual machine may have a `vsock:` address, but does not pass it to its
-    /// services.
+    /// The address has another form. The manager of a virtual machine may have a `vsock:` address, but does not pass it to
+    /// its services.
     pub(crate) fn at(socket: &str) -> Result<Manager, String> {
         let address = match socket.strip_prefix('@') {
             Some(name) if !name.is_empty() => SocketAddrUnix::new_abstract_name(name.as_bytes()).ok(),
