@@ -8,8 +8,9 @@
 
     healthboard.start("my-service", {"uri": "unix:///run/my-service/health.sock"})
 
-An *indicator* stands for one thing the service needs. Recording the outcome of an operation takes some
-nanoseconds and never raises. It does nothing until `start` is called, so a library may always record.
+An *indicator* stands for one thing that the service needs. Recording the outcome of an operation takes some
+nanoseconds and never raises. It does nothing until `start` is called, so a library can record
+unconditionally.
 """
 
 import sys

@@ -32,10 +32,10 @@ __version__: str
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Failure: TypeAlias = BaseException | type[BaseException] | str
 
-# What an exception means: `False` a failure, `True` a success, `None` no evidence, "by_work" a failure that
-# work alone clears, such as a pool without a free place.
+# What an exception means: `False` is a failure, `True` a success, `None` no evidence, and "by_work" a failure
+# that only work clears, such as a pool without a free connection.
 _Meaning: TypeAlias = bool | Literal["by_work"] | None
-# Decides it. None: every `Exception` is a failure. Classes: only these are failures.
+# Decides what an exception means. Without one, every `Exception` is a failure. With classes, only these are.
 _Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], _Meaning]
 
 @final
@@ -76,7 +76,7 @@ class Indicator:
         """Begin an operation."""
 
     def begin_refresh(self, judge: _Judge | None = None) -> Operation:
-        """Begin a refresh, which is none of the work's operations. Without an answer in 5 s it fails."""
+        """Begin a refresh, which is not an operation of the work. Without an answer within 5 s it fails."""
 
     def set_capacity(self, operations: int) -> None:
         """Say how many operations can be in flight in this process. 0 means unknown."""
@@ -86,18 +86,18 @@ class Indicator:
 
 @final
 class MemoryBoard:
-    """A board in memory, in the place of the process's own. The newest one records."""
+    """A board in memory, in place of the process's own. Recording goes to the newest one."""
 
     def __new__(cls, service: str, options: Mapping[str, str]) -> MemoryBoard: ...
     def advance(self, seconds: float) -> None:
-        """Let time go by."""
+        """Move the clock forward."""
 
     def report(self) -> str:
         """Return the answer to a probe, as JSON."""
 
 @final
 class Operation:
-    """An operation in flight. Its first method call ends it. Dropped before that, it is abandoned."""
+    """An operation in flight. Its first method call ends it. If dropped before that, it is abandoned."""
 
     def ok(self) -> None:
         """End it as a success."""
@@ -118,7 +118,7 @@ class Operation:
 
 @final
 class Checked:
-    """A function whose every call is recorded."""
+    """A function whose calls are all recorded."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
@@ -146,31 +146,31 @@ def take_notices() -> list[tuple[bool, str, tuple[str, str, str] | None]]:
     """Return the lines to log, each with whether it is a warning."""
 
 def trace(write: Callable[[int], None], package: str) -> None:
-    """Have `write` called with a descriptor when this process hangs. The first call counts."""
+    """Have `write` called with a descriptor when this process hangs. Only the first call has an effect."""
 
 def end_trace() -> None:
-    """Call it no more: the interpreter is about to end."""
+    """No longer call the function of `trace`, because the interpreter is about to end."""
 
 def forked_in_c() -> None:
-    """Tell the interpreter that C code has forked this process. To be called first, in its only thread."""
+    """Tell the interpreter that C code has forked this process. Call this first, in its only thread."""
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""
 
 def verdict() -> tuple[bool, str, str] | None:
-    """Return whether the service is available, why, and the state of each indicator. None: no health here."""
+    """Return whether the service is available, why, and the states of indicators; None without health."""
 
 def drain_first_at_exit() -> None:
-    """Drain at exit before whatever is registered there while the program is loaded."""
+    """Drain at exit before the handlers run that are registered while the program is loaded."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""
 
 def ready() -> None:
-    """Say that the service has started, or reloaded, and works: systemd is told so."""
+    """Announce that the service has started, or reloaded, and works. systemd is told so."""
 
 def reloading() -> None:
-    """Say that the service reads its configuration again. `ready` ends that."""
+    """Announce that the service is reloading its configuration. `ready` ends the reload."""
 
 def watch() -> None:
     """Say that this process is a master, which leaves the work to the processes it forks."""

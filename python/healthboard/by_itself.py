@@ -24,10 +24,10 @@ _URI = "HEALTHBOARD_URI"
 _WAIT = 2.0
 _WAIT_FOR_CONFIGURATION = 60.0
 
-# Held while health starts, also when the process forks: a child must not inherit half a start.
+# Held while health starts, and acquired before a fork: a child must not inherit an unfinished start.
 _starting = _thread.allocate_lock()
 
-# Held until health starts, so that the thread that waits for that ends.
+# Held until health starts. The release ends the thread that waits for the start.
 _waiting = _thread.allocate_lock()
 
 _is_started = False
@@ -35,7 +35,7 @@ _is_missing_said = False
 
 
 def prepare(variables: Mapping[str, str]) -> None:
-    """Have health start by itself if our variables name an endpoint."""
+    """Arrange that health starts by itself if the variables name an endpoint."""
     if _URI not in variables:
         if not _can_read_configuration():
             _say_missing()
@@ -73,7 +73,7 @@ def start() -> bool:
 
 
 def started() -> None:
-    """Note that somebody starts health."""
+    """Note that health is being started."""
     global _is_started
     _is_started = True
     if _waiting.locked():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# The blocks that this thread, green thread or task is in, the innermost last.
+# The blocks that enclose the current point in this thread, green thread or task, the innermost last.
 _running: ContextVar[tuple[tuple[healthcheck, Operation], ...]] = ContextVar("healthboard", default=())
 
 
@@ -31,12 +31,12 @@ class healthcheck:
 
     An exception is a failure, and is raised again unchanged. With `errors`, only exceptions of these classes
     are failures; others are no evidence. A `BaseException` that is not an `Exception`, such as the
-    cancellation of a coroutine, abandons the operation. A coroutine function is recorded when its coroutine
-    ends.
+    cancellation of a coroutine, abandons the operation. A call of a coroutine function is in flight until its
+    coroutine ends.
 
-    `impact` is "critical", "degrading" or "informational". `ttl` is for how many seconds an outcome counts; 0
-    means for ever. The service's configuration overrides both. If several decorators name one indicator, the
-    first one's arguments count.
+    `impact` is "critical", "degrading" or "informational". `ttl` is the number of seconds for which an
+    outcome counts; 0 means without limit. The service's configuration overrides both. If several decorators
+    name the same indicator, the arguments of the first one count.
     """
 
     def __init__(

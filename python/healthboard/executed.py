@@ -1,9 +1,9 @@
 """Hooks that run right after a server in C has executed a file as a module.
 
-Such servers compile the file themselves and call `PyImport_ExecCodeModule`, which no import hook sees. But it
-calls `importlib._bootstrap_external._fix_up_module` right before the code runs. There a trace function waits
-for the one event that is the begin of the code, and removes itself. Servers drop the code object when it has
-run and before they look for the application, and its end calls the hook.
+Such servers compile the file themselves and call `PyImport_ExecCodeModule`, which bypasses import hooks. But
+that calls `importlib._bootstrap_external._fix_up_module` right before the code runs. There a trace function
+is set. It waits for the event at the start of the code, and removes itself. Servers drop the code object
+after it has run and before they look for the application. The end of the code object calls the hook.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _hooks: dict[str, _Hook] = {}
 
-# References to code objects that run, or that somebody keeps, such as a traceback.
+# References to code objects that are running, or that are still referenced, for instance by a traceback.
 _running: set[weakref.ref[Any]] = set()
 
 _original: Any = None

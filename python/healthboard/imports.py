@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _hooks: dict[str, list[_Hook]] = {}
 
-# Modules that a program in C puts into `sys.modules`. Their hooks run before the next import of another one.
+# Modules that a program in C puts into `sys.modules`. Their hooks run at the next import of another module.
 _ADDED_BY_HOSTS = ("uwsgi",)
 
 
@@ -46,13 +46,13 @@ def cancel(hook: _Hook) -> None:
 
 
 class _Finder:
-    """Finds a module through the finders behind it, and wraps the loader so that it runs the hooks."""
+    """Finds a module through the finders after it, and wraps the loader so that it runs the hooks."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         for added in _ADDED_BY_HOSTS:
-            # Nobody imports it: its host puts it there before it imports anything else.
+            # This module is never imported: its host puts it there before it imports anything else.
             if added in _hooks and added in sys.modules:
                 for hook in _hooks.pop(added):
                     _run(hook, sys.modules[added])
@@ -75,7 +75,7 @@ class _Loader:
         self._loader = loader
 
     def __getattr__(self, name: str) -> Any:
-        # For callers that find the module without importing it.
+        # This is for callers that find the module without importing it.
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -94,7 +94,7 @@ _finder: Any = _Finder()
 
 
 def _run(hook: _Hook, module: ModuleType) -> None:
-    # Whatever a program has put into `sys.modules`.
+    # A program may have put any object into `sys.modules`.
     name = getattr(module, "__name__", type(module).__name__)
     with notices.suppress_errors(f"hook for {name}"):
         hook(module)

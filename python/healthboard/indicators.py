@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# What each stands for.
+# What each indicator stands for.
 KNOWN = {
     "progress": "the interpreter, the event loop or eventlet's hub",
     "database": "the database",

@@ -1,4 +1,4 @@
-"""The state of a program that `healthboard-run` started: its name, our environment variables, the hooks."""
+"""The state of a program that `healthboard-run` has started: its name, its variables, its hooks."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
 
-# Holds our `sitecustomize`. Python runs the first one on its path.
+# The directory of healthboard's `sitecustomize`. Python runs the first one on its path.
 _SITE_DIRECTORY = os.path.join(os.path.dirname(__file__), "site")
 
-# Our variables, which have been removed from the process's environment. None without `healthboard-run`.
+# healthboard's variables, which have been removed from the environment. None without `healthboard-run`.
 environment: dict[str, str] | None = None
 
-# What health has started with, as variables of the environment.
+# The options with which health has started, as environment variables.
 started_with: dict[str, str] = {}
 
-# Where systemd listens. oslo.service removes it from the environment.
+# The socket on which systemd listens. oslo.service removes it from the environment.
 _notify_socket: str | None = None
 
 _service: str | None = None
 
-# Removes our variables and path from the process's environment.
+# Removes healthboard's variables and path from the process's environment.
 _clear_environment: Callable[[], object] | None = None
 
-# Programs that run an application of another name.
+# Programs that run an application with a name of its own.
 _SERVERS = (
     "daphne",
     "fastapi",
@@ -47,15 +47,15 @@ _SELF_EXECUTING_SERVERS = ("uwsgi", "pyuwsgi")
 # An argument that names an application, such as `shop.wsgi:application` or `shop:make_app()`.
 _APPLICATION = r"(?!unix:|fd:)[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?"
 
-# Words of an application's name that say nothing.
+# Words of an application's name that carry no information.
 _EMPTY_WORDS = ("wsgi", "asgi")
 
-# The application that the server has said it runs.
+# The application that the server runs, according to the server itself.
 application: str | None = None
 
 
 def begin(variables: dict[str, str], clear_environment: Callable[[], object]) -> None:
-    """Install the hooks. `variables` are ours, which `clear_environment` has removed from the environment."""
+    """Install the hooks. `clear_environment` has removed `variables` from the environment."""
     global environment, _notify_socket, _service, _clear_environment
     _notify_socket = os.environ.get("NOTIFY_SOCKET")
     _service = variables.pop("HEALTHBOARD_SERVICE", None)
@@ -70,7 +70,7 @@ def begin(variables: dict[str, str], clear_environment: Callable[[], object]) ->
 
 
 def restore_environment(environ: MutableMapping[str, str]) -> None:
-    """Put our variables and path back, for a server that reloads by executing itself again."""
+    """Restore healthboard's variables and path, for a server that reloads by executing itself again."""
     if environment is not None:
         environ.update(environment)
         if _service is not None:
@@ -80,9 +80,9 @@ def restore_environment(environ: MutableMapping[str, str]) -> None:
 
 @contextmanager
 def restored_environment() -> Iterator[None]:
-    """Give our variables and path to the programs that are executed in this block.
+    """Give healthboard's variables and path to the programs that are executed in this block.
 
-    They get the options and the name of this process, too, and may have to tell systemd of the service.
+    They also get the options and the name of this process, and may have to inform systemd about the service.
     """
     restore_environment(os.environ)
     if environment is not None:
@@ -99,22 +99,22 @@ def restored_environment() -> Iterator[None]:
 
 
 def clear_environment() -> None:
-    """Remove our variables and path again, in a worker of such a server: it may start other programs."""
+    """Remove healthboard's variables and path again, in a worker, which may start other programs."""
     if _clear_environment is not None:
         _clear_environment()
 
 
 def prepend_site(environ: MutableMapping[str, str]) -> None:
-    """Put our `sitecustomize` first on the Python path of a program executed with this environment."""
+    """Put healthboard's `sitecustomize` first on the Python path in this environment."""
     path = environ.get("PYTHONPATH")
     environ["PYTHONPATH"] = _SITE_DIRECTORY + os.pathsep + path if path else _SITE_DIRECTORY
 
 
 def service(prog: str | None = None) -> str:
-    """Return the name that operators use for this program. `prog` is the name it gives itself.
+    """Return the name that operators use for this program. `prog` is the name that it gives itself.
 
-    It is the name of the program. What a server runs has the name that it gives itself, or the name of its
-    application: `shop.wsgi.api:application` is `shop-api`.
+    It is the name of the program. An application that a server runs has the name that it gives itself, or
+    else a name that is derived from its module: `shop.wsgi.api:application` becomes `shop-api`.
     """
     if _service:
         return _service
@@ -128,14 +128,14 @@ def service(prog: str | None = None) -> str:
 
 def is_self_executing() -> bool:
     """Tell whether this program executes itself again to reload."""
-    # Either the server itself, whose `sys.argv` is not set yet, or a script that becomes the server.
+    # This is either the server itself, whose `sys.argv` is not set yet, or a script that becomes the server.
     programs = [os.readlink("/proc/self/exe"), *getattr(sys, "argv", [])[:1]]
     return any(os.path.basename(program).startswith(_SELF_EXECUTING_SERVERS) for program in programs)
 
 
 def _program() -> str:
     """Return the name of the program, or of the package that `python -m` runs."""
-    # Not the title of the process: services change that.
+    # The title of the process is not used, since services change it.
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is not None:
         return str(spec.name).removesuffix(".__main__").replace(".", "-")

@@ -1,6 +1,6 @@
-"""eventlet's `monkey_patch` after health has started: the threads of ours that are native move into the hub.
+"""eventlet's `monkey_patch` after health has started: green threads replace healthboard's native ones.
 
-A native thread would go on stamping `progress` while the hub is blocked.
+A native thread would continue to stamp `progress` while the hub is blocked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _is_watched = False
 
 
 def watch() -> None:
-    """Notice when the program calls `eventlet.monkey_patch` from now on."""
+    """From now on notice calls of `eventlet.monkey_patch`."""
     global _is_watched
     if not _is_watched:
         _is_watched = True

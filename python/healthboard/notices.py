@@ -9,13 +9,13 @@ from . import _native, launch
 # The new status, the previous one, and the cause.
 Change = tuple[str, str, str]
 
-# Lines that have not been logged yet, each with whether it is a warning and the change that it tells of.
+# Lines that have not been logged yet, each with whether it is a warning and the change that it reports.
 _pending: list[tuple[bool, str, Change | None]] = []
 
 # The keys that `warn_once` has used.
 _warned: set[str] = set()
 
-# How many more calls of `flush` wait for the service to configure its logging.
+# For how many more calls of `flush` lines wait for the service to configure its logging.
 _remaining_waits = 10
 
 # Whether lines are kept until `release` is called.
@@ -59,12 +59,12 @@ def _fields(status: str, previous: str, cause: str) -> dict[str, object]:
     fields = {"status": status, "previous": previous, "cause": cause}
     fields["service"] = launch.started_with.get("HEALTHBOARD_SERVICE", "")
     attributes = {f"healthboard_{name}": value for name, value in fields.items()}
-    # oslo.log shows the attributes that this one names.
+    # oslo.log shows the attributes that are listed in `extra_keys`.
     return {**attributes, "extra_keys": list(attributes)}
 
 
 def defer() -> None:
-    """Keep lines until `release`: a handler that exists before then is not the service's log."""
+    """Keep lines until `release`. A handler that exists before then is not that of the service's log."""
     global _is_deferred
     _is_deferred = True
 
@@ -77,7 +77,7 @@ def release() -> None:
 
 
 class suppress_errors:  # noqa: N801 - used like a function
-    """A block whose exceptions must not reach the service. The first one is logged."""
+    """A block whose exceptions must not reach the service. The first one for each `what` is logged."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -98,6 +98,6 @@ class suppress_errors:  # noqa: N801 - used like a function
 
 
 def _can_log() -> bool:
-    # We must not import `logging` first: a service may have to patch it before anybody does.
+    # `logging` must not be imported here: a service may have to patch it before its first import.
     logging = sys.modules.get("logging")
     return not _is_deferred and logging is not None and logging.getLogger("healthboard").hasHandlers()

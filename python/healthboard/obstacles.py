@@ -1,4 +1,4 @@
-"""Why a program that `healthboard-run` is to start would run without health, as far as that can be seen."""
+"""Detects why a program that `healthboard-run` is about to start would run without health."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import shutil
 import sys
 
-# Options of Python: it ignores PYTHONPATH, or runs no `sitecustomize`.
+# Options that make Python ignore PYTHONPATH or run no `sitecustomize`.
 _OBSTACLES = {"E": "ignores PYTHONPATH", "I": "ignores PYTHONPATH", "S": "runs no sitecustomize"}
 
 # Options whose value is the rest of the argument, or the next one.
 _WITH_VALUE = "WX"
 
-# Options after which all arguments are the program's.
+# Options after which all arguments belong to the program.
 _LAST = "cm"
 
-# Programs that run Python, and those that run any other program.
+# Programs that run Python, and programs that run any other program.
 _PYTHON = ("python", "pypy", "uwsgi", "pyuwsgi", "mod_wsgi")
 _WRAPPERS = (
     *("catchsegv", "chrt", "dumb-init", "env", "gosu", "ionice", "nice", "nohup", "numactl", "runuser"),
@@ -23,12 +23,12 @@ _WRAPPERS = (
 )
 _SHELLS = ("ash", "bash", "dash", "ksh", "sh", "zsh")
 
-# Found in a program that embeds Python.
+# Byte strings that occur in a program that embeds Python.
 _EMBEDS_PYTHON = (b"libpython", b"Py_Initialize", b"Py_BytesMain")
 
 
 def obstacle(arguments: list[str]) -> str | None:
-    """Return why this command would run without health. None if nothing speaks against it."""
+    """Return why this command would run without health, or None. Reads the program's file."""
     path = shutil.which(arguments[0])
     if path is None:
         return None

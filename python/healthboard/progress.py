@@ -1,6 +1,6 @@
-"""Stamps the indicator `progress` about once a second, from the very thing that has to progress.
+"""Stamps the indicator `progress` about once a second, from within the component that has to progress.
 
-That is eventlet's hub, an event loop that runs in the main thread, or else the interpreter: a thread.
+That is eventlet's hub, or an event loop in the main thread, or else the interpreter, by means of a thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STAMP_INTERVAL = 1.0
 # thread.
 _thread: tuple[int, threading.Event, threading.Thread] | None = None
 
-# Event loops that run in the main thread, one inside the other.
+# The event loops that run in the main thread, nested.
 _loops: list[LoopStamps] = []
 
 
@@ -47,7 +47,7 @@ def start() -> bool:
     return _start_native_thread()
 
 
-# What a worker does at its start, before it has a request.
+# Functions that a worker calls at its start, before it has a request.
 looks_at_start: list[Callable[[], None]] = []
 
 
@@ -82,7 +82,7 @@ class LoopStamps:
         self._timer: asyncio.TimerHandle | None = None
 
     def is_of_this_process(self) -> bool:
-        """Tell whether this is not left over from the process that has forked this one."""
+        """Tell whether it belongs to this process rather than to the process that has forked it."""
         return self._pid == os.getpid()
 
     def stamp(self) -> None:
@@ -96,7 +96,7 @@ class LoopStamps:
         self._loop.call_soon_threadsafe(self.stamp)
 
     def end(self) -> None:
-        """Leave stamping to the thread again: the loop runs no more."""
+        """Leave stamping to the thread again, because the loop no longer runs."""
         _loops.remove(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -121,7 +121,7 @@ def _loop_stamps() -> LoopStamps | None:
 
 
 def tick() -> None:
-    """Stamp `progress`, see that somebody refreshes, and log what the keeper cannot log itself."""
+    """Stamp `progress`, ensure that a thread refreshes, and log what the keeper cannot log itself."""
     with notices.suppress_errors("progress"):
         if _loop_stamps() is None:
             _native.stamp()
@@ -157,8 +157,8 @@ def _start_native_thread() -> bool:
 def _start_green_thread() -> bool:
     import _thread as native
 
-    # A thread of eventlet's pool has a hub of its own, which does not run. The kernel identifies the main
-    # thread by the pid, also in a child that another thread has forked.
+    # A thread of eventlet's pool has its own hub, which does not run. The main thread is the one whose id is
+    # the pid, even in a child that another thread has forked.
     if native.get_native_id() != os.getpid():
         return False
     eventlet = sys.modules["eventlet"]
@@ -168,7 +168,7 @@ def _start_green_thread() -> bool:
             tick()
             eventlet.sleep(STAMP_INTERVAL)
 
-    # A green thread rather than a timer of the hub: logging may block, and must not block the hub.
+    # A timer of the hub would not do: logging may block, and must not block the hub.
     eventlet.spawn_n(run)
     return True
 

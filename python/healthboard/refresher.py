@@ -1,7 +1,7 @@
 """Refresh: small real operations that keep an idle service's evidence fresh.
 
-One thread runs them all, a green thread under eventlet. While one of them does not return, another thread
-goes on with the rest.
+One thread runs them all; under eventlet it is a green thread. While one of them does not return, another
+thread continues with the rest.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from ._native import _Meaning
 
-# Seconds between two looks at what is due, and before an operation that recorded nothing runs again.
+# Seconds between two checks for due operations, and before an operation that recorded nothing runs again.
 _CHECK_INTERVAL = 1.0
 
 # Seconds after which an operation no longer keeps the others waiting.
 _MAX_WAIT = 1.0
 
-# Seconds that a process about to fork waits for each running operation.
+# Seconds that a process about to fork waits for each thread.
 _JOIN_TIMEOUT = 2.0
 
 
@@ -34,7 +34,7 @@ class NotAsked(Exception):  # noqa: N818 - not an error
 
 
 class _Refresh:
-    """One operation."""
+    """A refresh operation of one indicator."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class _Refresh:
         self.operation = operation
         self.judge = judge
         self.at_start = at_start
-        # When it began, while it runs; the earliest time of its next run. By the monotonic clock.
+        # When the current run began, and the earliest time of the next run, by the monotonic clock.
         self.running_since: float | None = None
         self.not_before = 0.0
-        # The process in which it has run.
+        # The process in which it last ran.
         self.pid = 0
 
     def due(self) -> float:
-        """Return the seconds until it is due, at most those between two looks."""
+        """Return the seconds until it is due, at most the time between two checks."""
         due = self.indicator.refresh_due()
         if self.pid != os.getpid() and (self.at_start or _run_at_start_pid == os.getpid()):
             due = 0.0
@@ -68,12 +68,12 @@ class _Refresh:
             with self.indicator.begin_refresh(self._judge):
                 self.operation()
         except Exception:
-            # It is recorded.
+            # The operation has recorded it.
             pass
         finally:
             self.running_since = None
             if self.indicator.refresh_due() == 0.0:
-                # It has recorded nothing.
+                # It is still due, so it has recorded nothing.
                 self.not_before = time.monotonic() + _CHECK_INTERVAL
 
     def _judge(self, raised: BaseException) -> _Meaning:
@@ -84,8 +84,8 @@ class _Refresh:
 
 _refreshes: dict[str, _Refresh] = {}
 
-# The process that owns the threads below, of which the newest looks for what is due. A forked child inherits
-# none of them.
+# The process that owns the threads below. The newest of them checks for due operations. A forked child
+# inherits none of them.
 _owner_pid = 0
 _threads: list[threading.Thread] = []
 _stop: threading.Event | None = None
@@ -104,9 +104,9 @@ def register(
     *,
     at_start: bool = False,
 ) -> None:
-    """Run the operation whenever the indicator is due for a refresh, which it is after a first outcome.
+    """Run the operation whenever the indicator is due for a refresh, which needs a first outcome.
 
-    Its return is a success. What it raises is what `judge` says, by default a failure. A second operation for
+    Its return is a success. An exception is what `judge` says, by default a failure. A second operation for
     the same indicator replaces the first. With `at_start` it runs once in each process before any outcome.
     """
     _refreshes[indicator.name] = _Refresh(indicator, operation, judge, at_start)
@@ -115,10 +115,10 @@ def register(
 def refresh(name: str, operation: Callable[[], object]) -> None:
     """Run `operation` at the start, and whenever `name` has no fresh evidence, is failing, or is in doubt.
 
-    It must ask what the service's work needs: its success clears the failures of the work. An exception is a
-    failure. It has 5 s; without an answer until then it has failed. It runs in a thread of healthboard's own,
-    a green thread under eventlet, and must not hold what the service's threads wait for. Signals are blocked
-    there, also for a program that it starts.
+    It must test what the service's work needs: its success clears the failures of the work. An exception is a
+    failure. If it takes longer than 5 s, that is a failure as well. It runs in a thread of healthboard's own,
+    or in a green thread under eventlet, and must not hold a lock for which the service's threads wait.
+    Signals are blocked in that thread, and in programs that it starts.
     """
     import inspect
 
@@ -128,7 +128,7 @@ def refresh(name: str, operation: Callable[[], object]) -> None:
 
 
 def see_to_thread() -> None:
-    """See that a thread looks for what is due. Whatever stamps `progress` calls this repeatedly."""
+    """Ensure that a thread checks for due operations. The thread that stamps `progress` calls this."""
     global _owner_pid, _stop
     if _stopped_pid == os.getpid() or not _refreshes:
         return
@@ -145,13 +145,13 @@ def see_to_thread() -> None:
         try:
             threads.start(thread)
         except RuntimeError:
-            # Some Pythons start none once the main thread has ended: 3.12.0 and 3.12.1.
+            # Python 3.12.0 and 3.12.1 start no thread once the main thread has ended.
             _threads.remove(thread)
             raise
 
 
 def run_at_start() -> None:
-    """Run each operation once at the start of this process, including those its parent registered.
+    """Run each operation once at the start of this process, including those that its parent registered.
 
     A worker that its master has prepared may wait hours for its first request.
     """
@@ -174,7 +174,7 @@ def stop(join_timeout: float = _JOIN_TIMEOUT) -> None:
 
 
 def restart() -> None:
-    """Leave the threads of this process to their end, and use new ones: the kind of threads has changed."""
+    """Let the threads of this process end, and use new ones, because the kind of threads has changed."""
     global _stop
     if _stop is not None:
         _stop.set()
@@ -200,6 +200,6 @@ def _run(stop: threading.Event) -> None:
                     refresh.run()
                 wait = min(wait, refresh.due())
             if stop.is_set() or _threads[-1:] != [this]:
-                # Another thread has gone on meanwhile.
+                # Another thread has taken over in the meantime.
                 return
         stop.wait(wait)

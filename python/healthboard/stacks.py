@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-# At most so many green threads, and frames of each: what `faulthandler` writes of native ones.
+# The most green threads, and the most frames of each. `faulthandler` has the same limits for native threads.
 _MAX_GREEN_THREADS = 100
 _MAX_FRAMES = 100
 
 
 def start() -> None:
-    """From now on the keeper asks where the threads stand when this process hangs."""
+    """Make the keeper record where the threads stand when this process hangs."""
     _native.trace(write, os.path.dirname(os.path.abspath(__file__)))
 
 
 def write(descriptor: int) -> None:
-    """Write the stacks of all threads as `faulthandler` does, the green ones included.
+    """Write the stacks of all threads in the format of `faulthandler`, including green threads.
 
-    Runs in a native thread that the interpreter has never seen before.
+    Runs in a native thread that the interpreter did not know before.
     """
     # The oldest thread comes last.
     frames, own = sys._current_frames().values(), sys._getframe()
@@ -43,11 +43,12 @@ def _green_threads() -> Iterator[str]:
     greenlet = getattr(sys.modules.get("greenlet"), "greenlet", None)
     if greenlet is None:
         return
-    # A green thread that waits is known to nobody else. Proxies are not asked: they could answer with errors.
+    # Only the collector knows all waiting green threads. `isinstance` would ask proxies, which may raise.
     green = (thing for thing in gc.get_objects() if issubclass(type(thing), greenlet))
     for _, thread in zip(range(_MAX_GREEN_THREADS), green, strict=False):
         frame: FrameType | None = thread.gr_frame
-        # One that has not begun, has ended, or runs: then it is where its native thread stands.
+        # One that has not begun or has ended has no frame. The frames of a running one are its native
+        # thread's.
         if frame is not None and thread and not thread.dead:
             yield _stack("Green thread", frame)
 

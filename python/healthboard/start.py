@@ -20,20 +20,20 @@ def start(
     host: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Start health for this process and all processes it forks, if `options` name an endpoint.
+    """Start health for this process and all processes that it forks, if `options` name an endpoint.
 
     `options` are those of the group `[healthcheck]`, as text; "database.ttl" is `ttl` in
     `[healthcheck:database]`. Variables `HEALTHBOARD_…` in `environment`, by default the process's own,
     override them. `host` replaces `{host}` in `uri`.
 
-    A refused value is ignored. The returned list has one message for each: the option, the value found, and
-    what was expected. The messages are logged too. Only the first call has an effect.
+    Refused values are ignored. The returned list has one message for each of them: the option, the value
+    found, and what was expected. The messages are logged as well. Only the first call has an effect.
     """
-    # Not at the import: a library that records may run in a program without health.
+    # Imported only here, since a library that records may run in a program without health.
     from . import by_itself, launch, notices, progress
 
     if environment is None:
-        # `healthboard-run` has removed our variables from the process's environment.
+        # `healthboard-run` has removed the variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
     by_itself.started()
     uwsgi = _uwsgi()
@@ -47,7 +47,7 @@ def start(
     )
     launch.started_with = {_variable(name): value for name, value in texts.items()} | variables
     launch.started_with["HEALTHBOARD_SERVICE"] = service
-    # Before the first board: what is ended from then on has a handler.
+    # Set before the first board is made, so that a process with a board always has the handler.
     _native.say_goodbye_on_sigterm()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if uwsgi is not None:
@@ -60,7 +60,7 @@ def start(
 
 
 def ready() -> None:
-    """Say that the service has started, or reloaded, and works.
+    """Announce that the service has started, or reloaded, and works.
 
     systemd is told so once an endpoint answers.
     """
@@ -71,7 +71,7 @@ def ready() -> None:
 
 
 def _disable_hooks(option: str, variable: str | None) -> list[str]:
-    """Uninstall these hooks. Return a message for each name that is none."""
+    """Uninstall these hooks. Return a message for each unknown name."""
     text = option if variable is None else variable
     if not text:
         return []
@@ -89,7 +89,7 @@ def _variable(option: str) -> str:
 
 
 def _uwsgi() -> ModuleType | None:
-    """Return our module for uWSGI, if this process is uWSGI's. No other process has to import it."""
+    """Return the module for uWSGI, if this process is uWSGI's. Other processes need not import it."""
     if "uwsgi" not in sys.modules:
         return None
     from . import uwsgi

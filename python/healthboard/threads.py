@@ -1,4 +1,4 @@
-"""Whether threads are native or eventlet's green ones, and which kind ours use."""
+"""Whether threads are native or eventlet's green ones, and which kind healthboard uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def are_green() -> bool:
 
 
 def are_native_beside_green() -> bool:
-    """Tell whether our threads are native while the service's are green. Then the two may share nothing.
+    """Tell whether healthboard's threads are native while the service's are green. They then share nothing.
 
     This is so under uWSGI, where eventlet's hub does not run while there are no requests.
     """
@@ -24,7 +24,7 @@ def are_native_beside_green() -> bool:
 
 
 def threading_module() -> Any:
-    """Return the `threading` module whose threads run in this process."""
+    """Return the `threading` module whose threads healthboard uses in this process."""
     if are_native_beside_green():
         return sys.modules["eventlet.patcher"].original("threading")
     import threading
@@ -33,19 +33,19 @@ def threading_module() -> Any:
 
 
 def start(thread: Any) -> None:
-    """Start a thread of ours, with all signals blocked: the service's own threads take those of the service.
+    """Start a thread of healthboard with all signals blocked, so that the service's threads get its signals.
 
-    A handler may belong to one thread. That of a uWSGI worker ends the interpreter, and never comes to an end
-    in a thread that this waits for.
+    A handler may be made for a certain thread. That of a uWSGI worker ends the interpreter, which waits for
+    its threads: it would never return in one of them.
     """
     if are_green() and not are_native_beside_green():
         thread.start()
         return
     import signal
 
-    # These are sent to the thread that causes them, and a blocked one kills the process.
+    # These are sent to the thread that causes them. If such a signal is blocked, the kernel ends the process.
     own = {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
-    # A thread inherits what is blocked in the one that starts it.
+    # A thread inherits the signal mask of the thread that starts it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - own)
     try:
         thread.start()

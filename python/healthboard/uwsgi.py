@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# What uWSGI calls if no option names it.
+# The name of the application if no option of uWSGI sets it.
 _DEFAULT_CALLABLE = "application"
 
-# What each worker does first.
+# Functions that each worker calls first.
 _first_actions: list[Callable[[], object]] = []
 
 
@@ -45,10 +45,11 @@ def in_workers(action: Callable[[], object]) -> None:
 
 
 def drain_at_exit() -> None:
-    """Say that a worker drains before its interpreter ends, which may never come to its end.
+    """Make a worker say that it drains before its interpreter ends, since that may never complete.
 
-    uWSGI ends a worker in a handler of SIGTERM, in whatever thread gets it. That thread then waits for all
-    threads of Python, and thus for ever if it is one of them, while the main thread serves on.
+    uWSGI ends a worker in a handler of SIGTERM, in whichever thread gets the signal. That thread then waits
+    for all threads of Python. If it is one of them, it waits without end, while the main thread continues to
+    serve.
     """
     _native.drain_first_at_exit()
     uwsgi = sys.modules["uwsgi"]
@@ -70,7 +71,7 @@ def options(*names: str) -> list[str]:
 
 
 def callable_name() -> str:
-    """Return what uWSGI calls in a file, and in a module unless its option names something else."""
+    """Return the name of the application in a file, and in a module whose option does not name it."""
     return next(iter(options("callable")), _DEFAULT_CALLABLE)
 
 
@@ -112,7 +113,7 @@ def _add_post_fork_hook(uwsgi: Any) -> None:
         with notices.suppress_errors("uWSGI worker"):
             _native.forked_in_c()
             launch.clear_environment()
-            # A spooler or a mule may have nothing to do, and a reload kills it.
+            # A spooler or a mule may be idle, and is killed by a reload.
             if not serves_no_requests():
                 for action in _first_actions:
                     action()

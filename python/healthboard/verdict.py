@@ -1,4 +1,4 @@
-"""The verdict on the whole service, for who asks at the service's own port."""
+"""The verdict on the whole service, for health checks at the service's own port."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from . import _native, launch, notices
 
 
 class Verdict(NamedTuple):
-    """What a health check at the service's own port answers."""
+    """The answer of a health check at the service's own port."""
 
     # Whether requests can be sent to the service.
     available: bool
-    # One line, which begins with our name: so that an answer without us is known.
+    # One line. It begins with `healthboard: `, so that an answer without healthboard can be recognised.
     reason: str
     # The state of each indicator.
     details: str
@@ -21,8 +21,8 @@ class Verdict(NamedTuple):
 def verdict() -> Verdict:
     """Return the verdict on the whole service, from the boards of all its processes. Raises nothing.
 
-    Without health in this process nothing is known, and the service is available, as without us. The reason
-    and a line in the log say so.
+    Without health in this process nothing is known, and the service counts as available. The reason and a
+    line in the log say so.
     """
     why = "of an internal error"
     with notices.suppress_errors("verdict"):

@@ -1,8 +1,8 @@
-//! A function whose every call is recorded.
+//! A function whose calls are all recorded.
 //!
-//! A type of the C API, not of PyO3: its calls go through vectorcall without conversions. As a *method descriptor* it is called
-//! like a function of its class, without a bound method. This costs a call 30 to 80 ns; PyO3's `__call__` costs 100 to 180, an
-//! empty Python wrapper 170 to 190.
+//! It is a type of the C API rather than of PyO3: calls go through vectorcall without conversions. As a *method
+//! descriptor* it is called like a function of its class, without a bound method. This adds 30 to 80 ns to a call. PyO3's
+//! `__call__` adds 100 to 180 ns, and an empty Python wrapper 170 to 190 ns.
 
 use crate::guard::guarded;
 use crate::{exception, first_use, vectorcall};
@@ -16,13 +16,13 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
 
-/// The object. All pointers are null until [`Checked::make`] sets them; [`clear`] makes the references null again.
+/// The object. All pointers are null until [`Checked::make`] sets them. [`clear`] sets the references to null again.
 #[repr(C)]
 pub(crate) struct Checked {
     head: ffi::PyObject,
     call: Option<vectorcall::Function>,
     function: *mut ffi::PyObject,
-    /// Implements the calls of `function`.
+    /// The vectorcall function of `function`.
     function_call: Option<vectorcall::Function>,
     judge: *mut ffi::PyObject,
     dict: *mut ffi::PyObject,
@@ -33,8 +33,12 @@ pub(crate) struct Checked {
 static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 impl Checked {
-    /// Returns the function, with every call recorded; `judge` as in [`exception::end`]. It has the function's name,
-    /// documentation and signature.
+    /// Wraps a function so that every call is recorded. `judge` is as in [`exception::end`]. The result has the function's
+    /// name, documentation and signature.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError` if `function` is not callable.
     pub(crate) fn make<'py>(
         indicator: Indicator,
         function: &Bound<'py, PyAny>,
@@ -48,8 +52,8 @@ impl Checked {
             )));
         }
         let class = make_type(py)?;
-        // SAFETY: `class` has the layout of `Checked` and no items. The new object is zeroed behind its head, which is a valid
-        // state for the collector. It takes references of its own to the objects it keeps.
+        // SAFETY: `class` has the layout of `Checked` and no items. The new object is zeroed after its head, which is a
+        // valid state for the collector. It holds its own references to the objects it keeps.
         let made = unsafe {
             let object = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
             if object.is_null() {
@@ -69,10 +73,11 @@ impl Checked {
     }
 }
 
-/// Begins an operation, calls the function, ends the operation. No panic leaves it, and no exception except the function's own.
+/// Begins an operation, calls the function, and ends the operation. No panic leaves it, and no exception except that of the
+/// function.
 ///
-/// An ending interpreter makes each thread that asks for its lock exit at once, in the middle of the function. Such a thread
-/// unwinds through this frame. So this is `C-unwind`, and holds nothing that would be dropped during the call.
+/// While the interpreter ends, each thread that requests its lock exits at once, possibly in the middle of the function, and
+/// unwinds through this frame. So this is `C-unwind`, and holds no value that would be dropped during the call.
 unsafe extern "C-unwind" fn call(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
@@ -126,7 +131,7 @@ unsafe fn end_raised(this: &Checked, operation: Operation) {
     }
 }
 
-/// Binds to an instance, as a function does.
+/// Binds to an instance, like a function.
 unsafe extern "C" fn bind(
     this: *mut ffi::PyObject,
     instance: *mut ffi::PyObject,
@@ -163,7 +168,7 @@ unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
-/// Pickles it by its qualified name, as a function.
+/// Pickles it by its qualified name, like a function.
 unsafe extern "C" fn reduce(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: an attached thread and an object of ours.
     unsafe {
@@ -212,7 +217,7 @@ unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
-    // SAFETY: nobody refers to the object any more. Objects of a heap type hold a reference to their type.
+    // SAFETY: there are no references to the object any more. Objects of a heap type hold a reference to their type.
     unsafe {
         ffi::PyObject_GC_UnTrack(this.cast());
         if !(*this.cast::<Checked>()).weakrefs.is_null() {

@@ -1,4 +1,4 @@
-//! What a Python exception means for an operation, and the failure made of it.
+//! What a Python exception means for an operation, and its conversion to a failure.
 
 use crate::guard;
 use healthboard::{Failure, Operation};
@@ -9,22 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static WANTS_TEXT: AtomicBool = AtomicBool::new(false);
 
-/// Sets whether the text of exceptions is read. Without need it is not: computing it may be slow.
+/// Sets whether the text of exceptions is read. It is read only if needed, since computing it may be slow.
 pub(crate) fn want_text(wanted: bool) {
     WANTS_TEXT.store(wanted, Relaxed);
 }
 
 /// Ends an operation that raised.
 ///
-/// Without `judge`, every `Exception` is a failure. With a tuple of classes, only these are. Any other `judge` is called with the
-/// exception and returns `False` for a failure, `True` for a success, `None` for no evidence, `"by_work"` for a failure that no
-/// refresh can have.
+/// Without `judge`, every `Exception` is a failure. If `judge` is a tuple of classes, only their exceptions are. Any other
+/// `judge` is called with the exception. It returns `False` for a failure, `True` for a success, `None` for no evidence, and
+/// `"by_work"` for a failure that no refresh can have. An exception without evidence that is not an `Exception` abandons the
+/// operation.
 pub(crate) fn end(operation: Operation, exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) {
     match outcome(exception, judge) {
         Ok(Meaning::Answered) => operation.ok(),
         Ok(Meaning::Failed) => operation.fail(&failure_of(exception)),
         Ok(Meaning::FailedByWork) => operation.fail(&failure_of(exception).by_work()),
-        // The caller cancelled it, killed it or timed out: the operation is abandoned.
+        // The caller has cancelled or killed it, or has timed out: the operation is abandoned.
         Ok(Meaning::Unknown) if !exception.is_instance_of::<PyException>() => drop(operation),
         Ok(Meaning::Unknown) => operation.no_evidence(),
         Err(error) => {
@@ -65,7 +66,7 @@ fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> Py
     }
 }
 
-/// Makes a failure of an exception, its class, or the name of its class.
+/// Converts an exception, its class, or the name of its class to a failure.
 pub(crate) fn failure_of(failure: &Bound<'_, PyAny>) -> Failure {
     if let Ok(name) = failure.cast::<PyString>() {
         return Failure::new(name.to_string_lossy());
@@ -85,8 +86,9 @@ fn class_name(class: &Bound<'_, PyType>) -> String {
     class.name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The error number of the failing library, from the first of these that there is: `errno`; the first of several arguments, as
-/// of database drivers; the same of the exception that SQLAlchemy's wraps; `code`.
+/// The error number of the failing library, or "" if there is none. It is taken from the first of these that exists:
+/// `errno`; the first of several arguments, as with database drivers; the same of the exception that SQLAlchemy's wraps;
+/// `code`.
 fn code(exception: &Bound<'_, PyAny>) -> String {
     let number = |of: &Bound<'_, PyAny>, name: &str| of.getattr(name).ok()?.extract::<i64>().ok();
     let argument = |of: &Bound<'_, PyAny>| {

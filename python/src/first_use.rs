@@ -1,7 +1,7 @@
-//! The call into Python at the first recording in a process: it starts the thread that stamps `progress`.
+//! The call into Python at the first recording in a process. It starts the thread that stamps `progress`.
 //!
-//! A flag in a page that the kernel wipes in forked children says whether the call was made. So the first recording in a child
-//! makes it again, and the child gets a thread of its own. No fork handler is needed.
+//! A flag says whether the call was made. It is in a page that the kernel wipes in forked children, so the first recording
+//! in a child makes the call again, and the child gets its own thread. No fork handler is needed.
 
 use crate::guard;
 use pyo3::prelude::*;
@@ -12,28 +12,28 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 /// Points to [`PENDING`], [`CALLED`] or [`ONLY_IN_CHILDREN`]. Null while health is off.
 static STATE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// The call is due at the next recording. Zero, as in a wiped page.
+/// The call is due at the next recording. This is zero, as in a wiped page.
 const PENDING: u32 = 0;
 
 /// The call was made in this process.
 const CALLED: u32 = 1;
 
-/// No call in this process, only in those it forks.
+/// There is no call in this process, only in those that it forks.
 const ONLY_IN_CHILDREN: u32 = 2;
 
-/// What to call once health has started.
+/// The function to call once health has started.
 static CALLBACK: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// What to call before that: it may start health.
+/// The function to call before that. It may start health.
 static BEFORE_START: OnceLock<Py<PyAny>> = OnceLock::new();
 
-/// Sets the function that [`call_once`] calls; without `in_this_process`, only in forked children. Returns false if that is
-/// impossible, or was done before.
+/// Sets the function that [`call_once`] calls. Without `in_this_process` it is called only in forked children. Returns false
+/// if no memory is left, or if a function was set before.
 pub(crate) fn arm(callback: Py<PyAny>, in_this_process: bool) -> bool {
     arm_with(&CALLBACK, callback, if in_this_process { PENDING } else { ONLY_IN_CHILDREN })
 }
 
-/// Sets the function that [`call_once`] calls as long as [`arm`] was not called.
+/// Sets the function that [`call_once`] calls until [`arm`] is called.
 pub(crate) fn arm_before_start(callback: Py<PyAny>) {
     arm_with(&BEFORE_START, callback, PENDING);
 }
@@ -45,13 +45,13 @@ fn arm_with(slot: &OnceLock<Py<PyAny>>, callback: Py<PyAny>, state: u32) -> bool
     if slot.set(callback).is_err() {
         return false;
     }
-    // Release pairs with the Acquire in `call_once`: a thread that sees the page sees the callback. A page that was there
-    // before is never unmapped: another thread may be looking at it.
+    // Release pairs with the Acquire in `call_once`: a thread that sees the page also sees the callback. A previous page is
+    // never unmapped, since another thread may be reading it.
     STATE.store(page, Release);
     true
 }
 
-/// Lets [`call_once`] make the call in this process, too.
+/// Lets [`call_once`] make the call in this process as well.
 pub(crate) fn allow_in_this_process() {
     // SAFETY: null, or a page that is never unmapped.
     if let Some(state) = unsafe { STATE.load(Acquire).as_ref() } {
@@ -73,7 +73,7 @@ pub(crate) fn call_once(py: Python<'_>) {
 
 #[cold]
 fn call(py: Python<'_>, state: &AtomicU32) {
-    // Before the call: the callback may record something itself.
+    // Stored before the call, since the callback may record something itself.
     state.store(CALLED, Relaxed);
     let Some(callback) = CALLBACK.get().or_else(|| BEFORE_START.get()) else { return };
     match callback.call0(py).and_then(|started| started.is_truthy(py)) {

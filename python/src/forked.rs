@@ -1,23 +1,25 @@
-//! Processes that C code has forked without a word to the interpreter, as uWSGI forks its workers.
+//! Processes that C code has forked without informing the interpreter, as uWSGI forks its workers.
 //!
-//! The interpreter of such a process knows the threads of its parent, which are not here. To look at one crashes the process. And
-//! if one of them was waiting for the interpreter's lock, the process stops when its own threads wait for it: a condition variable
-//! of glibc changes to its next group of waiters only when all of the previous group have woken up, and whoever has the lock waits
-//! for that in `pthread_cond_signal`. A server with one thread never gets there by itself. Ours would bring it there.
+//! The interpreter of such a process has records of its parent's threads, which do not exist in it. Inspecting one crashes
+//! the process. If one of them was waiting for the interpreter's lock, the process also stops as soon as its own threads
+//! wait for the lock: a condition variable of glibc switches to its next group of waiters only when the whole previous
+//! group has woken up, and the owner of the lock waits for that in `pthread_cond_signal`. A server with one thread does
+//! not get into this situation by itself, but the threads of this package would bring it there.
 
 use pyo3::ffi::{
     PyInterpreterState, PyInterpreterState_Get, PyOS_AfterFork_Child, PyThreadState, PyThreadState_Get,
 };
 use pyo3::prelude::*;
 
-// Not of the limited API, but of every version of Python.
+// These are not in the limited API, but every version of Python has them.
 unsafe extern "C" {
     fn PyInterpreterState_ThreadHead(interpreter: *mut PyInterpreterState) -> *mut PyThreadState;
     fn PyThreadState_Next(thread: *mut PyThreadState) -> *mut PyThreadState;
 }
 
-/// To be called first in a process that was forked in C, in its only thread. If the interpreter knows others, it does what it does
-/// after a fork of its own, which includes what was registered by `os.register_at_fork`. Otherwise there is nothing to do.
+/// Call this first in a process that was forked in C, in its only thread. If the interpreter has records of other threads,
+/// it is made to do what it does after a fork of its own, including the functions of `os.register_at_fork`. Otherwise this
+/// does nothing.
 #[pyfunction]
 pub(crate) fn forked_in_c(_py: Python<'_>) {
     // SAFETY: this thread has the interpreter's lock, and is the only one here.

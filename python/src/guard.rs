@@ -1,4 +1,4 @@
-//! Internal errors of healthboard: they never reach the host, and only the first is logged.
+//! Internal errors of healthboard. They never reach the host, and only the first one is logged.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ pub(crate) fn guarded<T>(otherwise: T, work: impl FnOnce() -> T) -> T {
 #[cold]
 pub(crate) fn report_error(text: &str) {
     if ERROR_COUNT.fetch_add(1, Relaxed) == 0
-        // Not `lock`: in a child that was forked while another thread held it, that would block for ever.
+        // Not `lock`: in a child that was forked while another thread held it, that would block indefinitely.
         && let Ok(mut first) = FIRST_ERROR.try_lock()
     {
         let text = healthboard::scrub(text, 400);

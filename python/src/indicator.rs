@@ -51,7 +51,7 @@ impl Indicator {
         Ok(Indicator { name, policy, inner })
     }
 
-    /// The policy it was created with.
+    /// The policy with which it was created. Times are in seconds.
     #[getter]
     fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Policy {
@@ -129,7 +129,7 @@ impl Indicator {
         });
     }
 
-    /// The function, with every call recorded.
+    /// Wraps the function so that every call is recorded.
     #[pyo3(signature = (function, judge=None))]
     fn wrap<'py>(
         &self,

@@ -1,8 +1,8 @@
-//! The extension module `healthboard._native`: Rust owns state and time, Python owns names and configuration.
+//! The extension module `healthboard._native`. Rust owns state and time, Python owns names and configuration.
 //!
-//! An internal error must not fail the host. Everything that a host calls during an operation (a decorated function, an
-//! indicator, an operation) catches our errors, see `guard`. Only mistakes of a programmer, such as a wrong type, are raised,
-//! and only where indicators are created.
+//! An internal error must not affect the host. Everything that a host calls during an operation (a decorated function, an
+//! indicator, an operation) catches internal errors: see `guard`. Only programming mistakes, such as a wrong type, are
+//! raised, and only where indicators are created.
 
 #[cfg(Py_GIL_DISABLED)]
 compile_error!("healthboard needs Python with its interpreter lock, and this is free-threaded Python");
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Starts health with `options` as in a configuration file. Variables in `environment` override them.
 ///
 /// `on_first_use` is called at the first recording in each process. If it returns false, the next recording calls it again.
-/// Without `in_this_process` that is so only in processes forked by this one: a master may run no Python afterwards.
+/// Without `in_this_process` it is called only in processes forked by this one: a master may run no Python afterwards.
 ///
 /// Returns one message for each refused value.
 #[pyfunction]
@@ -57,9 +57,9 @@ fn start(
     let mut problems: Vec<String> = service.take_refused().iter().map(ToString::to_string).collect();
     verdict::set_options(service.options());
     if is_enabled && first_use::arm(on_first_use, in_this_process) {
-        // Starting waits for the keeper, which never needs the interpreter. The host's other threads may run meanwhile.
+        // Starting waits for the keeper, which never needs the interpreter. Meanwhile the host's other threads can run.
         let started = py.detach(|| guard::guarded(None, || Some(service.start())));
-        // Errors of a directory or an endpoint come as notices.
+        // Errors of a directory or an endpoint are reported as notices.
         if let Some(Err(error @ StartError::NoThread(_))) = started {
             problems.push(error.to_string());
         }
@@ -67,7 +67,7 @@ fn start(
         if in_this_process {
             first_use::call_once(py);
         } else {
-            // A master that runs no Python. Its keeper needs none, and serves while there is no worker.
+            // This is a master that runs no Python. Its keeper needs none, and serves while there is no worker.
             healthboard::watch();
         }
     }
@@ -83,14 +83,14 @@ fn attach(py: Python<'_>) {
     first_use::call_once(py);
 }
 
-/// About a second each: a program is loaded meanwhile.
+/// The number of stamps, one a second, during which a program is assumed to be loading.
 const STAMPS_OF_A_START: u32 = 30;
 
-/// The next stamps, at which this process registers its handler at exit again.
+/// The number of further stamps at which this process registers its exit handler again.
 static STAMPS_LEFT: AtomicU32 = AtomicU32::new(0);
 
-/// Has the process drain before all that is registered at exit while the program is loaded, such as the end of the interpreter in
-/// uWSGI: the newest handler runs first.
+/// Makes the process drain before the exit handlers run that are registered while the program is loaded, such as uWSGI's,
+/// which ends the interpreter. The newest handler runs first.
 #[pyfunction]
 fn drain_first_at_exit() {
     STAMPS_LEFT.store(STAMPS_OF_A_START, Relaxed);
@@ -109,7 +109,7 @@ fn stamp() {
 /// New status, previous status and cause.
 type Change = (&'static str, &'static str, String);
 
-/// The lines to log, each with whether it is a warning and, if it tells of one, a change of the status.
+/// The lines to log. Each comes with whether it is a warning, and with the change of status that it reports, if any.
 #[pyfunction]
 fn take_notices() -> Vec<(bool, String, Option<Change>)> {
     let notices = guard::guarded(Vec::new(), healthboard::take_notices);
@@ -169,14 +169,15 @@ fn before_start(callback: Py<PyAny>) {
     guard::guarded((), || first_use::arm_before_start(callback));
 }
 
-/// Has this process say goodbye when it exits, also where the interpreter does not end: that of uWSGI's master, or of a busy worker.
+/// Makes this process say goodbye when it exits, even if its interpreter does not end, as in uWSGI's master or a busy
+/// worker.
 fn say_goodbye_at_exit() {
     // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
     unsafe { libc::atexit(at_exit) };
 }
 
-/// Has this process drain before its interpreter ends, which may take long, or not come to its end: a second signal, from uWSGI's
-/// master beside the one from systemd, can interrupt it. The newest handler runs first.
+/// Makes this process drain before its interpreter ends. That may take long or never complete: a second signal, from uWSGI's
+/// master in addition to the one from systemd, can interrupt it. The newest handler runs first.
 fn drain_at_exit() {
     extern "C" fn drain_first() {
         drain();
@@ -190,7 +191,7 @@ extern "C" fn at_exit() {
     goodbye();
 }
 
-/// Fails in a sub-interpreter: our statics would pass its objects to other interpreters.
+/// Fails in a sub-interpreter: the statics of this module would pass its objects to other interpreters.
 fn refuse_sub_interpreters() -> PyResult<()> {
     // SAFETY: this thread is attached, so it has an interpreter.
     let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };

@@ -1,16 +1,18 @@
-//! Where the threads of Python stand, asked by the keeper when the process hangs.
+//! Where the threads of Python stand. The keeper asks for this when the process hangs.
 //!
-//! Frames may be looked at by who holds the GIL, or while nobody runs Python. (Looking at them all the same crashes a process whose
-//! threads are running once in some hundred to some thousand times, which includes `faulthandler.dump_traceback_later`.) So a thread
-//! is started that asks for the GIL. When it gets it, `stacks.py` writes the stacks. When it does not for three seconds, and nobody
-//! has stamped `progress` meanwhile, whoever has the GIL does not give it away: no frame moves, and the keeper looks without it,
-//! which takes about a millisecond.
+//! Frames can be read safely only by the thread that holds the GIL, or while no thread runs Python. (Reading them regardless
+//! crashes a process with running threads once in some hundred to some thousand times. That includes
+//! `faulthandler.dump_traceback_later`.) So a thread is started that requests the GIL. When it gets the GIL, `stacks.py`
+//! writes the stacks. If it does not get it for three seconds, and `progress` was not stamped in that time, the owner of
+//! the GIL does not release it. Then no frame changes, and the keeper reads the frames without the GIL, which takes about
+//! a millisecond.
 //!
-//! The function that looks without the GIL is `faulthandler`'s handler of a signal, which is made to run in any thread at any
-//! time. [`trace`] registers it, takes its address, and gives the signal back: nothing is ever sent. It writes to descriptor 2,
-//! which in the keeper's own table leads nowhere but while it writes. So no descriptor, no file and no thread of ours is in the
-//! host for this, and nothing that a fork could copy: `dump_traceback_later` leaves a forked child a lock that nobody releases,
-//! which it waits for at its end.
+//! The function that reads them without the GIL is `faulthandler`'s signal handler, which is designed to run in any thread
+//! at any time. [`trace`] registers it, takes its address, and restores the disposition of the signal, which is never
+//! sent. The handler writes to descriptor 2. In the keeper's own table that leads to `/dev/null`, except while the handler
+//! writes. So the host gets no descriptor and no file for this, nor anything that a fork could copy:
+//! `dump_traceback_later` leaves a forked child with a lock that is never released, and for which the child waits when it
+//! ends.
 
 use crate::guard;
 use crate::traceback;
@@ -29,16 +31,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
-/// Who asks for the GIL gets it after some switches of 5 ms each, unless its holder does not give it away.
+/// A thread that requests the GIL gets it after some switch intervals of 5 ms, unless its owner does not release it.
 const GIL_IS_STUCK_AFTER_NS: u64 = 2_900_000_000;
 
-/// No more of a text is read.
+/// The most bytes of a text that are read.
 const MAX_TEXT: u64 = 4 << 20;
 
-/// The descriptor that the handler writes to: the standard error, unless told otherwise.
+/// The descriptor to which the handler writes: standard error, which is its default.
 const HANDLER_OUTPUT: c_int = 2;
 
-/// How long the end of the interpreter waits for one who looks at its frames.
+/// How long the end of the interpreter waits for a thread that reads its frames.
 const MAX_WAIT_AT_EXIT: Duration = Duration::from_secs(1);
 
 struct Interpreter {
@@ -51,21 +53,21 @@ struct Interpreter {
 
 static INTERPRETER: OnceLock<Interpreter> = OnceLock::new();
 
-/// The interpreter ends: its frames are not looked at any more.
+/// Whether the interpreter is about to end. Its frames are no longer read then.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
-/// The process whose thread asks for the GIL, and since when. A forked child has no such thread.
+/// The process whose thread requests the GIL, and since when. A forked child has no such thread.
 static ASKING: Busy = Busy(AtomicU32::new(0));
 static ASKING_SINCE_NS: AtomicU64 = AtomicU64::new(0);
 
-/// The process whose keeper is looking.
+/// The process whose keeper is reading frames without the GIL.
 static LOOKING: Busy = Busy(AtomicU32::new(0));
 
-/// What the thread has found.
+/// The stacks that the thread has got.
 static FOUND: AtomicPtr<Stacks> = AtomicPtr::new(ptr::null_mut());
 
-/// Has the keeper ask where the threads stand when this process hangs. `write` writes it to a descriptor, `package` is this
-/// package's directory. The first call counts, in this process and all that it forks.
+/// Makes the keeper record where the threads stand when this process hangs. `write` writes the stacks to a descriptor.
+/// `package` is this package's directory. Only the first call has an effect, in this process and in all that it forks.
 #[pyfunction]
 pub(crate) fn trace(py: Python<'_>, write: Py<PyAny>, package: PathBuf) -> PyResult<()> {
     if INTERPRETER.get().is_none()
@@ -77,12 +79,12 @@ pub(crate) fn trace(py: Python<'_>, write: Py<PyAny>, package: PathBuf) -> PyRes
     Ok(())
 }
 
-/// To be called before the interpreter ends.
+/// Call this before the interpreter ends. Waits at most a second for threads that read its frames.
 #[pyfunction]
 pub(crate) fn end_trace(py: Python<'_>) {
     ENDED.store(true, SeqCst);
     let began = Instant::now();
-    // Without the GIL: who asks for it gets it.
+    // The GIL is released, so that a thread that requests it gets it.
     py.detach(|| {
         while (ASKING.is_held() || LOOKING.is_held()) && began.elapsed() < MAX_WAIT_AT_EXIT {
             std::thread::sleep(Duration::from_millis(1));
@@ -90,18 +92,18 @@ pub(crate) fn end_trace(py: Python<'_>) {
     });
 }
 
-/// The keeper's question. Does not wait.
+/// The tracer, which the keeper calls. Does not wait.
 fn poll(is_silent: bool) -> Option<Stacks> {
     let interpreter = INTERPRETER.get()?;
     let found = FOUND.swap(ptr::null_mut(), AcqRel);
     if !found.is_null() {
-        // SAFETY: from `Box::into_raw` in `ask`, and taken by nobody else.
+        // SAFETY: from `Box::into_raw` in `ask`, and the swap has made this thread the only owner.
         return Some(*unsafe { Box::from_raw(found) });
     }
     if !ASKING.is_held() {
         ASKING_SINCE_NS.store(now_ns(), Relaxed);
         let thread = std::thread::Builder::new().name("healthboard".to_owned());
-        // If there is no thread to be had, the next look tries again.
+        // If no thread can be started, the next call tries again.
         if ASKING.hold() && thread.spawn(|| guard::guarded((), || ask(interpreter))).is_err() {
             ASKING.release();
         }
@@ -116,9 +118,9 @@ fn poll(is_silent: bool) -> Option<Stacks> {
     stacks
 }
 
-/// Gets the GIL and has the stacks written with it. Runs in a thread of the keeper's descriptors.
+/// Gets the GIL and has the stacks written. Runs in a thread that shares the keeper's descriptor table.
 fn ask(interpreter: &Interpreter) {
-    /// Also where something panics.
+    /// Releases `ASKING` even after a panic.
     struct Released;
     impl Drop for Released {
         fn drop(&mut self) {
@@ -132,7 +134,7 @@ fn ask(interpreter: &Interpreter) {
     let Ok(mut file) = memory_file() else { return };
     let written = Python::try_attach(|py| {
         let taken_ns = now_ns();
-        // The keeper has looked meanwhile.
+        // By then the keeper has read the frames itself.
         let is_late = taken_ns.saturating_sub(ASKING_SINCE_NS.load(Relaxed)) >= GIL_IS_STUCK_AFTER_NS;
         if is_late || ENDED.load(SeqCst) {
             return None;
@@ -160,8 +162,8 @@ fn ask(interpreter: &Interpreter) {
 fn look(interpreter: &Interpreter) -> io::Result<Stacks> {
     let mut file = memory_file()?;
     let taken_ns = now_ns();
-    // SAFETY: in the keeper's own table, where nothing but this function uses the descriptor. The handler is safe to be called in
-    // any thread at any moment, the frames do not move, and the interpreter waits with its end until `LOOKING` is released.
+    // SAFETY: in the keeper's own table only this function uses the descriptor. The handler can be called in any thread at
+    // any moment, the frames do not change, and the interpreter does not end before `LOOKING` is released.
     unsafe {
         let before = libc::fcntl(HANDLER_OUTPUT, libc::F_DUPFD_CLOEXEC, 0);
         if before < 0 || libc::dup2(file.as_raw_fd(), HANDLER_OUTPUT) < 0 {
@@ -192,11 +194,11 @@ fn memory_file() -> io::Result<File> {
     }
 }
 
-/// `faulthandler`'s handler, and the signal that it knows it by; `None` if every signal is in use.
+/// `faulthandler`'s handler, and the signal for which it is registered. `None` if every real-time signal is in use.
 fn handler(py: Python<'_>) -> PyResult<Option<(c_int, extern "C" fn(c_int))>> {
     let mut before = MaybeUninit::<libc::sigaction>::zeroed();
     let is_free = |signal: &c_int| {
-        // SAFETY: writes the present disposition, for which zeroes are valid, too.
+        // SAFETY: writes the current disposition, for which zeroes are valid as well.
         unsafe {
             libc::sigaction(*signal, ptr::null(), before.as_mut_ptr()) == 0
                 && (*before.as_ptr()).sa_sigaction == libc::SIG_DFL
@@ -207,14 +209,14 @@ fn handler(py: Python<'_>) -> PyResult<Option<(c_int, extern "C" fn(c_int))>> {
     options.set_item("file", HANDLER_OUTPUT)?;
     options.set_item("all_threads", true)?;
     let mut stack = MaybeUninit::<libc::stack_t>::zeroed();
-    // SAFETY: writes this thread's alternate stack, for which zeroes are valid, too.
+    // SAFETY: writes this thread's alternate stack, for which zeroes are valid as well.
     let had_stack = unsafe {
         libc::sigaltstack(ptr::null(), stack.as_mut_ptr());
         (*stack.as_ptr()).ss_flags & libc::SS_DISABLE == 0
     };
     py.import("faulthandler")?.call_method("register", (signal,), Some(&options))?;
     let mut ours = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the disposition and the alternate stack that were there before are put back.
+    // SAFETY: the previous disposition and the previous alternate stack are restored.
     let handler = unsafe {
         libc::sigaction(signal, before.as_ptr(), ours.as_mut_ptr());
         if had_stack {
@@ -225,15 +227,15 @@ fn handler(py: Python<'_>) -> PyResult<Option<(c_int, extern "C" fn(c_int))>> {
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
         return Ok(None);
     }
-    // SAFETY: the address of a handler that was installed without SA_SIGINFO, which takes the signal alone.
+    // SAFETY: the address of a handler that was installed without SA_SIGINFO, so the signal is its only argument.
     Ok(Some((signal, unsafe { std::mem::transmute::<usize, extern "C" fn(c_int)>(handler) })))
 }
 
-/// Held by a process, not by those that it forks.
+/// A flag that a process holds. The processes that it forks do not hold it.
 struct Busy(AtomicU32);
 
 impl Busy {
-    /// Returns false if it is held.
+    /// Takes it. Returns false if this process holds it already, or if another thread has taken it.
     fn hold(&self) -> bool {
         let own = std::process::id();
         let holder = self.0.load(SeqCst);

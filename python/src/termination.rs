@@ -1,20 +1,21 @@
-//! A goodbye from a process that is ended by `SIGTERM` and does not handle it.
+//! A goodbye from a process that does not handle `SIGTERM` and is ended by it.
 //!
-//! Nothing else would run: neither exit handlers nor Python. Whoever sends the signal has ordered the end, so it is not a
-//! death. The process ends by the signal as before. Python's own view of the signal stays "default", and a handler that the
-//! program sets replaces this one. A program that the process executes gets the default action, as the kernel resets it.
+//! Otherwise nothing would run, neither exit handlers nor Python. The sender of the signal has ordered the end, so it does
+//! not count as a death. The process still ends by the signal. Python's own view of the signal stays "default", and a
+//! handler that the program sets replaces this one. A program that the process executes gets the default action, since
+//! `exec` resets it.
 
 use std::{mem, ptr};
 
-/// Sets the handler, unless the program handles the signal, or ignores it. The first process of a pid namespace, whom the
-/// default action does not end, gets none.
+/// Sets the handler, unless the program handles the signal or ignores it. The first process of a pid namespace gets no
+/// handler, because the default action does not end it.
 pub(crate) fn say_goodbye_on_sigterm() {
     if std::process::id() == 1 {
         return;
     }
-    // SAFETY: both actions are valid for the calls; zero is a valid value of each of their fields. The handler is safe in a
-    // signal handler. Another thread that sets a handler at this moment may lose it to ours: Python sets them in the main
-    // thread, before or after the call.
+    // SAFETY: both actions are valid for the calls, and zero is a valid value of each of their fields. The handler is
+    // async-signal-safe. If another thread sets a handler at this moment, this one may replace it. That does not happen in
+    // Python, which sets handlers in the main thread, before or after this call.
     unsafe {
         let mut current: libc::sigaction = mem::zeroed();
         if libc::sigaction(libc::SIGTERM, ptr::null(), &mut current) != 0
@@ -30,10 +31,11 @@ pub(crate) fn say_goodbye_on_sigterm() {
     }
 }
 
-/// Does the work with all signals blocked in this thread, but those that a thread causes itself.
+/// Does the work with all signals blocked in this thread, except those that a thread causes itself.
 ///
-/// A process that is ended in the middle of getting its board would leave one without a goodbye. And some hosts, such as uWSGI's
-/// workers, end the process in a signal handler, as if that were safe: while this thread allocates memory, it never ends.
+/// A process that is ended while it gets its board would leave a board without a goodbye. And some hosts, such as uWSGI's
+/// workers, end the process in a signal handler, although that is not safe: if the signal interrupts this thread while it
+/// allocates memory, the process never ends.
 pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: the sets are valid for the calls, and `sigfillset` initializes the first.
     let before = unsafe {
@@ -53,6 +55,6 @@ pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
 
 extern "C" fn on_sigterm(signal: libc::c_int) {
     healthboard::goodbye_in_signal_handler();
-    // SAFETY: safe in a signal handler. The process ends here.
+    // SAFETY: `raise` is async-signal-safe. The process ends here.
     unsafe { libc::raise(signal) };
 }

@@ -1,4 +1,4 @@
-//! A board in memory with a clock that the test moves: what `healthboard.testing` is made of.
+//! A board in memory with a clock that the test moves, on which `healthboard.testing` is based.
 
 use healthboard::{Clock, Handle, Service, Settings};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};

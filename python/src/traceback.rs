@@ -1,18 +1,18 @@
-//! What `faulthandler` writes, made into stacks.
+//! Converts the output of `faulthandler` to stacks.
 
 use healthboard::{Frame, Role, Stacks};
 use std::path::Path;
 
-/// Ends the first line of each thread, and of each green thread (see `stacks.py`).
+/// The end of the first line of each thread, and of each green thread (see `stacks.py`).
 const HEAD: &str = " (most recent call first):";
 
-/// Directories that packages are installed below.
+/// Directories in which packages are installed.
 const INSTALLED: [&str; 2] = ["/site-packages/", "/dist-packages/"];
 
-/// Files of this package whose threads nobody wants to see.
+/// Files of this package whose threads are left out.
 const WATCHING: [&str; 3] = ["by_itself.py", "progress.py", "stacks.py"];
 
-/// The directories of what records operations, and the files there whose frames stand around a whole program.
+/// The directories of the modules that record operations, and the files there whose frames enclose a whole program.
 const EVIDENCE: [&str; 2] = ["hooks/evidence", "middleware"];
 const AROUND_A_PROGRAM: [&str; 2] = ["hooks/evidence/asyncio.py", "hooks/evidence/wsgi.py"];
 
@@ -25,13 +25,14 @@ struct Thread<'a> {
 
 /// The stacks in a text of `faulthandler`. `package` is the directory of this package.
 ///
-/// The main thread is the last one there. `faulthandler` writes no more than 100 threads, and then not the main one.
+/// The main thread is the last one in the text. `faulthandler` writes at most 100 threads. If there are more, the main
+/// thread is not among them.
 pub(crate) fn stacks(text: &str, package: &Path, taken_ns: u64) -> Stacks {
     let (mut threads, is_whole) = threads(text);
     let main = threads.iter().rposition(|thread| thread.is_native).filter(|_| is_whole);
     let main = main.map(|main| threads.remove(main));
     let mut stacks = Stacks::at(taken_ns);
-    // First, so that there is room for it.
+    // The main thread is added first, so that there is always room for it.
     if let Some(main) = main {
         let role = if is_at_work(&main, package) { Role::MainAtWork } else { Role::Main };
         stacks.add(role, frames(&main, package));
@@ -43,19 +44,20 @@ pub(crate) fn stacks(text: &str, package: &Path, taken_ns: u64) -> Stacks {
     stacks
 }
 
-/// A thread of this package that only watches.
+/// Whether this is a thread of this package that only watches.
 fn is_ours(thread: &Thread<'_>, package: &Path) -> bool {
     in_package(thread, package).any(|path| WATCHING.iter().any(|watching| path == Path::new(watching)))
 }
 
-/// What records operations stands between the server and the application.
+/// Whether a thread is in an operation: then its stack has a frame of a module that records operations, which is between the
+/// server and the application.
 fn is_at_work(thread: &Thread<'_>, package: &Path) -> bool {
     let is_evidence = |path: &Path| EVIDENCE.iter().any(|directory| path.starts_with(directory));
     let is_around = |path: &Path| AROUND_A_PROGRAM.iter().any(|around| path == Path::new(around));
     in_package(thread, package).any(|path| is_evidence(path) && !is_around(path))
 }
 
-/// The files of this package, from its directory, that have frames of a thread.
+/// The files of this package that have a frame in the thread's stack, relative to the package's directory.
 fn in_package<'a>(thread: &'a Thread<'_>, package: &Path) -> impl Iterator<Item = &'a Path> {
     thread.frames.iter().filter_map(move |(path, ..)| Path::new(path).strip_prefix(package).ok())
 }
@@ -83,13 +85,14 @@ fn frame(line: &str) -> Option<(&str, u32, &str)> {
     Some((path, line.parse().ok()?, function))
 }
 
-/// Without those of this package.
+/// The frames of a thread, without those of this package.
 fn frames(thread: &Thread<'_>, package: &Path) -> Vec<Frame> {
     let foreign = thread.frames.iter().filter(|(path, ..)| !Path::new(path).starts_with(package));
     foreign.map(|(path, line, function)| Frame::new(short(path), *line, function)).collect()
 }
 
-/// As little of the path as tells which module it is: relative to where packages are installed, or the file's name.
+/// The part of the path that identifies the module: relative to the directory of installed packages, or else the file's
+/// name.
 fn short(path: &str) -> &str {
     let installed =
         INSTALLED.iter().find_map(|directory| path.rsplit_once(directory)).map(|(_, module)| module);

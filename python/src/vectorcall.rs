@@ -1,7 +1,7 @@
 //! The vectorcall function of a Python object, with a type that allows unwinding.
 //!
-//! PyO3 declares that calls never unwind, and the compiler relies on that where it knows the callee. It does not know the
-//! target of a pointer read from memory.
+//! PyO3 declares that calls never unwind, and the compiler relies on that if it knows the callee. It does not know the
+//! target of a pointer that is read from memory.
 
 use pyo3::ffi;
 
@@ -13,7 +13,7 @@ pub(crate) type Function = unsafe extern "C-unwind" fn(
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-/// The function that implements the calls of `callable`: its own if it has one, else the generic one.
+/// The function that implements calls of `callable`: its own vectorcall function if it has one, or else the generic one.
 ///
 /// # Safety
 ///

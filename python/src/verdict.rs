@@ -1,8 +1,8 @@
-//! The verdict on the whole service, for who asks this process on a port of its own: oslo.middleware's `/healthcheck`, a
+//! The verdict on the whole service, for health checks at a port of this process: oslo.middleware's `/healthcheck`, or a
 //! WSGI application.
 //!
-//! The thread that asks reads the boards itself, and keeps no file open: the descriptors of this process are the host's, which
-//! may fork or close them at any moment.
+//! The calling thread reads the boards itself. It keeps no file open: the descriptors of this process are the host's,
+//! which may fork or close them at any moment.
 
 use crate::{first_use, guard, testing};
 use healthboard::format::Finding;
@@ -13,17 +13,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// An answer is reused for this many times the CPU time that it took to make, so that answers take at most a hundredth of one
-/// core: opening the boards anew costs more than the endpoint's readings, and every worker may be asked.
+/// An answer is reused for this many times the CPU time that it took to make, so that answers take at most a hundredth of a
+/// core. Opening the boards each time costs more than what the endpoint does, and every worker may be asked.
 const REUSED_PER_COST: u32 = 100;
 
-/// No answer is reused for longer, whatever it cost.
+/// No answer is reused for longer than this, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
-/// Whether `DEGRADED` is no reason to send requests elsewhere.
+/// Whether a `DEGRADED` service is available.
 static DEGRADED_IS_AVAILABLE: AtomicBool = AtomicBool::new(true);
 
-/// The newest answer. Locked by a thread that holds the interpreter's lock, so no other one waits for it.
+/// The newest answer. A thread that locks it holds the interpreter's lock, so no other thread waits for it.
 static NEWEST: Mutex<Option<Kept>> = Mutex::new(None);
 
 struct Kept {
@@ -35,13 +35,13 @@ struct Kept {
 /// Whether requests can be sent to the service, the reason, and the state of each indicator.
 type Answer = (bool, String, String);
 
-/// Takes over what the service's options say about an answer.
+/// Applies the options of the service that concern an answer.
 pub(crate) fn set_options(options: &HttpOptions) {
     DEGRADED_IS_AVAILABLE.store(options.degraded_status_code < 400, Relaxed);
 }
 
-/// Whether requests can be sent to the service, the reason, and the state of each indicator. `None`: there is no health in this
-/// process. Starts it where the first recording would.
+/// Whether requests can be sent to the service, the reason, and the state of each indicator. `None` if there is no health in
+/// this process. Starts health where the first recording would.
 #[pyfunction]
 pub(crate) fn verdict(py: Python<'_>) -> Option<Answer> {
     first_use::call_once(py);
@@ -50,7 +50,7 @@ pub(crate) fn verdict(py: Python<'_>) -> Option<Answer> {
             // Its clock stands still.
             return Some(answer(&healthboard::report()?));
         }
-        // Never waits: a child that was forked while this was locked makes each answer anew.
+        // Never waits for the lock: a child that was forked while it was held makes a new answer each time.
         let mut newest = NEWEST.try_lock().ok();
         let now_ns = now_ns();
         if let Some(Some(kept)) = newest.as_deref()

@@ -1,4 +1,4 @@
-//! `healthboard agent`: serves what the boards of this host say.
+//! `healthboard agent`: serves the health of this host's services from their boards.
 
 use crate::arguments;
 use crate::output::{UNKNOWN, say};
@@ -8,13 +8,13 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most lines of the log that wait to be written; what is beyond is lost.
+/// The most log lines that wait to be written. Further lines are lost.
 const MAX_UNWRITTEN: usize = 2048;
 
-/// How long the last lines may take.
+/// For how long the command waits at its end until the last log lines are written.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 
-/// Serves until it is told to end; returns the exit code.
+/// Serves until a signal ends it. Returns the exit code.
 pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let allowed_hosts = match AllowedHosts::parse(&asked.allowed_hosts) {
         Ok(allowed) => allowed,
@@ -41,10 +41,10 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
         insecure: asked.insecure,
         socket_mode: asked.socket_mode,
     };
-    // Whoever reads the log may stop reading: that keeps this thread waiting, and nobody who asks.
+    // The reader of the log may stop reading. Then only the writer's thread waits, and probes are still answered.
     let (lines, written) = sync_channel::<String>(MAX_UNWRITTEN);
     let writer = thread::spawn(move || written.iter().for_each(|line| say(&line)));
-    // The priority that systemd reads from the beginning of a line: warning or notice.
+    // The prefix is the priority, for systemd: 4 is a warning, 5 a notice.
     let mut log = |warning, line| {
         let _ = lines.try_send(format!("<{}>{line}", if warning { 4 } else { 5 }));
     };

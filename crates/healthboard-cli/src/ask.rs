@@ -1,4 +1,4 @@
-//! One request to an endpoint, which ends by the deadline whatever the other side does.
+//! Requests to an endpoint. They end by the deadline, whatever the other side does.
 
 use healthboard::format::{Answer, HostAnswer};
 use healthboard::{Report, Uri};
@@ -7,10 +7,10 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-/// The longest accepted answer, in bytes: enough for about ten thousand indicators.
+/// The longest accepted answer, in bytes. That is enough for about ten thousand indicators.
 const LONGEST: usize = 4 << 20;
 
-/// An answer, and the text it was parsed from.
+/// An answer, and the text from which it was parsed.
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) body: String,
@@ -46,18 +46,18 @@ impl fmt::Display for NoAnswer {
 
 impl From<io::Error> for NoAnswer {
     fn from(why: io::Error) -> NoAnswer {
-        // `EINPROGRESS` is the error of a `connect` that has timed out.
+        // A `connect` that has timed out returns `EINPROGRESS`.
         let over = matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
             || why.raw_os_error() == Some(libc::EINPROGRESS);
         if over { NoAnswer::TimedOut } else { NoAnswer::Talk(why) }
     }
 }
 
-/// How much is asked for.
+/// The form of the answer to ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Short,
-    /// With where threads stand.
+    /// With stacks.
     Verbose,
 }
 
@@ -68,7 +68,7 @@ impl Form {
 }
 
 impl Answered {
-    /// As its endpoint would answer.
+    /// The answer that the service's endpoint would give.
     pub(crate) fn of(report: &Report, how: Form) -> Answered {
         let body = match how {
             Form::Short => healthboard::format::json(report),
@@ -78,10 +78,10 @@ impl Answered {
     }
 }
 
-/// The answer for a service, whose name is known from an agent.
+/// The answer for a service, with its name if it comes from an agent.
 type Asked = (Option<String>, Result<Answered, NoAnswer>);
 
-/// The report of a service, or those of all services of an agent.
+/// Asks an endpoint for its service, or an agent for all of its services, one after the other.
 pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Asked>, NoAnswer> {
     let (code, body) = get(uri, &format!("/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
@@ -105,11 +105,11 @@ fn ask_agent(uri: &Uri, service: &str, how: Form, deadline: Instant) -> Result<A
     }
 }
 
-/// The HTTP status code and the body of a path.
+/// Requests a path. Returns the HTTP status code and the body.
 pub(crate) fn get(uri: &Uri, path: &str, deadline: Instant) -> Result<(u16, String), NoAnswer> {
     let mut socket = connect(uri, deadline)?;
     socket.set_write_timeout(Some(left(deadline)?))?;
-    // HTTP/1.0, so that the answer is not chunked and ends with the connection.
+    // With HTTP/1.0 the answer is not chunked, and ends with the connection.
     let request = format!(
         "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: healthboard\r\n\r\n"
     );
@@ -130,7 +130,8 @@ pub(crate) fn get(uri: &Uri, path: &str, deadline: Instant) -> Result<(u16, Stri
     }
 }
 
-/// The send timeout limits `connect` as well: for TCP, and for a unix socket whose backlog is full.
+/// Connects to the first address that accepts. The send timeout limits `connect` as well, both for TCP and for a unix socket
+/// whose backlog is full.
 fn connect(uri: &Uri, deadline: Instant) -> Result<Socket, NoAnswer> {
     let addresses: Vec<(Domain, SockAddr)> = match uri {
         Uri::Unix(path) => vec![(Domain::UNIX, SockAddr::unix(path).map_err(NoAnswer::Connect)?)],

@@ -15,7 +15,7 @@ enum Style {
     Json,
 }
 
-/// Prints a line for each answer; returns the highest exit code.
+/// Prints a line for each answer. Returns the highest exit code.
 pub(crate) fn run(check: &Check) -> u8 {
     let path = match (check.live, check.ready) {
         (true, _) => "/livez",
@@ -45,7 +45,7 @@ pub(crate) fn run(check: &Check) -> u8 {
     }
 }
 
-/// Prints what the endpoint answers to `path`; returns the exit code.
+/// Prints the endpoint's answer for `path`. Returns the exit code.
 fn ask(check: &Check, uri: &Uri, path: &str) -> u8 {
     match check.source.get(uri, path) {
         Ok((code, body)) => {
@@ -85,7 +85,7 @@ fn no_answer(unanswered: &Unanswered, style: Style) -> u8 {
     UNKNOWN
 }
 
-/// `nova-api OK`, `nova-api FAULT: database: …`. Control characters are removed, since the answer came over a socket.
+/// `nova-api OK`, `nova-api FAULT: database: …`. Control characters are removed, since the answer came from a socket.
 pub(crate) fn line(answer: &Answer) -> String {
     if answer.stopped {
         return printable(&format!("{} is stopped", answer.service));
@@ -94,8 +94,8 @@ pub(crate) fn line(answer: &Answer) -> String {
     printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
 }
 
-/// The line with performance data: the number of processes, and the failures in a row of each indicator, with a warning
-/// from 1 on.
+/// The line with performance data: the number of processes, and the failures in a row of each indicator. A warning begins
+/// at 1 failure, except for informational indicators.
 fn nagios(answer: &Answer) -> String {
     let processes = answer.processes;
     let mut line = line(answer).replace('|', "/");

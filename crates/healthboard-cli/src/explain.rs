@@ -7,7 +7,7 @@ use crate::source::age;
 use healthboard::format::{Answer, AnswerDetail};
 use healthboard::{Impact, PROGRESS, State, Status, printable};
 
-/// Explains all answers; returns the highest exit code.
+/// Explains all answers. Returns the highest exit code.
 pub(crate) fn run(source: &Source) -> u8 {
     let answers = source.ask(Form::Verbose, &mut hint);
     let mut worst = 0;

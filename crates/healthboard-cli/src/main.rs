@@ -1,7 +1,7 @@
 //! The command `healthboard`: asks services for their health, over their endpoints or from their boards.
 //!
-//! The answer goes to stdout, hints to stderr. Monitoring starts `check` every few seconds, so it does little before it
-//! sends the first byte: no runtime, no threads, no configuration.
+//! Answers go to stdout, and hints to stderr. Monitoring systems start `check` every few seconds, so it does little before
+//! it sends the first byte: it has no runtime, no threads and no configuration.
 
 #[cfg(feature = "agent")]
 mod agent;
@@ -22,13 +22,13 @@ use output::{DEGRADED, UNKNOWN, print, say};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything can fail: docker allows only the codes 0 and 1.
+    // Determined before anything can fail, since docker allows only the exit codes 0 and 1.
     let docker = std::env::args_os().any(|argument| argument == "--docker");
     let code = match Arguments::try_parse() {
         Ok(arguments) => run(arguments.command),
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();
-            // What is wrong, without the usage: that is longer than the screen of whoever reads a log.
+            // Prints only what is wrong. The usage would fill more than a screen of a log.
             let what = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
             let what = what.strip_suffix("\n\nFor more information, try '--help'.").unwrap_or(what);
             what.lines().chain(["hint: see `healthboard --help`"]).for_each(say);

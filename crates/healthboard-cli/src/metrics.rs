@@ -1,4 +1,4 @@
-//! `healthboard metrics`: what a scrape of an agent would get, once.
+//! `healthboard metrics`: prints once what a scrape of an agent would get.
 
 use crate::arguments::Metrics;
 use crate::output::{UNKNOWN, hint, print, say};
@@ -6,7 +6,7 @@ use healthboard::format::{Exposition, metrics};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Prints the metrics, or replaces a file by them; returns the exit code.
+/// Prints the metrics, or writes them to a file. Returns the exit code.
 pub(crate) fn run(asked: &Metrics) -> u8 {
     let reports = asked.boards.reports(&mut hint);
     let text = metrics(&reports, None, Exposition::Text, asked.verbose);
@@ -23,9 +23,10 @@ pub(crate) fn run(asked: &Metrics) -> u8 {
     }
 }
 
-/// Whole or not at all: node_exporter may read at any moment. It reads `*.prom` alone.
+/// Replaces the file by a rename, since node_exporter may read it at any moment. The temporary name does not end in
+/// `.prom`, so node_exporter does not read that file.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
-    // What a link leads to is replaced, and not the link.
+    // If the path is a link, its target is replaced rather than the link.
     let file = &std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("found something that is no regular file, expected one, or none"));

@@ -13,7 +13,7 @@ pub(crate) const DEGRADED: u8 = 1;
 /// The service does not do its work.
 pub(crate) const FAULT: u8 = 2;
 
-/// The exit code by the convention of Nagios. A service that was stopped in good order is unknown.
+/// The exit code by the conventions of Nagios. It is unknown for a service that was stopped in good order.
 pub(crate) fn exit_code(answer: &Answer) -> u8 {
     match answer.status {
         _ if answer.stopped => UNKNOWN,
@@ -23,19 +23,19 @@ pub(crate) fn exit_code(answer: &Answer) -> u8 {
     }
 }
 
-/// Prints a line to stderr. One that cannot be written is lost: the exit code is the answer.
+/// Prints a line to stderr. Errors are ignored: the exit code is the answer.
 pub(crate) fn say(line: &str) {
     let mut line = healthboard::printable(line);
     line.push('\n');
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Prints what the user may want to know besides the answer.
+/// Prints additional information for the user to stderr.
 pub(crate) fn hint(text: &str) {
     say(&format!("hint: {text}"));
 }
 
-/// Prints a text. A closed stdout is ignored: the exit code is the answer.
+/// Prints a text to stdout. Errors are ignored: the exit code is the answer.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

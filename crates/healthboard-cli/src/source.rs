@@ -11,17 +11,17 @@ use std::{error, fmt, io};
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Endpoint(Uri, NoAnswer),
-    /// Of this service, by its host's agent.
+    /// The agent at this address gives no answer for this service.
     Service(Uri, String, NoAnswer),
-    /// An agent of a host without services.
+    /// The agent at this address knows no service.
     Empty(Uri),
     /// No board of this service, or of any if `None`, was found in these directories.
     Boards(Option<String>, Vec<PathBuf>),
 }
 
 impl Source {
-    /// The answer of everything that is asked for. If no endpoint answers, and directories with boards are named, that of the
-    /// boards.
+    /// The answers of all targets. If no endpoint answers, and directories with boards are named, those of the boards.
+    /// `hint` is called with additional information for the user.
     pub(crate) fn ask(&self, how: Form, hint: &mut dyn FnMut(&str)) -> Vec<Result<Answered, Unanswered>> {
         let deadline = Instant::now() + self.timeout;
         let uris = self.targets.iter().filter(|target| matches!(target, Target::Uri(_))).count();
@@ -56,7 +56,7 @@ impl Source {
         self.boards.ask(None, how, hint)
     }
 
-    /// The HTTP status code and the body of a path of the one endpoint.
+    /// Requests a path of an endpoint. Returns the HTTP status code and the body.
     pub(crate) fn get(&self, uri: &Uri, path: &str) -> Result<(u16, String), Unanswered> {
         let answer = ask::get(uri, path, Instant::now() + self.timeout);
         answer.map_err(|why| Unanswered::Endpoint(uri.clone(), why))
@@ -69,7 +69,7 @@ impl Boards {
         if self.directories.is_empty() { Host::usual_roots() } else { self.directories.clone() }
     }
 
-    /// The reports of all services; what cannot be read is said.
+    /// The reports of all services. `hint` is called for each problem.
     pub(crate) fn reports(&self, hint: &mut dyn FnMut(&str)) -> Vec<Report> {
         let mut host = Host::new(self.roots(), Vec::new());
         let reports = host.reports(now_ns(), SystemTime::now());
@@ -115,7 +115,7 @@ impl Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The reason may quote bytes from the socket.
+            // The reason may contain bytes from the socket.
             Unanswered::Endpoint(uri, why) => {
                 f.write_str(&healthboard::printable(&format!("no answer from {uri}: {why}")))
             }
@@ -134,7 +134,7 @@ impl fmt::Display for Unanswered {
 
 impl error::Error for Unanswered {}
 
-/// How long ago something was at the time of the report; the time itself if it cannot be parsed.
+/// How long before the time of the report something happened. The time itself if it cannot be parsed.
 pub(crate) fn age(now: &str, then: &str) -> String {
     let parse = |time| humantime::parse_rfc3339(time).ok();
     let age =

@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 /// How often the screen is drawn while nothing happens, for the ages on it.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// How soon a key is noticed.
+/// The longest delay until a key is noticed.
 const KEYS: Duration = Duration::from_millis(50);
 
-/// Watches until the user ends it; returns the exit code.
+/// Watches until the user ends it. Returns the exit code.
 pub(crate) fn run(watch: arguments::Watch) -> u8 {
     if !std::io::stdout().is_terminal() {
         say("error: found no terminal at stdout, expected one; `healthboard show` prints a table");
         return UNKNOWN;
     }
     let (answers, received) = channel();
-    // Asking may take as long as its timeout, which neither a key nor the end waits for.
+    // A round of requests may take as long as its timeout. It runs in a thread, so that keys and the end do not wait for it.
     std::thread::spawn(move || {
         loop {
             let began = Instant::now();

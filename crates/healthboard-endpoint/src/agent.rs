@@ -1,7 +1,7 @@
 //! `healthboard agent`: one process that answers for all services of a host, from their boards.
 //!
-//! It says what no process can say of itself: that all of a service is dead, frozen, or was never started. It reads, and
-//! changes nothing.
+//! It can report what no process can report about itself: that all of a service is dead or frozen, or was never started. It
+//! only reads, and changes nothing.
 
 mod site;
 mod users;
@@ -31,19 +31,19 @@ use std::time::{Duration, Instant};
 use users::Users;
 use web_config::WebConfig;
 
-/// How often the files of the configuration and the clock are looked at.
+/// How often the configuration files and the clock are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often the dates of the certificate are looked at.
+/// How often the dates of the certificate are checked.
 const DATES_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The most lines about what cannot be read, in [`LINES_PER`].
+/// The most log lines about problems within [`LINES_PER`].
 const MAX_LINES: usize = 1000;
 
 /// See [`MAX_LINES`].
 const LINES_PER: Duration = Duration::from_secs(600);
 
-/// For how long an agent that ends still answers.
+/// For how long an agent that is about to end still answers.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// The options of an agent.
@@ -57,23 +57,23 @@ pub struct Agent {
     pub expect: Vec<String>,
     /// The name of this host, in answers.
     pub host: String,
-    /// The names that a `Host` header may have, besides addresses and `localhost`: a comma list, or `*`.
+    /// The names that a `Host` header may contain, besides addresses and `localhost`.
     pub allowed_hosts: AllowedHosts,
     /// The file with certificates and users.
     pub web_config: Option<PathBuf>,
-    /// Whether addresses that are not loopback need no TLS.
+    /// Whether to listen without TLS on addresses that are not loopback.
     pub insecure: bool,
     /// Permissions of unix sockets.
     pub socket_mode: u32,
 }
 
 impl Agent {
-    /// Serves until SIGTERM or SIGINT. SIGHUP reads the configuration again, which also happens when one of its files changes.
-    /// `log` gets a line, and whether it is a warning.
+    /// Serves until SIGTERM or SIGINT. SIGHUP makes it reload the configuration, which also happens when one of the
+    /// configuration files changes. `log` is called with each log line and with whether it is a warning.
     ///
     /// # Errors
     ///
-    /// It cannot start. The text names what was found and what is expected.
+    /// It cannot start or continue. The text says what was found and what was expected.
     pub fn run(self, log: &mut dyn FnMut(bool, String)) -> Result<(), String> {
         let config = self.read_config()?;
         self.check_addresses(config.as_ref())?;
@@ -129,7 +129,7 @@ impl Agent {
                 if lines_since.elapsed() > LINES_PER {
                     (lines, lines_since) = (0, Instant::now());
                 }
-                // Each once, and again if it comes back.
+                // Each problem is logged once, and again if it comes back.
                 said.retain(|problem| problems.contains(problem));
                 let new: Vec<String> =
                     problems.difference(&said).take(MAX_LINES + 1 - lines).cloned().collect();
@@ -166,7 +166,7 @@ impl Agent {
                 match self.read_again(config.as_ref(), is_told) {
                     Ok(read) => {
                         config = self.apply(read, &mut server, &mut site, &wake)?;
-                        // Whoever waits for the check of a password is asked anew.
+                        // Requests that wait for a password check are evaluated again, with the new users.
                         server.wake();
                         failures = 0;
                         (refused_config, dates_seen) = (None, None);
@@ -183,7 +183,7 @@ impl Agent {
                 refused_config = None;
             }
             match woken.read(&mut [0; 64]) {
-                // What has come by now is not reported by the next turn.
+                // The bytes that were read here no longer wake the next turn.
                 Ok(_) => server.wake(),
                 Err(error)
                     if error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted =>
@@ -205,7 +205,7 @@ impl Agent {
         self.web_config.as_deref().map(WebConfig::read).transpose()
     }
 
-    /// What the configuration says by now. One that asks for less than `before` is taken only if somebody has told so.
+    /// Reads the configuration again. One that is weaker than `before` is accepted only after a SIGHUP (`is_told`).
     fn read_again(&self, before: Option<&WebConfig>, is_told: bool) -> Result<Option<WebConfig>, String> {
         let read = self.read_config()?;
         self.check_addresses(read.as_ref())?;
@@ -237,7 +237,7 @@ impl Agent {
         Ok(config)
     }
 
-    /// Fails where everybody on the network could ask without TLS.
+    /// Fails if the agent would answer on a network without TLS, unless `insecure` allows that.
     fn check_addresses(&self, config: Option<&WebConfig>) -> Result<(), String> {
         if self.insecure || config.is_some_and(|config| config.tls.is_some()) {
             return Ok(());
@@ -258,9 +258,9 @@ pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The board of every living process is kept open.
+/// Raises the limit on descriptors, since the board of every living process is kept open.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // If it cannot be raised, what is beyond is named when it is reached.
+    // If it cannot be raised, boards that cannot be opened are reported as problems.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -1,4 +1,4 @@
-//! Which processes have started which.
+//! The parents and ancestors of processes.
 
 /// The most generations that are searched for an ancestor.
 const MAX_ANCESTORS: u32 = 64;
@@ -16,7 +16,7 @@ pub(crate) fn is_ancestor(pid: u32) -> bool {
     false
 }
 
-/// The parent of `pid`.
+/// The parent of `pid`; `None` if there is no such process. Reads a file in `/proc`.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may contain anything; after it come the state and the parent.

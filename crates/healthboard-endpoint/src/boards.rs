@@ -1,6 +1,6 @@
-//! The service as an endpoint needs it: its reports, the notices of its process, and its service manager.
+//! The service as an endpoint sees it: its reports, the notices of its process, and its service manager.
 //!
-//! Only this module knows how boards are kept and read.
+//! No other module of this crate depends on how boards are kept and read.
 
 use crate::options::HttpOptions;
 use crate::pauses::Pauses;
@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// The directory is swept once in this many ticks.
+/// The directory is swept once every this many ticks.
 const TICKS_PER_SWEEP: u32 = 10;
 
 /// The boards of the service of one keeper.
@@ -52,7 +52,7 @@ impl<'a> Boards<'a> {
         }
     }
 
-    /// The name that operators know the service by.
+    /// The name by which operators know the service.
     pub(crate) fn service(&self) -> &'static str {
         self.keeper.settings().service()
     }
@@ -72,8 +72,8 @@ impl<'a> Boards<'a> {
         self.keeper.place()
     }
 
-    /// Call this about once a second: the keeper checks its board. `false`: the caller must return, since the boards
-    /// are in another directory now.
+    /// Call this about once a second. The keeper checks its board. If it returns `false`, the caller must return, since the
+    /// boards are in another directory now.
     pub(crate) fn look_after(&mut self) -> bool {
         if let Some(systemd) = &mut self.systemd {
             systemd.announce(self.keeper.take_announcements());
@@ -82,7 +82,7 @@ impl<'a> Boards<'a> {
         self.keeper.look_after()
     }
 
-    /// Call this when this process begins to serve: the changes that the holder before it has seen are its own now.
+    /// Call this when this process begins to serve. It continues the history of the previous holder.
     pub(crate) fn take_over_history(&mut self) {
         if let Some(place) = self.keeper.place() {
             self.history = Arc::new(read_history(place));
@@ -94,7 +94,7 @@ impl<'a> Boards<'a> {
         self.keeper.say(warning, line);
     }
 
-    /// Leaves a line about a change of the status from this one.
+    /// Leaves a notice about a change of the status from `from` to that of the report.
     pub(crate) fn say_change(&self, warning: bool, text: String, from: Status, report: &Report) {
         let (time, to, message) = (report.time, report.status, report.message.clone());
         self.keeper.say_change(warning, text, Transition { time, from, to, message });
@@ -107,19 +107,19 @@ impl<'a> Boards<'a> {
         }
     }
 
-    /// This moment. Call it about once a second: it looks for pauses of the host.
+    /// The current moment. Call this at least once a second, since it detects pauses of the host.
     pub(crate) fn moment(&mut self) -> Moment {
         let moment = self.pauses.at(now_ns());
         self.keeper.resumed(moment.resumed_ns);
         moment
     }
 
-    /// Sets the endpoints that the service listens on, or why there are none.
+    /// Sets the endpoints on which the service listens, or the reason why there are none.
     pub(crate) fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.keeper.listening(endpoints);
     }
 
-    /// Makes a report.
+    /// Makes a report. Reads all boards.
     pub(crate) fn report(&mut self) -> Report {
         // An unreadable directory is no fault of the service. This process's own board can still be read.
         let processes = &mut self.processes;
@@ -136,7 +136,7 @@ impl<'a> Boards<'a> {
         let mut report = judge(self.service(), &self.processes, moment, SystemTime::now());
         report.processes.serving = Some(std::process::id());
         report.processes.others_unseen = others_unseen;
-        // All processes have said goodbye, this one too.
+        // No process is alive: all have said goodbye, including this one.
         report.draining |= !self.processes.iter().any(|p| p.life.is_alive());
         report.history = self.history.clone();
         report
@@ -159,7 +159,7 @@ impl<'a> Boards<'a> {
         self.ticks = self.ticks.wrapping_add(1);
     }
 
-    /// Adds what has changed, and writes it down. A file that cannot be written is tried again at the next tick.
+    /// Adds what has changed to the history, and writes the file. If that fails, the next tick tries again.
     fn keep_history(&mut self, report: &Report) {
         if History::observe(&mut self.history, report) {
             self.is_history_kept = false;

@@ -7,7 +7,7 @@ use healthboard::Status;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// This many changes within [`FLAPPING_WINDOW`] are flapping.
+/// A status that changes this often within [`FLAPPING_WINDOW`] is flapping.
 const FLAPPING_CHANGES: usize = 3;
 
 /// See [`FLAPPING_CHANGES`].
@@ -25,11 +25,11 @@ pub(crate) struct Line {
     /// Whether an operator should act.
     pub(crate) warning: bool,
     pub(crate) text: String,
-    /// The status of the line before.
+    /// The status of the previous line.
     pub(crate) previous: Status,
 }
 
-/// Follows a status.
+/// Follows the status of a service and decides what is logged.
 pub(crate) struct Changes {
     status: Status,
     /// The status of the newest line.
@@ -41,7 +41,7 @@ pub(crate) struct Changes {
 
 /// A flapping status.
 struct Flaps {
-    /// When the last summary was logged.
+    /// When the last summary was logged, or the flapping began.
     since: Instant,
     changes: u32,
     worst: Status,

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
-//! A connection does one step at a time and ends its turn after each answer. It knows nothing of other connections and
-//! of the reactor: it returns what it waits for.
+//! A connection does one step at a time and ends its turn after each answer. It knows nothing of other connections or of
+//! the reactor: it returns what it waits for.
 
 use crate::http::{After, Answer, Answers, Ends, MAX_HEAD_BYTES, Outcome, Refusal, Site};
 use crate::reactor::Interest;
@@ -15,23 +15,23 @@ use std::time::{Duration, Instant};
 /// The most bytes that are read and discarded before a connection is closed, such as an unread body.
 const MAX_DRAINED_BYTES: usize = 4 << 20;
 
-/// Reads in one step of a connection that is being drained.
+/// The number of reads in one step of a connection that is being drained.
 const DRAINS_PER_STEP: usize = 8;
 
 /// Time limits for a peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// For the head of a request, from the opening of the connection or its first byte on.
+    /// For sending the head of a request, from the opening of the connection or from its first byte on.
     pub(crate) head: Duration,
     /// For reading an answer.
     pub(crate) answer: Duration,
-    /// Between an answer and the first byte of the next request.
+    /// From an answer to the first byte of the next request.
     pub(crate) idle: Duration,
     /// For closing its half after the last answer.
     pub(crate) linger: Duration,
-    /// For being woken to answer.
+    /// For an answer that has to wait until the server is woken.
     pub(crate) later: Duration,
-    /// From opening to the last answer.
+    /// From the opening of the connection on; the next answer after that is the last.
     pub(crate) total: Duration,
 }
 
@@ -60,13 +60,13 @@ impl Limits {
 /// What the connection waits for from its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The head of a request, or the rest of it.
+    /// That it sends the head of a request, or the rest of it.
     Head,
-    /// Reading the answer.
+    /// That it reads the answer.
     Answer,
-    /// The next request, if there is one.
+    /// That it sends a further request, if it wants to.
     Idle,
-    /// Closing its half after the last answer.
+    /// That it closes its half after the last answer.
     Linger,
     /// Nothing: the request cannot be answered before the server is woken.
     Later,
@@ -81,7 +81,7 @@ impl Phase {
 pub(crate) enum Step {
     /// Another step, when it is this connection's turn again.
     Again,
-    /// A wait for the peer. `answered`: an exchange is complete, so a new wait begins.
+    /// A wait for the peer. `answered` means that an exchange is complete, so a new wait begins.
     Wait { phase: Phase, answered: bool },
     /// The end.
     Close,
@@ -98,7 +98,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) scratch: &'a mut [u8],
 }
 
-/// Room for one head. Bytes beyond it stay in the socket.
+/// Room for one head. Further bytes stay in the socket.
 pub(crate) const SCRATCH_BYTES: usize = MAX_HEAD_BYTES;
 
 /// A connection. While it waits for a request it holds no buffer.
@@ -106,7 +106,7 @@ pub(crate) struct Connection {
     socket: OwnedFd,
     transport: Transport,
     opened: Instant,
-    /// What the reactor watches for, if anything.
+    /// The event that the reactor watches for, if any.
     pub(crate) watched: Option<Interest>,
     /// Bytes that have been read. Those from `taken` on are not answered yet.
     input: Vec<u8>,
@@ -161,7 +161,7 @@ impl Connection {
         self.read(turn)
     }
 
-    /// Answers that the head took too long. Closes if no byte of it has arrived.
+    /// Answers 408 because the head took too long. Closes without an answer if no byte of it has arrived.
     pub(crate) fn time_out(&mut self, answers: &Answers) -> Step {
         if self.rest().is_empty() {
             return Step::Close;
@@ -170,7 +170,7 @@ impl Connection {
         self.send(answers.refuse(Refusal::LATE, false))
     }
 
-    /// The event that ends a wait in this phase; `None` if no event of the socket does.
+    /// The event of the socket that ends a wait in this phase; `None` if there is none.
     pub(crate) fn interest(&self, phase: Phase) -> Option<Interest> {
         match phase {
             Phase::Later => None,
@@ -179,7 +179,8 @@ impl Connection {
         }
     }
 
-    /// Whether a new request of the peer has arrived that was not read yet. The rest of a begun head does not count.
+    /// Whether a new request of the peer has arrived and was not read yet. The rest of a begun head does not count. Costs a
+    /// system call.
     pub(crate) fn has_unread_request(&self, phase: Phase) -> bool {
         if phase == Phase::Answer || phase == Phase::Linger || !self.rest().is_empty() {
             return false;
@@ -202,7 +203,7 @@ impl Connection {
         turn.now.saturating_duration_since(self.opened) >= turn.limits.total
     }
 
-    /// Skips empty lines before a request: some clients end a request with one too many.
+    /// Skips empty lines before a request: some clients send an extra line end after a request.
     fn skip_empty_lines(&mut self) {
         self.taken += empty_lines(self.rest());
         if self.taken == self.input.len() {
@@ -221,7 +222,7 @@ impl Connection {
         turn.scratch[..kept].copy_from_slice(&self.input[self.taken..]);
         let read = match self.transport.receive(&self.socket, &mut turn.scratch[kept..]) {
             Ok(0) if kept == 0 => return Step::Close,
-            // The peer may still read.
+            // The peer has closed its half, but may still read the answer.
             Ok(0) => {
                 self.taken = self.input.len();
                 return self.send(turn.answers.refuse(Refusal::UNFINISHED, false));
@@ -259,7 +260,7 @@ impl Connection {
         }
     }
 
-    /// Waits for a request, or for more of one.
+    /// Waits for a request, or for the rest of one.
     fn wait(&self) -> Step {
         let phase = if self.was_answered && self.rest().is_empty() { Phase::Idle } else { Phase::Head };
         Step::Wait { phase, answered: false }
@@ -300,8 +301,8 @@ impl Connection {
         }
     }
 
-    /// Closes our half and continues to read for a while: closing a socket with unread bytes resets the connection, and
-    /// the peer may lose the answer.
+    /// Closes this half of the connection and continues to read for a while. Closing a socket with unread bytes would reset
+    /// the connection, and the peer could lose the answer.
     fn linger(&mut self) -> Step {
         self.forget_input();
         self.transport.say_end(&self.socket);

@@ -18,15 +18,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The most connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`. A flood must not fill
-/// the queue between two turns of the server.
+/// The most connections that wait to be accepted. The kernel limits it to `net.core.somaxconn`. It is large so that a flood
+/// does not fill the queue between two turns of the server.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// The most bytes of a name that a temporary name repeats. With its prefix and suffix it fits into a file name, and
-/// into a socket's address behind `/proc/thread-self/fd/N/`.
+/// The most bytes of a name that its temporary name contains. With prefix and suffix that fits into a file name, and into a
+/// socket's address after `/proc/thread-self/fd/N/`.
 const MAX_REPEATED_NAME: usize = 48;
 
-/// Bytes of the random part of a temporary name.
+/// The number of digits in the random part of a temporary name.
 const RANDOM_DIGITS: usize = 16;
 
 /// The identity of a file, independent of its name.
@@ -71,7 +71,7 @@ impl Entry {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::Socket
     }
 
-    /// Connects to this socket without waiting for a free place in its queue.
+    /// Connects to this socket. Does not wait: if the socket's queue is full, the error is `AGAIN`.
     pub(crate) fn connect(&self) -> Result<OwnedFd, Errno> {
         let socket = unix_socket()?;
         connect(&socket, &SocketAddrUnix::new(self.path())?)?;
@@ -102,7 +102,7 @@ pub(crate) struct NewSocket<'d> {
 /// Why a new socket did not get its name.
 #[derive(Debug)]
 pub(crate) enum NotPlaced {
-    /// Another file has it that was not there before.
+    /// Another file has taken the name in the meantime.
     Taken,
     Failed(io::Error),
 }
@@ -111,7 +111,7 @@ impl<'d> NewSocket<'d> {
     /// Makes a listening socket with this mode, to be named `name` later. Its mode is never wider, whatever the umask.
     pub(crate) fn listen(directory: BorrowedFd<'d>, name: &OsStr, mode: u32) -> io::Result<NewSocket<'d>> {
         let socket = unix_socket()?;
-        // The file gets at most this mode, whatever the umask.
+        // Limits the file to this mode, whatever the umask.
         fchmod(&socket, Mode::from_raw_mode(mode))?;
         let name = temporary(name);
         let mut address = format!("/proc/thread-self/fd/{}/", directory.as_raw_fd()).into_bytes();
@@ -122,13 +122,13 @@ impl<'d> NewSocket<'d> {
         if !entry.is_socket() || entry.stat.st_uid != geteuid().as_raw() {
             return Err(io::Error::other("another process replaced the new socket while it was made"));
         }
-        // And at least this mode.
+        // Adds the rights that the umask has removed.
         entry.set_mode(mode)?;
         listen(&socket, BACKLOG)?;
         Ok(NewSocket { socket, temporary, identity: entry.identity() })
     }
 
-    /// Gives the socket its name, which no file may have except `stale`, which is removed.
+    /// Gives the socket its name. No other file may have the name except `stale`, which is removed.
     pub(crate) fn place(
         mut self,
         name: &OsStr,
@@ -143,7 +143,7 @@ impl<'d> NewSocket<'d> {
             (Ok(()), Some(stale)) => {
                 let directory = self.temporary.directory;
                 if !Identity::named(directory, &self.temporary.name).is_ok_and(|found| found == stale) {
-                    // A file that has come since then must not be removed.
+                    // The file that has the name now is a different one and must not be removed.
                     let back = self.temporary.rename(name, RenameFlags::EXCHANGE);
                     if back.is_err() {
                         self.temporary.name.clear();
@@ -151,10 +151,10 @@ impl<'d> NewSocket<'d> {
                     return Err(NotPlaced::Taken);
                 }
             }
-            // The stale file is gone already.
+            // The stale file no longer exists.
             (Err(Errno::NOENT), Some(_)) => return self.place(name, None),
             (Err(Errno::EXIST), None) => return Err(NotPlaced::Taken),
-            // The file system does not support these flags: check once more right before.
+            // The file system does not support these flags, so the name is checked once more right before the rename.
             (Err(Errno::INVAL | Errno::NOSYS), _) => {
                 match (Identity::named(self.temporary.directory, name), stale) {
                     (Ok(found), Some(stale)) if found == stale => {}
@@ -165,7 +165,7 @@ impl<'d> NewSocket<'d> {
             }
             (Err(errno), _) => return Err(NotPlaced::Failed(errno.into())),
         }
-        // The stale file now has the temporary name, and is removed with it.
+        // A stale file has the temporary name now, and is removed when that is dropped.
         Ok((self.socket, self.identity))
     }
 

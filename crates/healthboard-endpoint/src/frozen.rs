@@ -1,7 +1,7 @@
 //! Decides, in a standby, whether the holder is frozen.
 //!
-//! Neither a clock of another process counts nor anything written before this process began to watch: only the time
-//! during which this process has seen the same beat.
+//! Only the time during which this process itself has seen the same beat counts. The clocks of other processes do not, and
+//! neither does the age of a beat at the first check.
 
 use crate::lock::Beat;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 /// A holder whose beat has not changed for longer than this is frozen.
 pub(crate) const FROZEN_AFTER: Duration = Duration::from_secs(3);
 
-/// Checks come once a second. Of the time between two checks at most this counts: a standby that comes later was itself
-/// kept from running, by a pause of the host or by its load, and so may the holder have been.
+/// Checks are made once a second. At most this much of the time between two checks counts: a standby that checks later was
+/// itself kept from running, by a pause of the host or by load, and so may the holder have been.
 const MAX_COUNTED: Duration = Duration::from_millis(1500);
 
 /// What a standby has seen of the holder so far.
@@ -22,10 +22,10 @@ pub(crate) struct HolderWatch {
 }
 
 impl HolderWatch {
-    /// Call this once a second with the newest beat, `None` if it could not be read. Returns that beat if the holder
+    /// Call this once a second with the newest beat, or `None` if it could not be read. Returns that beat if the holder
     /// counts as frozen.
     ///
-    /// The first check never finds the holder frozen. At [`FROZEN_AFTER`] exactly it is not frozen yet.
+    /// The first check never finds the holder frozen. At exactly [`FROZEN_AFTER`] it is not frozen yet.
     pub(crate) fn observe(&mut self, now_ns: u64, beat: Option<Beat>) -> Option<Beat> {
         let since = Duration::from_nanos(now_ns.saturating_sub(self.checked_ns));
         self.checked_ns = now_ns;
@@ -52,8 +52,8 @@ mod tests {
         Some(Beat::At(Identity::named(rustix::fs::CWD, OsStr::new(file)).unwrap(), time, 0))
     }
 
-    /// The index of the check at which the holder is frozen. Each check has the milliseconds since the one before, and
-    /// a beat.
+    /// The index of the check at which the holder is frozen. Each check consists of the milliseconds since the previous one
+    /// and a beat.
     fn frozen_at(looks: &[(u64, Option<Beat>)]) -> Option<usize> {
         let mut watch = HolderWatch::default();
         let mut now_ms = 1_000_000;

@@ -1,11 +1,10 @@
-//! The holder passes its listening sockets to the standbys while it lives.
+//! The holder passes its listening sockets to the standbys while it is alive.
 //!
-//! Each standby keeps a connection to the holder's socket `endpoint.sock`. Over it the holder sends, once, duplicates
-//! of the listening sockets, with the URI of each. When the holder dies the connection ends, which wakes the standbys
-//! at once, and the next holder continues with the same sockets, on which connections may be waiting. No probe is
-//! refused.
+//! Each standby keeps a connection to the holder's socket `endpoint.sock`. The holder sends one message over it: duplicates
+//! of the listening sockets, with the URI of each. When the holder dies, the connection ends, which wakes the standbys at
+//! once. The next holder continues with the same sockets, on which connections may be waiting. No probe is refused.
 //!
-//! The message is `GREETING`, then a NUL and the URI for each socket, in one piece with all the sockets.
+//! The message consists of `GREETING` and, for each socket, a NUL and the URI. All sockets are attached to it.
 
 use crate::entry::{Entry, Identity, NewSocket};
 use crate::listen::Listener;
@@ -24,10 +23,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-/// Sockets in one handover.
+/// The most sockets in one handover.
 const MAX_SOCKETS: usize = 32;
 
-/// Bytes of one handover: the longest URI is that of a unix socket, with 7 and 107 bytes.
+/// The most bytes of one handover. The longest URI is that of a unix socket: `unix://` and 107 bytes.
 const MAX_MESSAGE: usize = GREETING.len() + MAX_SOCKETS * 128;
 
 /// The beginning of a handover. The number changes with the format.
@@ -55,7 +54,7 @@ pub(crate) enum Wait {
 /// The holder's socket to which standbys connect.
 #[derive(Debug)]
 pub(crate) struct StandbySocket {
-    /// Does not block.
+    /// The socket, which does not block.
     pub(crate) listener: UnixListener,
     identity: Identity,
 }
@@ -125,7 +124,7 @@ pub(crate) fn take(directory: BorrowedFd<'_>, timeout: Duration) -> io::Result<(
     let socket = Entry::open(directory, OsStr::new(SOCKET))?;
     let holder = match socket.connect() {
         Err(Errno::AGAIN) => {
-            // Its queue is full, and there is no way to wait for a place.
+            // The holder's queue is full, and a non-blocking `connect` cannot be waited for.
             std::thread::sleep(timeout);
             return Err(ErrorKind::TimedOut.into());
         }
@@ -194,7 +193,7 @@ pub(crate) fn wait_for_end(holder: &UnixStream, at_most: Duration) -> Wait {
     }
 }
 
-/// Whether there are bytes or an end to read. May return `false` early.
+/// Waits until there are bytes or an end to read. `false` if there are none in time, or if a signal interrupts the wait.
 fn wait_readable(stream: impl AsFd, at_most: Duration) -> io::Result<bool> {
     let mut polled = [PollFd::new(&stream, PollFlags::IN)];
     let timeout =

@@ -1,4 +1,4 @@
-//! The keeper's work in this crate: be a standby, then hold the endpoints.
+//! The keeper's work in this crate: to be a standby first, and then to hold the endpoints.
 
 use crate::ancestors::parent;
 use crate::boards::Boards;
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts to listen.
 const MAX_LISTEN_PAUSE: Duration = Duration::from_secs(60);
 
-/// A holder yields to a child that has been a standby for this long. A child that lives shorter would leave no holder.
+/// A holder yields to a child that has been a standby for this long. It does not yield to children that live only briefly.
 const YIELDS_TO_CHILD_AFTER: Duration = Duration::from_secs(3);
 
 /// For how long a holder that stops serving still answers accepted connections.
@@ -38,8 +38,8 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// The most standbys accepted in one turn.
 const MAX_ADMITTED_PER_TURN: usize = 16;
 
-/// Serves until the boards are in another directory. May be called again after a panic: everything it had opened is
-/// closed by then.
+/// Serves until the boards are in another directory. May be called again, also after a panic, which closes everything that
+/// was opened.
 pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, systemd: Option<&Systemd>) {
     let mut boards = Boards::new(keeper, options, systemd);
     let mut sockets = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn run(keeper: &Keeper, options: &HttpOptions, systemd: Option<&Syste
             (lock, sockets) = (Some(taken), inherited);
         }
         match Server::new(Answers::new(boards.options()), Limits::DEFAULT) {
-            // The sockets are kept: if the next holder dies at once, no connection is lost.
+            // The sockets are kept, so that no connection is lost if the next holder dies at once.
             Ok(server) => sockets = Holder::new(&mut boards, lock, server).hold(sockets),
             Err(error) => {
                 boards.cannot_serve(&error);
@@ -68,13 +68,13 @@ struct Holder<'a, 'b> {
     server: Server,
     pages: ServicePages,
     listening: Vec<(Uri, Listener)>,
-    /// One for each of `listening`.
+    /// The server's id of each socket in `listening`, in the same order.
     accepting: Vec<ListenerId>,
     missing: Vec<Missing>,
     standby_socket: Option<StandbySocket>,
     standbys: Vec<Standby>,
     changes: Changes,
-    /// Why an endpoint could not be opened last.
+    /// The newest error of an endpoint that could not be opened.
     last_error: String,
 }
 
@@ -109,7 +109,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         }
     }
 
-    /// Serves until another process must serve, or the boards have moved. Returns its sockets.
+    /// Serves until another process has to serve or the boards have moved. Returns the listening sockets.
     fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
         self.boards.take_over_history();
         for uri in self.boards.uris() {
@@ -153,7 +153,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         self.close_standby_socket();
         self.standbys.clear();
         let until = Instant::now() + STEP_BACK_WITHIN;
-        // Idle connections are not waited for any longer.
+        // Connections that are still open after that are closed.
         while Instant::now() < until && self.server.connections() > 0 && self.turn(until).is_ok() {}
         let kept = |(uri, listener): &(Uri, Listener)| {
             Some(Inherited { uri: uri.to_string(), socket: listener.as_fd().try_clone_to_owned().ok()? })
@@ -164,7 +164,8 @@ impl<'a, 'b> Holder<'a, 'b> {
         kept
     }
 
-    /// Takes over the sockets that an earlier holder had for this URI, or opens new ones.
+    /// Takes over the sockets that an earlier holder had for this URI, or opens new ones. If that fails, it is tried again
+    /// after twice `pause`. A `pause` of zero means that this is the first attempt.
     fn open(&mut self, uri: Uri, inherited: &mut Vec<Inherited>, pause: Duration) {
         let name = uri.to_string();
         let (ours, others) = std::mem::take(inherited).into_iter().partition(|i| i.uri == name);
@@ -223,8 +224,8 @@ impl<'a, 'b> Holder<'a, 'b> {
                 Ok((stream, peer)) => self.add_standby(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Most likely no descriptors are left. The next tick opens the socket again: trying again at once would
-                // spin.
+                // Most likely no descriptors are left. The next tick opens the socket again, since trying again at once
+                // would spin.
                 Err(_) => return self.close_standby_socket(),
             }
         }
@@ -243,11 +244,11 @@ impl<'a, 'b> Holder<'a, 'b> {
         if !self.boards.look_after() || !self.keeps_lock() {
             return false;
         }
-        // A standby sends nothing: an end, an error and data all mean that it is gone.
+        // A standby sends nothing, so an end, an error and data all mean that it is gone.
         self.standbys.retain_mut(|standby| {
             standby.stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         });
-        // Workers serve rather than their master.
+        // A worker should serve rather than its master.
         if self
             .standbys
             .iter()
@@ -257,6 +258,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         }
         self.open_missing();
         // An error was logged at the start, or is logged by the processes that cannot connect.
+        // Either way it is not repeated here.
         let _ = self.open_standby_socket();
         let report = self.boards.report();
         if let Some(line) = self.changes.observe(Instant::now(), report.status, &report.message) {
@@ -279,7 +281,7 @@ impl<'a, 'b> Holder<'a, 'b> {
     fn report_endpoints(&self) {
         let endpoints: Vec<Uri> =
             self.listening.iter().filter_map(|(_, listener)| listener.local_uri().ok()).collect();
-        // A service may have a board alone.
+        // A service may have a board and no endpoint.
         let none = endpoints.is_empty() && !self.boards.uris().is_empty();
         let endpoints = if none { Err(self.last_error.clone()) } else { Ok(endpoints) };
         self.boards.listening(endpoints);
@@ -295,7 +297,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         is_held
     }
 
-    /// Opens endpoints that could not be opened before, and reopens removed ones.
+    /// Opens endpoints that could not be opened before, and makes removed sockets again.
     fn open_missing(&mut self) {
         let mut due = Vec::new();
         for i in (0..self.listening.len()).rev() {
@@ -321,7 +323,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         }
         if self.listening.len() > listening {
             self.report_endpoints();
-            // The standbys connect again and get the new sockets.
+            // The standbys are disconnected, so they connect again and get the new sockets.
             self.standbys.clear();
         }
     }

@@ -27,7 +27,7 @@ pub(crate) use {
     service::{check, cpu_time, exposed, is_paused, is_verbose, refuse_method},
 };
 
-/// Parses bytes as a request, whole and in prefixes, and panics if the results differ. For fuzzing.
+/// Parses bytes as a request, whole and in prefixes, and panics if the results differ. Used for fuzzing.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz_head(bytes: &[u8]) {
     let verdict = |bytes: &[u8]| {

@@ -33,8 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! One process of a service answers, from the boards of all; when it dies, another one takes over its sockets.
-//! `docs/openapi.yaml` describes the requests and answers.
+//! One process of a service answers, from the boards of all processes. When it dies, another process takes over its
+//! sockets. `docs/openapi.yaml` describes the requests and answers.
 
 #[cfg(feature = "agent")]
 pub mod agent;
@@ -71,13 +71,13 @@ use systemd::Systemd;
 
 /// Starts a service together with its endpoints.
 pub trait Start {
-    /// Starts recording in this process and all that it forks, and serves the endpoints.
+    /// Starts recording in this process and in all processes that it forks, and serves the endpoints.
     ///
-    /// Costs about a millisecond; waits at most two seconds for the board and two for the endpoints.
+    /// Costs about a millisecond. Waits at most two seconds for the board and two for the endpoints.
     ///
     /// # Errors
     ///
-    /// The error says what could not be started. The rest runs all the same: see [`StartError::handle`].
+    /// The error says what could not be started. Everything else still runs: see [`StartError::handle`].
     fn start(self) -> Result<Handle, StartError>;
 }
 
@@ -101,7 +101,7 @@ impl Prepared {
         Prepared { builder, options }
     }
 
-    /// Takes the values that were refused; they then do not appear as notices in the service's log.
+    /// Takes the values that were refused. They then do not appear as notices in the service's log.
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.builder.take_refused()
     }
@@ -120,7 +120,7 @@ impl Prepared {
         let Prepared { builder, options } = self;
         let variable = |name: &str| std::env::var(name).ok();
         let (systemd, refused) = Systemd::from_env(variable, std::process::id(), ancestors::is_ancestor);
-        // Never `lock`: a child may be forked while another thread has locked it.
+        // Never `lock` this: a child that was forked while another thread held it would wait indefinitely.
         let refused = Mutex::new(refused);
         builder.start_with(move |keeper| {
             if let Ok(mut refused) = refused.try_lock() {

@@ -1,4 +1,4 @@
-//! Listening sockets: opened, or taken over from another process.
+//! Listening sockets, newly opened or taken over from another process.
 
 mod tcp;
 mod unix;
@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 pub(crate) use tcp::bind_tcp;
 pub(crate) use unix::Place;
 
-/// A listening socket: not blocking, closed on `exec`.
+/// A listening socket. It does not block and is closed on `exec`.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -26,7 +26,7 @@ pub(crate) enum Listener {
 ///
 /// # Errors
 ///
-/// The error says what was found and what to do. The caller adds the URI.
+/// The error says what was found and what to do about it. The caller adds the URI.
 pub(crate) fn bind(uri: &Uri, socket_mode: u32) -> io::Result<Vec<Listener>> {
     match uri {
         Uri::Tcp { .. } => tcp::bind_tcp(&uri.addresses()),
@@ -39,7 +39,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// It is not a listening socket, or no longer reachable by this URI.
+    /// It is not a listening socket, or is no longer reachable by this URI.
     pub(crate) fn from_fd(uri: &Uri, socket: OwnedFd, socket_mode: u32) -> io::Result<Listener> {
         let elsewhere =
             || Error::new(ErrorKind::InvalidInput, format!("the inherited socket does not listen on {uri}"));
@@ -65,7 +65,8 @@ impl Listener {
         }
     }
 
-    /// Whether the URI still leads to this socket: neither the socket file nor its directory was removed or replaced.
+    /// Whether the URI still leads to this socket, so that neither the socket file nor its directory was removed or
+    /// replaced.
     pub(crate) fn is_reachable(&self) -> bool {
         match self {
             Listener::Tcp(_) => true,

@@ -1,12 +1,12 @@
 //! The lock that decides which process serves: `endpoint.lock` in the service's directory.
 //!
-//! The lock belongs to the open file, which no process inherits: the kernel frees it however its holder dies. Once a
-//! second the holder sets the file's modification time, its *beat*, so that a frozen holder can be told from one that
-//! works (see [`frozen`](crate::frozen)); a frozen holder is replaced by a new file of the same name. A beat is a time
-//! stamp and not content: it needs no space on a full disk, and reading it needs no descriptor.
+//! The lock belongs to the open file, which no process inherits, so the kernel frees it however its holder dies. Once a
+//! second the holder sets the file's modification time, which is called its *beat*. It distinguishes a frozen holder from
+//! one that works (see [`frozen`](crate::frozen)). A frozen holder is replaced by means of a new file with the same name. A
+//! beat is a time stamp rather than content: it needs no space on a full disk, and reading it needs no descriptor.
 //!
-//! A process whose lock file no longer has the name is no longer the holder. It checks that once a second. For that
-//! long two processes may serve, which does no harm: they give the same answers, from the same boards.
+//! A process whose lock file no longer has the name is no longer the holder. It checks that once a second. Until then two
+//! processes may serve, which does no harm: they give the same answers, from the same boards.
 
 use crate::entry::{Identity, temporary};
 use rustix::fs::{
@@ -30,7 +30,7 @@ pub(crate) struct Lock {
 /// The sign of life of a holder. It changes with each beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// There is no lock file: a working holder would have made it again.
+    /// There is no lock file. A working holder makes it again within a second.
     Missing,
     /// The file, and its modification time in seconds and nanoseconds.
     At(Identity, i64, u64),
@@ -57,7 +57,7 @@ impl Lock {
         Lock::try_hold(directory, open(directory, OsStr::new(FILE))?)
     }
 
-    /// Takes the lock on a file that had the name when it was opened.
+    /// Takes the lock on a file that had the name when it was opened. `None` if it no longer has the name.
     fn try_hold(directory: BorrowedFd<'_>, file: OwnedFd) -> io::Result<Option<Lock>> {
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => {}
@@ -68,13 +68,13 @@ impl Lock {
         if !lock.has_the_name(directory)? {
             return Ok(None);
         }
-        // A process that cannot beat serves nevertheless.
+        // A process that cannot set a beat still serves.
         let _ = lock.beat();
         Ok(Some(lock))
     }
 
-    /// Replaces a frozen holder by a new lock file; the frozen process keeps the lock on the old one. `seen` is the
-    /// beat for which it counts as frozen. If the beat has changed, some holder works, and this returns `None`.
+    /// Takes over from a frozen holder with a new lock file. The frozen process keeps the lock on the old file. `seen` is
+    /// the beat for which it counts as frozen. If the beat has changed, some holder works, and this returns `None`.
     pub(crate) fn take_from_frozen(directory: BorrowedFd<'_>, seen: Beat) -> io::Result<Option<Lock>> {
         let name = temporary(OsStr::new(FILE));
         let file = open(directory, &name)?;

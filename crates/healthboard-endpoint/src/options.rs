@@ -20,11 +20,11 @@ pub struct HttpOptions {
     pub fault_status_code: u16,
     /// The HTTP status for `DEGRADED`.
     pub degraded_status_code: u16,
-    /// The value of the header `Cache-Control`; `None` for no such header.
+    /// The value of the header `Cache-Control`; `None` omits it.
     pub cache_control: Option<String>,
     /// The names that a `Host` may have, besides IP addresses and `localhost`.
     pub allowed_hosts: AllowedHosts,
-    /// The weight that HAProxy's agent-check is told on `DEGRADED`, in percent of the configured one.
+    /// The weight in answers to HAProxy's agent-check on `DEGRADED`, in percent of the configured weight.
     pub degraded_weight: u8,
     /// Permissions of unix sockets.
     pub socket_mode: u32,
@@ -35,9 +35,9 @@ pub struct HttpOptions {
 /// Names that a `Host` may have. Requests for other names are refused: a page in a browser could have sent them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedHosts {
-    /// Any name at all.
+    /// Any name.
     All,
-    /// These, in lower case.
+    /// These names, in lower case.
     Names(Vec<String>),
 }
 
@@ -70,7 +70,7 @@ impl HttpOptions {
         [own[0], own[1], own[2], own[3], own[4], own[5], a, b, c, d, e, f, g]
     };
 
-    /// Sets one option from its text. `Ok(false)`: the option does not belong to the endpoints.
+    /// Sets one option from its text. `Ok(false)` means that the option does not belong to the endpoints.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl AllowedHosts {
     ///
     /// # Errors
     ///
-    /// The error is what was expected.
+    /// The error describes what was expected.
     pub fn parse(value: &str) -> Result<AllowedHosts, String> {
         let parts = || value.split(',').map(str::trim).filter(|part| !part.is_empty());
         if parts().any(|part| part == "*") {
@@ -109,7 +109,7 @@ impl AllowedHosts {
         Ok(AllowedHosts::Names(parts().map(str::to_ascii_lowercase).collect()))
     }
 
-    /// Whether this name, without a port, is one of them.
+    /// Whether this name, which has no port, is allowed.
     pub(crate) fn contain(&self, name: &str) -> bool {
         match self {
             AllowedHosts::All => true,
@@ -125,7 +125,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
 }
 
 fn status_code(value: &str) -> Result<u16, String> {
-    // These have no body: a client would take the body for the next answer.
+    // Answers with these codes have no body, so a client would take the body for the next answer.
     let bare = [204, 205, 304];
     let code = value.parse().ok().filter(|code| (200..600).contains(code) && !bare.contains(code));
     Ok(code.ok_or("an HTTP status code with a body, 200 to 599")?)

@@ -1,12 +1,13 @@
-//! Pauses of the host: a machine that was suspended, a container that was frozen.
+//! Pauses of the host, such as a suspended machine or a frozen container.
 //!
-//! During a pause no process could record anything. The holder reads the clock once a second; if much more time has
-//! passed, it was paused itself, and assumes the same of the others. If only this process was paused, another one has
-//! taken over and has seen no pause.
+//! During a pause no process could record anything. The holder reads the clock once a second. If much more time has passed,
+//! it was paused itself, and it assumes that the other processes were as well. If only this process was paused, another
+//! process has taken over and has seen no pause.
 
 use healthboard::Moment;
 
-/// A longer time between two reads of the clock, in nanoseconds, is a pause; a shorter one is load.
+/// A longer time than this between two reads of the clock, in nanoseconds, counts as a pause. A shorter one is attributed to
+/// load.
 const PAUSE_AFTER_NS: u64 = 5_000_000_000;
 
 /// The newest pause that this process has seen.
@@ -17,7 +18,7 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// The moment of a verdict at `now_ns`. Call it once a second, even without probes.
+    /// The moment of a verdict at `now_ns`. Call this once a second, even without probes.
     pub(crate) fn at(&mut self, now_ns: u64) -> Moment {
         if self.seen_ns != 0 && now_ns.saturating_sub(self.seen_ns) > PAUSE_AFTER_NS {
             self.resumed_ns = now_ns;

@@ -4,11 +4,11 @@ use rustix::process::geteuid;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// The process that listened, or that connected.
+/// The process that listens, or that has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// `None` for a process in a pid namespace that this one does not see. `rustix` assumes that a pid is never 0, so
-    /// the kernel is asked directly.
+    /// `None` for a process in a pid namespace that is not visible here: the kernel then reports 0. `rustix` assumes that a
+    /// pid is never 0, so this module calls the kernel directly.
     pub(crate) pid: Option<u32>,
     pub(crate) uid: u32,
 }
@@ -18,7 +18,7 @@ impl Peer {
     pub(crate) fn of(socket: impl AsFd) -> io::Result<Peer> {
         let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `peer`, which any bytes make.
+        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `peer`. Any bytes are valid there.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_fd().as_raw_fd(),

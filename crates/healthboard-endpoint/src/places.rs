@@ -1,12 +1,12 @@
 //! The open connections, and how long each has waited.
 //!
-//! Each listening socket has a queue for each phase. Connections are in it in the order in which they began to wait, so
-//! the first has waited longest and is the next to time out. Every operation takes constant time.
+//! Each listening socket has a queue for each phase, ordered by the time at which connections began to wait. So the first
+//! connection has waited longest and is the next to time out. Every operation takes constant time.
 
 use crate::connection::{Connection, Phase};
 use std::time::Instant;
 
-/// The index of no slot.
+/// An index that no slot has.
 const NONE: u32 = u32::MAX;
 
 /// All connections, counted by listening socket.
@@ -17,7 +17,7 @@ pub(crate) struct Places {
     listeners: Vec<ListenerQueues>,
 }
 
-/// The id of a connection. Slots are reused; the `Id` of a removed connection finds none.
+/// The id of a connection. Slots are reused, but the `Id` of a removed connection does not find the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
     slot: u32,
@@ -131,7 +131,8 @@ impl Places {
         }
     }
 
-    /// The connection waits for its peer. If it already waits in this phase, the wait continues, unless `restart`.
+    /// Makes the connection wait for its peer. If it already waits in this phase, the wait continues, unless `restart` is
+    /// set.
     pub(crate) fn wait(&mut self, id: Id, phase: Phase, restart: bool, now: Instant) {
         let Some(slot) = self.slot(id) else { return };
         if !restart && slot.waits.is_some_and(|(before, _)| before == phase) {
@@ -152,7 +153,7 @@ impl Places {
         (slot.before, slot.after) = (last, NONE);
     }
 
-    /// The connection no longer waits.
+    /// Ends the wait of the connection.
     pub(crate) fn leave(&mut self, id: Id) {
         let Some(slot) = self.slot(id) else { return };
         let Some((phase, _)) = slot.waits.take() else { return };
@@ -166,8 +167,8 @@ impl Places {
         if after == NONE { queue.last = before } else { self.slots[after as usize].before = before }
     }
 
-    /// The connections that wait in a phase at a listening socket: id, since when, and whether it is ready. The one
-    /// that has waited longest comes first.
+    /// The connections of a listening socket that wait in a phase: the id, the begin of the wait, and whether it is ready.
+    /// The connection that has waited longest comes first.
     pub(crate) fn waiting(
         &self,
         listener: usize,
@@ -183,7 +184,7 @@ impl Places {
         })
     }
 
-    /// The one of [`waiting`](Places::waiting) that has waited longest.
+    /// The first of [`waiting`](Places::waiting), which has waited longest.
     pub(crate) fn first(&self, listener: usize, phase: Phase) -> Option<(Id, Instant, bool)> {
         self.waiting(listener, phase).next()
     }

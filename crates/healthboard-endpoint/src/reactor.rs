@@ -1,4 +1,4 @@
-//! Waiting for many descriptors at once: a thin layer over epoll, level-triggered.
+//! Waiting for many descriptors at once: a thin layer over level-triggered epoll.
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// Events taken from the kernel in one wait. The rest stays with the kernel, which hands it out in turn.
+/// The most events that one wait takes from the kernel. The kernel returns the others in later waits.
 const MAX_EVENTS: usize = 256;
 
 /// Tells which descriptors can be read or written.
@@ -29,7 +29,7 @@ impl Reactor {
         Ok(Reactor { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(MAX_EVENTS) })
     }
 
-    /// Watches a descriptor. A closed one is removed automatically if no duplicate of it is open; a listening socket,
+    /// Watches a descriptor. A closed descriptor is removed automatically if no duplicate of it is open. A listening socket,
     /// which other processes may share, must be removed explicitly.
     pub(crate) fn add(&self, descriptor: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), interest.flags())?)
@@ -40,11 +40,12 @@ impl Reactor {
     }
 
     pub(crate) fn remove(&self, descriptor: impl AsFd) {
-        // If it is not watched, or closed, there is nothing to remove.
+        // An error means that it is not watched or is closed.
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 
-    /// Waits for at most this long, rounded up to milliseconds, and returns the tokens of what is ready.
+    /// Waits for at most this long, rounded up to milliseconds, and returns the tokens of the ready descriptors. None if a
+    /// signal interrupts the wait.
     pub(crate) fn wait(&mut self, at_most: Duration) -> io::Result<impl ExactSizeIterator<Item = u64> + '_> {
         self.events.clear();
         let timeout =

@@ -1,11 +1,11 @@
 //! Accepts connections, serves them in turn, and limits their number.
 //!
-//! One thread and one loop. In each turn a bounded number of connections is accepted and requests are answered for a
-//! bounded time, so neither new nor existing connections wait for all of the others. A connection that has had an
-//! answer goes to the end of the list.
+//! It is one loop in one thread. Each turn accepts a bounded number of connections and answers requests for a bounded time,
+//! so neither new nor existing connections wait for all of the others. A connection that has had an answer goes to the end
+//! of the list.
 //!
-//! An active connection keeps its place. When all places of a listening socket are taken, the connection that has
-//! waited longest for its peer is closed; while none waits, new connections stay in the kernel's queue.
+//! An active connection keeps its place. When all places of a listening socket are taken, the connection that has waited
+//! longest for its peer is closed. While none waits, new connections stay in the kernel's queue.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
 use crate::http::{Answers, Site};
@@ -28,38 +28,38 @@ const MAX_CONNECTIONS: usize = 2048;
 /// The fewest places of one listening socket.
 const MIN_CONNECTIONS: usize = 8;
 
-/// Descriptors that are left for boards, locks and standbys.
+/// The number of descriptors that are reserved for boards, locks and standbys.
 const MIN_RESERVED_DESCRIPTORS: usize = 32;
 const MAX_RESERVED_DESCRIPTORS: usize = 128;
 
-/// Connections that one listening socket accepts in one turn.
+/// The most connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// For how long connections make steps in one turn. A new connection waits for one turn.
+/// For how long connections make steps in one turn. A new connection waits at most for one turn.
 const MAX_TURN: Duration = Duration::from_millis(2);
 
-/// Steps between two reads of the clock.
+/// The number of steps between two reads of the clock.
 const STEPS_PER_CLOCK_READ: usize = 8;
 
-/// A connection that has waited for its peer for less is not closed to make room.
+/// A connection that has waited for its peer for less than this is not closed to make room.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The pause after an error of accepting that the server cannot solve: trying again at once would spin.
+/// The pause after an error of `accept` that the server cannot resolve, since trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that are checked, in each phase, for one to close.
+/// The most connections in each phase that are examined to find one to close.
 const MAX_CANDIDATES: usize = 16;
 
-/// A wait shorter than this did not block: an event was there already.
+/// A wait that is shorter than this did not block, because an event was already pending.
 const MIN_BLOCKING_WAIT: Duration = Duration::from_micros(2);
 
 /// The token of the socket for standbys; no connection and no listening socket has it.
 const STANDBY_SOCKET: u64 = u64::MAX;
 
-/// The token of what wakes requests that had to wait.
+/// The token of the descriptor that wakes requests that have to wait.
 const WAKES: u64 = u64::MAX - 1;
 
-/// Tokens of listening sockets begin here; those of connections are lower.
+/// Tokens of listening sockets begin here. Those of connections are lower, while no slot was reused 2^31 times.
 const LISTENERS: u64 = 1 << 63;
 
 /// Serves the connections of any number of listening sockets.
@@ -73,7 +73,7 @@ pub(crate) struct Server {
     /// Places of each listening socket.
     capacity: usize,
     places: Places,
-    /// Connections with something to do, each once.
+    /// The connections with something to do. Each is in the list once.
     ready: VecDeque<Id>,
     scratch: Vec<u8>,
     #[cfg(feature = "agent")]
@@ -85,7 +85,7 @@ struct Accepting {
     socket: OwnedFd,
     /// Whether a connection waits to be accepted.
     is_ready: bool,
-    /// No connection is accepted before this.
+    /// If set, the socket is not watched, and no connection is accepted before this time.
     paused_until: Option<Instant>,
 }
 
@@ -110,7 +110,7 @@ impl Server {
         })
     }
 
-    /// Accepts from a listening socket, which must not block, from now on.
+    /// From now on accepts connections from this listening socket, which must not block.
     pub(crate) fn listen(&mut self, socket: BorrowedFd<'_>) -> io::Result<ListenerId> {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
@@ -124,7 +124,7 @@ impl Server {
         Ok(ListenerId(index))
     }
 
-    /// Stops accepting from it. Its accepted connections are still served.
+    /// Stops accepting connections from it. Accepted connections are still served.
     pub(crate) fn unlisten(&mut self, listener: ListenerId) {
         if let Some(accepting) = self.listeners.get_mut(listener.0).and_then(Option::take) {
             // Other processes may have the same socket, so closing it does not remove it from epoll.
@@ -133,7 +133,7 @@ impl Server {
         self.share_places();
     }
 
-    /// Also watches the socket for standbys.
+    /// Watches the socket for standbys as well.
     pub(crate) fn watch_standbys(&self, socket: impl AsFd) -> io::Result<()> {
         self.reactor.add(socket, STANDBY_SOCKET, Interest::Read)
     }
@@ -152,12 +152,12 @@ impl Server {
         self.answers.take_refused_host()
     }
 
-    /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits
-    /// to be accepted.
+    /// Waits for something to do, at most until `until`, and does a bounded part of it. Returns whether a standby waits to
+    /// be accepted.
     ///
     /// # Errors
     ///
-    /// Waiting failed.
+    /// The wait failed.
     pub(crate) fn turn(&mut self, until: Instant, site: &mut dyn Site) -> io::Result<bool> {
         let before = Instant::now();
         let timeout = self.time_to_wait(before, until);
@@ -182,8 +182,8 @@ impl Server {
         }
         let now = Instant::now();
         self.resume(now);
-        // After a wait that blocked, one at a time: the next wait says whether there is another, and a single probe
-        // costs no accept that fails.
+        // After a wait that blocked, only one connection is accepted. The next wait says whether there is another, so a
+        // single probe does not cost an additional `accept` that fails.
         let at_most = if now - before > MIN_BLOCKING_WAIT { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, site);
@@ -219,8 +219,8 @@ impl Server {
         next.saturating_duration_since(now)
     }
 
-    /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since most
-    /// requests have arrived by then.
+    /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since its request
+    /// has usually arrived by then.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, site: &mut dyn Site) {
         let (mut left, mut has_made_room) = (at_most, false);
         while left > 0 {
@@ -240,7 +240,7 @@ impl Server {
                     let Some(transport) = self.transport() else { continue };
                     let id = self.places.insert(index, Connection::new(socket, transport, now));
                     self.step(id, now, site);
-                    // Most connections are closed again by now.
+                    // Usually the connection is closed again by now.
                     if self.places.count(index) > self.capacity
                         && let Some(longest) = self.longest_waiting(index..=index, now)
                     {
@@ -251,8 +251,8 @@ impl Server {
                     accepting.is_ready = false;
                     return;
                 }
-                // No descriptors or no memory are left. Closing one connection may be enough; a second one is not
-                // closed in vain.
+                // No descriptors or no memory are left. Closing one connection may be enough. If it is not, no second one is
+                // closed.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     let all = 0..=self.places.listeners().saturating_sub(1);
                     match self.longest_waiting(all, now) {
@@ -324,7 +324,7 @@ impl Server {
         }
     }
 
-    /// Makes the reactor watch for what a connection waits for.
+    /// Makes the reactor watch for the event that the connection waits for. Returns false if that fails.
     fn watch(&mut self, id: Id, phase: Phase) -> bool {
         let Some(connection) = self.places.get(id) else { return true };
         let interest = connection.interest(phase);
@@ -341,7 +341,7 @@ impl Server {
         watched.is_ok()
     }
 
-    /// How a new connection speaks; `None` if that fails.
+    /// The transport of a new connection; `None` if it cannot be made.
     fn transport(&self) -> Option<Transport> {
         #[cfg(feature = "agent")]
         if let Some(tls) = &self.tls {
@@ -350,20 +350,20 @@ impl Server {
         Some(Transport::Plain)
     }
 
-    /// Speaks TLS with the connections that are accepted from now on.
+    /// Sets whether connections that are accepted from now on use TLS. Forgets kept answers.
     #[cfg(feature = "agent")]
     pub(crate) fn set_tls(&mut self, tls: Option<Tls>) {
         self.tls = tls;
         self.answers.forget();
     }
 
-    /// Also watches this descriptor: when it can be read, the requests that had to wait are asked again.
+    /// Watches this descriptor as well. When it becomes readable, the requests that have to wait are tried again.
     #[cfg(feature = "agent")]
     pub(crate) fn watch_wakes(&self, descriptor: impl AsFd) -> io::Result<()> {
         self.reactor.add(descriptor, WAKES, Interest::Read)
     }
 
-    /// Asks again what had to wait.
+    /// Tries the requests that have to wait again.
     pub(crate) fn wake(&mut self) {
         for index in 0..self.places.listeners() {
             let waiting: Vec<Id> = self.places.waiting(index, Phase::Later).map(|(id, _, _)| id).collect();
@@ -387,7 +387,7 @@ impl Server {
         }
     }
 
-    /// Closes connections that have timed out; one in the middle of a head is answered 408.
+    /// Closes connections that have timed out. A connection in the middle of a head is answered 408.
     fn expire(&mut self, now: Instant) {
         for index in 0..self.places.listeners() {
             for phase in Phase::ALL {
@@ -406,8 +406,8 @@ impl Server {
         }
     }
 
-    /// Whether another connection can be accepted. All places may be taken if one is likely to be closed for it: most
-    /// new connections end before that is needed. At most one connection exceeds the capacity.
+    /// Whether another connection can be accepted. That is so even if all places are taken, provided that a connection could
+    /// be closed for it: most new connections end before that is necessary. At most one connection exceeds the capacity.
     fn has_room(&mut self, index: usize, now: Instant) -> bool {
         if self.places.count(index) > self.capacity {
             let Some(longest) = self.longest_waiting(index..=index, now) else { return false };
@@ -418,7 +418,8 @@ impl Server {
             || Phase::ALL.into_iter().filter_map(since).any(|since| since + GRACE <= now)
     }
 
-    /// The connection that has waited longest for its peer, if that is at least [`GRACE`].
+    /// The connection that has waited longest for its peer, if it has waited for at least [`GRACE`]. Connections with a new
+    /// request do not count.
     fn longest_waiting(&mut self, listeners: std::ops::RangeInclusive<usize>, now: Instant) -> Option<Id> {
         let mut longest: Option<(Instant, Id)> = None;
         for index in listeners {

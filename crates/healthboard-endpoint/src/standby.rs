@@ -1,4 +1,4 @@
-//! Waits until this process must serve.
+//! Waits until this process has to serve.
 
 use crate::boards::Boards;
 use crate::frozen::HolderWatch;
@@ -10,19 +10,19 @@ use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How often a standby checks whether the holder is frozen. Its death wakes the standby at once.
+/// How often a standby checks whether the holder is frozen. The death of the holder wakes the standby at once.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause between two attempts while another process has the lock but no socket yet.
+/// The pause between two attempts, while another process holds the lock and has no socket yet.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// How often a process without sockets leaves the lock to a standby that has them.
 const MAX_WAITS_FOR_STANDBYS: u32 = 10;
 
-/// Waits for the lock. Returns it with the sockets of the last holder, or `inherited` if there was none. `None` if the
+/// Waits for the lock. Returns it with the sockets of the last holder, or with `inherited` if there was none. `None` if the
 /// boards have moved.
 ///
-/// The holder's socket is tried before the lock, so that a removed lock file does not lead to a second holder.
+/// It tries the holder's socket before the lock, so that a removed lock file does not lead to a second holder.
 pub(crate) fn wait(
     boards: &mut Boards<'_>,
     place: &Place,
@@ -41,14 +41,14 @@ pub(crate) fn wait(
                     compare(boards, &inherited, &mut compared);
                 })
             }
-            // There was a holder: the standbys have its sockets, and no other process can open them.
+            // There was a holder. The standbys have its sockets, and no other process can open these endpoints.
             Err(e) if has_left(&e) && inherited.is_empty() && waits_for_standbys > 0 => {
                 waits_for_standbys -= 1;
                 Ok(None)
             }
             Err(error) => match (Lock::try_take(place.fd()), frozen(boards, place, &mut watch)) {
                 (Ok(None), Some(beat)) => Lock::take_from_frozen(place.fd(), beat),
-                // A process serves that cannot hand over its sockets.
+                // The process that serves cannot hand over its sockets.
                 (Ok(None), None)
                     if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::PermissionDenied) =>
                 {
@@ -69,8 +69,8 @@ pub(crate) fn wait(
     None
 }
 
-/// Waits while the holder works; returns the lock if this process gets it then. `settled` is called after each second:
-/// a holder that is about to end may have closed its sockets already, so not before.
+/// Waits while the holder works. Returns the lock if this process gets it then. `settled` is called after each second, and
+/// not at once, since a holder that is about to end may already have closed its sockets.
 fn stand_by(
     boards: &mut Boards<'_>,
     place: &Place,
@@ -112,8 +112,8 @@ fn has_left(error: &io::Error) -> bool {
     )
 }
 
-/// Reports, once, which of our endpoints the holder does not serve: two programs may share a service name and
-/// directory.
+/// Reports, once, which endpoints of this process the holder does not serve. That happens if two programs share a service
+/// name and directory.
 fn compare(boards: &Boards<'_>, inherited: &[Inherited], compared: &mut bool) {
     for uri in boards.uris().iter().map(ToString::to_string).filter(|_| !*compared) {
         if !inherited.iter().any(|socket| socket.uri == uri) {

@@ -1,12 +1,12 @@
-//! What systemd is told of a service, as described in sd_notify(3).
+//! The messages to systemd about a service, as described in sd_notify(3).
 //!
-//! systemd passes its settings in the environment of the service; oslo.service removes `NOTIFY_SOCKET` later, so they
-//! are read at the start. Two speak: each process of itself (that it is ready, that it reloads), and the holder of the
-//! service (its status, its start and its end, its watchdog). Unless the holder is the main process, which may be a
-//! master that runs no code of ours, the unit needs `NotifyAccess=all`.
+//! systemd passes its settings in the environment of the service. They are read at the start, since oslo.service removes
+//! `NOTIFY_SOCKET` later. Each process sends messages about itself (that it is ready, that it reloads), and the holder sends
+//! those about the service (status, start, end, watchdog). If the holder is not the main process, which may be a master that
+//! runs no code of this crate, the unit needs `NotifyAccess=all`.
 //!
-//! A service is ready when its program says so, through [`ready`](healthboard::ready) or by itself. Health alone starts
-//! earlier than the work.
+//! A service is ready when its program says so, through [`ready`](healthboard::ready) or by itself. That health has started
+//! does not mean that the service works.
 
 mod manager;
 #[cfg(test)]
@@ -20,21 +20,22 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use watchdog::{Watchdog, number};
 
-/// How soon a changed text of the same status is sent, by the main process. systemd logs every message that it does not
-/// accept, and it may accept those of the main process alone, so another holder sends it less often.
+/// The shortest time after which a changed text of the same status is sent, by the main process and by another holder.
+/// systemd logs every message that it does not accept, and it may accept only those of the main process. So another holder
+/// sends it less often.
 const MAIN_TEXT_INTERVAL: Duration = Duration::from_millis(900);
 const OTHER_TEXT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most bytes of a status. systemd takes messages of 4096 bytes.
 const MAX_STATUS_BYTES: usize = 1000;
 
-/// Announcements that are kept for a manager that does not read; beyond that the oldest are dropped.
+/// The most announcements that are kept while the manager does not read. If there are more, the oldest are dropped.
 const MAX_PENDING: usize = 8;
 
-/// By how much a start is extended, each second. systemd extends a watchdog by as much.
+/// By how much a start is extended each second. systemd extends its watchdog by the same time.
 const EXTENSION: Duration = Duration::from_secs(5);
 
-/// A start that takes longer is not extended any more: the program may never say that it is ready.
+/// A start that takes longer than this is no longer extended, since the program may never say that it is ready.
 const LONGEST_START: Duration = Duration::from_secs(600);
 
 /// The service manager of a service.
@@ -44,11 +45,11 @@ pub(crate) struct Systemd {
     watchdog: Option<Watchdog>,
     /// The pid of the process that systemd has started.
     main: Option<u32>,
-    /// What was announced and not sent yet.
+    /// The announcements that have not been sent yet.
     pending: VecDeque<Announcement>,
     is_ready: bool,
     is_stopping: bool,
-    /// When it was first told of the service.
+    /// When this process first sent it a message about the service.
     since_ns: Option<u64>,
     said: Option<Said>,
 }
@@ -62,7 +63,7 @@ struct Said {
 }
 
 impl Systemd {
-    /// `None` if no manager listens to this service. Also returns what was refused, for the service's log.
+    /// `None` if the service has no manager. Also returns a message for each refused variable, for the service's log.
     ///
     /// Call this at the start, in a thread of the host, with its environment.
     pub(crate) fn from_env(
@@ -96,12 +97,13 @@ impl Systemd {
         (Some(systemd), refused)
     }
 
-    /// The pid of the process that systemd has started, where it says so (since version 248).
+    /// The pid of the process that systemd has started, if known. systemd passes it since version 248.
     pub(crate) fn main(&self) -> Option<u32> {
         self.main
     }
 
-    /// Passes on what this process says of itself. What systemd does not take now is sent again by the next call.
+    /// Passes on what this process announces about itself. A message that systemd does not take now is sent again by the
+    /// next call.
     pub(crate) fn announce(&mut self, new: Vec<Announcement>) {
         self.is_ready |= new.contains(&Announcement::Ready);
         self.pending.extend(new);
@@ -118,7 +120,7 @@ impl Systemd {
         }
     }
 
-    /// Passes on how the service is. Call this about once a second while this process is the holder. `is_ending`:
+    /// Passes on the state of the service. Call this about once a second while this process is the holder. `is_ending` says
     /// whether the main process drains or has said goodbye.
     pub(crate) fn tell(&mut self, now_ns: u64, pid: u32, report: &Report, is_ending: bool) {
         let is_main = self.main == Some(pid);
@@ -128,7 +130,7 @@ impl Systemd {
         if let Some(said) = &status {
             lines.push(format!("STATUS={}", said.text));
         }
-        // A message of another process could not concern the start: its parent has got that far already.
+        // Only the main process extends the start: if it has forked the holder, it has already got past it.
         let starts = is_main && !self.is_ready && now_ns.saturating_sub(since_ns) < nanos(LONGEST_START);
         if starts && report.status != Status::Fault && !report.draining {
             lines.push(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
@@ -143,7 +145,7 @@ impl Systemd {
         }
     }
 
-    /// The status, if it must be said again.
+    /// The status, if it must be sent again.
     fn changed_status(&self, now_ns: u64, report: &Report, is_main: bool) -> Option<Said> {
         let text = one_line(report);
         let interval = if is_main { MAIN_TEXT_INTERVAL } else { OTHER_TEXT_INTERVAL };
@@ -177,7 +179,7 @@ fn one_line(report: &Report) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// `CLOCK_MONOTONIC` in microseconds: systemd compares it with the time at which it has asked for a reload.
+/// `CLOCK_MONOTONIC` in microseconds. systemd compares it with the time at which it requested a reload.
 fn monotonic_usec() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1000

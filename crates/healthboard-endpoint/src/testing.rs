@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A time limit that only a hang reaches.
+/// A time limit that is reached only if something hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(30);
 
 /// An endpoint in a thread of its own, which ends with the test process.
@@ -26,7 +26,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// With the default settings and limits.
+    /// An endpoint with the default settings and limits.
     pub(crate) fn of(report: Report) -> Endpoint {
         Endpoint::with(HttpOptions::default(), Limits::DEFAULT, report)
     }
@@ -224,7 +224,7 @@ pub(crate) fn report(status: Status) -> Report {
     report
 }
 
-/// A process whose main thread hangs in a line of its own.
+/// The stacks of a process whose main thread hangs.
 pub(crate) fn traced() -> Traced {
     let mut stacks = Stacks::at(1);
     stacks.add(Role::Main, vec![Frame::new("host.py", 1234, "list_all_domains")]);

@@ -1,4 +1,4 @@
-//! The bytes of a connection: as they are, or within TLS.
+//! The bytes of a connection, plain or within TLS.
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -18,7 +18,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Receives some bytes; none at the end.
+    /// Receives some bytes. Returns 0 at the end of the stream.
     pub(crate) fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         match self {
             Transport::Plain => receive(socket, buffer),
@@ -27,7 +27,7 @@ impl Transport {
         }
     }
 
-    /// Takes some bytes to send.
+    /// Takes some of the bytes to send, and returns how many.
     pub(crate) fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
         match self {
             Transport::Plain => transmit(socket, bytes),
@@ -36,7 +36,7 @@ impl Transport {
         }
     }
 
-    /// Sends what was taken and not sent yet.
+    /// Sends the bytes that were taken and not sent yet.
     pub(crate) fn flush(&mut self, socket: &OwnedFd) -> rustix::io::Result<()> {
         match self {
             Transport::Plain => {
@@ -48,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// Whether there is something to send that was not asked for by [`send`](Transport::send), such as a handshake.
+    /// Whether there are bytes to send, which may be those of the transport itself, such as a handshake.
     pub(crate) fn has_unsent(&self) -> bool {
         match self {
             Transport::Plain => false,
@@ -57,7 +57,8 @@ impl Transport {
         }
     }
 
-    /// Whether something was received that no [`receive`](Transport::receive) has returned yet. The socket does not say so.
+    /// Whether bytes were received that [`receive`](Transport::receive) has not returned yet. The reactor does not report
+    /// them.
     pub(crate) fn has_received(&mut self) -> bool {
         match self {
             Transport::Plain => false,
@@ -66,7 +67,7 @@ impl Transport {
         }
     }
 
-    /// Says that nothing more is sent, where the bytes themselves must say so.
+    /// Announces the end of this direction, if the protocol has a message for that.
     pub(crate) fn say_end(&mut self, socket: &OwnedFd) {
         match self {
             Transport::Plain => {
@@ -78,7 +79,7 @@ impl Transport {
     }
 }
 
-/// Receives from the socket itself.
+/// Receives from the socket.
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     loop {
         match recv(socket, &mut *buffer, RecvFlags::empty()) {
@@ -89,7 +90,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     }
 }
 
-/// Sends to the socket itself, without a signal if the peer is gone.
+/// Sends to the socket. Raises no signal if the peer is gone.
 fn transmit(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     loop {
         match send(socket, bytes, SendFlags::NOSIGNAL) {

@@ -1,9 +1,8 @@
-//! Opens a directory in which only this user and root can replace our files.
+//! Opens a directory in which only this user and root can replace files of this user.
 //!
-//! The owner of a directory, and every user who may write to it, may replace what is in it: the socket itself, or a
-//! directory on the path to it. Groups count as others: the members of a socket's group may send probes, but must not
-//! be able to answer them. The sticky bit makes a shared directory safe, since there only the owner of a file may
-//! replace it.
+//! The owner of a directory, and every user who may write to it, can replace its entries: the socket itself, or a directory
+//! on the path to it. Group members count as other users: the members of a socket's group may send probes, but must not be
+//! able to answer them. The sticky bit makes a shared directory safe, since only the owner of a file may replace it there.
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
@@ -19,11 +18,11 @@ const MAX_LINKS: u32 = 40;
 
 /// Opens a directory with `O_PATH`, to reach the files in it.
 ///
-/// Every directory on the path is checked, and so is every followed link.
+/// Checks every directory on the path, and every link that is followed.
 ///
 /// # Errors
 ///
-/// The error names the wrong directory, which may be one above, and says what was found and what to do.
+/// The error names the unsuitable directory, which may be a parent, and says what was found and what to do about it.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
     let user = geteuid().as_raw();
     let root = || open(CWD, OsStr::new("/")).map_err(|errno| unreachable(Path::new("/"), errno));
@@ -96,7 +95,8 @@ fn check(path: &Path, owner: u32, mode: u32, user: u32) -> Result<()> {
     Ok(())
 }
 
-/// In a sticky directory any user may make a link. Elsewhere only users that have been checked can.
+/// Checks the owner of a link in a sticky directory, where any user may make links. Elsewhere only users that have been
+/// checked can.
 fn check_link(path: &Path, link: &Stat, directory: &Stat, user: u32) -> Result<()> {
     if is_trusted(link.st_uid, user) || directory.st_mode & 0o022 == 0 {
         return Ok(());

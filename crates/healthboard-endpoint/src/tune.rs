@@ -4,18 +4,18 @@ use rustix::net::sockopt::set_tcp_nodelay;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// For how long the kernel holds back a connection without a request.
+/// For how many seconds the kernel holds back a connection without a request.
 const DEFER_SECONDS: libc::c_int = 1;
 
-/// Call this for every listening socket. If an option cannot be set, connections only cost more; unix sockets have
-/// neither.
+/// Call this for every listening socket. If an option cannot be set, connections only cost more. Unix sockets have neither
+/// option.
 pub(crate) fn tune(listener: impl AsFd) {
-    // Connections inherit it from the listening socket. Without it the second of two pipelined answers would wait until
-    // the peer has acknowledged the first.
+    // Connections inherit TCP_NODELAY from the listening socket. Without it the second of two pipelined answers would wait
+    // until the peer has acknowledged the first.
     let _ = set_tcp_nodelay(&listener, true);
-    // A connection is accepted when its request is there, which saves four of nine system calls of a probe. One without
-    // a request is accepted a second later. Meanwhile it takes a place in the kernel's SYN queue; only with SYN cookies
-    // does a full queue not keep others out.
+    // With TCP_DEFER_ACCEPT a connection is accepted when its request has arrived, which saves four of nine system calls of
+    // a probe. A connection without a request is accepted a second later. Meanwhile it takes a place in the kernel's SYN
+    // queue. Only with SYN cookies does a full queue not keep others out.
     if has_syn_cookies() {
         let _ = defer_accept(&listener);
     }

@@ -12,11 +12,11 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure, `ConnectionRefusedError`; empty with `error_detail = none`.
+    /// The kind of failure, such as `ConnectionRefusedError`. Not kept with `error_detail = none`.
     pub class: String,
-    /// A number or word of the failing library, `2003`; often empty.
+    /// The failing library's code for it, such as `2003`; often empty. Not kept with `error_detail = none`.
     pub code: String,
-    /// A text for people; kept, without secrets, only with `error_detail = message`.
+    /// A text for people. Kept, without secrets, only with `error_detail = message`.
     pub text: String,
     /// Whether no refresh can have this failure, such as an exhausted pool. Only work clears it.
     pub by_work: bool,
@@ -28,7 +28,7 @@ impl Failure {
         Failure { class: class.into(), ..Failure::default() }
     }
 
-    /// The failure for an error: its class is the name of the error's type, its text what `Display` prints.
+    /// The failure for an error. Its class is the name of the error's type, and its text is what `Display` prints.
     pub fn of<E: fmt::Display + ?Sized>(error: &E) -> Failure {
         Failure::new(class(std::any::type_name::<E>())).text(error.to_string())
     }
@@ -51,14 +51,14 @@ impl Failure {
         Failure { by_work: true, ..self }
     }
 
-    /// Whether nothing is known of it.
+    /// Whether class, code and text are all empty.
     pub fn is_empty(&self) -> bool {
         self.class.is_empty() && self.code.is_empty() && self.text.is_empty()
     }
 }
 
 impl fmt::Display for Failure {
-    /// `class code: text`, without what is missing.
+    /// `class code: text`, without empty parts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.class)?;
         if !self.code.is_empty() {
@@ -72,7 +72,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The last part of a type's path; for a plain `Error` also the module: `io::Error`.
+/// The last part of a type's path. For a plain `Error` the module is included: `io::Error`.
 pub(crate) fn class(type_name: &str) -> String {
     let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
     let mut parts = path.rsplit("::");

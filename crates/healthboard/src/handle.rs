@@ -12,15 +12,16 @@ use crate::verdict::{History, Moment, Report, judge};
 use std::time::SystemTime;
 
 impl Handle {
-    /// The report that a probe would get now, from the boards of all processes of the service. Reads their files;
-    /// if that fails, or without a directory, only this process's own board.
+    /// The report that a probe would get now, from the boards of all processes of the service. Opens and reads their files.
+    /// If that fails, or if there is no directory, it covers only this process's own board. Has no history; see
+    /// [`history`](Handle::history).
     pub fn report(&self) -> Report {
         let board = self.service.anchor.page().and_then(Page::board);
         let attached = self.service.attached();
         let directory = attached.map(|attached| attached.directory());
         let read = match (&directory, board) {
             (Some(Ok(path)), Some(board)) => Directory::in_boot(boot_id(board), path).read().ok(),
-            // A test's service has no directory, and no reason why.
+            // A service that was made for a test has neither a directory nor a reason for having none.
             (Some(Err(why)), _) if !why.is_empty() => None,
             _ => Some(Vec::new()),
         };
@@ -35,8 +36,8 @@ impl Handle {
         report
     }
 
-    /// The recent changes of the service and its indicators, whichever of its processes has seen them. Reads a file; empty
-    /// without a directory of boards.
+    /// The recent changes of the service and its indicators, as the holder has recorded them. Reads a file. Empty if there
+    /// is no directory of boards.
     pub fn history(&self) -> History {
         let directory = self.service.attached().and_then(|attached| attached.directory().ok());
         let place = directory.and_then(|directory| Place::open(&directory).ok());
@@ -44,8 +45,8 @@ impl Handle {
     }
 }
 
-/// The report of the default service: see [`Handle::report`]. Makes the board of this process if it has none, and returns
-/// `None` where that is impossible: health has not started, or is off.
+/// The report of the default service: see [`Handle::report`]. Makes the board of this process if it has none. `None` if that
+/// is impossible because health is not started or is off.
 pub fn report() -> Option<Report> {
     DEFAULT.attach().map(|_| Handle { service: &DEFAULT }.report())
 }
@@ -67,7 +68,7 @@ fn boot_id(board: &Board) -> [u64; 2] {
 }
 
 impl Indicator {
-    /// Failures in a row in this process; zero if nothing was recorded.
+    /// The number of failures in a row in this process; zero if nothing was recorded.
     pub fn failures(self) -> u32 {
         self.evidence().map_or(0, |evidence| evidence.failures)
     }

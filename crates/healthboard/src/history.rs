@@ -10,11 +10,11 @@ use std::io::{self, Read};
 /// The name of the file.
 pub(crate) const FILE: &str = "history.json";
 
-/// The longest file that is written or read, in bytes. Nine indicators with 32 changes each take a sixth of it.
+/// The largest file that is written or read, in bytes. Nine indicators with 32 changes each take a sixth of it.
 const MAX_BYTES: usize = 256 << 10;
 
-/// The recent changes of the service whose boards are here. Empty where there is no file, or one that cannot be read: a history
-/// is never a reason not to answer.
+/// The recent changes of the service whose boards are here. Empty if there is no file or it cannot be read: a history must
+/// never prevent an answer.
 pub fn read_history(place: &Place) -> History {
     let Ok(file) = open(place, FILE, OFlags::RDONLY) else { return History::default() };
     let mut text = String::new();
@@ -28,11 +28,11 @@ pub fn read_history(place: &Place) -> History {
 ///
 /// # Errors
 ///
-/// Of the file system; the file that was there before stays then.
+/// Errors of the file system. The previous file stays then.
 pub fn write_history(place: &Place, history: &History) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(history)?;
     if bytes.len() > MAX_BYTES {
-        // Of more indicators than any known service has.
+        // This takes more indicators than any known service has. Their changes are dropped.
         bytes = serde_json::to_vec(&History { indicators: BTreeMap::new(), ..history.clone() })?;
     }
     place.write_whole(FILE, &bytes)

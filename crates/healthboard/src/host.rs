@@ -1,4 +1,4 @@
-//! All services of this host, by their boards.
+//! All services of this host, read from their boards.
 
 use crate::history::read_history;
 use crate::read::{Directory, Memory, Process};
@@ -13,44 +13,45 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The most services; the first one beyond is named.
+/// The most services that are read. If there are more, the first that is left out is reported by name.
 const MAX_SERVICES: usize = 1024;
 
-/// The most entries of a directory that are looked at for services, or for a board.
+/// The most entries of a directory that are examined when searching for services or for a board.
 const MAX_ENTRIES: usize = 1 << 16;
 
-/// How far apart two readers may see one change.
+/// Two readers may see the same change at times that differ by this much, in milliseconds.
 const SAME_CHANGE_MS: u64 = 10_000;
 
 /// The services of this host, read repeatedly at little cost.
 ///
-/// Reading changes nothing and takes no lock. Whatever is found where boards are expected, the rest is reported.
+/// Reading changes nothing and takes no lock. Unexpected files where boards are expected never keep the other services from
+/// being reported.
 pub struct Host {
     roots: Vec<PathBuf>,
     expected: Vec<String>,
     services: BTreeMap<String, Service>,
-    /// The service for which there was no room.
+    /// The first service that is not read because there are more than [`MAX_SERVICES`].
     beyond: Option<String>,
     problems: BTreeSet<String>,
-    /// What reading uses again, and the processes of the service that is being read.
+    /// Memory that reading reuses, and the processes of the service that is being read.
     memory: Memory,
     processes: Vec<Process>,
 }
 
 struct Service {
     directory: Directory,
-    /// What the service's holder has written, with `seen`.
+    /// The history that the service's holder has written, with the changes in `seen`.
     history: Arc<History>,
-    /// When the file with the history was changed, and its size.
+    /// When the file with the history was last changed (seconds and nanoseconds), and its size.
     history_stamp: Option<(i64, u64, i64)>,
-    /// Changes that were seen here and are not in the file, such as that all of it died, and how many there were.
+    /// Changes that were seen here and are not in the file, such as the death of all processes, and how many there were.
     seen: Vec<Change>,
     seen_count: u64,
 }
 
 impl Host {
-    /// The services with boards in these runtime directories. A last part `*` stands for every directory there. `expected`
-    /// are the names of services that must run.
+    /// The services with boards in these runtime directories. A path that ends in `/*` stands for every directory in its
+    /// parent. `expected` are the names of services that must run.
     pub fn new(roots: Vec<PathBuf>, expected: Vec<String>) -> Host {
         Host {
             roots,
@@ -63,8 +64,8 @@ impl Host {
         }
     }
 
-    /// Where services keep their boards unless they are told otherwise: `/run/healthboard`, the directories that systemd makes
-    /// for units, and those of this user.
+    /// The runtime directories that services use by default: `/run/healthboard`, the directories that systemd makes for
+    /// units, and those of this user.
     pub fn usual_roots() -> Vec<PathBuf> {
         let user = rustix::process::geteuid().as_raw();
         let session = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
@@ -78,8 +79,9 @@ impl Host {
 
     /// The report of every service, in the order of their names.
     ///
-    /// A service of the same name in a further runtime directory is called `NAME@DIRECTORY`. One that is expected and has no board
-    /// is a `FAULT`. One whose boards cannot be read, or not all of them, is `DEGRADED` at least. `time` is for display only.
+    /// A service of the same name in another runtime directory is called `NAME@DIRECTORY`. A service that is expected and
+    /// has no board is `FAULT`. A service some of whose boards cannot be read is at least `DEGRADED`. `time` is for display
+    /// only. Lists the runtime directories, and reads all boards.
     pub fn reports(&mut self, at: impl Into<Moment>, time: SystemTime) -> Vec<Report> {
         let at = at.into();
         self.problems.clear();
@@ -120,7 +122,8 @@ impl Host {
         reports
     }
 
-    /// What could not be read at the last call of [`reports`](Host::reports), each with what was found and what was expected.
+    /// What could not be read in the last call of [`reports`](Host::reports). Each line says what was found and what was
+    /// expected.
     pub fn problems(&self) -> &BTreeSet<String> {
         &self.problems
     }
@@ -145,7 +148,7 @@ impl Host {
         let known: BTreeSet<&Path> = self.services.values().map(|service| service.directory.path()).collect();
         let mut paths = Vec::new();
         for (place, is_any) in places {
-            // It may be the directory of one service, of what somebody has named.
+            // An explicitly named path may be the directory of a single service.
             if !is_any && (known.contains(&*place) || has_board(&place) == Ok(true)) {
                 paths.push(place.clone());
             }
@@ -166,7 +169,7 @@ impl Host {
                         .unwrap_or_else(|errno| errno == Errno::ACCESS && (!is_any || is_expected()))
             }));
         }
-        // Those that must run have a place before all others.
+        // Services that must run take precedence if there are too many.
         paths.sort_by_key(|path| !self.expected.iter().any(|name| path.ends_with(name)));
         let mut found = Found::default();
         paths.iter().for_each(|path| found.add(path));
@@ -186,12 +189,12 @@ impl Host {
     }
 }
 
-/// The directories of services that were found, by the names of the services.
+/// The directories of the services that were found, by the names of the services.
 #[derive(Default)]
 struct Found {
     services: BTreeMap<String, PathBuf>,
     paths: BTreeSet<PathBuf>,
-    /// The first one for which there was no room.
+    /// The first service beyond [`MAX_SERVICES`].
     beyond: Option<String>,
 }
 
@@ -200,7 +203,7 @@ impl Found {
         if !self.paths.insert(path.to_owned()) {
             return;
         }
-        // No service has another name: see `Settings::new`.
+        // Other names are not valid for a service: see `Settings::new`.
         let is_name =
             |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
         let part = |path: &Path| path.file_name()?.to_str().filter(is_name).map(str::to_owned);
@@ -222,7 +225,8 @@ impl Found {
 }
 
 impl Service {
-    /// Adds the recent changes to the report: those that the service's holder has written, and what only a reader sees.
+    /// Adds the recent changes to the report: those that the service's holder has written, and those that only a reader
+    /// sees.
     fn observe(&mut self, report: &mut Report) {
         self.look_at_file();
         let count = self.history.count;
@@ -230,7 +234,7 @@ impl Service {
         if self.history.count > count {
             self.seen.extend(self.history.service.back().cloned());
             self.seen_count += 1;
-            // As many as a history has.
+            // Keeps no more than a history does.
             let beyond = self.seen.len().saturating_sub(self.history.service.len());
             self.seen.drain(..beyond);
         }
@@ -246,7 +250,7 @@ impl Service {
         }
         self.history_stamp = stamp;
         let file = read_history(place);
-        // The holder has seen it, too.
+        // Drops the changes that the holder has seen as well.
         self.seen.retain(|seen| {
             let is_same = |other: &Change| {
                 other.status == seen.status && other.at_ms.abs_diff(seen.at_ms) <= SAME_CHANGE_MS
@@ -260,7 +264,7 @@ impl Service {
     }
 }
 
-/// What is not known of a service is a problem of it.
+/// Makes a report at least `DEGRADED`, with this reason.
 fn degrade(report: &mut Report, why: &str) {
     report.status = report.status.max(Status::Degraded);
     let separator = if report.message.is_empty() { "" } else { "; " };
@@ -272,8 +276,8 @@ fn absent(name: &str, at: Moment, time: SystemTime) -> Report {
     Report { status: Status::Fault, message, ..judge(name, &[], at, time) }
 }
 
-/// The directories in a directory, not through links, in the order of their names. Where everybody may make entries, only those of
-/// this user and of root count.
+/// The subdirectories of a directory, without following links, in the order of their names. If everybody may create entries
+/// there, only those of this user and of root count.
 fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Vec<PathBuf>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;
@@ -301,7 +305,7 @@ fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Vec<PathBuf>,
     Ok(found)
 }
 
-/// Whether it was made by this user or root, if everybody could have made it.
+/// Whether a directory belongs to this user or root, or lies where not everybody may create entries.
 fn is_trusted(path: &Path) -> bool {
     let Ok(stat) = rustix::fs::stat(path) else { return true };
     let parent = path.parent().and_then(|parent| rustix::fs::stat(parent).ok());
@@ -316,7 +320,8 @@ fn is_own(stat: &Stat) -> bool {
     stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-/// Whether a board may be here: a file with such a name that the owner of the directory or root has made.
+/// Whether the directory may contain a board: a file with the name of one that belongs to the owner of the directory or to
+/// root.
 fn has_board(path: &Path) -> Result<bool, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;

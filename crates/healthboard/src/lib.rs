@@ -1,4 +1,4 @@
-//! A daemon reports its own health.
+//! Lets a daemon report its own health.
 //!
 //! ```
 //! use healthboard::{LazyIndicator, Policy};
@@ -14,12 +14,13 @@
 //! # query().unwrap();
 //! ```
 //!
-//! An [`Indicator`] stands for one thing the service needs. Recording an outcome costs a few nanoseconds and writes to
-//! the process's *board*, a small file that other processes can read. [`judge`] makes one [`Report`] from all the
-//! boards of a service; the crate `healthboard-endpoint` starts a [`Service`] and answers over HTTP. Until a service is
-//! started, recording does nothing, so a library may always record.
+//! An [`Indicator`] stands for one thing that the service needs. Recording an outcome costs a few nanoseconds and writes
+//! to the process's *board*, a small file that other processes can read. [`judge`] makes one [`Report`] from all boards
+//! of a service. The crate `healthboard-endpoint` starts a [`Service`] and answers probes over HTTP. Until a service is
+//! started, recording does nothing, so a library can record unconditionally.
 //!
-//! It is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). Linux 5.9 or later.
+//! This is not a metrics library (no histograms, no labels) and not a supervisor (it restarts nothing). It requires
+//! Linux 5.9 or later.
 
 #![cfg_attr(
     loom,

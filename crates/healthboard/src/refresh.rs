@@ -6,12 +6,12 @@ use crate::read::{Directory, Evidence};
 use crate::record::Indicator;
 use std::time::Duration;
 
-/// How soon after a failure a refresh is due, by the failures in a row: a quick recovery is noticed early, and a long
-/// outage is not asked about all the time.
+/// How soon after a failure a refresh is due, by the number of failures in a row. A quick recovery is noticed early, and a
+/// long outage does not cause many refreshes.
 const AFTER_FAILURE: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
 
-/// An operation of the work in flight for this long puts the indicator in doubt.
+/// An operation of the work that has been in flight for this long puts the indicator in doubt.
 const IN_DOUBT_AFTER: Duration = Duration::from_secs(5);
 
 /// The shortest wait while another process refreshes, so that no caller spins.
@@ -20,15 +20,19 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 impl Indicator {
     /// How soon this process should [refresh](Indicator::begin_refresh) the indicator: zero when it is due.
     ///
-    /// It is due when no process of the service has recorded an outcome for the policy's `refresh_interval` and no
-    /// other process is refreshing it. When this process's newest outcome is a failure, it is due 2, 5, 10 and from
-    /// then on 30 s after it (or the interval, if that is less, but not less than 2 s), and no later than when one more
-    /// failure would make it failing. While an operation of this process has been in flight for 5 s, it is due 5 s
-    /// after the newest outcome. Never while a refresh of this process is in flight. The times vary by 20 %, so that
-    /// processes do not all ask at once.
+    /// A refresh is due:
+    ///
+    /// - when no process of the service has a success younger than the policy's `refresh_interval`, and no other process is
+    ///   refreshing the indicator;
+    /// - after a failure of this process, 2, 5, 10 and from then on 30 s after the newest one, or after the interval if
+    ///   that is less (but not less than 2 s), and no later than when one more failure would make the indicator failing;
+    /// - while an operation of this process has been in flight for 5 s, 5 s after its newest outcome.
+    ///
+    /// It is never due while a refresh of this process is in flight. The interval and the times after a failure vary by
+    /// 20 %, so that processes do not all refresh at once.
     ///
     /// `None` if there is nothing to refresh: health is not started, nothing was recorded in this process yet, or the
-    /// interval is zero. Costs a few loads while nothing is due in this process; otherwise it reads the boards of the
+    /// interval is zero. Costs a few loads while nothing is due in this process. Otherwise it reads the boards of the
     /// service.
     pub fn refresh_due(self) -> Option<Duration> {
         let policy = self.policy()?;
@@ -41,7 +45,8 @@ impl Indicator {
         Some(self.covered_by_others(policy.refresh_interval, now_ns).unwrap_or(Duration::ZERO))
     }
 
-    /// For how long the evidence of another process of the service is still fresh enough, or its refresh may take.
+    /// How long to wait because another process of the service has a recent success or is refreshing. `None` if there is no
+    /// reason to wait.
     fn covered_by_others(self, interval: Duration, now_ns: u64) -> Option<Duration> {
         let directory = self.directory()?;
         let (name, own_id) = (self.name()?, self.process_id()?);
@@ -60,7 +65,7 @@ impl Indicator {
     }
 }
 
-/// The same by the evidence of this process alone. `jitter` is from -1 to 1.
+/// When a refresh is due by the evidence of this process alone. `jitter` is from -1 to 1.
 fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Option<Duration> {
     let interval = policy.refresh_interval;
     if interval.is_zero() {
@@ -73,7 +78,7 @@ fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Opt
     let left = |since_ns: u64, after: Duration| {
         after.saturating_sub(Duration::from_nanos(now_ns.saturating_sub(since_ns)))
     };
-    // The product of a very long interval overflows.
+    // With a very long interval the product overflows.
     let spread = |after: Duration| {
         Duration::try_from_secs_f64(after.as_secs_f64() * (1.0 + 0.2 * jitter)).unwrap_or(Duration::MAX)
     };
@@ -87,7 +92,7 @@ fn due_in(evidence: &Evidence, policy: &Policy, now_ns: u64, jitter: f64) -> Opt
     if let Some(since_ns) = evidence.failing_since_ns
         && Duration::from_nanos(newest_ns.saturating_sub(since_ns)) < policy.failure_window
     {
-        // At that moment one more failure makes it failing.
+        // From that moment on one more failure makes the indicator failing.
         due = due.min(left(since_ns, policy.failure_window));
     }
     if is_in_doubt(evidence, now_ns) {

@@ -1,8 +1,7 @@
 //! Removes secrets from the texts of errors: libraries do not know where the message of an exception will be shown.
 //!
-//! It hides too much rather than too little. A rule gets the text from the beginning of a word and says how many bytes
-//! stay and how many after these are hidden. There is one pass, bounded, without backtracking. The rules are in
-//! `rules.rs`.
+//! In doubt it hides too much. A rule gets the text from the start of a word on, and returns how many bytes to keep and how
+//! many bytes after these to hide. There is a single pass over a bounded text. The rules are in `rules.rs`.
 
 mod rules;
 
@@ -11,7 +10,7 @@ use std::borrow::Cow;
 /// Replaces a hidden part.
 const HIDDEN: &str = "***";
 
-/// Bytes of a text that are read; the rest is dropped. An SQL statement may come with a megabyte of parameters.
+/// The most bytes of a text that are read; the rest is dropped. An SQL statement may come with a megabyte of parameters.
 const LONGEST: usize = 4096;
 
 /// `text` as one line for people, without secrets and control characters, in at most `max_bytes`.
@@ -46,7 +45,8 @@ pub fn scrub(text: &str, max_bytes: usize) -> String {
 
 /// The name of a class, a code or an indicator as one word of at most `max_bytes`.
 ///
-/// Other characters become `_`. The rules for secrets do not apply: an identifier that looks random is still one.
+/// Characters other than letters, digits and `_.:-` become `_`. The rules for secrets do not apply: an identifier may look
+/// random.
 pub(crate) fn identifier(text: &str, max_bytes: usize) -> String {
     let good = |c: char| if c.is_alphanumeric() || "_.:-".contains(c) { c } else { '_' };
     let word: String = text.chars().take(max_bytes).map(good).collect();
@@ -55,14 +55,14 @@ pub(crate) fn identifier(text: &str, max_bytes: usize) -> String {
 
 /// `text` in one line, without control sequences and invisible characters. Markup such as `<` stays.
 pub fn printable(text: &str) -> String {
-    // The common case, on the path of every answer.
+    // Fast path for the common case, since every answer passes through here.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
     one_line(&visible(text)).into_owned()
 }
 
-/// The beginning of a long text, without the word at the cut: the rules need whole words.
+/// The beginning of a long text, without the word that the cut would split: the rules need whole words.
 fn whole_words(text: &str) -> &str {
     if text.len() <= LONGEST {
         return text;
@@ -71,7 +71,7 @@ fn whole_words(text: &str) -> &str {
     text.rfind(char::is_whitespace).map_or("", |end| &text[..end])
 }
 
-/// Removes terminal sequences and invisible characters, which change how a text is displayed or split a key in two.
+/// Removes terminal sequences and invisible characters. They change how a text is displayed, and could split a key in two.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -99,7 +99,7 @@ fn is_invisible(c: char) -> bool {
     c == '\0' || !c.is_ascii() && (formats.contains(&c) || ranges.iter().any(|range| range.contains(&c)))
 }
 
-/// Line ends and control characters become spaces.
+/// Replaces line ends and control characters by spaces.
 fn one_line(text: &str) -> Cow<'_, str> {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     if text.contains(breaks) { text.replace(breaks, " ").into() } else { text.into() }

@@ -1,7 +1,7 @@
-//! When a process has to say where its threads stand: it does not progress, or its operations hang.
+//! Decides when to record where the threads of a process stand: when it does not progress, or its operations hang.
 //!
-//! The keeper asks whoever knows the threads, such as a language's interpreter, and puts the answer beside the board. Nothing is
-//! asked and no file is there as long as all goes well.
+//! The keeper gets the stacks from a [`Tracer`], such as that of a language's interpreter, and writes them to a file beside
+//! the board. While all goes well the tracer is not called and there is no file.
 
 use crate::board::clock;
 use crate::board::layout::word;
@@ -14,31 +14,33 @@ use crate::stacks::Stacks;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Asks for the stacks of this process. `None`: not yet, to be asked again in a second.
+/// Returns the stacks of this process. `None` means that they are not available yet: the tracer is called again in a second.
 ///
-/// The argument says whether the process is silent: nobody has stamped its progress for a while. If it is not, its threads run.
-/// Called in the keeper's thread, so it must not wait. The thread's descriptors are not those of the process.
+/// The argument says whether the process is silent, which means that it has not recorded progress for a while. If it is not
+/// silent, its threads run. The tracer is called in the keeper's thread, so it must not wait, and it does not see the
+/// process's descriptors.
 pub type Tracer = fn(bool) -> Option<Stacks>;
 
-/// Stacks are asked for when this part of the time has passed after which a process is said to hang: the answer may take some
-/// looks.
+/// The tracer is called when this fraction of the ttl of `progress` has passed without progress, since it may take several
+/// attempts to get the stacks.
 const PROGRESS_ASKED_AFTER: f64 = 0.5;
 
-/// The same of an operation.
+/// The same for operations, as a fraction of `stall_after`.
 const OPERATION_ASKED_AFTER: f64 = 0.9;
 
-/// Operations may hang one after the other. For their sake a process is not asked again sooner.
+/// Operations may hang one after the other. The shortest time between two traces for their sake.
 const PAUSE: Duration = Duration::from_secs(60);
 
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
-/// From now on this one is asked where the threads of the process stand. The first call counts.
+/// Sets the function that returns the stacks of this process. Only the first call has an effect.
 pub fn trace_with(tracer: Tracer) {
     let _ = TRACER.set(tracer);
 }
 
 impl Keeper {
-    /// To be called about once a second: finds out where this process hangs, if it does. Costs some loads if it does not.
+    /// Call this about once a second. Records where this process hangs, and removes the record once it no longer does. Costs
+    /// some loads while nothing hangs.
     pub fn trace(&self) {
         let (Some(tracer), Some(place)) = (TRACER.get(), self.place()) else { return };
         let Some(board) = self.board_name() else { return };
@@ -53,7 +55,7 @@ impl Keeper {
             }
             Some(since_ns) if self.has_stacks.get() && taken_ns >= since_ns => {}
             Some(since_ns) => {
-                // An answer may have come too late for what was asked then.
+                // The stacks may be those of an earlier hang.
                 let taken = tracer(progress.is_some()).filter(|stacks| stacks.taken_ns >= since_ns);
                 if let Some(stacks) = taken
                     && place.write_whole(&name, &stacks.encode()).is_ok()
@@ -65,8 +67,8 @@ impl Keeper {
         }
     }
 
-    /// Since when this process is silent, and since when its newest operations hang that are worth asking for. `taken_ns` is when
-    /// it was last asked.
+    /// The times from which on stacks are wanted: for the silence of this process, and for the newest of its operations that
+    /// hang. `taken_ns` is when stacks were last taken.
     fn hangs_since(&self, now_ns: u64, taken_ns: u64) -> (Option<u64>, Option<u64>) {
         let used = usize::try_from(self.board.header[word::USED].load(Relaxed)).unwrap_or(usize::MAX);
         let evidence = |index: usize| self.board.slots.get(index).map(own_evidence).zip(self.policy(index));
@@ -85,7 +87,7 @@ impl Keeper {
     }
 }
 
-/// When operations of this indicator have hung for so long that somebody should look.
+/// When the operations of this indicator will have hung for long enough to be traced. `None` if none can hang.
 fn operations_hang_since(evidence: &Evidence, policy: &Policy) -> Option<u64> {
     let begun_ns = match evidence.capacity {
         0 => evidence.longest_ns()?,
@@ -95,7 +97,7 @@ fn operations_hang_since(evidence: &Evidence, policy: &Policy) -> Option<u64> {
     after(begun_ns, policy.stall_after, OPERATION_ASKED_AFTER)
 }
 
-/// When this part of the time has passed; `None` where it is without an end.
+/// The moment at which this fraction of `time` has passed since `since_ns`; `None` if the time is unlimited.
 fn after(since_ns: u64, time: Duration, part: f64) -> Option<u64> {
     (!time.is_zero()).then(|| since_ns.saturating_add(nanoseconds(time.mul_f64(part))))
 }

@@ -1,4 +1,4 @@
-"""Hooks for libraries: those of `evidence` record operations, those of `processes` follow who forks and ends.
+"""Hooks for libraries. Those in `evidence` record operations, those in `processes` follow forks and ends.
 
 A hook waits until the service itself imports the library. Its wrappers pass arguments, results and exceptions
 on unchanged. If a version of the library lacks a function, the hook skips it and logs that once.
@@ -46,14 +46,14 @@ def names() -> list[str]:
 
 
 def named(text: str) -> tuple[list[str], list[str]]:
-    """Split a list of names at its commas. Return those of hooks, and the others."""
+    """Split a list of names at its commas. Return the names of hooks, and the others."""
     given = [name.strip() for name in text.split(",") if name.strip()]
     known = names()
     return [name for name in given if name in known], [name for name in given if name not in known]
 
 
 def install(disabled: Collection[str] = ()) -> None:
-    """Install all hooks but these."""
+    """Install all hooks except these."""
     for name in names():
         if name not in disabled:
             with notices.suppress_errors(f"hook for {name}"):

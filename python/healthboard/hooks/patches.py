@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Patches:
-    """The replacements of one hook. `where` maps each module it waits for to the function that patches it."""
+    """The replacements of one hook. `where` maps each awaited module to the function that patches it."""
 
     def __init__(self, where: dict[str, Callable[[ModuleType], None]]) -> None:
         self._where = where
@@ -48,10 +48,10 @@ class Patches:
     def around(
         self, module: ModuleType, path: str, wrap: Callable[[Any], Any], *, optional: bool = False
     ) -> None:
-        """Replace the function at `path` ("Class.method") in `module` by what `wrap` makes of it.
+        """Replace the function at `path` ("Class.method") in `module` by the result of `wrap`.
 
         A class that `module` has imported from elsewhere is left alone. A missing function is logged once,
-        unless it is `optional`, which some versions lack.
+        unless it is `optional` because some versions lack it.
         """
         *classes, name = path.split(".")
         owner: Any = module

@@ -3,8 +3,8 @@
     from healthboard.middleware import WSGI, WSGIHealthcheck
     application = WSGIHealthcheck(WSGI(application))
 
-`WSGI` and `ASGI` record, for servers that no hook knows. Under `healthboard-run` the hooks do this for uWSGI,
-gunicorn, uvicorn and others. A request that passes two such wrappers is recorded once.
+`WSGI` and `ASGI` record requests for servers without a hook. Under `healthboard-run` the hooks do this for
+uWSGI, gunicorn, uvicorn and others. A request that passes two such wrappers is recorded once.
 
 `WSGIHealthcheck` and `ASGIHealthcheck` answer `/healthcheck` with the verdict on the whole service.
 """

@@ -1,8 +1,8 @@
 """Requests to an ASGI application.
 
 A request is in flight until the application has started the response, except while it waits for the client to
-send the body: a slow upload is no hang. What it raises later is a failure. WebSockets and the lifespan are no
-requests. A client that has disconnected is no failure, and neither is what follows from that.
+send the body: a slow upload is not a hang. An exception after that is a failure. WebSockets and the lifespan
+are not requests. A disconnected client is not a failure, and neither are the errors that follow from it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ASGI:
 
 
 class _Request:
-    """A request, from the call of the application on."""
+    """A request, from the call of the application onwards."""
 
     __slots__ = (
         "_has_failed",
@@ -64,7 +64,7 @@ class _Request:
 
     def __init__(self, receive: Any, send: Any) -> None:
         self._receive, self._send = receive, send
-        # Whether the body has been received; whether the response has started, and has said a failure.
+        # Whether the body has been received; whether the response has started, and whether it is a failure.
         self._is_read = self._has_started = self._has_failed = False
         self.client_is_gone = False
         self.operation: Operation | None = requests.indicator().begin()
@@ -77,7 +77,7 @@ class _Request:
             try:
                 message = await self._receive()
             finally:
-                # Another task may have started the response meanwhile, or received the rest.
+                # Another task may have started the response or received the rest in the meantime.
                 if self.operation is None and not self._has_started:
                     self.operation = requests.indicator().begin()
         if message["type"] == "http.disconnect":
@@ -97,7 +97,7 @@ class _Request:
 
     def _start(self, status: int) -> None:
         self._has_started = True
-        # A task may wait for the client meanwhile.
+        # There is no operation while another task waits for the client.
         operation, self.operation = self.operation or requests.indicator().begin(), None
         if self.client_is_gone:
             operation.end()

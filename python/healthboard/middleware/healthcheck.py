@@ -1,6 +1,6 @@
-"""The verdict at a path of an application, for one without oslo.middleware.
+"""The verdict at a path of an application that does not use oslo.middleware.
 
-Every method is answered, with 200 or 503, and one line of text.
+Every method is answered, with 200 or 503 and one line of text.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ import os
 
 from .. import Indicator, Operation
 
-# Marks a request that is recorded already, in its environment or scope.
+# The key in a request's environment or scope that marks the request as already recorded.
 MARK = "healthboard.is_recorded"
 
-# The last segment of paths that health checks ask for by convention. A probe is no evidence.
+# The last segments of paths that health checks conventionally use. A probe is not evidence.
 _PROBES = frozenset(("health", "healthcheck", "healthz", "livez", "readyz"))
 
 # Paths at which an application of this process answers health checks.
@@ -21,16 +21,16 @@ _own_probes: set[str] = set()
 # The application does not support the request. It has not failed.
 _NOT_IMPLEMENTED = 501
 
-# Created at the first use: a program that serves no requests must not show it.
+# Created on first use: a program that serves no requests must not show it.
 _indicator: Indicator | None = None
 
-# How many requests this process can serve at once, and the process in which that was said. None if unknown.
+# How many requests this process can serve at once (None if unknown), and the process that has recorded that.
 _capacity: int | None = None
 _said_in_process = 0
 
 
 def indicator() -> Indicator:
-    """Return the indicator of all requests. Only a request is evidence for it, however old."""
+    """Return the indicator of all requests. Its evidence never becomes stale."""
     global _indicator
     if _indicator is None:
         _indicator = Indicator("requests", impact="degrading", ttl=0)
@@ -43,7 +43,7 @@ def is_probe(path: str) -> bool:
 
 
 def add_probe(path: str) -> str:
-    """Note that health checks ask for this path. Return it."""
+    """Note that health checks ask for this path. Return the path."""
     if not path.startswith("/"):
         raise ValueError(f"expected a path such as `/healthcheck`, found `{path}`")
     _own_probes.add(path)
@@ -51,10 +51,10 @@ def add_probe(path: str) -> str:
 
 
 def end(operation: Operation, status: int) -> bool:
-    """End the operation of a request as the status of its response says, and tell whether that is a failure.
+    """End the operation of a request by the status of its response, and tell whether that is a failure.
 
-    A refused request, such as one without credentials or for an unknown path, is no evidence: it may
-    never have reached what fails.
+    A refused request, such as one without credentials or for an unknown path, is no evidence: it may never
+    have reached the part that fails.
     """
     failed = status >= 500 and status != _NOT_IMPLEMENTED
     if failed:
@@ -67,13 +67,13 @@ def end(operation: Operation, status: int) -> bool:
 
 
 def set_capacity(requests: int) -> None:
-    """Remember how many requests each process can serve at once. It is said at the first request."""
+    """Remember how many requests each process can serve at once. It is recorded at the first request."""
     global _capacity
     _capacity = requests
 
 
 def say_capacity() -> None:
-    """Say the capacity in this process, once. A worker without requests says it, too: it has room."""
+    """Record the capacity of this process, once. A worker without requests records it too: it has room."""
     global _said_in_process
     if _capacity is not None and _said_in_process != os.getpid():
         _said_in_process = os.getpid()

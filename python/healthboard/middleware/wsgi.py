@@ -1,12 +1,12 @@
 """Requests to a WSGI application.
 
-A request is in flight until the application has returned the body. For a body that is a generator, that is
-when the generator has said the status. So a response that streams for hours is not in flight. What a
-generator raises later is a failure. A request is as old as the newest part of its body that the application
-has read: a long upload is no hang, as long as it goes on.
+A request is in flight until the application has returned the body. If the body is a generator, it is in
+flight until the generator has set the status. So a response that streams for hours is not in flight. A later
+exception of the generator is a failure. A request is as old as the newest part of its body that the
+application has read: a long upload is not a hang as long as it continues.
 
-A client that goes away is no failure: an error that `wsgi.input` or `write` has raised comes from there, and
-so do errors that follow from it.
+A client that goes away is not a failure. So errors of `wsgi.input` or `write`, and errors that follow from
+them, are no evidence.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class WSGI:
 
 
 class _Request:
-    """A request, from the call of the application on."""
+    """A request, from the call of the application onwards."""
 
     __slots__ = ("_has_returned", "_start_response", "_status", "client_is_gone", "operation")
 
@@ -83,7 +83,7 @@ class _Request:
         return None if write is None else _write(write, self)
 
     def end(self, body: Any) -> Any:
-        """End the operation, unless a generator has yet to say the status. Return the body."""
+        """End the operation, unless a generator has yet to set the status. Return the body."""
         self._has_returned = True
         is_generator = type(body) is GeneratorType
         if self._status is not None:
@@ -94,7 +94,7 @@ class _Request:
         return _Generator(body, self) if is_generator else body
 
     def renew(self) -> None:
-        """Begin anew, while the application reads the body."""
+        """Begin a new operation, since the application has read a part of the body."""
         if not self._has_returned:
             old, self.operation = self.operation, requests.indicator().begin(self.judge)
             old.end()
@@ -139,7 +139,7 @@ class _Generator:
             raise
 
     def close(self) -> None:
-        # The client may be gone before the first item.
+        # The client may have disconnected before the first item.
         self._request.operation.end()
         self._items.close()
 

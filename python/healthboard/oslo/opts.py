@@ -1,7 +1,7 @@
-"""The options of `[healthcheck]`. oslo.middleware has options in the same group; their names do not clash.
+"""The options of `[healthcheck]`. oslo.middleware has options in the same group; the names do not clash.
 
-Our `/healthcheck` obeys oslo.middleware's options. They are read from the files: whoever registers an option
-first decides its type, and that is oslo.middleware.
+healthboard's `/healthcheck` obeys oslo.middleware's options. They are read from the files rather than
+registered, since the first to register an option determines its type, and that must be oslo.middleware.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
     """Read the options that are set in one group.
 
     They are registered as text: a service that reads or logs its whole configuration must not fail because of
-    a value of ours. `healthboard.start` checks the values.
+    one of these values. `healthboard.start` checks the values.
     """
     found = {}
     for option in options:
@@ -212,8 +212,8 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
         try:
             value = conf[group][option.name]
         except cfg.Error as error:
-            # The value has a `$name` that is no option. Reading it fails, so the value is hidden from the
-            # service.
+            # The value contains a `$name` that is not an option, so reading it fails. The value is hidden
+            # from the service.
             conf.set_override(option.name, None, group=group)
             value = f"$: {error}"
         if value is not None:
@@ -222,7 +222,7 @@ def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt])
 
 
 def in_files(conf: cfg.ConfigOpts, group: str, names: set[str]) -> dict[str, str]:
-    """Read these options as far as they are set in the files, whether anybody has registered them or not.
+    """Read those of these options that are set in the files, whether they are registered or not.
 
     A value that refers to an unknown option begins with `$: `.
     """
@@ -260,9 +260,9 @@ class _Values(Mapping[str, Any]):
 
 
 def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str) -> dict[str, str]:
-    """Find the options in this section of the files that are none. `healthboard.start` refuses them.
+    """Find unknown options in this section of the files. `healthboard.start` refuses them.
 
-    oslo.config looks only for what is registered.
+    oslo.config ignores options that are not registered.
     """
     known = {option.name for option in (*POLICY_OPTIONS, IMPACT)}
     # The value may be a secret in the wrong place.
@@ -270,7 +270,7 @@ def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str) -> dict[str, st
 
 
 def _sections(conf: cfg.ConfigOpts, section: str) -> Iterator[dict[str, list[str]]]:
-    """Return what each of the files says in this section. Later ones override earlier ones."""
+    """Return the content of this section in each of the files. Later files override earlier ones."""
     files = list(conf.config_file or [])
     for directory in conf.config_dir or []:
         files += sorted(glob.glob(os.path.join(directory, "*.conf")))

@@ -1,7 +1,7 @@
 """Runs first in a program that `healthboard-run` has started.
 
-It removes itself from the path and the environment, so that helpers started by the program inherit nothing.
-At the end it runs the `sitecustomize` that it hides, if there is one.
+It removes itself from the path and the environment, so that helper programs inherit nothing. At the end it
+runs the `sitecustomize` that it hides, if there is one.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 
 def _clear_environment() -> dict[str, str]:
-    """Remove our entries from the environment and the path. Return our variables."""
+    """Remove healthboard's entries from the environment and the path. Return its variables."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if entry != here]
     rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry != here]

@@ -8,8 +8,8 @@
     board.advance(301)
     assert board.status == "DEGRADED"
 
-No file is made, no thread started, nothing listened on. With pytest there is a fixture `healthboard_board`,
-with the package `fixtures` the class `healthboard.testing.fixtures.BoardFixture`.
+It makes no file, starts no thread and opens no endpoint. For pytest there is a fixture `healthboard_board`,
+and for the package `fixtures` there is the class `healthboard.testing.fixtures.BoardFixture`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 class Board:
-    """An empty board, on which everything is recorded that this process records until there is a newer one.
+    """An empty board, to which this process records until a newer board is made.
 
-    `options` are those of `[healthcheck]`, such as `{"database.ttl": "60"}`. The first board's count for the
-    whole process. `RuntimeError` if health has started in this process.
+    `options` are those of `[healthcheck]`, such as `{"database.ttl": "60"}`. Those of the first board apply
+    to the whole process. Raises `RuntimeError` if health has started in this process.
     """
 
     def __init__(self, service: str = "tests", options: dict[str, str] | None = None) -> None:
         self._board = _native.MemoryBoard(service, options or {})
 
     def advance(self, seconds: float) -> None:
-        """Let time go by. What is recorded is some milliseconds older than it is, as with a real clock."""
+        """Move the clock forward. As with a real clock, outcomes may appear some milliseconds too old."""
         self._board.advance(seconds)
 
     def health(self) -> dict[str, Any]:
-        """Return what a probe would get now."""
+        """Return the answer that a probe would get now."""
         return json.loads(self._board.report())  # type: ignore[no-any-return]
 
     @property
@@ -47,5 +47,5 @@ class Board:
         return str(self.health()["status"])
 
     def __getitem__(self, indicator: str) -> dict[str, Any]:
-        """Return what a probe would get about an indicator. `KeyError` if there is none."""
+        """Return the part of the answer about an indicator. Raises `KeyError` if there is none."""
         return self.health()["details"][indicator]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""A plugin for pytest, which finds it by itself."""
+"""A plugin for pytest, which loads it automatically."""
 
 from __future__ import annotations
 

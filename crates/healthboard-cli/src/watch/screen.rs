@@ -1,4 +1,4 @@
-//! The screen: services, the chosen one in detail, what has changed.
+//! The screen: the services, the details of the selected one, and recent changes.
 
 use super::state::{Rank, Row, State};
 use crate::source::age;
@@ -20,7 +20,7 @@ q Ctrl-C      end
 
 X FAULT, ? no answer, ! DEGRADED, - stopped";
 
-/// Below this height there is no room for a detail.
+/// The least height of a screen with room for details, in lines.
 const DETAIL_FROM: u16 = 16;
 
 pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Instant) {

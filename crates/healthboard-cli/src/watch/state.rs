@@ -1,4 +1,4 @@
-//! What is watched: the answers, since when they are as they are, and what the user has chosen.
+//! The state of the watch: the answers, how long they have been the same, and the user's selection.
 
 use crate::ask::Answered;
 use crate::source::Unanswered;
@@ -8,13 +8,13 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What one look has found.
+/// The answers of one round of requests.
 pub(super) type Asked = Vec<Result<Answered, Unanswered>>;
 
-/// Changes that are listed.
+/// The most changes that are kept.
 const MAX_CHANGES: usize = 100;
 
-/// How bad a service is: the greatest first on the screen.
+/// How bad the condition of a service is. The greatest rank comes first on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Stopped,
@@ -35,7 +35,7 @@ impl Rank {
         }
     }
 
-    /// Beside the word, so that nothing depends on colours.
+    /// The mark beside the word, so that nothing depends on colours.
     pub(super) fn mark(self) -> char {
         match self {
             Rank::Stopped => '-',
@@ -51,7 +51,7 @@ impl Rank {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) rank: Rank,
-    /// When this was first seen so.
+    /// When the service was first seen with this rank.
     pub(super) since: Instant,
     pub(super) why: String,
     pub(super) answer: Option<Answer>,
@@ -76,7 +76,7 @@ pub(super) struct State {
     pub(super) shows_detail: bool,
     /// What could not be read.
     pub(super) problems: Vec<String>,
-    /// Whether there was an answer at all.
+    /// Whether a first round of requests has finished.
     pub(super) has_asked: bool,
     began: Option<Instant>,
 }
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// Takes what was found at `now`.
+    /// Takes over the answers of a round of requests, received at `now`.
     pub(super) fn take(&mut self, answers: &Asked, now: Instant) {
         let chosen = self.visible().get(self.selected).map(|row| row.name.clone());
         let mut before: BTreeMap<String, Row> =
@@ -109,7 +109,7 @@ impl State {
                 Ok(answered) => Row::of(&answered.answer, now),
                 Err(unanswered) => Row::unanswered(unanswered, now),
             };
-            // Two endpoints of services with one name.
+            // Two endpoints may belong to services with the same name.
             let name = row.name.clone();
             let mut count = 1;
             while rows.iter().any(|other| other.name == row.name) {
@@ -130,7 +130,7 @@ impl State {
         self.rows = rows;
         self.has_asked = true;
         self.began.get_or_insert(now);
-        // The same service stays selected, wherever it is now.
+        // The same service stays selected, even if its position has changed.
         let visible = self.visible();
         let found = chosen.and_then(|name| visible.iter().position(|row| row.name == name));
         self.selected = found.unwrap_or(self.selected).min(visible.len().saturating_sub(1));
@@ -148,12 +148,12 @@ impl State {
         self.rows.iter().filter(matches).collect()
     }
 
-    /// Whether this row has been as it is for as long as anybody has watched.
+    /// Whether this row has not changed since the watch began.
     pub(super) fn is_since_begin(&self, row: &Row) -> bool {
         self.began.is_some_and(|began| row.since <= began)
     }
 
-    /// Takes a key. `false`: the user wants to end.
+    /// Handles a key. Returns false if the user wants to end the watch.
     pub(super) fn press(&mut self, key: KeyEvent) -> bool {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return false;

@@ -1,4 +1,4 @@
-//! What an agent answers: the host, its services, and each of them as it would answer itself.
+//! The answers of an agent: about the host, about its services, and for each service as that would answer itself.
 
 use super::users::{Known, Users};
 use crate::http::{
@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime};
 /// Reports are reused for this many times the CPU time that they took to make.
 const REUSED_PER_COST: u32 = 10;
 
-/// No report is reused for longer, whatever it cost.
+/// No report is reused for longer than this, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
-/// What there is besides the services.
+/// The answer to unknown paths, which lists the known ones.
 const NOT_FOUND: &str =
     "not found; there are /health, /livez, /metrics, /readyz, /services and /services/NAME/health\n";
 
@@ -56,7 +56,7 @@ impl AgentSite {
         self.moment = moment;
     }
 
-    /// What could not be read when reports were made last.
+    /// What could not be read when the newest reports were made.
     pub(super) fn problems(&self) -> &BTreeSet<String> {
         self.host.problems()
     }
@@ -87,7 +87,8 @@ impl AgentSite {
         self.reports().iter().find(|report| report.service == name).cloned()
     }
 
-    /// Why a request is not answered, if it is not.
+    /// The reply to a request without valid credentials, or one that has to wait for their check. `None` if the request may
+    /// be answered.
     fn refuse(&mut self, asked: &Asked<'_>) -> Option<Reply> {
         let users = self.users.as_mut()?;
         let refused = match users.ask(asked.values("authorization").next()) {
@@ -134,7 +135,7 @@ impl Site for AgentSite {
             let Some(report) = self.service(name) else {
                 return Response::text(404, "no service of this name has a board here\n").into();
             };
-            // As the service itself would answer.
+            // The same answer as that of the service itself.
             let mut pages = ServicePages::new(self.options.clone());
             return pages.site(&mut || report.clone()).answer_at(&format!("/{rest}"), asked);
         }
@@ -145,7 +146,7 @@ impl Site for AgentSite {
             return refused.into();
         }
         let response = match path {
-            // It answers, so it lives.
+            // An agent that answers is alive.
             "/livez" => Response::text(200, "ok\n"),
             "/readyz" => {
                 let (_, answer) = self.host_answer();
@@ -168,7 +169,7 @@ impl Site for AgentSite {
     }
 
     fn agent_check(&mut self, service: &str) -> Option<String> {
-        // An agent that asks for passwords cannot be asked without one.
+        // The agent-check protocol has no passwords.
         if self.users.is_some() {
             return None;
         }

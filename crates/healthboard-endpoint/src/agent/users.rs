@@ -1,7 +1,8 @@
 //! Passwords of HTTP's basic authentication (RFC 7617).
 //!
-//! A check takes as long as its hash demands, 60 ms at cost 10, so a thread of its own makes it, and requests wait. What was
-//! checked is remembered, by a keyed digest. A check of an unknown user takes as long as that of the user whose hash costs most.
+//! A check takes as long as its hash demands, 60 ms at cost 10. So a separate thread does it, and the request waits. Results
+//! are remembered by a keyed digest. The check of an unknown user takes as long as that of the user with the most expensive
+//! hash, so that the time does not reveal which users exist.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,13 +12,13 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 
-/// Checks that wait. More are refused until one is done.
+/// The most checks that wait. Further ones are refused until one is done.
 const MAX_WAITING: usize = 16;
 
-/// Results that are remembered of each kind.
+/// The number of results of each kind that are remembered.
 const MAX_REMEMBERED: usize = 64;
 
-/// Knows users, and what was checked.
+/// The users, and the results of checks.
 pub(super) struct Users {
     hashes: BTreeMap<String, String>,
     key: hmac::Key,
@@ -26,7 +27,7 @@ pub(super) struct Users {
     waiting: Vec<Digest>,
     right: VecDeque<Digest>,
     wrong: VecDeque<Digest>,
-    /// Checks that have failed, for the log.
+    /// The number of checks that have failed, for the log.
     failures: u64,
 }
 
@@ -52,7 +53,7 @@ pub(super) enum Known {
 }
 
 impl Users {
-    /// `woken` gets a byte after each check.
+    /// Starts the thread. It writes a byte to `woken` after each check.
     pub(super) fn new(hashes: BTreeMap<String, String>, mut woken: UnixStream) -> std::io::Result<Users> {
         let mut seed = [0; 32];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
@@ -60,7 +61,7 @@ impl Users {
         let (done, results) = channel();
         std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
             for Job { digest, password, hash, is_known } in waiting {
-                // bcrypt looks at 72 bytes; a longer password is checked by those, as elsewhere.
+                // bcrypt uses the first 72 bytes of a password, here as in other programs.
                 let right = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
                 if done.send((digest, right)).is_err() {
                     return;
@@ -80,7 +81,7 @@ impl Users {
         })
     }
 
-    /// Whether the value of `Authorization` is that of a user. Does not wait.
+    /// Checks the value of `Authorization`. Does not wait: the result of a new check comes with a later call.
     pub(super) fn ask(&mut self, authorization: Option<&[u8]>) -> Known {
         while let Ok((digest, right)) = self.results.try_recv() {
             self.waiting.retain(|waiting| *waiting != digest);
@@ -103,7 +104,7 @@ impl Users {
             return Known::Later;
         }
         let hash = self.hashes.get(&user);
-        // That of an unknown user takes as long as the longest.
+        // The check of an unknown user takes as long as the slowest one.
         let Some(any) = hash.or_else(|| self.hashes.values().max_by_key(|hash| cost(hash))) else {
             return Known::Wrong;
         };
@@ -124,7 +125,7 @@ impl Users {
 
     fn digest(&self, user: &str, password: &[u8]) -> Digest {
         let mut context = hmac::Context::with_key(&self.key);
-        // The hash is part of it: a changed password is checked again.
+        // The digest includes the hash, so a changed password is checked again.
         for part in [user.as_bytes(), self.hashes.get(user).map_or("", String::as_str).as_bytes(), password] {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);

@@ -15,19 +15,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The highest cost of a password's hash. One check with it takes about a second; every step more doubles that.
+/// The highest cost of a password's hash. A check at this cost takes about a second, and each step doubles that.
 const MAX_COST: u32 = 14;
 
-/// What the file says, checked.
+/// The checked content of the file.
 pub(super) struct WebConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
-    /// The certificate, and those of its issuers; none without TLS.
+    /// The certificate, followed by those of its issuers. Empty without TLS.
     chain: Vec<CertificateDer<'static>>,
-    /// Whether every client must have one.
+    /// Whether every client must have a certificate.
     demands_certificates: bool,
     /// The hash of the password of each user.
     pub(super) users: BTreeMap<String, String>,
-    /// The files that it was made from, with the time of their last change.
+    /// The files that were read, with the time of their last change.
     files: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
@@ -67,7 +67,7 @@ enum MinVersion {
 }
 
 impl WebConfig {
-    /// Reads the file, and those that it names, which are relative to its directory.
+    /// Reads the file and the files that it names. Relative names are relative to its directory.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl WebConfig {
         Ok(WebConfig { tls, chain, demands_certificates, users: basic_auth_users, files })
     }
 
-    /// Why clients refuse the certificate by now, if they do.
+    /// Why clients refuse the certificate now, because of its dates. `None` if it is valid.
     pub(super) fn expired(&self) -> Option<String> {
         let (certificate, issuers) = self.chain.split_first()?;
         let mut roots = RootCertStore::empty();
@@ -108,7 +108,7 @@ impl WebConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
         let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
-        // Dates are looked at before issuers and names, which are not known here.
+        // The verifier checks dates before issuers and names, which are not known here.
         match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::Expired | CertificateError::ExpiredContext { .. },
@@ -120,7 +120,8 @@ impl WebConfig {
         }
     }
 
-    /// Whether it asks for less than `before` did. A file that was cut short must not open what was closed.
+    /// Whether it lacks users, TLS or the demand for certificates that `before` had. A file that was cut short must not
+    /// remove access control.
     pub(super) fn is_weaker_than(&self, before: &WebConfig) -> bool {
         (self.tls.is_none() && before.tls.is_some())
             || (self.users.is_empty() && !before.users.is_empty())
@@ -200,7 +201,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn check_hash(user: &str, hash: &str) -> Result<(), String> {
     let expected = "expected a bcrypt hash, as `htpasswd -nBC 10 NAME` makes it: $2y$10$…";
-    // The value is a secret of sorts: it is not repeated.
+    // The error does not repeat the value, which is sensitive.
     let parts: bcrypt::HashParts =
         hash.parse().map_err(|_| format!("the password of `{user}` in `basic_auth_users`: {expected}"))?;
     match parts.get_cost() {

@@ -1,5 +1,5 @@
-//! HAProxy's agent-check, on the same socket as HTTP: the one line that `agent-send "agent-check\n"` sends is answered by
-//! another, in the words of HAProxy's configuration manual, section 5.2, `agent-check`.
+//! HAProxy's agent-check, on the same socket as HTTP. The line that `agent-send "agent-check\n"` sends is answered with one
+//! line, as described in HAProxy's configuration manual, section 5.2, `agent-check`.
 
 use healthboard::{Report, Status, printable};
 
@@ -11,8 +11,8 @@ const MAX_NAME: usize = 160;
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 200;
 
-/// The length of the request at the start of these bytes, and the service that it names, if it is this request. The name is
-/// empty where there is none.
+/// The length of an agent-check request at the start of these bytes, and the service that it names. The name is empty if
+/// the request has none. `None` if the bytes do not begin with a complete request of this kind.
 pub(super) fn request(bytes: &[u8]) -> Option<(usize, &str)> {
     let rest = bytes.strip_prefix(REQUEST)?;
     let end = rest.iter().take(MAX_NAME + 3).position(|byte| *byte == b'\n')?;
@@ -25,7 +25,7 @@ pub(super) fn request(bytes: &[u8]) -> Option<(usize, &str)> {
     Some((REQUEST.len() + end + 1, std::str::from_utf8(name).ok()?))
 }
 
-/// The answer. `ready` ends an earlier `drain`, which `up` alone does not.
+/// The answer. It includes `ready`, which ends an earlier `drain`; `up` alone does not.
 pub(crate) fn line(report: &Report, degraded_weight: u8) -> String {
     match report.status {
         _ if report.stopped => "stopped #stopped\n".to_owned(),
@@ -36,7 +36,7 @@ pub(crate) fn line(report: &Report, degraded_weight: u8) -> String {
     }
 }
 
-/// Printable ASCII alone, which is what HAProxy's logs and statistics show.
+/// The message in printable ASCII, which is all that HAProxy's logs and statistics show.
 fn reason(report: &Report) -> String {
     let message = printable(&report.message);
     message.chars().map(|c| if c.is_ascii() { c } else { '?' }).take(MAX_REASON).collect()

@@ -1,7 +1,7 @@
-//! Answers requests by the rules that hold for every one of them, and keeps answers.
+//! Answers requests by the rules that apply to all of them, and keeps answers.
 //!
-//! Evidence has the resolution of the coarse clock, so the same request in the same tick gets the same bytes again: in a
-//! flood, a probe costs a comparison. What is answered is up to a [`Site`].
+//! Evidence has the resolution of the coarse clock, so the same request within a tick gets the same bytes again: in a flood,
+//! a probe costs a comparison. A [`Site`] provides the content of answers.
 
 use super::agent_check;
 use super::date::Date;
@@ -12,32 +12,32 @@ use super::response::{Framing, Response};
 use crate::options::{AllowedHosts, HttpOptions, is_host_name};
 use std::rc::Rc;
 
-/// The most requests that are kept with their answers.
+/// The most requests whose answers are kept.
 const MAX_KEPT: usize = 8;
 
 /// The longest request that is kept, in bytes.
 const MAX_KEPT_REQUEST: usize = 1024;
 
-/// What is there to ask for.
+/// What an endpoint has to offer: the content of answers.
 pub(crate) trait Site {
-    /// The answer to a request that may be answered.
+    /// The answer to a request that has passed the checks of this module.
     fn answer(&mut self, asked: &Asked<'_>) -> Reply;
 
-    /// The line that HAProxy's agent-check gets for the service of this name; empty if it named none. `None`: there is no
-    /// such question here.
+    /// The line for HAProxy's agent-check of the service with this name, which is empty if the request names none. `None` if
+    /// agent-checks are not answered here.
     fn agent_check(&mut self, service: &str) -> Option<String>;
 
-    /// The coarse clock says this now. Returns whether answers from before are old.
+    /// Called with the time of the coarse clock when that has advanced. Returns whether earlier answers are outdated.
     fn tick(&mut self, now_ns: u64) -> bool;
 
-    /// Whether every request of the same bytes has the same answer in a tick.
+    /// Whether all requests with the same bytes have the same answer, so that it can be kept.
     fn is_kept(&self, asked: &Asked<'_>) -> bool;
 }
 
 /// A request.
 pub(crate) struct Asked<'a> {
     pub(super) head: &'a Head<'a>,
-    /// The ends of its connection.
+    /// Returns the two ends of its connection.
     pub(super) ends: &'a dyn Fn() -> Ends,
     /// How many requests have been answered before.
     pub(super) requests: u64,
@@ -67,10 +67,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What a site says.
+/// What a site replies.
 pub(crate) enum Reply {
     Response(Response),
-    /// The same request has to be asked again when the server is woken.
+    /// The site has to be asked again, with the same request, when the server is woken.
     #[cfg_attr(not(feature = "agent"), expect(dead_code, reason = "no service lets a request wait"))]
     Later,
 }
@@ -102,7 +102,7 @@ struct Kept {
 /// The bytes for the peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Never copied: the metrics of a host take some hundred KiB.
+    /// Shared rather than copied: the metrics of a host take some hundred KiB.
     pub(crate) bytes: Rc<Vec<u8>>,
     pub(crate) after: After,
 }
@@ -121,11 +121,11 @@ pub(crate) enum After {
 /// The result for the bytes that a peer has sent.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// They are the beginning of a request, or empty.
+    /// They are empty, or the beginning of a request.
     Unfinished,
-    /// They are a request that cannot be answered yet.
+    /// They begin with a request that cannot be answered yet.
     Later,
-    /// This many of them are a request, or an invalid one; this is the answer.
+    /// This many of them are a request, valid or not, and this is the answer.
     Answered(usize, Answer),
 }
 
@@ -151,8 +151,8 @@ impl Answers {
         }
     }
 
-    /// Answers the request at the start of these bytes, if it is complete. `last`: the connection is closed afterwards
-    /// in any case. `ends` are those of the connection.
+    /// Answers the request at the start of these bytes, if it is complete. `last` says that the connection is closed
+    /// afterwards in any case. `ends` returns the ends of the connection.
     pub(crate) fn respond(
         &mut self,
         bytes: &[u8],
@@ -214,14 +214,15 @@ impl Answers {
         Outcome::Answered(head.bytes, answer)
     }
 
-    /// The answer to an invalid request; the connection is closed after it.
+    /// The answer to an invalid request. The connection is closed after it.
     pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
         let framing = self.framing(Version::Http11, Some("close"), without_body);
         let bytes = Response::text(refusal.status, refusal.why).render(&framing).into();
         Answer { bytes, after: After::Linger }
     }
 
-    /// The first host for which a request was refused, since a page in a browser could have sent it. Returned once, for the log.
+    /// The first host for which a request was refused because a page in a browser could have sent it. Returned once, for the
+    /// log.
     pub(crate) fn take_refused_host(&mut self) -> Option<String> {
         let seen = std::mem::replace(&mut self.refused_host, RefusedHost::Said);
         match seen {
@@ -233,7 +234,7 @@ impl Answers {
         }
     }
 
-    /// Forgets kept answers: other ones may be right now.
+    /// Forgets kept answers. Call this when they may have become wrong within a tick.
     #[cfg(feature = "agent")]
     pub(crate) fn forget(&mut self) {
         self.kept.clear();

@@ -1,16 +1,15 @@
 //! Parses the head of a request.
 //!
-//! Everything that two programs could parse differently is refused, since that allows request smuggling. The result
-//! never depends on how the bytes were split. The request line is parsed here; the header lines are parsed by
-//! `httparse`.
+//! Everything that two programs could parse differently is refused, since such differences allow request smuggling. The
+//! result never depends on how the bytes were split. The request line is parsed here, and the header lines by `httparse`.
 
 use httparse::{Error, Header, Status};
 use memchr::{memchr, memchr_iter};
 
-/// The longest head of a request, in bytes; a longer one is answered 431.
+/// The longest head of a request, in bytes. A longer one is answered 431.
 pub(crate) const MAX_HEAD_BYTES: usize = 8192;
 
-/// The most header lines of a request; one with more is answered 431.
+/// The most header lines of a request. A request with more is answered 431.
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// Room for the header lines of one head.
@@ -20,7 +19,7 @@ pub(super) type Lines<'a> = [Header<'a>; MAX_HEADERS];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    /// One line, with a line feed.
+    /// One line, including a line feed.
     pub(crate) why: &'static str,
 }
 
@@ -171,7 +170,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     number.and_then(|text| text.parse().ok()).ok_or(Refusal::LENGTH)
 }
 
-/// Fails unless these bytes can be the beginning of a request line, so that another protocol is refused by its first
+/// Fails unless these bytes can be the beginning of a request line. So a client of another protocol is refused at its first
 /// bytes.
 fn check_characters(line: &[u8]) -> Result<(), Refusal> {
     let method = memchr(b' ', line).unwrap_or(line.len());
@@ -181,8 +180,8 @@ fn check_characters(line: &[u8]) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::CHARACTERS) }
 }
 
-/// Fails if some lines end in CRLF and others in LF alone. A head typed by hand may end all its lines in LF; a single
-/// LF is the end of a line to some programs and part of a value to others.
+/// Fails if some lines end in CRLF and others in a single LF. In a head that is typed by hand all lines may end in LF. But
+/// among lines that end in CRLF, some programs take a single LF for a line end and others for a part of the value.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
     let mut ends = memchr_iter(b'\n', head).map(|at| at > 0 && head[at - 1] == b'\r');
     let first = ends.next();
@@ -219,9 +218,9 @@ impl<'a> Target<'a> {
             return Ok(Target::split(None, target));
         }
         match method {
-            // The server as a whole.
+            // This asks about the server as a whole.
             "OPTIONS" if target == "*" => return Ok(Target::split(None, "/")),
-            // A host without a path. It is answered 405 in any case.
+            // The target is a host without a path. The method is answered 405 in any case.
             "CONNECT" => return Ok(Target::split(None, "/")),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! `/healthcheck`, as oslo.middleware 8.2 answers it. docs/healthcheck.md has the differences.
+//! `/healthcheck`, as oslo.middleware 8.2 answers it. docs/healthcheck.md lists the differences.
 
 mod accept;
 mod files;
@@ -17,21 +17,21 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// The headers of a request that a proxy has forwarded.
+/// The headers by which a request is recognised as forwarded by a proxy.
 const FORWARDED: [&str; 5] =
     ["x-forwarded", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-for", "x-forwarded-prefix"];
 
 /// The two ends of a connection, as far as they have addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ends {
-    /// Who asks.
+    /// The address of the client.
     pub(crate) peer: Option<IpAddr>,
-    /// The port that was asked.
+    /// The port of the endpoint.
     pub(crate) port: Option<u16>,
 }
 
 impl Ends {
-    /// Those of a connected socket. A unix socket has none.
+    /// The ends of a connected socket. Those of a unix socket have no address.
     pub(crate) fn of(socket: impl AsFd) -> Ends {
         let internet = |address| SocketAddr::try_from(address).ok();
         let peer = rustix::net::getpeername(&socket).ok().flatten().and_then(internet);
@@ -58,7 +58,7 @@ impl Healthcheck {
         }
     }
 
-    /// Whether this path is answered here: as where Paste mounts the application, also all paths below it.
+    /// Whether this path is answered here. All paths below `/healthcheck` are, as with an application that Paste mounts.
     pub(super) fn is_asked(path: &str) -> bool {
         path.strip_prefix("/healthcheck").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -69,10 +69,10 @@ impl Healthcheck {
         is_by_port || !self.options.allowed_source_ranges.is_empty()
     }
 
-    /// Any method is answered.
+    /// The answer, to any method.
     pub(super) fn answer(&mut self, head: &Head<'_>, ends: Ends, report: &Report) -> Response {
         if self.is_ignored(head, ends) {
-            // There the next application is called.
+            // oslo.middleware passes such a request on to the next application.
             return Response::text(404, "requests from here are not answered\n");
         }
         let findings: Vec<Finding> = self
@@ -98,7 +98,7 @@ impl Healthcheck {
         Response::as_by_webob(status, media, body)
     }
 
-    /// What is wrong with the options or the files, for the log; each once.
+    /// The next problem with the options or the files, for the log. Each is returned once.
     pub(super) fn take_notice(&mut self) -> Option<String> {
         self.notices.pop_front().or_else(|| self.files.take_notice())
     }
@@ -122,7 +122,7 @@ impl Healthcheck {
             },
             Backend::DisableByFilesPorts => {
                 let is_for_this = |(port, _): &&(u16, _)| Some(*port) == ends.port;
-                // Of two for one port, the last counts.
+                // If a port has several files, the last one counts.
                 match options.disable_by_file_paths.iter().rev().find(is_for_this) {
                     Some((_, path)) if files.exists(path) => disabled(""),
                     _ => available(""),

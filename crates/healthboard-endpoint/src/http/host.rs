@@ -1,8 +1,8 @@
-//! Keeps pages in a browser from reaching an endpoint on the same machine.
+//! Keeps web pages in a browser from reaching an endpoint on the same machine.
 //!
-//! A request from a page of another site has a foreign `Origin` or `Sec-Fetch-Site`. A page whose own name points to
-//! this machine (DNS rebinding) has that name in `Host`. Programs that probe use an address, `localhost`, or a name
-//! that the operator has allowed.
+//! A request from a page of another site has a foreign `Origin` or `Sec-Fetch-Site`. A request from a page whose own name
+//! resolves to this machine (DNS rebinding) has that name in `Host`. Programs that probe use an address, `localhost`, or a
+//! name that the operator has allowed.
 
 use super::head::Head;
 use crate::options::AllowedHosts;
@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// Why a request that may come from a browser is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused<'a> {
-    /// The request is for this host.
+    /// The request is for this host, which is not allowed.
     Host(&'a [u8]),
     /// The request was made by a page of another origin.
     Page,
@@ -38,12 +38,12 @@ pub(super) fn refuse<'a>(head: &Head<'a>, allowed: &AllowedHosts) -> Option<Refu
         return Some(Refused::Host(host));
     }
     let foreign = |origin: &[u8]| {
-        // A balancer in front may speak TLS to the browser.
+        // A load balancer in front may speak TLS with the browser.
         let tls = || origin.strip_prefix(b"https://").filter(|_| !local);
         let own = origin.strip_prefix(b"http://").or_else(tls).zip(host);
         !own.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
     };
-    // `same-site` is another port of this machine, so a page of another program.
+    // `same-site` includes other ports of this machine, which belong to other programs.
     let elsewhere = |site: &[u8]| ![b"same-origin".as_slice(), b"none"].contains(&site);
     let page = head.values("origin").any(foreign) || head.values("sec-fetch-site").any(elsewhere);
     page.then_some(Refused::Page)

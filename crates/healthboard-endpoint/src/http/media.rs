@@ -1,8 +1,8 @@
-//! Chooses the format by `Accept` (RFC 9110, section 12.5.1). There is always one: a probe is never answered 406.
+//! Chooses the format by `Accept` (RFC 9110, section 12.5.1). There is always a format: a probe is never answered 406.
 
 use healthboard::format::Exposition;
 
-/// The formats of the verdict, the default first; of two with equal quality the first is chosen.
+/// The formats of the verdict, the default first. Among formats of equal quality the first is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
     Json,
@@ -34,7 +34,7 @@ impl Media {
     }
 }
 
-/// The format of metrics: OpenMetrics only for who asks for it.
+/// The format of metrics. It is OpenMetrics only if the client asks for that by name.
 pub(crate) fn exposition<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> Exposition {
     let quality = |kind, subkind| quality(accept.clone(), kind, subkind);
     let open = quality("application", "openmetrics-text");
@@ -48,7 +48,7 @@ pub(crate) fn exposition<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> 
     }
 }
 
-/// The format with the highest quality, else JSON. `accept` are the values of all its lines.
+/// The format with the highest quality, or else JSON. `accept` has the values of all `Accept` lines.
 pub(crate) fn preferred<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> Media {
     let mut best = (Media::Json, 0);
     for media in Media::ALL {
@@ -61,8 +61,8 @@ pub(crate) fn preferred<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone) -> M
     best.0
 }
 
-/// The quality of one format: the most specific range decides, even if its quality is lower. Of a format that is named several
-/// times, in versions that we do not tell apart, the best one counts.
+/// The quality of one format, in thousandths. The most specific range decides, even if its quality is lower. If a format is
+/// named several times, in versions that are not distinguished here, the highest quality counts.
 fn quality<'a>(accept: impl Iterator<Item = &'a [u8]> + Clone, kind: &str, subkind: &str) -> u16 {
     let lines = accept.filter_map(|line| std::str::from_utf8(line).ok());
     let ranges = lines.flat_map(|line| line.split(',')).filter_map(range);

@@ -1,4 +1,4 @@
-//! Pages for people. They need no script, load nothing, and load themselves again.
+//! Pages for people. They need no scripts, load nothing else, and reload themselves.
 
 use askama::Template;
 use healthboard::format;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 /// The most changes that are listed.
 const MAX_CHANGES: usize = 40;
 
-/// The time that the strip of an indicator shows, in seconds.
+/// The time span that the strip of an indicator shows, in seconds.
 const HOUR: u64 = 3600;
 
 #[derive(Template)]
@@ -43,7 +43,7 @@ struct Row {
     hour_in_words: String,
 }
 
-/// The narrowest part that can be seen, in seconds.
+/// The width of the narrowest visible part, in seconds.
 const MIN_WIDTH: u64 = 20;
 
 /// A part of the last hour with one status, in seconds.
@@ -68,7 +68,7 @@ struct Line {
 pub(super) fn of_service(report: &Report) -> String {
     let (status, class, mark) = words(report);
     let mut details: Vec<(&String, &Detail)> = report.details.iter().collect();
-    // Stable: of the same status and state, in the order of the names.
+    // The sort is stable: indicators with the same status and state stay in the order of their names.
     details.sort_by_key(|(_, detail)| std::cmp::Reverse((detail.status, badness(detail.state))));
     let reasons = match report.status {
         Status::Ok => Vec::new(),
@@ -111,7 +111,7 @@ fn row(report: &Report, name: &str, detail: &Detail) -> Row {
     }
 }
 
-/// The last hour of an indicator, the newest part first: its parts that were not OK, and the same in words.
+/// The parts of an indicator's last hour that were not OK, the newest first, and the same in words.
 fn hour<'a>(
     now: SystemTime,
     status: Status,
@@ -122,7 +122,7 @@ fn hour<'a>(
     for (index, change) in changes.rev().enumerate() {
         let age = now.duration_since(change.time()).unwrap_or_default().as_secs();
         let begin = HOUR.saturating_sub(age).min(end);
-        // The newest change may not be known yet.
+        // The newest change may not be in the history yet.
         let status = if index == 0 { status } else { change.status };
         if status > Status::Ok && end > begin {
             parts.push(Part {
@@ -168,7 +168,7 @@ fn line(name: &str, change: &Change) -> Line {
     }
 }
 
-/// The words for a service, its class and its mark.
+/// The words for a service's status, its CSS class and its mark.
 pub(super) fn words(report: &Report) -> (&'static str, &'static str, &'static str) {
     match report.status {
         _ if report.stopped => ("stopped", "quiet", "■"),

@@ -13,10 +13,10 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// The media type of a page.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
-/// How soon a page is loaded again.
+/// After how many seconds a page is reloaded.
 const REFRESH_SECONDS: &str = "5";
 
-/// What a page may load: nothing but the icon and the style that are in it. No script, no frame, no form.
+/// What a page may load: only the icon and the style that it contains. No scripts, frames or forms.
 const PAGE_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; \
                            form-action 'none'; frame-ancestors 'none'";
 
@@ -32,11 +32,11 @@ pub(crate) struct Response {
     pub(crate) degraded: bool,
     /// Whether to add `Allow`.
     pub(crate) allow: bool,
-    /// Whether a browser is to load it again.
+    /// Whether a browser should reload it.
     pub(crate) refresh: bool,
-    /// Whether a password is asked for.
+    /// Whether to ask for a password.
     pub(crate) challenge: bool,
-    /// Whether it has the headers that WebOb gives it, spelled as there, and no others.
+    /// Whether to send the headers that WebOb sends, spelled as there, and no others but `connection` and `date`.
     pub(crate) by_webob: bool,
 }
 

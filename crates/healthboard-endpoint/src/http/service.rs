@@ -1,4 +1,4 @@
-//! What the endpoint of a service answers: the routes, and the report behind them.
+//! The answers of a service's endpoint: the routes, and the report behind them.
 
 use super::agent_check;
 use super::answers::{Asked, Reply, Site};
@@ -17,10 +17,10 @@ use std::time::Duration;
 /// Work of other programs on a busy machine does not count.
 const REUSED_PER_COST: u32 = 10;
 
-/// No report is reused for longer, whatever it cost.
+/// No report is reused for longer than this, whatever it cost.
 const MAX_REUSE: Duration = Duration::from_secs(1);
 
-/// The most names to exclude in one request.
+/// The most names that one request can exclude.
 const MAX_EXCLUDED: usize = 32;
 
 /// The longest query in bytes; `exclude` is the only reason for a long one.
@@ -39,7 +39,7 @@ pub(crate) struct ServicePages {
     healthcheck: Healthcheck,
 }
 
-/// The same, together with who makes reports.
+/// The answers of a service, with the function that makes reports.
 pub(crate) struct ServiceSite<'a> {
     pages: &'a mut ServicePages,
     make: &'a mut dyn FnMut() -> Report,
@@ -57,17 +57,17 @@ impl ServicePages {
         }
     }
 
-    /// What answers now. `make` makes a report.
+    /// The site for one turn. `make` makes a report.
     pub(crate) fn site<'a>(&'a mut self, make: &'a mut dyn FnMut() -> Report) -> ServiceSite<'a> {
         ServiceSite { pages: self, make }
     }
 
-    /// What is wrong with the options or the files of `/healthcheck`; each once.
+    /// The next problem with the options or the files of `/healthcheck`, for the log. Each is returned once.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
         self.healthcheck.take_notice()
     }
 
-    /// The report of this tick, or an older one that is reused because it took long to make.
+    /// The report of this tick, or an older one that is reused because it was expensive to make.
     fn report(&mut self, make: &mut dyn FnMut() -> Report) -> Rc<Report> {
         if let Some(report) = &self.report {
             return report.clone();
@@ -106,7 +106,7 @@ impl ServicePages {
 }
 
 impl ServiceSite<'_> {
-    /// The answer to a request for this path, whatever the path in it is.
+    /// The answer to a request as if it were for this path.
     pub(crate) fn answer_at(&mut self, path: &str, asked: &Asked<'_>) -> Reply {
         let head = asked.head;
         let pages = &mut *self.pages;
@@ -149,7 +149,7 @@ impl Site for ServiceSite<'_> {
     }
 
     fn agent_check(&mut self, service: &str) -> Option<String> {
-        // There is one service here, and it needs no name.
+        // Only one service is served here, and it must not be named.
         if !service.is_empty() {
             return None;
         }
@@ -173,7 +173,7 @@ impl Site for ServiceSite<'_> {
     }
 }
 
-/// The answer to a method that is not answered.
+/// The answer to a request whose method is not allowed; `None` if it is.
 pub(crate) fn refuse_method(asked: &Asked<'_>) -> Option<Response> {
     let known = ["GET", "HEAD", "OPTIONS"].contains(&asked.head.method);
     (!known).then(|| Response::text(405, "only GET, HEAD and OPTIONS\n").allowing(true))
@@ -183,12 +183,12 @@ pub(crate) fn is_verbose(query: &str) -> bool {
     query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))
 }
 
-/// Whether a page is to stay as it is.
+/// Whether the page should not reload itself.
 pub(crate) fn is_paused(query: &str) -> bool {
     query.split('&').any(|part| part == "pause")
 }
 
-/// A scrape is always answered 200: of another answer nothing is kept.
+/// The answer to a scrape. It is always 200, since Prometheus drops the content of any other answer.
 pub(crate) fn exposed(exposition: format::Exposition, body: String) -> Response {
     Response { vary: true, media: exposition.media_type(), ..Response::text(200, body) }
 }

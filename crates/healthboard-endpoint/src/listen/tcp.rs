@@ -7,11 +7,11 @@ use rustix::net::listen;
 use std::io::{self, Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
-/// How many ports of the kernel's choice are tried until one is free on all addresses.
+/// How often a port chosen by the kernel is tried until one is free on all addresses.
 const MAX_PORT_ATTEMPTS: u32 = 16;
 
-/// Listens on those of the addresses that the host has: `localhost` is two, and a host may lack one. For port 0 the
-/// kernel chooses one port for all addresses.
+/// Listens on those of the addresses that the host has. `localhost` stands for two, of which a host may lack one. For port
+/// 0, the kernel chooses one port for all addresses.
 pub(crate) fn bind_tcp(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     let any_port = addresses.iter().any(|address| address.port() == 0);
     for _ in 1..MAX_PORT_ATTEMPTS {

@@ -1,5 +1,5 @@
-//! Listening at paths: only in directories where no other user could replace our socket, and never replacing anything
-//! but a stale socket.
+//! Listening at paths. The directory must be one in which no other user can replace the socket, and nothing but a stale
+//! socket is ever replaced.
 
 use super::{Listener, refused};
 use crate::entry::{Entry, Identity, NewSocket, NotPlaced, is_temporary_of};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// connect to it.
 const MAX_PATH: usize = 107;
 
-/// How often binding is tried while other processes change the same path.
+/// The number of attempts to bind while other processes change the same path.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The place of a unix socket.
@@ -27,7 +27,7 @@ pub(crate) struct Place {
     directory: OwnedFd,
     name: OsString,
     path: PathBuf,
-    /// The identity of our socket file.
+    /// The identity of the socket file.
     identity: Identity,
 }
 
@@ -39,12 +39,12 @@ impl Place {
             Ok(entry) if entry.is_socket() => entry,
             _ => return Ok(None),
         };
-        // The file was renamed after it was bound; both ends still know the name it was bound under.
+        // The file was renamed after it was bound. Both ends of a connection still have the name under which it was bound.
         let own = SocketAddrUnix::try_from(getsockname(&socket)?)?;
         let is_here = match entry.connect() {
             Ok(probe) => getpeername(&probe)?.is_some_and(|peer| SocketAddrUnix::try_from(peer) == Ok(own)),
-            // The queue is full, so some process listens here, and this socket was made for this path. If it were given
-            // up, its queue would never be emptied.
+            // The queue is full, so some process listens here. If the inherited socket was made for this path, it is taken
+            // over: otherwise its queue would never be emptied.
             Err(Errno::AGAIN) => own.path_bytes().is_some_and(|bound| is_temporary_of(bound, &name)),
             Err(_) => false,
         };
@@ -59,7 +59,7 @@ impl Place {
         &self.path
     }
 
-    /// Whether the path still leads to our socket.
+    /// Whether the path still leads to this socket.
     pub(super) fn is_reachable(&self) -> bool {
         let named = Identity::named(&self.directory, &self.name);
         named.is_ok_and(|found| found == self.identity) && self.is_on_the_path()
@@ -73,8 +73,8 @@ impl Place {
     }
 }
 
-/// Binds under a temporary name and renames when the socket is ready, so that a client that finds the socket can
-/// connect, and never with a wider mode.
+/// Binds under a temporary name and renames when the socket is ready. So a client that finds the socket can connect, and the
+/// socket never has a wider mode than `mode`.
 pub(super) fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
     let length = path.as_os_str().len();
     if length > MAX_PATH {
@@ -113,7 +113,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-/// Fails unless the name is free, or has a stale socket, which is returned.
+/// Checks that the name is free or belongs to a stale socket, whose identity is returned.
 fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<Option<Identity>> {
     let path = path.display();
     let entry = match Entry::open(directory, name) {

@@ -1,16 +1,16 @@
-//! The options of oslo.middleware's `/healthcheck`, with its names, in its group.
+//! The options of oslo.middleware's `/healthcheck`, with the same names in the same group.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-/// What `/healthcheck` answers, and to whom.
+/// What `/healthcheck` answers, and which requests it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthcheckOptions {
-    /// What is asked, in this order. Without one the answer is always 200.
+    /// The backends that decide the answer, in this order. Without any, the answer is always 200.
     pub backends: Vec<Backend>,
-    /// Whether JSON and HTML say more.
+    /// Whether JSON and HTML contain details.
     pub detailed: bool,
-    /// Who is answered; everybody if there is none.
+    /// The networks whose requests are answered. If there are none, all requests are answered.
     pub allowed_source_ranges: Vec<Network>,
     /// Whether requests with a header `X-Forwarded` or the like are not answered.
     pub ignore_proxied_requests: bool,
@@ -22,7 +22,7 @@ pub struct HealthcheckOptions {
     pub enable_by_file_paths: Vec<PathBuf>,
 }
 
-/// What can decide an answer of `/healthcheck`.
+/// A backend, which decides an answer of `/healthcheck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// The verdict.
@@ -31,11 +31,11 @@ pub enum Backend {
     DisableByFile,
     /// Not available while the file for this port exists.
     DisableByFilesPorts,
-    /// Not available while one of some files is missing.
+    /// Not available while one of these files is missing.
     EnableByFiles,
 }
 
-/// Addresses with the same first bits.
+/// A network: the addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -68,11 +68,11 @@ impl HealthcheckOptions {
         "enable_by_file_paths",
     ];
 
-    /// Sets one option from its text. `Ok(false)`: it is not one of these.
+    /// Sets one option from its text. `Ok(false)` means that it is not one of these options.
     ///
     /// # Errors
     ///
-    /// The error is the expected value. The previous value stays; of `backends` those that are known count.
+    /// The error is the expected value. The previous value stays. If some `backends` are unknown, the known ones are set.
     pub fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
         match option {
             "backends" => self.set_backends(value)?,
@@ -93,7 +93,7 @@ impl HealthcheckOptions {
         Ok(true)
     }
 
-    /// What is set, but can have no effect: for the log.
+    /// Backends that have no effect because their option is not set, for the log.
     pub(crate) fn problems(&self) -> Vec<String> {
         let path = (self.disable_by_file_path.is_none(), "disable_by_file_path");
         let ports = (self.disable_by_file_paths.is_empty(), "disable_by_file_paths");
@@ -117,7 +117,7 @@ impl HealthcheckOptions {
             return Err("either `disable_by_file` or `enable_by_files`".to_owned());
         }
         let is_whole = known.len() == list(value).count();
-        // Where nothing of it is known, the verdict is asked, rather than nothing.
+        // If none of the names is known, the previous backends stay. An empty list would mean that it is always available.
         if is_whole || !known.is_empty() {
             self.backends = known;
         }
@@ -134,7 +134,7 @@ impl Backend {
         Backend::ALL.into_iter().find(|backend| backend.name() == name)
     }
 
-    /// The name of its plugin.
+    /// The name of its plugin in oslo.middleware.
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Healthboard => "healthboard",
@@ -164,7 +164,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Whether this address belongs to it. An IPv4 address in the form of IPv6 is no IPv4 address.
+    /// Whether this address belongs to the network. An IPv4-mapped IPv6 address is not an IPv4 address.
     pub(crate) fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4() && number(address) & self.mask() == number(self.address)
     }
@@ -174,7 +174,7 @@ impl Network {
     }
 }
 
-/// `8`, or for IPv4 also `255.0.0.0`.
+/// Parses a prefix length such as `8`, or for IPv4 also a mask such as `255.0.0.0`.
 fn prefix_length(text: &str, is_ipv4: bool) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok();
@@ -183,7 +183,7 @@ fn prefix_length(text: &str, is_ipv4: bool) -> Option<u32> {
     (mask.leading_ones() + mask.trailing_zeros() == 32).then_some(mask.leading_ones())
 }
 
-/// The address in the highest bits.
+/// The address as a number, left-aligned.
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(u32::from(address)) << 96,

@@ -14,7 +14,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// Any other form. The manager of a virtual machine may have a `vsock:` address, but gives none to its services.
+    /// The address has another form. The manager of a virtual machine may have a `vsock:` address, but does not pass it to
+    /// its services.
     pub(crate) fn at(socket: &str) -> Result<Manager, String> {
         let address = match socket.strip_prefix('@') {
             Some(name) if !name.is_empty() => SocketAddrUnix::new_abstract_name(name.as_bytes()).ok(),
@@ -29,7 +30,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// Systemd does not listen there, or has not read the messages before.
+    /// systemd does not listen there, or has not read the previous messages yet.
     pub(crate) fn tell(&self, message: &str) -> io::Result<()> {
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         sendto(&socket, message.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT, &self.address)?;

@@ -4,7 +4,7 @@ use super::manager::Manager;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// The socket, which does not block, and how to reach it. `name` must not be that of another test.
+/// The socket, which does not block, and the manager that sends to it. Each test must use another `name`.
 pub(super) fn listen(name: &str) -> (UnixDatagram, Manager) {
     let name = format!("healthboard-{name}-{}", std::process::id());
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();

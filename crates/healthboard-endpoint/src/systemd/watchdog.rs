@@ -4,10 +4,10 @@ use super::manager::Manager;
 use healthboard::Status;
 use std::time::Duration;
 
-/// The watchdog is petted at least this often, even if it would wait longer.
+/// The longest interval between two pets, even if the watchdog would wait longer.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The watchdog is petted at most this often: a shorter interval would cost a core.
+/// The shortest interval between two pets. A shorter one would occupy a core.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The watchdog of a service with `WatchdogSec=`.
@@ -25,7 +25,7 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// A value that systemd does not set.
+    /// A variable has a value that systemd does not set.
     pub(crate) fn from_env(
         variable: impl Fn(&str) -> Option<String>,
         pid: u32,
@@ -44,7 +44,7 @@ impl Watchdog {
                 return Ok(None);
             }
         }
-        // The largest number stands for no limit.
+        // The largest number means that there is no limit.
         let half = Duration::from_micros(allows / 2);
         let interval = half.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         Ok((allows != u64::MAX).then_some(Watchdog { interval, petted_ns: None }))
@@ -66,8 +66,8 @@ impl Watchdog {
         }
     }
 
-    /// Whether half an interval has passed. A caller that comes once in an interval may come a little early by the
-    /// coarse clock, and must not wait another whole interval.
+    /// Whether half an interval has passed. A caller that calls once per interval may be a little early by the coarse clock,
+    /// and must not wait for another whole interval.
     pub(crate) fn is_due(&self, now_ns: u64) -> bool {
         let since = self.petted_ns.map(|petted| Duration::from_nanos(now_ns.saturating_sub(petted)));
         since.is_none_or(|since| since >= self.interval / 2)

@@ -1,4 +1,4 @@
-//! TLS over a socket that does not block, by rustls.
+//! TLS over a socket that does not block, with rustls.
 
 use super::{Transport, receive, transmit};
 use rustix::io::Errno;
@@ -10,12 +10,12 @@ use std::sync::Arc;
 /// The most bytes of an answer that are kept encrypted and unsent for a peer that reads slowly.
 const MAX_UNSENT: usize = 16 << 10;
 
-/// What new connections are secured by.
+/// The TLS configuration of new connections.
 #[derive(Clone)]
 pub(crate) struct Tls(pub(crate) Arc<ServerConfig>);
 
 impl Tls {
-    /// A new connection; `None` if the library refuses one.
+    /// The transport of a new connection; `None` if the library refuses to make one.
     pub(crate) fn session(&self) -> Option<Transport> {
         let mut connection = ServerConnection::new(self.0.clone()).ok()?;
         connection.set_buffer_limit(Some(MAX_UNSENT));
@@ -32,7 +32,7 @@ impl Session {
             match self.0.reader().read(buffer) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The peer has closed without saying so within TLS.
+                // The peer has closed the socket without a close_notify.
                 Err(_) => return Ok(0),
             }
             let end = match self.0.read_tls(&mut Socket(socket)) {
@@ -40,7 +40,7 @@ impl Session {
                 Err(error) => return Err(errno(&error)),
             };
             let understood = self.0.process_new_packets().is_ok();
-            // The handshake, or why it is refused.
+            // Sends the handshake, or an alert that says why it is refused.
             let flushed = self.flush(socket);
             match (understood, end, flushed) {
                 (false, ..) => return Err(Errno::PROTO),
@@ -53,7 +53,7 @@ impl Session {
 
     pub(super) fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
         match self.0.writer().write(bytes) {
-            // There is no room before some of it is sent.
+            // There is no room until some bytes are sent.
             Ok(0) => {
                 self.flush(socket)?;
                 self.0.writer().write(bytes).map_err(|error| errno(&error))
@@ -80,12 +80,12 @@ impl Session {
 
     pub(super) fn say_end(&mut self, socket: &OwnedFd) {
         self.0.send_close_notify();
-        // Whoever reads so slowly gets no goodbye.
+        // A peer that reads too slowly gets no close_notify.
         let _ = self.flush(socket);
     }
 }
 
-/// The socket as the library wants it.
+/// The socket as a reader and writer for rustls.
 struct Socket<'a>(&'a OwnedFd);
 
 impl Read for Socket<'_> {

@@ -1,4 +1,4 @@
-//! What recording reaches from a handle: the table of indicators, the page of this process, the clock.
+//! The state that recording reaches from a handle: the table of indicators, the page of this process, the clock.
 //!
 //! # Orderings
 //!
@@ -10,11 +10,11 @@ use super::page::Page;
 use super::registry::Registry;
 use super::sync::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-/// One for each service of a process. Inherited by forked children, whose page is wiped.
+/// The anchor of one service of a process. Forked children inherit it, with a wiped page.
 pub(crate) struct Anchor<P: 'static> {
     page: AtomicPtr<Page<P>>,
     clock: AtomicPtr<AtomicU64>,
-    /// The id of the board that was made last by this process or, in a forked child that has none yet, by its parent.
+    /// The id of the board that this process made last. In a forked child without a board yet, that of its parent's board.
     newest_id: AtomicU64,
     pub(crate) registry: Registry,
 }
@@ -30,7 +30,7 @@ impl<P> Anchor<P> {
         }
     }
 
-    /// The page, once health was started.
+    /// The page; `None` until health is started.
     #[inline]
     pub(crate) fn page(&self) -> Option<&'static Page<P>> {
         // SAFETY: null or from `open`, which takes `&'static Page`.
@@ -62,7 +62,7 @@ impl<P> Anchor<P> {
         self.clock.store(std::ptr::from_ref(clock).cast_mut(), Relaxed);
     }
 
-    /// Stores the id of this process's board and returns that of its parent's, 0 if there is none.
+    /// Stores the id of this process's board and returns the id of its parent's board, 0 if there is none.
     pub(crate) fn replace_id(&self, id: u64) -> u64 {
         self.newest_id.swap(id, Relaxed)
     }

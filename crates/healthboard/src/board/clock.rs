@@ -1,7 +1,8 @@
-//! The one clock of the board.
+//! The clock of the board.
 
-/// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: shared by all processes of a host, moved neither by wall-time jumps nor by a
-/// suspend. Resolution is the kernel's tick, 1 to 10 ms. Costs no system call; never fails.
+/// The time of `CLOCK_MONOTONIC_COARSE` in nanoseconds. All processes of a host share this clock. Jumps of the wall clock
+/// do not affect it, and it does not advance while the host is suspended. Its resolution is the kernel's tick, 1 to 10 ms.
+/// Costs no system call; never fails.
 #[inline]
 pub fn now_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,10 +1,10 @@
-//! Creates a board: readers see it whole, or not at all.
+//! Creates a board. Readers see a complete board or none.
 //!
-//! The file is made under a temporary name, locked, written to its end and mapped; then it gets its name. A creator
-//! killed at any step leaves at most an unlocked temporary file, which the holder removes.
+//! The file is made under a temporary name, locked, written to its end, mapped, and then renamed. A creator that is killed
+//! at any step leaves at most an unlocked temporary file, which the holder removes.
 //!
-//! A board that was cut short, removed or replaced gets a new file at the same address: recording threads keep their
-//! pointer, and what is left of the recorded evidence is copied.
+//! A board that was cut short, removed or replaced gets a new file, which is mapped at the same address. Recording threads
+//! keep their pointer, and the evidence that is left is copied.
 
 use super::layout::{Board, Fixed, SIZE, word};
 use super::lock;
@@ -25,12 +25,13 @@ pub(crate) struct Published {
     file: File,
 }
 
-/// Makes the board of this process in the service's directory. It takes the address and the content of `over`, if
-/// given.
+/// Makes the board of this process in the service's directory. If `over` is given, the new board takes its address and
+/// its content.
 ///
 /// # Errors
 ///
-/// Errors of the file system, with the path and the step that failed. No space is an error here, not a `SIGBUS` later.
+/// Errors of the file system, with the directory and the step that failed. A full file system is an error here and not a
+/// `SIGBUS` later.
 pub(crate) fn publish(place: &Place, fixed: &Fixed, over: Option<&'static Board>) -> io::Result<Published> {
     let (file, name) = make(place, fixed.pid)?;
     let temporary = temporary(&name);
@@ -57,11 +58,11 @@ impl Published {
     }
 
     /// Whether readers of the directory still see what is recorded: the file has its name and its length, its header is
-    /// what was written there, and the memory is the file's. Writes `now_ns` to the header.
+    /// unchanged, and the mapped memory belongs to it. Writes `now_ns` to the header. Costs three system calls.
     ///
     /// # Errors
     ///
-    /// The file cannot be looked at, for instance because the process has another user now. The board is not lost then.
+    /// The file cannot be examined, for instance because the process has another user now. The board is not lost then.
     pub(crate) fn is_intact(&self, place: &Place, fixed: &Fixed, now_ns: u64) -> io::Result<bool> {
         let named = match rustix::fs::statat(place.fd(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(false),
@@ -92,7 +93,7 @@ fn fill(
     fixed: &Fixed,
     over: Option<&'static Board>,
 ) -> io::Result<&'static Board> {
-    // The old content is copied only if its header is still ours: overwritten bytes are no evidence.
+    // The old content is copied only if its header is unchanged: overwritten bytes are no evidence.
     let kept = over.filter(|board| {
         board.header.iter().zip(fixed.words()).all(|(word, expected)| word.load(Relaxed) == expected)
     });
@@ -100,27 +101,27 @@ fn fill(
         Some(board) => board.words().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect(),
         None => vec![0; SIZE],
     };
-    // Written and not only allocated: any file system must have the room now.
+    // The bytes are written rather than only allocated, so that every file system reserves the space now.
     step("write", place, file.write_all_at(&bytes, 0))?;
     for (i, value) in fixed.words().into_iter().enumerate() {
         step("write", place, file.write_all_at(&value.to_ne_bytes(), i as u64 * 8))?;
     }
-    // The group may read it. Not before: a member could lock it before we do.
+    // From here on the group may read it. Before the file is locked it must not: a member could lock it first.
     let readable = std::fs::Permissions::from_mode(0o640);
     step("set the mode of", place, file.set_permissions(readable))?;
-    // Through a second open file: a mapping keeps its open file alive, in forked children too, and with it a lock.
+    // Mapped through a second open file: a mapping keeps its open file, and with it a lock, alive in forked children.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let second = rustix::fs::openat(place.fd(), temporary, flags, Mode::empty());
     let second = step("open", place, second)?;
     step("map", place, map(Some(&second.into()), over))
 }
 
-/// An empty file, locked, and the name of the board that it is to become. A sweep between creating and locking takes it for one that was left behind, and removes it;
-/// then this starts again.
+/// Makes an empty, locked file. Also returns the name, without suffix, of the board that it is to become. A sweep that
+/// runs between creating and locking takes the file for a leftover and removes it; then this function starts again.
 fn make(place: &Place, pid: u32) -> io::Result<(File, String)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        // A new name each time: a sweep that still has the last file open would remove this one by its name.
+        // Each attempt uses a new name: a sweep that still has the previous file open would remove this one by its name.
         let name = format!("{pid}-{:016x}", nonce());
         let file = rustix::fs::openat(place.fd(), temporary(&name), flags, Mode::from_raw_mode(0o600));
         let file = File::from(step("create", place, file)?);
@@ -137,8 +138,8 @@ fn temporary(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
-/// Maps a file of [`SIZE`] bytes, or private memory, in the place of `over` if given. Never unmapped: a thread may be
-/// recording.
+/// Maps a file of [`SIZE`] bytes, or private memory if there is none, in the place of `over` if given. The mapping is
+/// never unmapped, because a thread may be recording.
 pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Result<&'static Board> {
     let (flags, fd) = match file {
         Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
@@ -160,7 +161,7 @@ pub(crate) fn map(file: Option<&File>, over: Option<&'static Board>) -> io::Resu
     Ok(unsafe { &*address.cast::<Board>() })
 }
 
-/// The identity of the running kernel, which tells boards from before a reboot.
+/// The identity of this boot, by which boards from before a reboot are recognised. Zeroes if it cannot be read.
 pub(crate) fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
@@ -168,7 +169,7 @@ pub(crate) fn boot_id() -> [u64; 2] {
     [half(0..16), half(16..32)]
 }
 
-/// A number that no other board has; never 0.
+/// A random number that identifies a board; never 0.
 pub(crate) fn nonce() -> u64 {
     let mut bytes = [0; 8];
     // SAFETY: the buffer is valid for its length. Where the call fails, the clock below still differs.
@@ -176,7 +177,8 @@ pub(crate) fn nonce() -> u64 {
     (u64::from_ne_bytes(bytes) ^ super::clock::now_ns()).max(1)
 }
 
-/// Names the directory and not the file, whose name differs each time, so that a repeated error is logged once.
+/// Adds the step and the directory to an error. The file is not named, because its name differs each time: a repeated
+/// error is thus logged once.
 fn step<T, E: Into<io::Error>>(what: &str, place: &Place, result: Result<T, E>) -> io::Result<T> {
     result.map_err(|e| {
         let error: io::Error = e.into();

@@ -12,7 +12,8 @@ pub(crate) const NAME: usize = 8;
 
 const NAME_WORDS: usize = NAME / 8;
 
-/// Name, ttl, window, stall, slow, threshold and impact, refresh, one unused, checksum.
+/// The words of a descriptor: the name, then one word each for ttl, failure window, stall after, slow after, threshold
+/// and impact, refresh interval, one unused, and the checksum.
 pub(crate) const WORDS: usize = NAME_WORDS + 8;
 
 /// The words of a descriptor.
@@ -30,7 +31,7 @@ pub(crate) fn encode(name: &str, policy: &Policy) -> [u64; WORDS] {
     words
 }
 
-/// Name and policy, or `None` where the words are not a whole descriptor.
+/// Name and policy; `None` if the words are not a complete descriptor.
 pub(crate) fn decode(words: &[u64]) -> Option<(String, Policy)> {
     if words[WORDS - 1] != super::checksum(&words[..WORDS - 1]) {
         return None;

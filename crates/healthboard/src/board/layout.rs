@@ -3,7 +3,7 @@
 use super::slot::Slot;
 use super::sync::{AtomicU64, Ordering::Relaxed};
 
-/// Indicators a board has room for; the first is `progress`.
+/// The number of indicators that a board has room for. The first is `progress`.
 #[cfg(not(loom))]
 pub(crate) const SLOTS: usize = 32;
 #[cfg(loom)]
@@ -18,10 +18,10 @@ pub(crate) const SIZE: usize = BLOCK * (1 + SLOTS);
 /// `HEALTHBD`, read in the machine's byte order.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"HEALTHBD");
 
-/// The version of this layout: its own number, not the package's.
+/// The version of this layout. It is independent of the package's version.
 pub(crate) const LAYOUT: u64 = 2;
 
-/// Reads differently on a machine of the other byte order.
+/// Tells the byte order: a machine of the other byte order reads a different value.
 pub(crate) const BYTE_ORDER: u64 = 0x0102_0304_0506_0708;
 
 /// Where each word of the header is.
@@ -33,39 +33,39 @@ pub(crate) mod word {
     pub(crate) const BOOT_ID: usize = 4;
     pub(crate) const PID: usize = 6;
     pub(crate) const STARTED_NS: usize = 7;
-    /// For how long a death without goodbye counts.
+    /// For how long a death without goodbye counts, in nanoseconds.
     pub(crate) const TTL_NS: usize = 8;
     /// A number that no other board has, in any pid namespace.
     pub(crate) const ID: usize = 9;
     /// The id of the board of the process that forked this one, if health ran there; else 0.
     pub(crate) const PARENT_ID: usize = 10;
-    /// When the process with this pid began, in clock ticks since the boot: `exec` keeps both.
+    /// When the process with this pid began, in clock ticks since the boot. `exec` changes neither.
     pub(crate) const PID_SINCE: usize = 11;
     pub(crate) const SERVICE: usize = 12;
-    /// Over all words before it.
+    /// The checksum of all words before it.
     pub(crate) const CHECKSUM: usize = 20;
     // The words from here on are written while the board is in use.
     pub(crate) const PHASE: usize = 24;
     pub(crate) const USED: usize = 25;
     /// Not zero once the process has said that it only watches over the processes it forks.
     pub(crate) const WATCHES: usize = 26;
-    /// When the process said goodbye.
+    /// When the process said goodbye; 0 if it has not.
     pub(crate) const GOODBYE_NS: usize = 27;
     /// When its keeper last checked the board.
     pub(crate) const KEPT_NS: usize = 28;
-    /// Indicators that found no room.
+    /// The number of indicators for which there was no slot.
     pub(crate) const REFUSED: usize = 29;
     /// The name of the first of them, and its checksum.
     pub(crate) const REFUSED_NAME: usize = 32;
 }
 
-/// What a process has said about itself, in `word::PHASE`; 0 is nothing yet.
+/// The values of `word::PHASE`: what the process has announced about itself. 0 means nothing so far.
 pub(crate) mod phase {
     pub(crate) const DRAINING: u64 = 1;
     pub(crate) const GOODBYE: u64 = 2;
 }
 
-/// A board in memory, mapped or not: nothing but atomics.
+/// A board in memory, mapped from a file or not. It consists of atomics only.
 #[repr(C, align(64))]
 pub(crate) struct Board {
     pub(crate) header: [AtomicU64; BLOCK / 8],
@@ -76,7 +76,7 @@ const _: () = assert!(crate::config::MAX_SERVICE_NAME == (word::CHECKSUM - word:
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == BLOCK && size_of::<Board>() == SIZE);
 
-/// The part of the header that is written once.
+/// The content of the header words that are written once.
 #[derive(Clone)]
 pub(crate) struct Fixed {
     pub(crate) service: String,
@@ -126,7 +126,7 @@ impl Board {
     }
 }
 
-/// Fills words with a text, cut to what they hold.
+/// Stores a text in these words, padded with NUL bytes. A longer text is cut at a character boundary.
 pub(crate) fn pack(text: &str, words: &mut [u64]) {
     let text = &text.as_bytes()[..text.floor_char_boundary(words.len() * 8)];
     words.fill(0);

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// Takes the lock; `false` where another open file has it.
+/// Tries to take the lock, without waiting. Returns `false` if another open file holds it.
 pub(crate) fn try_take(file: &File) -> io::Result<bool> {
     let mut lock = whole_file(libc::F_WRLCK);
     match fcntl(file, libc::F_OFD_SETLK, &mut lock) {
@@ -18,9 +18,9 @@ pub(crate) fn try_take(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether some open file has the lock. Never takes a lock itself.
+/// Whether another open file holds the lock. Never takes a lock itself.
 pub(crate) fn is_taken(file: &File) -> io::Result<bool> {
-    // Asks for a read lock, which only a write lock blocks.
+    // Tests for a read lock, which conflicts only with a write lock.
     let mut lock = whole_file(libc::F_RDLCK);
     fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)

@@ -1,8 +1,8 @@
 //! The board: one small file in which one process keeps its indicators.
 //!
-//! Everything shared between threads or processes is here, every atomic and every ordering; nothing here knows what it
-//! is used for. [`slot`] argues the orderings of the board itself, [`page`] and [`registry`] those of a process's own
-//! memory; [`layout`] is the file format; [`create`] makes a board.
+//! Every atomic that threads or processes share is here, with its orderings. Nothing here depends on recording or
+//! reading. [`slot`] justifies the orderings of the board itself, [`page`] and [`registry`] those of a process's own
+//! memory. [`layout`] is the file format, and [`create`] makes a board.
 
 #[cfg(not(loom))]
 pub(crate) mod anchor;
@@ -27,7 +27,7 @@ pub(crate) mod text;
 
 pub(crate) const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// One step of the checksum. It detects torn data, not forged data.
+/// One step of the checksum, which detects torn data but not forged data.
 pub(crate) const fn mix(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
 }

@@ -1,14 +1,15 @@
 //! The memory that belongs to one process: a page that the kernel wipes in a forked child (`MADV_WIPEONFORK`), however
-//! the child was made. No fork handler has to run. A wiped page says "no board, no thread makes one, all locks free".
+//! the child was made. No fork handler has to run. A wiped page means: no board, no thread is making one, all locks free.
 //!
 //! # Orderings
 //!
-//! `board` is the one word of state: 0 none, 1 being made, 2 none and not waited for, else the address of the board in
-//! use. An exchange changes it from 0 to 1, and its winner makes the board; the keeper stores the address.
+//! `board` is the only word of state. Its values are 0 (no board), 1 (being made), 2 (no board, and no thread waits for
+//! one) and otherwise the address of the board in use. An exchange changes it from 0 to 1, and the thread that wins the
+//! exchange makes the board. The keeper stores the address.
 //!
-//! - The address is stored with `Release` and loaded with `Acquire`: a thread that finds the board finds its header and
-//!   the keeper's data in `process`. Without it a thread could record on a board and find no `process`.
-//! - The other changes, and those of `goodbye`, publish no other memory, so they are `Relaxed`.
+//! - The address is stored with `Release` and loaded with `Acquire`: a thread that sees the board also sees its header and
+//!   the keeper's data in `process`. Otherwise a thread could record on a board and find no `process`.
+//! - The other changes of `board`, and those of `goodbye`, publish no other memory, so they are `Relaxed`.
 
 use super::layout::{Board, SLOTS};
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, mutant, unless};
@@ -18,17 +19,17 @@ use Ordering::{Acquire, Relaxed, Release};
 const NONE: usize = 0;
 /// A thread is making it.
 const MAKING: usize = 1;
-/// This process has no board, or no longer waits for it.
+/// This process has no board and will get none, or no longer waits for it.
 const WITHOUT: usize = 2;
 
-/// The page. Zero is a valid value of everything in it, and the initial one. `P` is the keeper's data.
+/// The page. All zeroes is its initial state, and valid for every field. `P` is the keeper's data.
 #[repr(C)]
 pub(crate) struct Page<P> {
     board: AtomicPtr<Board>,
     process: AtomicPtr<P>,
     /// The id of the board; 0 in a forked child until it has one of its own.
     id: AtomicU64,
-    /// Not zero once this process has said goodbye. The board has it too, but may have been overwritten.
+    /// Not zero once this process has said goodbye. The board says so as well, but may have been overwritten.
     goodbye: AtomicU32,
     /// One for each slot: see [`super::slot`].
     pub(crate) locks: [AtomicU32; SLOTS],
@@ -40,7 +41,7 @@ pub(crate) enum Claim {
     Yours,
     /// Another thread is making it.
     Others,
-    /// There will be none, or not soon.
+    /// There will be no board, or not soon.
     Without,
 }
 
@@ -75,13 +76,13 @@ impl<P> Page<P> {
         unsafe { self.process.load(Relaxed).as_ref() }
     }
 
-    /// The id of the board in use: an operation that began under another one began in another process.
+    /// The id of the board in use. An operation that began under another id began in another process.
     #[inline]
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
 
-    /// Decides which thread makes the missing board.
+    /// Decides whether the caller makes the missing board.
     pub(crate) fn claim(&self) -> Claim {
         let (none, making) = (NONE as *mut Board, MAKING as *mut Board);
         if mutant("claim-in-two-steps") && self.board.load(Relaxed) == none {
@@ -95,7 +96,7 @@ impl<P> Page<P> {
         }
     }
 
-    /// Stops all waiting for the board. A board that is published later is still used.
+    /// Makes all threads stop waiting for the board. A board that is published later is still used.
     pub(crate) fn go_without(&self) {
         let (making, without) = (MAKING as *mut Board, WITHOUT as *mut Board);
         if mutant("go-without-in-two-steps") && self.board.load(Relaxed) == making {

@@ -1,7 +1,7 @@
 //! The directory of a service's boards, held by a descriptor.
 //!
 //! The directory is checked once, and everything in it is reached from its descriptor and never through a link. So a
-//! user who may rename a directory above it, or replace it by a link, redirects no access.
+//! user who may rename a directory above it, or replace it by a link, cannot redirect an access.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use std::io::{self, Error, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A directory that only its owner (or root) may change.
+/// The directory of a service's boards, held open.
 #[derive(Debug)]
 pub struct Place {
     fd: OwnedFd,
@@ -18,8 +18,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Opens the directory `service` in the runtime directory `runtime`, for a process that keeps a board there. Makes
-    /// both if they are missing.
+    /// Opens the directory `service` in the runtime directory `runtime`, for a process that keeps a board there. Creates
+    /// both if they are missing, and checks that no other user may change them.
     ///
     /// # Errors
     ///
@@ -32,7 +32,8 @@ impl Place {
         let fd = open_directory(rustix::fs::CWD, runtime, OFlags::empty()).map_err(|e| wrong(runtime, e))?;
         let user = rustix::process::geteuid().as_raw();
         let found = rustix::fs::fstat(&fd).map_err(|e| wrong(runtime, e))?;
-        // Its owner, and everybody who may write to it without the sticky bit, could replace the service's directory.
+        // The owner could replace the service's directory, and so could everybody with write access if the sticky bit is
+        // not set.
         let shared = found.st_mode & 0o022 != 0 && found.st_mode & 0o1000 == 0;
         if ![user, 0].contains(&found.st_uid) || shared {
             let expected =
@@ -72,14 +73,15 @@ impl Place {
         Ok(Place { fd: self.fd.try_clone()?, path: self.path.clone() })
     }
 
-    /// Puts a file of these bytes under this name: whole, or not at all.
+    /// Writes a file with this content under this name. Readers see the complete file or the previous one. Two processes
+    /// must not write the same name at the same time.
     ///
     /// # Errors
     ///
-    /// Of the file system; a file of that name that was there before stays then.
+    /// Errors of the file system. The previous file of that name stays then.
     pub(crate) fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!(".{name}.tmp");
-        // Left behind by a process of this name that was killed.
+        // A writer that was killed may have left it behind.
         self.remove(&temporary);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, &temporary, flags, Mode::from_raw_mode(0o640))?;
@@ -93,22 +95,22 @@ impl Place {
         named
     }
 
-    /// Removes a file, if it is there. Best effort: the holder sweeps it otherwise.
+    /// Removes a file if it exists. Best effort: otherwise the holder removes it later.
     pub(crate) fn remove(&self, name: &str) {
         let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
     }
 
-    /// The path at the time it was opened; for messages.
+    /// The path by which it was opened. It may lead elsewhere by now.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its descriptor.
+    /// The descriptor of the directory.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Whether the path still leads here, as far as it can be told.
+    /// Whether the path still leads to this directory. `true` if that cannot be determined.
     pub(crate) fn is_found(&self) -> bool {
         let Ok(ours) = rustix::fs::fstat(&self.fd) else { return true };
         match rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {

@@ -1,10 +1,10 @@
-//! The indicators of a service, by slot. They are registered once and never removed, without a lock, so a fork at any
-//! moment leaves the table whole.
+//! The indicators of a service, by slot. They are registered once and never removed. No lock is involved, so a fork at
+//! any moment leaves the table consistent.
 //!
 //! # Orderings
 //!
-//! - The exchange that puts an entry into the table is `Release`, and the load that finds it `Acquire`: name and policy are
-//!   whole.
+//! - The exchange that puts an entry into the table is `Release`, and the load that finds it is `Acquire`, so the reading
+//!   thread sees the complete name and policy.
 //! - A thread that registers an indicator stores the entry and then looks for a board; the keeper publishes the board
 //!   and then reads the table. A `SeqCst` fence stands between the two steps on both sides, so at least one of them
 //!   sees the other's store: every indicator gets its name on the board.
@@ -15,13 +15,13 @@ use super::sync::{AtomicPtr, Ordering, fence, mutant, unless};
 use crate::config::Policy;
 use Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-/// Entries for names that found no room on the board, kept to be reported.
+/// The number of entries for indicators without a slot on the board. They are kept to be reported.
 #[cfg(not(loom))]
 const REFUSED: usize = 8;
 #[cfg(loom)]
 const REFUSED: usize = 1;
 
-/// Entries in the table.
+/// The number of entries in the table.
 const ENTRIES: usize = SLOTS + REFUSED;
 
 /// Every indicator of a service. Index 0 is `progress`; those from [`SLOTS`] on have no slot and record nothing.
@@ -63,9 +63,10 @@ impl Registry {
         Registry { entries: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())) }
     }
 
-    /// The index of the indicator with this name, searched from `first` on, and whether it is new.
+    /// Finds the indicator with this name from index `first` on, or adds it. Returns its index and whether it is new. The
+    /// index is that of the end of the table if the table is full.
     ///
-    /// After adding one the caller calls [`publish`](Registry::publish).
+    /// After an indicator was added the caller must call [`publish`](Registry::publish).
     pub(crate) fn index_of(&self, name: &str, policy: Policy, first: usize) -> (usize, bool) {
         let mut made: *mut Entry = std::ptr::null_mut();
         let mut index = first;
@@ -82,7 +83,7 @@ impl Registry {
             if made.is_null() {
                 made = Box::into_raw(Box::new(Entry::new(name, policy)));
             }
-            // Release pairs with the Acquire in `entry`. If another thread was faster, its entry is checked next.
+            // Release pairs with the Acquire in `entry`. If another thread was faster, the loop checks its entry next.
             let release = unless("register-without-release", Release);
             if mutant("register-by-store") {
                 self.entries[index].store(made, Release);
@@ -98,19 +99,19 @@ impl Registry {
         (index, is_new)
     }
 
-    /// What is registered at this index.
+    /// The entry at this index, if one is registered.
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
         let entry = self.entries.get(index)?.load(unless("find-without-acquire", Acquire));
         // SAFETY: null, or from Box::into_raw in `index_of` and never freed.
         unsafe { entry.as_ref() }
     }
 
-    /// The first indicators that found no room.
+    /// The names of the indicators without a slot, up to the number that the table keeps.
     pub(crate) fn refused(&self) -> impl Iterator<Item = &str> {
         (SLOTS..ENTRIES).map_while(|index| self.entry(index)).map(|entry| entry.name.as_str())
     }
 
-    /// Writes a new registration to the board, if there is one by now.
+    /// Writes a new registration to the board, if the board exists by now.
     pub(crate) fn publish(
         &self,
         board: impl FnOnce() -> Option<&'static Board>,
@@ -125,7 +126,7 @@ impl Registry {
         }
     }
 
-    /// Writes to a newly published board what was registered meanwhile.
+    /// Writes the indicators that were registered in the meantime to a newly published board.
     pub(crate) fn describe(&self, board: &Board, policy: impl Fn(&Entry) -> Policy) {
         // Pairs with the fence in `publish`.
         if !mutant("describe-without-fence") {

@@ -1,27 +1,27 @@
 //! Keeps the host alive when its board is cut short.
 //!
-//! A store to a mapped page beyond the end of its file is a `SIGBUS`, which would kill the service. The handler here
-//! maps private memory in place of the board, and the store succeeds; the keeper notices within a second and makes a
-//! new file. Any other `SIGBUS` is passed to the previous handler.
+//! A store to a mapped page beyond the end of its file raises `SIGBUS`, which would kill the service. The handler here
+//! maps private memory in place of the board, and the store succeeds. The keeper notices within a second and makes a new
+//! file. Any other `SIGBUS` is passed to the previous handler.
 
 use super::layout::{Board, SIZE};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Services in a process.
+/// The most services in a process.
 pub(crate) const MAX_SERVICES: usize = 16;
 
-/// The addresses of the boards that this process writes, by service. Each is one word, so no ordering is needed; a
-/// handler that sees an old address passes the signal on.
+/// The addresses of the boards that this process writes, by the number of the service. Each is one word, so no ordering
+/// is needed. A handler that sees an outdated address passes the signal on.
 static GUARDED: [AtomicUsize; MAX_SERVICES] = [const { AtomicUsize::new(0) }; MAX_SERVICES];
-/// What handled the signal before: its address and its flags. Written before the handler here is in force; nothing that a
-/// child could inherit half done and wait for.
+/// The previous handler of the signal: its address and its flags. They are written before the handler here is installed.
+/// There is no lock that a forked child could inherit in a locked state.
 static PREVIOUS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Guards the board of this service from now on.
 pub(crate) fn guard(service: usize, board: &'static Board) {
     GUARDED[service].store(std::ptr::from_ref(board) as usize, Relaxed);
-    // SAFETY: the structures are valid; the handler does only what a handler may (see there).
+    // SAFETY: the structures are valid, and the handler is async-signal-safe.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         let mut previous: libc::sigaction = MaybeUninit::zeroed().assume_init();
@@ -72,7 +72,8 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     }
 }
 
-/// Restores the default action: the faulting instruction runs again and the process ends as it would have without us.
+/// Restores the default action. The faulting instruction then runs again and ends the process. A `SIGBUS` that was sent
+/// with `kill` is lost; only the next one ends the process.
 fn default(signal: libc::c_int) {
     // SAFETY: sigaction is async-signal-safe and the structure is valid.
     unsafe {

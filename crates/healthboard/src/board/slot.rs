@@ -8,31 +8,31 @@
 //! | `outcome` | success, failure | stamp of the newest success of the work, and the failures since |
 //! | `streak` | failure | stamp of the first of these failures, tagged with the successes it follows |
 //! | `last_failure` | failure | time of the newest failure |
-//! | `last_end` | failure of the work | time of it: like a success, it is a sign that operations end |
+//! | `last_end` | failure of the work, end without evidence | its time: like a success, it shows that operations end |
 //! | `refreshed` | success of a refresh | its stamp |
-//! | `work_failure` | failure that no refresh can have | its time: only work clears it; 0 when a streak begins without one |
+//! | `work_failure` | failure that no refresh can have | its time; only work clears it; 0 when a streak begins without one |
 //! | `abandoned_since`, `abandoned_until` | abandoned operation | start and end of the present run of them |
 //! | `refresh_begun` | begin and end of a refresh | time at which it began, or 0 |
 //! | `capacity` | `set_capacity` | the most operations that can be in flight at once, or 0 |
 //! | `begun[i]` | begin and end | time at which one operation in flight began, or 0 |
-//! | `beyond` | begin and end | operations in flight that found no free `begun`, with a stamp of the time since when there have been any |
+//! | `beyond` | begin and end | count of operations in flight without a `begun`, with a stamp of its last rise from 0 |
 //! | `ineffective_refresh` | success of a refresh | its stamp, while there is a failure that only work clears |
 //! | `earlier_failure` | first failure of a streak | time of the newest failure of the streak before, or 0 |
 //! | `texts[i]` | failure | class, code and text of a failure, with number and checksum |
 //!
-//! A *stamp* is the coarse monotonic clock in nanoseconds without its low 22 bits, 4.2 ms, which is about the clock's own
-//! tick; a count lives in the low bits. So "newest success" and "failures since" are ONE word, and the newest outcome of the
-//! work is a failure exactly when the count is not zero. The order of two stores does not matter.
+//! A *stamp* is a time of the coarse monotonic clock in nanoseconds with its low 22 bits cleared. Its resolution is 4.2 ms,
+//! about one tick of that clock. The low bits hold a count. So "newest success" and "failures since" are ONE word, and the
+//! newest outcome of the work is a failure exactly when the count is not zero. The order of two stores does not matter.
 //!
-//! A success of a refresh has a word of its own, because it does not end the work's operations, and because it does not
-//! clear a failure that no refresh can have. The reader decides whether it came after the newest failure. A success of
-//! a refresh that clears nothing has yet another word, because the tag of the present streak must not change with it.
+//! A success of a refresh has its own word for two reasons: it does not end the work's operations, and it does not clear a
+//! failure that no refresh can have. The reader decides whether it came after the newest failure. A refresh that succeeds
+//! without clearing anything has yet another word, because it must not change the tag of the current streak.
 //!
 //! # Orderings
 //!
-//! A reader of another process copies the slot with `pread`. Nothing says in which order the kernel copies words, so an
-//! ordering in the writer could not help it. The slot is therefore made so that *any mixture of old and new words* is either
-//! right or detected, which is what the loom models check with relaxed loads:
+//! A reader in another process copies the slot with `pread`. The kernel copies words in no specified order, so an ordering
+//! in the writer would not help the reader. The slot is therefore designed so that *any mixture of old and new words* is
+//! either correct or detected. The loom models check this with relaxed loads:
 //!
 //! - `outcome` alone decides how many failures came after the work's newest success.
 //! - `streak` counts only if its tag names the successes in `outcome` and `refreshed`. An earlier streak is thus never
@@ -41,15 +41,14 @@
 //! - `last_failure` older than the streak makes the streak look shorter, never longer.
 //! - `earlier_failure` and `last_failure` of different moments make the time between two streaks look longer, or zero. A reader
 //!   then sees an intermittent failure one copy later, or takes the first failure of a streak for one, which is transient anyway.
-//! - `last_end` and `begun` may each be older than `outcome`; that makes an age larger by the duration of a few stores.
+//! - `last_end` and `begun` may each be older than `outcome`. That makes an age larger by the duration of a few stores.
 //! - `abandoned_since` counts only while it is not older than the newest end, and `abandoned_until` only prolongs it.
-//! - A text counts only if its checksum matches. The other buffer still holds the previous text, which a process that
-//!   dies during a write leaves whole.
+//! - A text counts only if its checksum matches. The other buffer still holds the previous text, and it stays intact even
+//!   if the process dies during a write.
 //!
-//! So every access to these words is `Relaxed`. The one exception is the writers' lock: its `Acquire` when taken pairs
-//! with its `Release` when dropped, so that the next failure sees the text, the number and the streak of the one
-//! before, and never overwrites the newest buffer. The lock is not on the board: there another process could hold it
-//! for ever.
+//! So every access to these words is `Relaxed`. The only exception is the writers' lock. Its `Acquire` when taken pairs
+//! with its `Release` when dropped, so that the next failure sees the text, the number and the streak of the previous one
+//! and never overwrites the newest buffer. The lock is not on the board, where another process could hold it indefinitely.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering, mutant, unless};
 use super::text::{self, Text};
@@ -58,7 +57,7 @@ use Ordering::{Acquire, Relaxed, Release};
 /// The low bits of a stamp word, which hold a count.
 pub(crate) const COUNT: u64 = (1 << 22) - 1;
 
-/// Operations in flight whose age is known.
+/// The number of operations in flight whose begin a slot records.
 #[cfg(not(loom))]
 pub(crate) const BEGUN: usize = 32;
 #[cfg(loom)]
@@ -67,7 +66,7 @@ pub(crate) const BEGUN: usize = 2;
 /// Words in a cache line.
 const LINE: usize = 8;
 
-/// The evidence of one indicator. `repr(C)`: this is the file format.
+/// The evidence of one indicator. It is `repr(C)` because this is the file format.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     pub(crate) outcome: AtomicU64,
@@ -89,18 +88,18 @@ pub(crate) struct Slot {
     pub(crate) texts: [Text; 2],
 }
 
-/// What kind of operation a failure ended.
+/// The kind of operation that ended with a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// One of the service's own. `by_work`: no refresh can have this failure, so only work clears it.
+    /// An operation of the work. `by_work`: no refresh can have this failure, so only work clears it.
     Work { by_work: bool },
     /// A refresh. It does not count as an end of the work's operations.
     Refresh,
-    /// One of the service's own that has not ended: its caller has abandoned it.
+    /// An operation of the work that its caller has abandoned. It has not ended.
     Abandoned,
 }
 
-/// The index of an operation in `begun`. [`BEGUN`] and above: it is counted in `beyond`.
+/// The index of an operation in `begun`. An operation with an index of [`BEGUN`] or above is counted in `beyond`.
 pub(crate) type Cell = u32;
 
 /// A time without the bits of the count.
@@ -109,7 +108,7 @@ pub(crate) const fn stamp(now_ns: u64) -> u64 {
     now_ns & !COUNT
 }
 
-/// The part of the newest successes that a streak carries in its low bits.
+/// A digest of the newest successes, which a streak carries in its low bits.
 pub(crate) fn tag(outcome: u64, refreshed: u64) -> u64 {
     let outcome = if mutant("tag-without-success") { 0 } else { outcome };
     let refreshed = if mutant("tag-without-refresh") { 0 } else { refreshed };
@@ -118,15 +117,15 @@ pub(crate) fn tag(outcome: u64, refreshed: u64) -> u64 {
 
 /// Whether a refresh has cleared the failures that `outcome` counts.
 ///
-/// It has not if the refresh is older than the newest failure; nor if it is not newer than the newest success of the
-/// work, since the failures are newer than that; nor if only work clears one of them.
+/// It has not in three cases: the refresh is older than the newest failure; the refresh is not newer than the newest
+/// success of the work, which is older than the failures; or only work clears one of the failures.
 pub(crate) fn is_cleared(outcome: u64, last_failure: u64, refreshed: u64, work_failure: u64) -> bool {
     (refreshed >= stamp(last_failure) || mutant("refresh-clears-newer"))
         && refreshed > stamp(outcome)
         && (!needs_work(outcome, work_failure) || mutant("refresh-clears-work-failure"))
 }
 
-/// Whether there is a failure that only work clears. It may be of the tick of the success before.
+/// Whether there is a failure that only work clears. Its stamp may equal that of the success before it.
 const fn needs_work(outcome: u64, work_failure: u64) -> bool {
     outcome & COUNT != 0 && work_failure != 0 && stamp(work_failure) >= stamp(outcome)
 }
@@ -144,7 +143,7 @@ impl Slot {
     #[inline]
     pub(crate) fn ok_at(&self, now_ns: u64) {
         let stamp = stamp(now_ns);
-        // After a failure the word has a count and differs from any stamp, so the store is not skipped.
+        // After a failure the word holds a count, so it differs from every stamp and the store is not skipped.
         let outcome = self.outcome.load(Relaxed);
         let outcome = if mutant("success-compared-by-stamp") { outcome & !COUNT } else { outcome };
         if outcome != stamp {
@@ -157,8 +156,8 @@ impl Slot {
         }
     }
 
-    /// Records a failure. `lock` is this slot's lock in the process's own memory. Other failures of this slot wait for
-    /// a few stores; successes never wait.
+    /// Records a failure. `lock` is this slot's lock in the process's own memory. It is held for a few stores: concurrent
+    /// failures of this slot wait for it, successes never do.
     pub(crate) fn fail_at(
         &self,
         now_ns: u64,
@@ -193,10 +192,10 @@ impl Slot {
         loop {
             let cleared = is_cleared(outcome, last_failure, refreshed, work_failure);
             // A refresh that succeeded while a failure was being recorded leaves a streak whose tag matches nothing.
-            // Without a new one, the later failures could never be failing.
+            // Unless a new streak begins here, the indicator could never become failing.
             let orphaned = before & COUNT != tag(outcome, refreshed) && !mutant("orphaned-streak-stays");
             let begins = outcome & COUNT == 0 || cleared || orphaned;
-            // Stored before the count. A reader that sees an old and a new word detects it by the tag.
+            // A reader that sees only one of these stores and the count below detects the mixture by the tag.
             if begins || mutant("streak-restarts") {
                 self.streak.store(stamp(now_ns) | tag(outcome, refreshed), Relaxed);
                 self.earlier_failure.store(last_failure, Relaxed);
@@ -221,11 +220,11 @@ impl Slot {
         }
     }
 
-    /// Records that the caller of an operation has abandoned it. It has not ended, so `last_end` does not change. At an
-    /// age of `slow_after_ns` or more it is a failure too, whose code has the age; `with_text` says whether class and
-    /// code are kept.
+    /// Records that the caller of an operation has abandoned it. The operation has not ended, so `last_end` does not
+    /// change. At an age of `slow_after_ns` or more it is also a failure, whose code contains the age. `with_text` says
+    /// whether class and code are kept.
     ///
-    /// Abandoned operations that follow each other within `slow_after_ns` are one run: a caller that retries after each
+    /// Abandoned operations that follow each other within `slow_after_ns` form one run: a caller that retries after each
     /// timeout waits for the same thing all the time.
     pub(crate) fn abandon_at(
         &self,
@@ -240,8 +239,8 @@ impl Slot {
         let since = self.abandoned_since.load(Relaxed);
         let until = self.abandoned_until.load(Relaxed);
         let is_over = since < last_end && !mutant("abandoned-run-outlives-an-end");
-        // An operation that was in flight soon after the last one was abandoned continues the run, whatever begins and
-        // ends beside it.
+        // An operation that was in flight within `slow_after_ns` of the last abandonment continues the run, whatever other
+        // operations begin or end meanwhile.
         let next = self.begun.iter().map(|begun| begun.load(Relaxed)).filter(|begun| *begun != 0);
         let beyond = self.beyond.load(Relaxed);
         let next = next.chain((beyond & COUNT != 0).then_some(stamp(beyond))).fold(begun_ns, u64::min);
@@ -267,11 +266,10 @@ impl Slot {
         self.texts[target].write(number(newest).wrapping_add(1), parts);
     }
 
-    /// Begins an operation at `now_ns`. Threads that pass different numbers begin on different cache lines, as far as
-    /// there are enough.
+    /// Begins an operation at `now_ns`. `thread` is a small number per thread. Threads with different numbers start their
+    /// search on different cache lines, as long as there are enough of them.
     ///
-    /// One exchange if the thread's own cell is free; it looks further only while several of its operations are in
-    /// flight.
+    /// Costs one exchange if the thread's own cell is free. Otherwise it tries the other cells in turn.
     #[inline]
     pub(crate) fn begin_at(&self, now_ns: u64, thread: usize) -> Cell {
         let first = (thread * LINE + thread / (BEGUN / LINE).max(1)) % BEGUN;
@@ -303,7 +301,7 @@ impl Slot {
     pub(crate) fn end(&self, cell: Cell) {
         match self.begun.get(cell as usize) {
             Some(begun) => begun.store(0, Relaxed),
-            // None where the board was overwritten since the begin.
+            // The count is 0 if the board was overwritten since the begin.
             None => self.count_beyond(!mutant("end-beyond-in-two-steps"), |beyond| match beyond & COUNT {
                 0 => beyond,
                 _ => beyond - 1,
@@ -311,8 +309,8 @@ impl Slot {
         }
     }
 
-    /// Changes the count of operations without a cell, and the time since when there are any. Both are one word, so a reader
-    /// never sees a count with the time of an earlier one.
+    /// Changes the count of operations without a cell, and the time at which it last rose from zero. Both share one word, so
+    /// a reader never sees the count of one period with the time of another.
     #[cold]
     fn count_beyond(&self, at_once: bool, next: impl Fn(u64) -> u64) {
         let mut beyond = self.beyond.load(Relaxed);
@@ -324,7 +322,8 @@ impl Slot {
         }
     }
 
-    /// Begins a refresh at `now_ns`. A process has one at a time; a second one overwrites the begin of the first.
+    /// Begins a refresh at `now_ns`. A process has one at a time per indicator; a second one overwrites the begin of the
+    /// first.
     pub(crate) fn begin_refresh_at(&self, now_ns: u64) {
         self.refresh_begun.store(now_ns.max(1), Relaxed);
     }
@@ -346,12 +345,12 @@ impl Slot {
     }
 }
 
-/// A lock held for a few stores. Zero is free, so that wiped memory (in a forked child) is a free lock.
+/// A spin lock that is held for a few stores. Zero means free, so the wiped memory of a forked child is a free lock.
 struct Held<'a>(&'a AtomicU32);
 
 impl<'a> Held<'a> {
     fn take(lock: &'a AtomicU32) -> Held<'a> {
-        // Acquire pairs with the Release in `drop`: this thread sees what the last owner of the lock wrote to the slot.
+        // Acquire pairs with the Release in `drop`: this thread sees what the previous owner of the lock wrote to the slot.
         while lock.compare_exchange_weak(0, 1, unless("lock-without-acquire", Acquire), Relaxed).is_err()
             && !mutant("lock-without-exclusion")
         {

@@ -6,7 +6,8 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fe
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
-/// Whether a named mutation of the algorithm is switched on: each makes one loom model fail. Never in a normal build.
+/// Whether a named mutation of the algorithm is switched on. Each mutation makes one loom model fail. Always `false` in a
+/// normal build.
 #[cfg(loom)]
 pub(crate) fn mutant(name: &str) -> bool {
     use std::sync::LazyLock;

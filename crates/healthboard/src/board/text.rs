@@ -3,7 +3,7 @@
 use super::sync::{AtomicU64, Ordering::Relaxed, mutant};
 use crate::failure::Failure;
 
-/// Bytes of each part. Longer ones are cut, on a character boundary.
+/// The most bytes of each part. Longer parts are cut at a character boundary.
 pub(crate) const CLASS: usize = 64;
 pub(crate) const CODE: usize = 16;
 pub(crate) const TEXT: usize = 160;
@@ -21,7 +21,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) text: &'a str,
 }
 
-/// `head` is number (32 bits), length of the class and of the code (8 bits each), length of the text (16 bits).
+/// A text on the board. `head` consists of its number (32 bits), the lengths of the class and of the code (8 bits each)
+/// and the length of the text (16 bits).
 #[repr(C)]
 pub(crate) struct Text {
     head: AtomicU64,
@@ -30,12 +31,12 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// The number of this text. Texts are numbered as they are written, wrapping: see [`follows`].
+    /// The number of this text. Each text gets the next number, which wraps: see [`follows`].
     pub(crate) fn number(&self) -> u32 {
         (self.head.load(Relaxed) >> 32) as u32
     }
 
-    /// Overwrites this buffer to its end, so that nothing of an earlier text stays behind.
+    /// Overwrites the whole buffer, so that no part of an earlier text remains.
     pub(crate) fn write(&self, number: u32, parts: Parts<'_>) {
         let mut bytes = [0_u8; DATA * 8];
         let mut at = 0;
@@ -81,7 +82,7 @@ pub(crate) const fn follows(number: u32, other: u32) -> bool {
     number.wrapping_sub(other).cast_signed() > 0
 }
 
-/// The newest whole text of two copies, and whether a torn one was skipped.
+/// The newest of two texts whose checksum matches, and whether a torn one was skipped.
 pub(crate) fn newest(copies: [&[u64]; 2]) -> (Option<Failure>, bool) {
     let mut torn = false;
     let mut best: Option<(u32, Failure)> = None;
@@ -109,7 +110,7 @@ fn decode(head: u64, data: &[u64]) -> Failure {
     let mut part = |length: u64| {
         let (part, after) = rest.split_at((length as usize).min(rest.len()));
         rest = after;
-        // A checksum does not stop a forger: the text is cleaned again before anybody sees it.
+        // A checksum does not stop a forger, so the text is cleaned again before it is shown.
         crate::scrub::printable(&String::from_utf8_lossy(part))
     };
     let (class, code) = (part(head >> 24 & 0xff), part(head >> 16 & 0xff));

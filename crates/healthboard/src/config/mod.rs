@@ -1,4 +1,4 @@
-//! The settings of a service. Knows nothing of how they take effect.
+//! The settings of a service. How they take effect is decided elsewhere.
 
 mod parse;
 mod policy;

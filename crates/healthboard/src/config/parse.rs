@@ -5,16 +5,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// About thirty years. A longer time is a mistake, and may not fit the board's nanoseconds.
+/// The longest time span, about thirty years. A longer one is a mistake, and may not fit the board's nanoseconds.
 const MAX_SECONDS: f64 = 1e9;
 
-/// Bytes of a service's name, which is also the name of a directory and on every board.
+/// The longest name of a service, in bytes. It is also the name of a directory, and is stored on every board.
 pub(crate) const MAX_SERVICE_NAME: usize = 64;
 
 /// The longest name of an indicator, in bytes.
 pub(crate) const MAX_INDICATOR_NAME: usize = 64;
 
-/// Bytes of a wrong value that an error repeats.
+/// The most bytes of a wrong value that an error repeats.
 const MAX_FOUND: usize = 160;
 
 /// A refused value: the option, the value found and the values expected.
@@ -27,7 +27,7 @@ pub struct SettingError {
 
 impl SettingError {
     pub(crate) fn new(place: &str, found: &str, expected: impl Into<String>) -> SettingError {
-        // A wrong value may be a misplaced secret, and this goes to a log.
+        // The error goes to a log, and a wrong value may be a misplaced secret.
         SettingError {
             place: scrub::printable(place),
             found: scrub::scrub(found, MAX_FOUND),
@@ -44,7 +44,8 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// Parses seconds, with decimals. A value that would round to zero is refused, since zero has a special meaning.
+/// Parses a number of seconds, with decimals. A positive value that would round to zero nanoseconds is refused, since zero
+/// has a special meaning. The error is the expected value; `range` describes it.
 pub(super) fn seconds(value: &str, range: &str) -> Result<Duration, String> {
     let number = value.parse::<f64>().ok();
     let duration = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -64,7 +65,7 @@ pub(super) fn absolute(value: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Makes a name that is valid for a directory and a service.
+/// Turns a name or a path into a name that is valid for a directory and a service.
 pub(super) fn file_name(service: &str) -> String {
     let last = service.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let good = |c: char| if c.is_ascii_alphanumeric() || "-_.@+".contains(c) { c } else { '_' };

@@ -11,11 +11,11 @@ pub const PROGRESS: &str = "progress";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Impact {
-    /// Shown, but never part of the verdict, such as another service whose failure no restart of this one repairs.
+    /// Shown, but never part of the verdict. For instance another service, whose failure no restart of this one repairs.
     Informational,
     /// At worst [`Status::Degraded`](crate::Status::Degraded), unless hanging operations fill its capacity.
     Degrading,
-    /// The service cannot do its work without it.
+    /// The service cannot do its work without it. It can make the service [`Status::Fault`](crate::Status::Fault).
     Critical,
 }
 
@@ -43,20 +43,20 @@ impl Impact {
 pub struct Policy {
     /// How much the service depends on it.
     pub impact: Impact,
-    /// How long an outcome counts: it is fresh while its age is at most this. Zero: for ever.
+    /// How long an outcome counts: it is fresh while its age is at most this. Zero means without limit.
     pub ttl: Duration,
-    /// An indicator is failing from this many failures in a row on. 0 counts as 1.
+    /// An indicator is failing only after at least this many failures in a row. 0 counts as 1.
     pub failure_threshold: u32,
     /// An indicator is failing only if at least this much time lies between the first and the newest of these failures.
     pub failure_window: Duration,
-    /// An operation in flight for longer than this is stuck; when none has ended for longer than this, the indicator is
-    /// stalled. Zero: never.
+    /// An operation in flight for longer than this makes the indicator stuck. If no operation has ended for longer than
+    /// this, the indicator is stalled. Zero means never.
     pub stall_after: Duration,
     /// An abandoned operation (cancelled, given up by its caller) is no evidence before this age, and a failure from
     /// this age on.
     pub slow_after: Duration,
-    /// An indicator without an outcome for this long is refreshed, if that is possible; after a failure earlier. Zero:
-    /// never.
+    /// An indicator without an outcome for this long is refreshed, if that is possible. After a failure it is refreshed
+    /// earlier. Zero means never.
     pub refresh_interval: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! The options of `[healthcheck]`: typed fields, and every value also as text.
+//! The options of `[healthcheck]`, as typed fields. Every option can also be set as text.
 //!
-//! A refused value changes nothing: the caller logs the error and the service starts with the previous value. Options
-//! of the endpoint crate are kept as text until [`Settings::claim`] hands them over.
+//! A refused value changes nothing: the caller logs the error, and the service starts with the previous value. Options of
+//! the endpoint crate are kept as text until [`Settings::claim`] hands them over.
 
 use super::parse::{SettingError, absolute, file_name, indicator_name, seconds};
 use super::{Impact, PROGRESS, Policy, Uri, uri};
@@ -18,7 +18,7 @@ const OPTIONS: &str = "uri, runtime_dir, error_detail, ttl, failure_threshold, f
 const INDICATOR_OPTIONS: &str =
     "ttl, impact, failure_threshold, failure_window, stall_after, slow_after, refresh_interval";
 
-/// The value of `uri` for a service with a board and without an endpoint.
+/// The value of `uri` for a service that has a board but no endpoint.
 const BOARD: &str = "board";
 
 /// How much of an error is kept and shown.
@@ -49,9 +49,9 @@ pub struct Settings {
     service: String,
     /// Replaces `{host}` in a `uri` that is set afterwards. By default the name of the host.
     pub host: String,
-    /// The endpoints. Empty: health is disabled, unless `has_board` says otherwise.
+    /// The endpoints. Without any, health is disabled unless `has_board` is set.
     pub uris: Vec<Uri>,
-    /// Whether there is a board even without an endpoint, for others to read: `uri = board`.
+    /// Whether to keep a board even without an endpoint, for an agent or the command to read: `uri = board`.
     pub has_board: bool,
     /// The directory of the boards, if set.
     pub runtime_dir: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub struct Settings {
     refused: Vec<SettingError>,
 }
 
-/// An option that the core does not know, as it was found.
+/// An option that the core does not know, with its value as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unclaimed {
     place: String,
@@ -86,7 +86,7 @@ struct Choices {
 }
 
 impl Settings {
-    /// The defaults, with health disabled. If `service` is a path, its last part is the name.
+    /// The default settings, with health disabled. If `service` is a path, its last part is the name.
     ///
     /// The name is also that of a directory: at most 64 letters, digits and `-_.@+`, not beginning with a dot. Other
     /// characters become `_`, a leading dot gets a `_` before it and a longer name is cut; such a change is among the
@@ -117,7 +117,7 @@ impl Settings {
         &self.service
     }
 
-    /// Whether there is an endpoint to serve, or a board to keep. Without either nothing is recorded.
+    /// Whether there is an endpoint to serve or a board to keep. If there is neither, nothing is recorded.
     pub fn is_enabled(&self) -> bool {
         self.has_board || !self.uris.is_empty()
     }
@@ -143,7 +143,7 @@ impl Settings {
         self.refused.extend(error);
     }
 
-    /// Adds an endpoint. One that is invalid, or that overlaps with another, is not added, and is among the
+    /// Adds an endpoint. An endpoint that is invalid or overlaps with another is not added, but to the
     /// [`refused`](Settings::take_refused) settings.
     pub fn add_uri(&mut self, uri: &Uri) {
         let added = uri.checked().and_then(|uri| uri::add(&mut self.uris, uri));
@@ -151,20 +151,21 @@ impl Settings {
         self.refused.extend(refused);
     }
 
-    /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
-    /// impact is ignored.
+    /// Sets the default policy of indicators. Only fields that differ from [`Policy::DEFAULT`] are set, and the impact is
+    /// ignored. An indicator's own policy takes precedence.
     pub fn set_default_policy(&mut self, policy: Policy) {
         self.all = Choices { impact: None, ..Choices::of(policy) };
     }
 
-    /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of this indicator. Only fields that differ from [`Policy::DEFAULT`] are set. Replaces what was set
+    /// for it before.
     pub fn set_policy(&mut self, name: &str, policy: Policy) {
         self.named.insert(indicator_name(name), Choices::of(policy));
     }
 
-    /// Sets every option that the environment names: `HEALTHBOARD_TTL` is `ttl`, `HEALTHBOARD_DATABASE__TTL` is
-    /// `database.ttl`. Invalid values are added to the [`refused`](Settings::take_refused), in the order of the
-    /// variables.
+    /// Sets every option that the environment names: `HEALTHBOARD_TTL` sets `ttl`, and `HEALTHBOARD_DATABASE__TTL` sets
+    /// `database.ttl`. Names are converted to lower case. Invalid values are added to the
+    /// [`refused`](Settings::take_refused), in the order of the variables.
     pub fn set_from_env<N: AsRef<OsStr>, V: AsRef<OsStr>>(&mut self, vars: impl IntoIterator<Item = (N, V)>) {
         for (variable, value) in vars {
             let variable = variable.as_ref().to_string_lossy();
@@ -181,14 +182,14 @@ impl Settings {
 
     /// Hands over the options that the core does not know, and forgets them.
     ///
-    /// `try_set` gets name and value. It returns whether it knows the option; its error is the expected value. Refused
-    /// values and unknown options are added to the [`refused`](Settings::take_refused). `known` are the names that the
-    /// error for an unknown option lists besides the core's.
+    /// `try_set` gets the name and the value. It returns whether it knows the option; its error is the expected value.
+    /// Refused values and unknown options are added to the [`refused`](Settings::take_refused). The error for an unknown
+    /// option lists the names in `known` besides those of the core.
     pub fn claim(&mut self, known: &[&str], mut try_set: impl FnMut(&str, &str) -> Result<bool, String>) {
         for Unclaimed { place, option, value } in std::mem::take(&mut self.unclaimed) {
             match try_set(&option, &value) {
                 Ok(true) => {}
-                // The value of an unknown option does not help, and may be a secret.
+                // The value of an unknown option is of no help, and may be a secret.
                 Ok(false) => {
                     let names = [OPTIONS, &known.join(", ")].join(", ");
                     self.refused.push(SettingError::new(&place, &option, format!("one of {names}")));
@@ -198,13 +199,14 @@ impl Settings {
         }
     }
 
-    /// Takes the values that were refused without being returned as an error. They belong in the service's log.
+    /// Takes the refused values that were not returned as an error. They belong in the service's log.
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         std::mem::take(&mut self.refused)
     }
 
-    /// The policy of an indicator. `[healthcheck:NAME]` overrides `own`, as far as that differs from
-    /// [`Policy::DEFAULT`], which overrides `[healthcheck]`. So setting a documented default there changes nothing.
+    /// The effective policy of an indicator. `[healthcheck:NAME]` takes precedence over `own`, and `own` over
+    /// `[healthcheck]`. Only fields of `own` that differ from [`Policy::DEFAULT`] count, so code that sets a documented
+    /// default changes nothing.
     ///
     /// `progress` ignores `[healthcheck]`: it is stale after 10 s unless `[healthcheck:progress]` says otherwise.
     pub fn policy(&self, name: &str, own: Policy) -> Policy {
@@ -279,7 +281,7 @@ impl Choices {
         }
     }
 
-    /// Returns whether there is such an option. The error is the expected value.
+    /// Sets an option. Returns whether there is such an option; the error is the expected value.
     fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
         match option {
             "ttl" => self.ttl = Some(seconds(value, "0 (for ever) or more")?),

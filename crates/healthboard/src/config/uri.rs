@@ -5,18 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Bytes of a path that fit into a unix socket's address, without the closing NUL.
+/// The most bytes of a path that fit into a unix socket's address, without the terminating NUL.
 const LONGEST_PATH: usize = 107;
 
 /// The address of an endpoint. It prints as a value of the option `uri`, which parses back to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Uri {
-    /// `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `tcp://localhost:80`. Names are not resolved: an endpoint must come up while
-    /// DNS is down.
+    /// `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `tcp://localhost:80`. Names are not resolved, since an endpoint must also
+    /// come up while DNS is down.
     Tcp {
         /// An IP address without brackets, or `localhost`.
         host: String,
-        /// The port; 0 is any free port.
+        /// The port; 0 means any free port.
         port: u16,
     },
     /// `unix:///absolute/path`, taken literally.
@@ -24,7 +24,7 @@ pub enum Uri {
 }
 
 impl Uri {
-    /// The addresses to listen on or to connect to: `localhost` is both `127.0.0.1` and `::1`. Empty for a unix socket.
+    /// The addresses to listen on or to connect to. `localhost` stands for `127.0.0.1` and `::1`. Empty for a unix socket.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let Uri::Tcp { host, port } = self else { return Vec::new() };
         match host.parse::<IpAddr>() {
@@ -72,7 +72,7 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Uri>, String> {
     Ok(uris)
 }
 
-/// Adds an address; the error is what was expected.
+/// Adds an address. The error describes what was expected.
 pub(super) fn add(uris: &mut Vec<Uri>, uri: Uri) -> Result<(), String> {
     if let Some(other) = uris.iter().find(|other| overlap(other, &uri)) {
         return Err(format!("every address once, and `{uri}` overlaps with `{other}`"));
@@ -82,7 +82,8 @@ pub(super) fn add(uris: &mut Vec<Uri>, uri: Uri) -> Result<(), String> {
 }
 
 impl Uri {
-    /// The URI that parsing its text gives. A constructed one may have any content; the error is what was expected.
+    /// The URI that its text parses to. A URI that was not parsed may have any content. The error describes what was
+    /// expected.
     pub(super) fn checked(&self) -> Result<Uri, String> {
         match self {
             Uri::Unix(path) if path.to_str().is_none() => Err("a path in UTF-8".to_owned()),

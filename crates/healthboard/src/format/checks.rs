@@ -12,8 +12,9 @@ struct Check<'a> {
     excluded: bool,
 }
 
-/// Whether the service progresses: `false` only when no process does, all have died, or none was started where one is expected.
-/// Dependencies do not count, and neither does an unknown state. Returns the result and the body.
+/// Whether the service progresses: `false` only if no process progresses, all have died, or none was started although the
+/// service is expected to run. Dependencies do not count, and neither does an unknown state. Returns the result and the
+/// body.
 pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     let hung = report.details.get(PROGRESS).is_some_and(|progress| progress.status == Status::Fault);
     let failed = match (hung, is_dead(report)) {
@@ -25,9 +26,9 @@ pub fn livez(report: &Report, verbose: bool) -> (bool, String) {
     answer("livez", report, &[progress], &[], verbose)
 }
 
-/// Whether to send work here: `false` on `FAULT`, while draining, and when the service has stopped. Informational
-/// indicators and those in `exclude` do not count. Returns the result and the body, which names the entries of
-/// `exclude` that match nothing.
+/// Whether to send work here: `false` on `FAULT`, while draining, and if the service has stopped. Informational indicators
+/// and the checks named in `exclude` do not count. Returns the result and the body, which names the entries of `exclude`
+/// that match no check.
 pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String) {
     let details = report.details.iter().filter(|(_, detail)| detail.impact != Impact::Informational);
     let mut checks: Vec<Check<'_>> = details
@@ -60,7 +61,8 @@ pub fn readyz(report: &Report, exclude: &[&str], verbose: bool) -> (bool, String
 
 const DEAD: &str = "no process is alive";
 
-/// Whether no process is alive, and none was stopped: all have died, or none was ever started where one is expected.
+/// Whether no process is alive and the service was not stopped: all processes have died, or none was ever started although
+/// the service is expected to run.
 fn is_dead(report: &Report) -> bool {
     report.processes.alive == 0 && (report.processes.dead > 0 || report.status == Status::Fault)
 }

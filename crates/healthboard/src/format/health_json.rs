@@ -32,9 +32,9 @@ struct Check {
     output: Option<String>,
 }
 
-/// The report in the draft's format: `pass`, `warn` or `fail`, and for each indicator its failures in a row.
+/// The report in the draft's format: `pass`, `warn` or `fail`, and the failures in a row of each indicator.
 ///
-/// `output` is left out where the status is `pass`, `notes` if there are none.
+/// `output` is left out if the status is `pass`, and `notes` if there are none.
 pub fn health_json(report: &Report) -> String {
     let notes = [
         (report.draining, "draining"),
@@ -78,7 +78,7 @@ fn output(status: Status, message: &str) -> Option<String> {
     (status > Status::Ok && !message.is_empty()).then(|| scrub::printable(message))
 }
 
-/// Component and measurement; neither may contain a colon.
+/// The key of a check: component and measurement, neither of which may contain a colon.
 fn key(name: &str) -> String {
     scrub::printable(name).replace(':', "_") + ":failures"
 }

@@ -1,6 +1,6 @@
 //! The bodies of oslo.middleware 8.2's `/healthcheck`, byte for byte: text, JSON and HTML.
 //!
-//! In the detailed form, what concerns an interpreter is left out: its version, garbage collector and threads.
+//! The detailed form leaves out the facts about an interpreter: its version, garbage collector and threads.
 
 use super::{clamped, text};
 use crate::scrub::printable;
@@ -10,14 +10,14 @@ use serde_json::json;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use std::time::SystemTime;
 
-/// What one backend of `/healthcheck` has found.
+/// The result of one backend of `/healthcheck`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Whether requests can be sent to the service.
     pub available: bool,
     /// Why not, or `OK`.
     pub reason: String,
-    /// More about it, shown in the detailed form alone.
+    /// Further information, shown only in the detailed form.
     pub details: String,
 }
 
@@ -28,12 +28,12 @@ pub struct Host {
     pub name: String,
     /// Its system, such as `Linux-6.1.0-amd64-x86_64`.
     pub platform: String,
-    /// The present time.
+    /// The current time.
     pub now: SystemTime,
 }
 
 impl Host {
-    /// As Python writes it.
+    /// The time as Python's `str(datetime)` formats it.
     fn now(&self) -> String {
         let text = humantime::format_rfc3339_micros(clamped(self.now)).to_string();
         text.trim_end_matches('Z').replace('T', " ")
@@ -41,10 +41,10 @@ impl Host {
 }
 
 impl Finding {
-    /// The verdict. `degraded_is_available`: whether `DEGRADED` is no reason to send requests elsewhere. A service that is
-    /// about to end is not available.
+    /// The verdict as a finding. `degraded_is_available` says whether a `DEGRADED` service still gets requests. A service
+    /// that is about to end is not available.
     ///
-    /// The reason begins with our name, so that an answer of oslo.middleware shows whether we are in it.
+    /// The reason begins with `healthboard: `, so that an answer of oslo.middleware shows whether the backend is in use.
     pub fn of(report: &Report, degraded_is_available: bool) -> Finding {
         let is_good = match report.status {
             Status::Ok => true,
@@ -74,7 +74,7 @@ pub fn healthcheck_text(findings: &[Finding]) -> String {
     findings.iter().map(|finding| &*finding.reason).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// `application/json`, as Python writes it: keys in order, four spaces, ASCII alone.
+/// `application/json` as Python formats it: sorted keys, an indent of four spaces, only ASCII.
 pub fn healthcheck_json(findings: &[Finding], host: Option<&Host>) -> String {
     let value = match host {
         None => json!({
@@ -131,10 +131,10 @@ pub fn healthcheck_html(findings: &[Finding], host: Option<&Host>) -> String {
     )
 }
 
-/// The class of a finding, in oslo.middleware's words.
+/// The class of a finding, as oslo.middleware names it.
 const CLASS: &str = "HealthcheckResult";
 
-/// Everything but printable ASCII as the escapes of JSON.
+/// Replaces everything but printable ASCII by JSON escapes.
 fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {

@@ -13,10 +13,10 @@ const MAX_REASONS: usize = 3;
 /// The longest message of a service, in bytes.
 const MAX_MESSAGE: usize = 512;
 
-/// The most problems that are listed; `problem_count` has the number of all.
+/// The most problems that are listed. `problem_count` is the number of all problems.
 const MAX_PROBLEMS: usize = 8;
 
-/// All services of a host, as they are on the wire.
+/// All services of a host, in their wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostAnswer {
     /// The worst status of a service; always the first member.
@@ -51,7 +51,7 @@ pub struct HostService {
     pub stopped: bool,
     /// The number of processes by condition.
     pub processes: Processes,
-    /// Every indicator by name. In the verbose form alone.
+    /// Every indicator by name. Only in the verbose form.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, AnswerDetail>,
 }
@@ -65,7 +65,7 @@ impl HostAnswer {
         time: SystemTime,
     ) -> HostAnswer {
         let mut ill: Vec<&Report> = reports.iter().filter(|report| report.status > Status::Ok).collect();
-        // Stable: of the same status, in the order of the names.
+        // The sort is stable: services of the same status stay in the order of their names.
         ill.sort_by_key(|report| std::cmp::Reverse(report.status));
         let reasons = ill
             .iter()
@@ -90,7 +90,7 @@ impl HostAnswer {
 }
 
 impl HostAnswer {
-    /// Adds every indicator of these services.
+    /// Adds the details of every indicator of these services.
     pub fn verbose(mut self, reports: &[Report]) -> HostAnswer {
         for report in reports {
             if let Some(service) = self.services.get_mut(&scrub::printable(&report.service)) {

@@ -1,4 +1,4 @@
-//! The wire formats of a [`Report`]: one pure function for each.
+//! The wire formats of a [`Report`], each a pure function.
 
 mod checks;
 mod health_json;
@@ -20,7 +20,7 @@ use crate::scrub;
 use crate::verdict::{Report, Status};
 use std::time::{Duration, SystemTime};
 
-/// One line for people and scripts: `OK`, or status and message.
+/// One line for people and scripts: `OK`, or the status and the message.
 pub fn text(report: &Report) -> String {
     match report.status {
         Status::Ok => "OK\n".to_owned(),
@@ -28,13 +28,13 @@ pub fn text(report: &Report) -> String {
     }
 }
 
-/// The wall-clock time of something this old, as RFC 3339 in whole seconds.
+/// The wall-clock time of something of this age, in the format of RFC 3339 with whole seconds.
 fn time(report: &Report, age: Duration) -> String {
     let time = report.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     humantime::format_rfc3339_seconds(clamped(time)).to_string()
 }
 
-/// A wrong clock must not prevent the answer: the formatter panics outside this range.
+/// Clamps a time to the range outside of which the formatter panics: a wrong clock must not prevent the answer.
 fn clamped(time: SystemTime) -> SystemTime {
     let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     time.clamp(SystemTime::UNIX_EPOCH, latest)

@@ -1,4 +1,4 @@
-//! `application/json`: the whole report. The types here are used for writing and for reading.
+//! `application/json`: the whole report. The types here are used both for writing and for reading it.
 
 use crate::config::Impact;
 use crate::scrub;
@@ -8,10 +8,10 @@ use serde_json::Number;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Container runtimes keep this many bytes of an answer.
+/// Container runtimes keep this many bytes of the output of a health check.
 const FITS: usize = 4096;
 
-/// The report as it is on the wire.
+/// The report in its wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The verdict; always the first member.
@@ -36,7 +36,7 @@ pub struct Answer {
     pub refused_name: Option<String>,
     /// Every indicator by name.
     pub details: BTreeMap<String, AnswerDetail>,
-    /// Where the threads stand of processes that hang, or whose operations do. In the verbose form alone.
+    /// The stacks of processes that hang or whose operations hang. Only in the verbose form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stacks: Vec<AnswerStacks>,
 }
@@ -61,7 +61,7 @@ pub struct AnswerStack {
     pub frames: Vec<String>,
 }
 
-/// One indicator as it is on the wire.
+/// One indicator in its wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerDetail {
     /// Its share in the verdict.
@@ -83,13 +83,13 @@ pub struct AnswerDetail {
     /// Class, code and text of the newest failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Seconds an outcome counts; 0 is for ever.
+    /// For how many seconds an outcome counts; 0 means without limit.
     pub ttl: Number,
 }
 
 /// The whole report as JSON in one line.
 ///
-/// With eight indicators or fewer it is shorter than 4096 bytes: if necessary, the message and the texts of errors are
+/// With eight indicators or fewer it is at most 4096 bytes long: if necessary, the message and the texts of errors are
 /// cut.
 pub fn json(report: &Report) -> String {
     let mut json = String::new();
@@ -103,7 +103,7 @@ pub fn json(report: &Report) -> String {
     json + "\n"
 }
 
-/// The same, with where the threads stand of processes that hang, and of any length.
+/// Like [`json`], with the stacks of processes that hang, and without a limit on the length.
 pub fn verbose_json(report: &Report) -> String {
     serde_json::to_string(&Answer::of_report(report)).unwrap_or_default() + "\n"
 }
@@ -118,13 +118,13 @@ pub fn parse(json: &str) -> Result<Answer, serde_json::Error> {
 }
 
 impl Answer {
-    /// The answer for this report, with where its threads stand.
+    /// The answer for this report, with stacks.
     pub fn of_report(report: &Report) -> Answer {
         let stacks = report.stacks.iter().map(AnswerStacks::of).collect();
         Answer { stacks, ..Answer::of(report, 512) }
     }
 
-    /// Keeps `longest` bytes of each error, and three times as many of the message.
+    /// The answer without stacks. Keeps `longest` bytes of each error, and three times as many of the message.
     fn of(report: &Report, longest: usize) -> Answer {
         let details = report.details.iter();
         Answer {
@@ -175,7 +175,7 @@ impl AnswerDetail {
     }
 }
 
-/// Whole seconds without a decimal point.
+/// A number of seconds; whole seconds have no decimal point.
 fn seconds(duration: Duration) -> Number {
     let decimal = Number::from_f64(duration.as_secs_f64()).filter(|_| duration.subsec_nanos() > 0);
     decimal.unwrap_or_else(|| duration.as_secs().into())

@@ -1,15 +1,15 @@
-//! Where threads stand, as text for people.
+//! Stacks as text for people.
 
 use crate::stacks::{Role, Stack};
 use crate::verdict::{Report, Traced};
 use std::fmt::Write as _;
 
-/// The line of [`text`](super::text), and below it where the threads stand of processes that hang.
+/// The line of [`text`](super::text), followed by the stacks of processes that hang.
 pub fn verbose_text(report: &Report) -> String {
     super::text(report) + &stacks_text(report)
 }
 
-/// Where the threads stand of processes that hang, or whose operations do; empty where none does.
+/// The stacks of processes that hang or whose operations hang. Empty if there are none.
 pub fn stacks_text(report: &Report) -> String {
     let mut text = String::new();
     for Traced { pid, stacks } in &report.stacks {

@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Notices that are kept until fetched; beyond that the oldest are dropped.
+/// The number of notices that are kept until they are fetched. If there are more, the oldest are dropped.
 const MAX_NOTICES: usize = 64;
 
-/// Announcements that are kept until fetched; beyond that the oldest are dropped.
+/// The number of announcements that are kept until they are fetched. If there are more, the oldest are dropped.
 const MAX_ANNOUNCEMENTS: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Attached {
-    /// When the last pause of the host ended; 0 if there was none. It publishes no other memory, so it is `Relaxed`.
+    /// When the last pause of the host ended, in nanoseconds of the coarse clock; 0 if there was none. It publishes no
+    /// other memory, so accesses are `Relaxed`.
     pub(crate) resumed_ns: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
@@ -47,13 +48,13 @@ impl Attached {
         push(&mut self.state().announcements, announcement, MAX_ANNOUNCEMENTS);
     }
 
-    /// Empty until the endpoints are known.
+    /// Takes the announcements. Empty until the endpoints are known; they are kept until then.
     pub(super) fn take_announcements(&self) -> Vec<Announcement> {
         let mut state = self.state();
         if state.endpoints.is_none() { Vec::new() } else { state.announcements.drain(..).collect() }
     }
 
-    /// Sets the directory of the boards, or why this process's board is in memory.
+    /// Sets the directory of the boards, or the reason why this process's board is in memory.
     pub(super) fn found_directory(&self, found: Result<PathBuf, String>) {
         let mut state = self.state();
         match found {
@@ -72,7 +73,7 @@ impl Attached {
     }
 
     /// Removes the board of a process that has said goodbye. Best effort: otherwise the holder removes it. Gives up on
-    /// the lock after 1000 attempts, since the ending process may already hold it.
+    /// the lock after 1000 attempts, since a thread of the ending process may hold it and never release it.
     pub(super) fn remove_board(&self) {
         let try_lock = |_| {
             std::thread::yield_now();
@@ -87,13 +88,13 @@ impl Attached {
         }
     }
 
-    /// Sets the endpoints that any process of the service listens on, or why there are none.
+    /// Sets the endpoints that any process of the service listens on, or the reason why there are none.
     pub(super) fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.state().endpoints = Some(endpoints);
         self.changed.notify_all();
     }
 
-    /// Waits until the endpoints are known.
+    /// Waits until the endpoints are known; `None` if they are not known in time.
     pub(super) fn wait_for_endpoints(&self, at_most: Duration) -> Option<Result<Vec<Uri>, String>> {
         let unknown = |state: &mut State| state.endpoints.is_none();
         let waited = self.changed.wait_timeout_while(self.state(), at_most, unknown);

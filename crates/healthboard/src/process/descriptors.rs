@@ -1,18 +1,19 @@
 //! A descriptor table for one thread.
 //!
-//! The keeper's descriptors, such as a board's lock and the listening sockets, are never inherited by a forked child or
-//! an executed program, not closed by a host that closes all descriptors, and not counted against the host's limit. In
+//! The keeper's descriptors are a board's lock, the listening sockets and so on. No forked child and no executed program
+//! inherits them. A host that closes all descriptors does not close them, and they do not use up the host's table. In
 //! turn the keeper sees none of the host's descriptors, so it cannot log.
 
 use std::io;
 
-/// Gives the calling thread a descriptor table of its own: empty except for standard streams on `/dev/null`.
+/// Gives the calling thread a descriptor table of its own. It is empty except for the standard streams, which are opened
+/// on `/dev/null` if that exists.
 ///
 /// # Errors
 ///
 /// Linux is older than 5.9, or a seccomp filter refuses `close_range`.
 pub(super) fn leave_table() -> io::Result<()> {
-    // SAFETY: closes descriptors in a table that from this call on belongs to this thread, which owns none of them.
+    // SAFETY: from this call on the table belongs to this thread alone, and no value in this thread owns a descriptor yet.
     unsafe {
         if libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) != 0 {
             let error = io::Error::last_os_error();
@@ -27,8 +28,8 @@ pub(super) fn leave_table() -> io::Result<()> {
     Ok(())
 }
 
-/// Closes all descriptors of this thread's own table but the standard streams.
+/// Closes all descriptors of this thread's own table except the standard streams.
 pub(super) fn close_all() {
-    // SAFETY: the caller ends the process at once, and no longer uses any of them.
+    // SAFETY: the caller ends the process at once and no longer uses any of the descriptors.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }

@@ -5,8 +5,8 @@ use super::service::{DEFAULT, Service};
 use crate::config::Uri;
 use std::fmt;
 
-/// The handle of a service. If the service was not started, recording does nothing. It is a reference to copy, valid
-/// for ever, also in forked children.
+/// The handle of a service. If the service was not started, recording does nothing. A handle is a reference that can be
+/// copied. It stays valid for the life of the process and in forked children.
 #[derive(Clone, Copy)]
 pub struct Handle {
     pub(crate) service: &'static Service,
@@ -22,8 +22,8 @@ impl Handle {
         self.service.name()
     }
 
-    /// The endpoints that the service listens on, in any of its processes, with the ports that were found for port 0.
-    /// Empty until they are known.
+    /// The endpoints on which any process of the service listens. Port 0 is replaced by the port that was assigned. Empty
+    /// until the endpoints are known, and if there are none.
     pub fn endpoints(&self) -> Vec<Uri> {
         self.service.attached().map(|attached| attached.endpoints()).unwrap_or_default()
     }
@@ -70,61 +70,62 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Call this about once a second from the loop whose progress matters: the event loop, the interpreter, the hub.
+/// Records `progress` of the default service, and returns the notices to log.
 ///
-/// Records `progress` of the default service, and returns the notices to log. Costs no system call, and takes a lock
-/// that only the keeper uses besides. A process that never calls it is never reported as hung.
+/// Call this about once a second from the loop whose progress matters: the event loop, the interpreter, the hub. Costs no
+/// system call after the first use. It takes a lock that the keeper holds only briefly. A process that never calls it is
+/// never reported as hung.
 pub fn tick() -> Vec<Notice> {
     DEFAULT.tick()
 }
 
-/// The first half of [`tick`]: stamps `progress`. For who must not log, such as an event loop.
+/// The first half of [`tick`]: records `progress`. For callers that must not log, such as an event loop.
 pub fn stamp() {
     DEFAULT.stamp();
 }
 
-/// The other half of [`tick`]: what is to be logged.
+/// The other half of [`tick`]: returns the notices to log.
 pub fn take_notices() -> Vec<Notice> {
     DEFAULT.take_notices()
 }
 
-/// Makes the board of this process now and not only at its first recording, which may come hours later. Returns whether
-/// the process has a board; waits at most two seconds for it.
+/// Makes the board of this process now rather than at its first recording, which may come hours later. Returns whether
+/// the process has a board. Waits at most two seconds for it.
 pub fn attach() -> bool {
     DEFAULT.attach().is_some()
 }
 
-/// Says that the service has started, or reloaded, and works: the service manager is told so, within a second, once an
-/// endpoint answers or the log says why none does. systemd needs it for units of `Type=notify` whose program does not
-/// say so itself.
+/// Announces that the service has started, or reloaded, and works. The service manager is told within a second, but not
+/// before an endpoint answers or the log says why none does. systemd needs this for units of `Type=notify` whose program
+/// does not send `READY=1` itself.
 pub fn ready() {
     DEFAULT.announce(Announcement::Ready);
 }
 
-/// Says that the service reads its configuration again; [`ready`] ends that.
+/// Announces that the service is reloading its configuration. [`ready`] ends the reload.
 pub fn reloading() {
     DEFAULT.announce(Announcement::Reloading);
 }
 
-/// Says that this process is about to end: it is no longer ready, but still alive. A process without a board says
-/// nothing.
+/// Announces that this process is about to end: it is no longer ready, but still alive. Does nothing in a process without
+/// a board.
 pub fn drain() {
     DEFAULT.drain();
 }
 
-/// Says that from now on this process only watches over the processes it forks, as a master does: it does no work
+/// Announces that from now on this process only watches over the processes it forks, as a master does. It does no work
 /// itself, so its evidence may become stale, and it serves the endpoints only while no worker does.
 pub fn watch() {
     DEFAULT.watch();
 }
 
-/// Says that this process ends in good order, so that its end is not a death.
+/// Announces that this process ends in good order, so that its end does not count as a death.
 pub fn goodbye() {
     DEFAULT.goodbye();
 }
 
-/// The same, for a handler of a signal that ends the process: takes no lock and allocates nothing. It leaves the board of a
-/// forked process to be swept by the holder.
+/// Like [`goodbye`], for the handler of a signal that ends the process: takes no lock and allocates nothing. The board of
+/// a forked process is left for the holder to remove.
 pub fn goodbye_in_signal_handler() {
     DEFAULT.goodbye_in_signal_handler();
 }

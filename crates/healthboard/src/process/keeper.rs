@@ -1,9 +1,10 @@
-//! The one native thread of a service in a process: it owns the board and, in one process of the service, serves the endpoints.
+//! The native thread of a service in a process. It owns the board. In one process of the service it also serves the
+//! endpoints.
 //!
-//! All signals except `SIGBUS` are blocked in it: a blocked synchronous signal would kill the process. It has a
-//! descriptor table of its own (`descriptors.rs`), so no code may run in it that keeps descriptors in statics of the
-//! process, as tokio does. It does not touch the host's panic hook, its environment or its log; its messages are
-//! notices, which the host fetches.
+//! All signals are blocked in it except `SIGBUS`, which the kernel would otherwise turn into the end of the process. It
+//! has a descriptor table of its own (`descriptors.rs`), so it must not run code that keeps descriptors in statics of the
+//! process, as tokio does. It does not touch the host's panic hook, environment or log. Its messages are notices, which
+//! the host fetches.
 
 use super::attached::Attached;
 use super::descriptors;
@@ -25,26 +26,26 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// A refresh without an answer for this long is recorded as a failure, while it is still in flight.
+/// A refresh that has been in flight for this long is recorded as a failure, while it still is.
 const NO_ANSWER_AFTER_NS: u64 = 5_000_000_000;
 
-/// How long the keeper waits before it restarts a server that has ended.
+/// How long the keeper waits before it restarts a server that has returned or panicked.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Checks (one a second) between two attempts to find a usable directory.
+/// The number of checks (one a second) from one attempt to find a usable directory to the next.
 const CHECKS_BEFORE_RETRY: u32 = 10;
 
-/// Starts the keeper, with its signals blocked from its first instruction on.
+/// Starts the keeper. Its signals are blocked from its first instruction on.
 pub(super) fn spawn(service: &'static Service) -> io::Result<()> {
     let keep = move || {
-        // For panics in the keeper itself; `keep` catches those of the server.
+        // Catches panics of the keeper itself. `keep` catches those of the server.
         if std::panic::catch_unwind(AssertUnwindSafe(|| Keeper::run(service))).is_err()
             && let Some(page) = service.anchor.page()
         {
             page.go_without();
         }
     };
-    // SAFETY: both sets are valid and initialised by the calls themselves; the mask concerns this thread alone.
+    // SAFETY: the calls initialise both sets, and the mask is that of this thread alone.
     unsafe {
         let mut blocked = std::mem::zeroed();
         let mut before = std::mem::zeroed();
@@ -66,20 +67,20 @@ pub struct Keeper {
     attached: &'static Attached,
     fixed: Fixed,
     place: Option<Place>,
-    /// `None`: the board is in memory.
+    /// `None` if the board is in memory.
     published: RefCell<Option<Published>>,
-    /// The new directory of the boards, if it has changed: then the server must restart.
+    /// The new directory of the boards, if it has changed. Then the server must restart.
     moved: RefCell<Option<Place>>,
     checks: Cell<u32>,
-    /// The last reported error of a board that cannot be made.
+    /// The last reported error of a board that cannot be checked or made.
     last_error: RefCell<String>,
     /// The reported errors of directories that cannot be used.
     passed_over: RefCell<Vec<String>>,
-    /// By slot, when the refresh began that was last recorded as having no answer.
+    /// By slot, the begin of the refresh that was last recorded as having no answer; 0 if none was.
     unanswered: RefCell<[u64; SLOTS]>,
-    /// How many refused indicators have been reported.
+    /// The number of refused indicators that have been reported.
     reported: Cell<usize>,
-    /// When stacks were last put beside the board, and whether they are there; see `trace`.
+    /// When the stacks that were last written beside the board were taken, and whether the file exists; see `trace`.
     pub(crate) stacks_taken_ns: Cell<u64>,
     pub(crate) has_stacks: Cell<bool>,
 }
@@ -87,7 +88,7 @@ pub struct Keeper {
 impl Keeper {
     fn run(service: &'static Service) {
         let Some((started, page)) = service.started.get().zip(service.anchor.page()) else { return };
-        // In a shared table the host could close our sockets, and another file could get their numbers.
+        // In a shared table the host could close the keeper's sockets, and other files could get their numbers.
         if let Err(error) = descriptors::leave_table() {
             return service.go_without(&error.to_string());
         }
@@ -158,7 +159,7 @@ impl Keeper {
         keeper.keep();
     }
 
-    /// Serves for as long as the process lives. A server that ends or panics is started again.
+    /// Serves for as long as the process lives. A server that returns or panics is started again.
     fn keep(mut self) {
         loop {
             if let Some(place) = self.moved.take() {
@@ -195,34 +196,34 @@ impl Keeper {
         self.published.borrow().as_ref().map(|board| board.name().to_owned())
     }
 
-    /// The policy in force of the indicator in this slot.
+    /// The effective policy of the indicator in this slot; `None` if there is none.
     pub(crate) fn policy(&self, slot: usize) -> Option<Policy> {
         self.service.policy(slot)
     }
 
-    /// Leaves a notice, which [`tick`](crate::tick) returns. Of more than 64 that are not fetched, the oldest are
+    /// Leaves a notice, which [`tick`](crate::tick) returns. If more than 64 are waiting to be fetched, the oldest are
     /// dropped.
     pub fn say(&self, warning: bool, text: impl Into<String>) {
         self.attached.say(Notice::new(warning, text.into()));
     }
 
-    /// Leaves the notice of a change of the service's status.
+    /// Leaves a notice of a change of the service's status.
     pub fn say_change(&self, warning: bool, text: String, transition: Transition) {
         self.attached.say(Notice { warning, text, transition: Some(transition) });
     }
 
-    /// Sets the endpoints that any process of the service listens on, or why there are none. Call it as soon as they
-    /// are known, and when they change: the start of the service waits for it.
+    /// Sets the endpoints on which any process of the service listens, or the reason why there are none. Call this as
+    /// soon as they are known, since the start of the service waits for it, and whenever they change.
     pub fn listening(&self, endpoints: Result<Vec<Uri>, String>) {
         self.attached.listening(endpoints);
     }
 
-    /// Sets when the last pause of the host ended; 0 if there was none.
+    /// Sets when the last pause of the host ended, in nanoseconds of the coarse clock; 0 if there was none.
     pub fn resumed(&self, at_ns: u64) {
         self.attached.resumed_ns.store(at_ns, Relaxed);
     }
-    /// What this process has said of itself since the last call, in order, for the service manager. Empty until the
-    /// endpoints are known.
+    /// Takes what this process has announced about itself since the last call, oldest first, for the service manager.
+    /// Empty until the endpoints are known.
     pub fn take_announcements(&self) -> Vec<Announcement> {
         self.attached.take_announcements()
     }
@@ -230,14 +231,14 @@ impl Keeper {
     /// Call this about once a second. It restores a lost board, records refreshes without an answer, and ends a process
     /// whose own threads have ended.
     ///
-    /// `false`: the server must return and is called again, since the boards are in another directory now. Costs four
-    /// system calls.
+    /// If it returns `false`, the boards are in another directory now: the server must return, and is called again. Costs
+    /// about six system calls, and twice as many in a process with hardly any threads.
     #[must_use = "where it is false the server has to return"]
     pub fn look_after(&self) -> bool {
         end_with_the_host();
         self.record_unanswered();
         self.report_refused();
-        // During a move the board is in the new place already, and not lost.
+        // During a move the board is already in the new place. It is not lost.
         if !self.has_said_goodbye() && self.moved.borrow().is_none() {
             self.check_board();
         }
@@ -260,7 +261,7 @@ impl Keeper {
                 Err(error) => return self.report(error.to_string()),
             }
         }
-        // A process that says goodbye removes its board after saying it: that board is not lost.
+        // A process that has just said goodbye removes its board. That board is not lost.
         if self.has_said_goodbye() {
             return;
         }
@@ -336,7 +337,7 @@ impl Keeper {
             .unwrap_or_default()
     }
 
-    /// Records a refresh that has no answer after 5 s as a failure, whatever its outcome will be.
+    /// Records a failure for each refresh that has no answer after 5 s, whatever its outcome will be.
     fn record_unanswered(&self) {
         let Some(page) = self.service.anchor.page() else { return };
         let now_ns = self.service.anchor.now_ns();
@@ -353,7 +354,7 @@ impl Keeper {
         }
     }
 
-    /// Reports the indicators that found no room, each once.
+    /// Reports each indicator for which there was no slot, once.
     fn report_refused(&self) {
         let refused: Vec<&str> = self.service.anchor.registry.refused().skip(self.reported.get()).collect();
         self.reported.set(self.reported.get() + refused.len());
@@ -367,16 +368,16 @@ impl Keeper {
     }
 }
 
-/// Ends the process when all of the host's threads have ended, so that keepers keep no process alive.
+/// Ends the process when all of the host's threads have ended, so that keepers do not keep a process alive.
 ///
 /// Such a process is, for instance, the child of a fork in a thread whose function has returned.
-/// The keeper's descriptor table has none of the host's files. It is emptied first, so that the host's exit handlers write
-/// to none of ours.
+/// The keeper's descriptor table has none of the host's files. It is emptied first, so that the host's exit handlers do
+/// not write to the keeper's files.
 fn end_with_the_host() {
     // The directory has two links and one for each thread.
     let threads =
         std::fs::metadata("/proc/self/task").map_or(u64::MAX, |task| task.nlink()).saturating_sub(2);
-    // There are almost always more threads than the first one and a keeper of each service.
+    // Almost always the process has more threads than the main thread and the keeper of each service.
     if threads > 1 + MAX_SERVICES as u64 || threads > 1 + start::keepers() as u64 {
         return;
     }
@@ -395,7 +396,7 @@ fn stat() -> (char, u64) {
     (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
 }
 
-/// Finds a directory for the boards, and calls `say` with a line for each one that could not be used.
+/// Finds a directory for the boards. Calls `say` with a line for each directory that could not be used.
 fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     let mut passed_over = Vec::new();
     let place = started.candidates.find(started.settings.service(), &mut passed_over);
@@ -403,7 +404,7 @@ fn find(started: &Started, say: impl FnMut(String)) -> io::Result<Place> {
     place
 }
 
-/// For how long a death counts, in nanoseconds: one ttl, or the default ttl where the ttl is for ever.
+/// For how long a death counts, in nanoseconds: one ttl, or the default ttl if the ttl is unlimited.
 fn death_counts_for(settings: &Settings) -> u64 {
     let ttl = settings.policy("", Policy::DEFAULT).ttl;
     let ttl = if ttl.is_zero() { Policy::DEFAULT.ttl } else { ttl };

@@ -3,8 +3,8 @@
 //! # Fork
 //!
 //! The state of one process is in [`Page`](crate::board::page::Page), which the kernel wipes in a forked child. A wiped
-//! page says "no board yet, nothing started, all locks free", so the first recording in a child makes a board and a
-//! keeper of its own, and does not touch the parent's.
+//! page means "no board yet, nothing started, all locks free". So the first recording in a child makes a new board and a
+//! new keeper, and does not touch those of the parent.
 
 mod attached;
 mod descriptors;

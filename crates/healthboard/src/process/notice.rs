@@ -6,11 +6,12 @@ use std::time::SystemTime;
 /// A message for the service's log. [`tick`](crate::tick) returns it to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether an operator should act; otherwise it is information.
+    /// Whether an operator should act. Otherwise the message is information.
     pub warning: bool,
     /// One line, without secrets.
     pub text: String,
-    /// The change of the status that the line tells of, for logs with fields. While a status flaps, several changes are one.
+    /// The change of status that the line reports, for structured logs. While a status flaps, one notice reports several
+    /// changes.
     pub transition: Option<Transition>,
 }
 
@@ -19,7 +20,7 @@ impl Notice {
         Notice { warning, text, transition: None }
     }
 
-    /// Logs it with `tracing`, for the target `healthboard`. A change of the status has the fields `status`, `previous` and
+    /// Logs it with `tracing`, for the target `healthboard`. A change of status has the fields `status`, `previous` and
     /// `cause`.
     #[cfg(feature = "tracing")]
     pub fn log(&self) {
@@ -39,12 +40,12 @@ impl Notice {
     }
 }
 
-/// What a process says of its own life, for the service manager.
+/// What a process announces about itself, for the service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announcement {
     /// The service works, for the first time or again.
     Ready,
-    /// The service reads its configuration again; [`Announcement::Ready`] follows.
+    /// The service is reloading its configuration. [`Announcement::Ready`] follows.
     Reloading,
 }
 
@@ -53,7 +54,7 @@ pub enum Announcement {
 pub struct Transition {
     /// When it was seen, by the wall clock.
     pub time: SystemTime,
-    /// The status before.
+    /// The previous status.
     pub from: Status,
     /// The new status.
     pub to: Status,

@@ -27,11 +27,12 @@ impl Candidates {
         }
     }
 
-    /// Makes `<runtime dir>/<service>` and returns it.
+    /// Finds the runtime directory and opens `<runtime dir>/<service>`, which it creates if necessary.
     ///
     /// An explicitly named directory is used or refused, never passed over. Otherwise it is `/run/healthboard` if that
     /// exists and can be used, else `healthboard` in the session's directory if this user owns that, else
-    /// `/tmp/healthboard-UID`. `passed_over` gets a line for each directory that was passed over.
+    /// `/tmp/healthboard-UID`. `passed_over` gets a line for each directory that was passed over, except for
+    /// `/run/healthboard` if this user may not write there.
     ///
     /// # Errors
     ///
@@ -43,7 +44,7 @@ impl Candidates {
         if Path::new(USUAL).exists() {
             match Place::make(Path::new(USUAL), service) {
                 Ok(place) => return Ok(place),
-                // Expected: most users may not write there.
+                // This is expected: most users may not write there.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
                 Err(error) => passed_over.push(error.to_string()),
             }

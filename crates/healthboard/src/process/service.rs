@@ -1,4 +1,4 @@
-//! A service in this process, in which recording finds its board.
+//! A service in this process. Recording finds its board through it.
 
 use super::attached::Attached;
 use super::keeper;
@@ -13,10 +13,10 @@ use crate::config::{ErrorDetail, PROGRESS, Policy};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long the first recording waits for the board; after that it records nothing.
+/// How long the first recording waits for the board. After that the process records nothing until the board is there.
 const MAX_WAIT_FOR_BOARD: Duration = Duration::from_secs(2);
 
-/// A service of this process and of all that it forks.
+/// A service of this process and of all processes that it forks.
 ///
 /// A process usually has one, the *default service*: the one that is started first. The attribute, [`LazyIndicator`]
 /// and the free functions of this crate record for it; until it is started they do nothing. Further services are
@@ -28,7 +28,7 @@ pub struct Service {
     pub(super) started: OnceLock<Started>,
 }
 
-/// A panic cannot leave a record half done, so code that records may run under `catch_unwind`.
+/// A panic cannot leave a half-written record, so code that records may run under `catch_unwind`.
 impl std::panic::RefUnwindSafe for Service {}
 
 /// The default service.
@@ -44,8 +44,9 @@ impl Service {
         Builder::new(name)
     }
 
-    /// Calls `work` with a slot of this process's board, and makes the board if there is none yet. The code that makes
-    /// it is kept out of line: every recorded success takes this path.
+    /// Calls `work` with a slot of this process's board, and makes the board if there is none yet. Does not call it if
+    /// there is no board or no such slot. The code that makes the board is kept out of line, because every recorded
+    /// success takes this path.
     #[inline]
     pub(crate) fn with_slot(
         &'static self,
@@ -75,7 +76,7 @@ impl Service {
         }
     }
 
-    /// The slot, and its lock, where this process has a board already.
+    /// The slot and its lock, if this process has the board with the id `process_id`.
     #[inline]
     pub(crate) fn slot_of(
         &self,
@@ -89,7 +90,8 @@ impl Service {
         Some((page.board()?.slots.get(index)?, page.locks.get(index)?))
     }
 
-    /// The board of this process, made on first use; `None` while health is not started.
+    /// The board of this process, made on first use. `None` while health is not started, or if the board cannot be made
+    /// within two seconds.
     #[cold]
     pub(crate) fn attach(&'static self) -> Option<&'static Board> {
         let page = self.anchor.page()?;
@@ -97,7 +99,7 @@ impl Service {
             return Some(board);
         }
         match page.claim() {
-            // No thread can be started: this process records nothing, as if health were off.
+            // If no thread can be started, this process records nothing, as if health were off.
             Claim::Yours => {
                 if let Err(error) = keeper::spawn(self) {
                     self.go_without(&format!("no thread can be started: {error}"));
@@ -117,7 +119,8 @@ impl Service {
         page.board()
     }
 
-    /// From now on this process records nothing, as if health were off. The next tick logs why.
+    /// Makes this process record nothing from now on, as if health were off. The next tick returns a notice with the
+    /// reason.
     pub(super) fn go_without(&self, why: &str) {
         if let Some((started, page)) = self.started.get().zip(self.anchor.page()) {
             started.say_why_without(why);
@@ -177,12 +180,12 @@ impl Service {
         self.started.get().map_or(ErrorDetail::None, |started| started.settings.error_detail)
     }
 
-    /// The name; empty until it is started.
+    /// The name of the service; empty until it is started.
     pub(crate) fn name(&self) -> &str {
         self.started.get().map_or("", |started| started.settings.service())
     }
 
-    /// The policy in force of an indicator.
+    /// The effective policy of an indicator; `None` while the service is not started.
     pub(crate) fn policy(&self, index: usize) -> Option<Policy> {
         let entry = self.anchor.registry.entry(index)?;
         Some(self.started.get()?.settings.policy(&entry.name, entry.policy))
@@ -200,7 +203,7 @@ impl Service {
     /// See [`drain`](crate::drain). Does nothing in a process without a board.
     pub(crate) fn drain(&self) {
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            // A goodbye stays one, also if the process drains again.
+            // A goodbye stays in force even if the process drains again.
             let said = &board.header[word::PHASE];
             let _ = said.compare_exchange(0, phase::DRAINING, Relaxed, Relaxed);
         }
@@ -211,7 +214,7 @@ impl Service {
         self.say_goodbye();
     }
 
-    /// Returns whether the process was draining.
+    /// Says goodbye on the board. Returns whether the process was draining.
     fn say_goodbye(&self) -> bool {
         let Some((page, board)) = self.anchor.page().and_then(|page| Some((page, page.board()?))) else {
             return false;
@@ -225,8 +228,9 @@ impl Service {
     pub(crate) fn goodbye(&self) {
         let was_draining = self.say_goodbye();
         if let Some(board) = self.anchor.page().and_then(Page::board) {
-            // The board of a process without a parent in the service stays: it says that the service was stopped and
-            // did not die. So does that of a process that was draining: its master may end, too, and not know it.
+            // The board of a process without a parent in the service stays: it shows that the service was stopped and did
+            // not die. The board of a process that was draining stays as well: its master may be about to end without
+            // knowing it, and counts as draining for some seconds because of this board.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
                 && !was_draining
                 && let Some(attached) = self.attached()

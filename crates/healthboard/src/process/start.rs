@@ -31,9 +31,9 @@ pub(crate) struct Started {
     pub(super) settings: Settings,
     pub(super) serve: Serve,
     pub(super) candidates: Candidates,
-    /// Its number in this process.
+    /// The number of the service in this process; `MAX_SERVICES` for one in memory.
     pub(super) number: usize,
-    // Never `lock` these two: a child that was forked while another thread had locked one would wait for ever.
+    // Never `lock` these two: a child that was forked while another thread held one of them would wait indefinitely.
     /// Notices of the process that started it, kept until it has a board.
     early: Mutex<Vec<Notice>>,
     /// Why a process records nothing.
@@ -63,14 +63,14 @@ impl Started {
     }
 }
 
-/// Never started: recording for it does nothing.
+/// A service that is never started, so recording for it does nothing.
 static NOWHERE: Service = Service::new();
 
 /// Every started service of this process. Locked while one is started.
 static SERVICES: Mutex<Vec<&'static Service>> = Mutex::new(Vec::new());
 
-/// The list of services; `None` if it stays locked. In a child that was forked while another thread had locked it, it stays
-/// locked for ever.
+/// The list of services; `None` if it is still locked after a second. In a child that was forked while another thread
+/// held the lock, it stays locked.
 fn services() -> Option<MutexGuard<'static, Vec<&'static Service>>> {
     let begin = Instant::now();
     loop {
@@ -85,8 +85,8 @@ fn services() -> Option<MutexGuard<'static, Vec<&'static Service>>> {
     }
 }
 
-/// How many services have a keeper in this process; 1 if the list of services is locked, which it may be for ever in a
-/// forked child.
+/// How many services have a keeper in this process. 1 if the list of services is locked, which can be permanent in a forked
+/// child.
 pub(super) fn keepers() -> usize {
     let Ok(services) = SERVICES.try_lock() else { return 1 };
     services.iter().filter(|service| service.attached().is_some()).count()
@@ -116,7 +116,7 @@ impl Builder {
         Builder { settings: Settings::new(name) }
     }
 
-    /// Replaces all settings made so far by these.
+    /// Replaces all settings made so far with these.
     pub fn settings(mut self, settings: Settings) -> Builder {
         self.settings = settings;
         self
@@ -141,14 +141,14 @@ impl Builder {
         self
     }
 
-    /// Sets the policy of indicators that have none of their own, as far as it differs from [`Policy::DEFAULT`]. Its
-    /// impact is ignored.
+    /// Sets the default policy of indicators. Only fields that differ from [`Policy::DEFAULT`] are set, and the impact is
+    /// ignored. An indicator's own policy takes precedence.
     pub fn policy(mut self, policy: Policy) -> Builder {
         self.settings.set_default_policy(policy);
         self
     }
 
-    /// Sets the policy of this indicator, as far as it differs from [`Policy::DEFAULT`].
+    /// Sets the policy of this indicator. Only fields that differ from [`Policy::DEFAULT`] are set.
     pub fn indicator_policy(mut self, name: &str, policy: Policy) -> Builder {
         self.settings.set_policy(name, policy);
         self
@@ -168,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// Takes the values that were refused so far; see [`Settings::take_refused`].
+    /// Takes the values that were refused so far: see [`Settings::take_refused`].
     pub fn take_refused(&mut self) -> Vec<SettingError> {
         self.settings.take_refused()
     }
@@ -184,7 +184,7 @@ impl Builder {
         self
     }
 
-    /// Starts the service in this process and all that it forks, with `serve` for its endpoints.
+    /// Starts the service in this process and in all processes that it forks. `serve` serves the endpoints.
     ///
     /// The keeper thread makes the board and then runs `serve`, which must return when [`Keeper::look_after`] returns
     /// false. If no directory can be used, the board is in memory and only this process is served. Costs about a
@@ -192,7 +192,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The error says what could not be started. The rest runs all the same: see [`StartError::handle`].
+    /// The error says what could not be started. Everything else still runs: see [`StartError::handle`].
     pub fn start_with(
         mut self,
         serve: impl Fn(&Keeper) + Send + Sync + 'static,
@@ -228,7 +228,7 @@ impl Builder {
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
         let (settings, serve, why_without) = (self.settings, Box::new(serve), Mutex::default());
         let started = Started { settings, serve, candidates, number, early, why_without };
-        // Locked above, so no other thread sets it.
+        // The list of services is locked, so no other thread sets it.
         let _ = service.started.set(started);
         services.push(service);
         drop(services);
@@ -250,17 +250,18 @@ impl Builder {
         }
     }
 
-    /// Makes a service in this process's memory, for tests: no thread, no file, no endpoint, and its time is that of
-    /// `clock`.
+    /// Makes a service in this process's memory, for tests. It has no thread, no file and no endpoint, and takes the time
+    /// from `clock`.
     ///
-    /// [`Handle::report`] judges what was recorded. It is never the default service, and any number of them may exist at
-    /// once. Its memory, 40 KiB, is never freed.
+    /// [`Handle::report`] judges what was recorded. The service is never the default service, and any number of them may
+    /// exist at once. Its memory, 40 KiB, is never freed.
     pub fn in_memory(self, clock: &Clock) -> Handle {
         self.put_in_memory(Box::leak(Box::new(Service::new())), clock)
     }
 
-    /// The same for the default service, so that a test sees what the code under test records for that. Called again, it begins
-    /// anew with an empty board; the settings of the first call stay. `None` where the service was started for real.
+    /// Like [`in_memory`](Builder::in_memory), for the default service, so that a test sees what the code under test
+    /// records. A further call begins with an empty board and keeps the settings of the first call. `None` if the default
+    /// service was started with [`start_with`](Builder::start_with).
     pub fn default_in_memory(self, clock: &Clock) -> Option<Handle> {
         let is_real = DEFAULT.started.get().is_some_and(|started| started.number != MAX_SERVICES);
         (!is_real).then(|| self.put_in_memory(&DEFAULT, clock))
@@ -269,7 +270,7 @@ impl Builder {
     fn put_in_memory(self, service: &'static Service, clock: &Clock) -> Handle {
         let board = create::map(None, None);
         if let (Ok(board), Ok(page)) = (board, Page::map()) {
-            // The clock is shared with the test for ever.
+            // Recording may read the clock at any later time, so it is never freed.
             service.anchor.follow(Box::leak(Box::new(clock.0.clone())));
             let id = create::nonce();
             board.write_header(&Fixed {
@@ -295,7 +296,7 @@ impl Builder {
     }
 }
 
-/// A clock that a test moves; see [`Builder::in_memory`].
+/// A clock that a test moves: see [`Builder::in_memory`].
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<AtomicU64>);
 
@@ -320,23 +321,23 @@ impl Clock {
 
 /// Why a service was not started, or not completely.
 ///
-/// Each has a [`handle`](StartError::handle) to continue with, so that the service itself always starts.
+/// Each error has a [`handle`](StartError::handle) to continue with, so that health never keeps a service from starting.
 #[derive(Debug)]
 pub enum StartError {
-    /// No valid endpoint was named, so nothing is recorded. Has the values that were refused.
+    /// No valid endpoint was configured, so nothing is recorded. Contains the values that were refused.
     Disabled(Vec<SettingError>),
     /// A service of this name already runs in this process.
     AlreadyStarted(Handle),
-    /// A thread or memory could not be had, or the process has too many services. Nothing is recorded.
+    /// The keeper's thread or memory was not available, or the process has too many services. Nothing is recorded.
     NoThread(String),
     /// No directory can be used for the boards. The board is in memory, and only this process is served.
     NoDirectory(Handle, String),
-    /// No endpoint could be opened yet. The keeper tries again.
+    /// No endpoint could be opened so far. The keeper keeps trying.
     NoEndpoint(Handle, String),
 }
 
 impl StartError {
-    /// The handle of what was started. If nothing was, its indicators record nothing.
+    /// The handle of what was started. If nothing was started, its indicators record nothing.
     pub fn handle(&self) -> Handle {
         match self {
             StartError::Disabled(_) | StartError::NoThread(_) => Handle::of(&NOWHERE),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Words of a slot, and where its parts begin.
+/// The number of words of a slot, and the positions of its parts.
 pub(super) const WORDS: usize = BLOCK / 8;
 const HEADER_WORDS: usize = word::REFUSED_NAME + descriptor::NAME / 8 + 1;
 const HEAD: usize = 16;
@@ -19,7 +19,7 @@ pub(super) const DESCRIPTOR: usize = HEAD + BEGUN;
 pub(super) const TEXTS: usize = DESCRIPTOR + descriptor::WORDS;
 pub(super) const TEXT_WORDS: usize = 2 + text::DATA;
 
-/// Why a file is not accepted as a board of this service. Each names what was found and what was expected.
+/// Why a file is not accepted as a board of this service. The text says what was found and what was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Short { found: usize },
@@ -55,7 +55,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Checks the header at the front of a copy.
+    /// Checks the header at the start of a copy.
     pub(super) fn of(bytes: &[u8]) -> Result<Header, Refused> {
         if bytes.len() < BLOCK {
             return Err(Refused::Short { found: bytes.len() });
@@ -85,12 +85,12 @@ impl Header {
         [self.words[word::BOOT_ID], self.words[word::BOOT_ID + 1]]
     }
 
-    /// Slots in use.
+    /// The number of slots in use, at most [`SLOTS`].
     pub(super) fn used(&self) -> usize {
         usize::try_from(self.words[word::USED]).map_or(SLOTS, |used| used.min(SLOTS))
     }
 
-    /// The process without its indicators; `room` is memory to reuse for these. `alive`: whether its lock is held.
+    /// The process without its indicators. `room` is memory to reuse for them. `alive` says whether the lock is held.
     pub(super) fn process(&self, alive: bool, mut room: Vec<Observed>) -> Process {
         room.clear();
         let words = &self.words;
@@ -134,7 +134,7 @@ struct Described {
     policy: Arc<Policy>,
 }
 
-/// Decoded descriptors, each kept once for all boards, so that a verdict over many processes compares names that are in
+/// Decoded descriptors. Each is kept once for all boards, so that a verdict over many processes compares names that are in
 /// the CPU's cache.
 #[derive(Default)]
 pub(super) struct Shared(BTreeMap<[u64; descriptor::WORDS], Described>);
@@ -153,17 +153,17 @@ impl Shared {
     }
 }
 
-/// The decoded descriptors of a board's slots, cached by their checksums: they hardly ever change.
+/// The decoded descriptors of a board's slots, cached by their checksums, since they rarely change.
 #[derive(Default)]
 pub(super) struct Descriptors(Vec<Option<(u64, Described)>>);
 
 impl Descriptors {
-    /// How many slots were read so far.
+    /// The number of slots that have been read so far.
     pub(super) fn slots(&self) -> usize {
         self.0.len()
     }
 
-    /// The indicator in this slot of a copy; `None` if it has no whole descriptor (yet).
+    /// The indicator in this slot of a copy; `None` if its descriptor is not complete (yet).
     pub(super) fn observe(&mut self, index: usize, bytes: &[u8], shared: &mut Shared) -> Option<Observed> {
         // Texts are half of a slot, and mean something only after a failure.
         let head: [u64; TEXTS] = words(bytes);
@@ -185,7 +185,7 @@ impl Descriptors {
     }
 }
 
-/// The process on a copy of its board. `alive`: whether the board's lock is held.
+/// The process on a copy of its board. `alive` says whether the board's lock is held.
 pub(super) fn process(
     header: &Header,
     bytes: &[u8],

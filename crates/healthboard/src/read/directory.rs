@@ -17,15 +17,16 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// File systems have time stamps of up to 10 ms resolution: a listing made this soon after a change may have missed
-/// another.
+/// Time stamps of a file system have a resolution of up to 10 ms. A listing made this soon after a change may have missed
+/// a further change.
 const RACY: Duration = Duration::from_millis(50);
 
-/// Slots that the first read of a board fetches. Later reads fetch as many as it had; a second `pread` fetches new
-/// ones.
+/// The number of slots that the first read of a board fetches. Later reads fetch as many as were in use before. If more
+/// are in use, a second `pread` fetches the whole board.
 const USUAL_SLOTS: usize = 10;
 
-/// The most boards of a service; more are named and not read. A server has a process per core or some, and those that died lately.
+/// The most boards of a service that are read. If there are more, `Directory::unread` says so. A server has one or a few
+/// processes per core, and boards of those that died recently.
 const MAX_BOARDS: usize = 1024;
 
 /// Room for a whole board.
@@ -33,9 +34,9 @@ const BUFFER: usize = BLOCK * (1 + SLOTS);
 
 /// The boards in one service's directory. Reading changes nothing there, and takes no lock.
 ///
-/// It keeps the files of living processes open between two reads and lists the directory only when that has changed, so
-/// a read costs up to three `stat` and, for each board, one `pread` and one check of its lock (`cargo xtask bench
-/// reading`). Boards of dead processes cost no descriptors.
+/// It keeps the files of living processes open between reads, and lists the directory only when it has changed. So a read
+/// costs up to three `stat` and, for each board of a living process, one `pread` and one check of its lock (`cargo xtask
+/// bench reading`). Boards of dead processes occupy no descriptors.
 pub struct Directory {
     path: PathBuf,
     place: Option<Place>,
@@ -43,16 +44,16 @@ pub struct Directory {
     follows: bool,
     boot_id: [u64; 2],
     listed: Option<SystemTime>,
-    /// What kept the last read from being whole.
+    /// Why the last read was incomplete, if it was.
     unread: Option<String>,
-    /// Whether there are more boards than are read.
+    /// Whether there are more than [`MAX_BOARDS`] boards.
     overflows: bool,
     files: BTreeMap<String, Found>,
     stacks: StackFiles,
     memory: Memory,
 }
 
-/// What reading uses again. Many directories can share it.
+/// Memory that reading reuses. Several directories can share it.
 #[derive(Default)]
 pub(crate) struct Memory {
     buffer: Vec<u8>,
@@ -61,7 +62,7 @@ pub(crate) struct Memory {
 
 /// What is known about a file in the directory.
 enum Found {
-    /// Not read yet, or not successfully.
+    /// Not opened yet, or not successfully.
     New,
     /// The board of a process that was alive at the last read.
     Living(File, Descriptors),
@@ -72,12 +73,12 @@ enum Found {
 }
 
 impl Directory {
-    /// The boards below this path, `<runtime dir>/<service>`. It need not exist yet.
+    /// The boards in the directory with this path, `<runtime dir>/<service>`. It need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Directory {
         Directory::in_boot(boot_id(), path)
     }
 
-    /// The same, for a caller that knows the id of this boot.
+    /// Like [`new`](Directory::new), for a caller that knows the id of this boot.
     pub(crate) fn in_boot(boot_id: [u64; 2], path: impl Into<PathBuf>) -> Directory {
         Directory {
             path: path.into(),
@@ -93,7 +94,7 @@ impl Directory {
         }
     }
 
-    /// The boards in this directory, even if its path leads elsewhere by now.
+    /// The boards in this directory, even if its path leads elsewhere by now. The path is never opened again.
     pub fn of(place: Place) -> Directory {
         Directory { follows: false, place: Some(place), ..Directory::new("") }
     }
@@ -108,7 +109,7 @@ impl Directory {
         self.place.as_ref()
     }
 
-    /// Every process of the service that has a board here: those alive, dead, and stopped.
+    /// Every process of the service that has a board here, whether it is alive, dead or stopped.
     ///
     /// Files that are not boards of this service are skipped; [`refused`](Directory::refused) names them.
     ///
@@ -121,8 +122,8 @@ impl Directory {
         Ok(processes)
     }
 
-    /// The same, replacing the content of `processes`. A caller that reads repeatedly passes the result of the last
-    /// read, so that its memory is reused: freeing and allocating it would cost as much as reading.
+    /// Like [`read`](Directory::read), but replaces the content of `processes`. A caller that reads repeatedly passes the
+    /// result of the last read, so that its memory is reused: freeing and allocating it would cost as much as reading.
     ///
     /// # Errors
     ///
@@ -134,7 +135,7 @@ impl Directory {
         read
     }
 
-    /// The same, with memory that is not of this directory.
+    /// Like [`read_into`](Directory::read_into), with memory that several directories share.
     pub(crate) fn read_by(&mut self, memory: &mut Memory, processes: &mut Vec<Process>) -> io::Result<()> {
         let mut old = std::mem::take(processes).into_iter().map(|process| process.indicators);
         self.list()?;
@@ -148,7 +149,7 @@ impl Directory {
             if let Found::New = found {
                 match open(place, name, OFlags::RDONLY) {
                     Ok(file) => *found = Found::Living(file, Descriptors::default()),
-                    // It may be readable the next time: there was no free descriptor, or its mode was about to be set.
+                    // The next read tries again: there may have been no free descriptor, or the mode was not set yet.
                     Err(why @ Refused::Io(_)) => {
                         if !matches!(why, Refused::Io(io::ErrorKind::NotFound)) {
                             cannot(name, why);
@@ -178,7 +179,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Why the last read was not whole: a board that could not be opened or read, or too many. What is no board does not count.
+    /// Why the last read was incomplete: a board could not be opened or read, or there were too many. Files that are not
+    /// boards do not count.
     pub(crate) fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
     }
@@ -194,8 +196,9 @@ impl Directory {
     }
 
     /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago or ran before a
-    /// reboot, and temporary files of killed creators. Only a holder does this, since these files are all that is left
-    /// of a service without a living process. Errors are ignored; the next call tries again.
+    /// reboot; stacks without a board; and temporary files of killed creators. Only a holder does this, since these files
+    /// are all that is left of a service without a living process. Errors are ignored; the next call tries again. Lists
+    /// the directory, and opens every board.
     pub fn sweep(&mut self, now_ns: u64) {
         if self.follows && self.follow().is_err() {
             return;
@@ -208,7 +211,7 @@ impl Directory {
                 Some((_, "board")) => {
                     open(&place, name, OFlags::RDONLY).ok().filter(|file| self.is_unneeded(file, now_ns))
                 }
-                // Its lock is held until it is removed, so that a creator that has not locked it yet starts again.
+                // The lock is held until the file is removed, so that a creator that has not locked it yet starts again.
                 Some((_, "tmp")) => open(&place, name, OFlags::RDWR)
                     .ok()
                     .filter(|file| lock::try_take(file).is_ok_and(|taken| taken)),
@@ -237,7 +240,7 @@ impl Directory {
             Ok(Some(p)) => {
                 let ago = |then_ns: u64| now_ns.saturating_sub(then_ns);
                 match p.life {
-                    // Until then it says that its master drains.
+                    // A forked process's board shows for this long that its master drains.
                     Life::Stopped => p.parent_id == 0 || ago(p.goodbye_ns) > DRAINS_FOR_NS,
                     Life::Dead => ago(p.newest_ns()) > p.ttl_ns,
                     Life::Alive | Life::Draining => false,
@@ -258,7 +261,7 @@ impl Directory {
         if self.listed == Some(changed) {
             return Ok(());
         }
-        // By the wall clock, like the time stamp. If the clock jumps, the next read lists once more.
+        // The time stamp is of the wall clock. If that clock jumps, the next read lists once more.
         let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > RACY);
         let mut files = BTreeMap::new();
         self.overflows = false;
@@ -308,7 +311,8 @@ impl Directory {
     }
 }
 
-/// Opens a file that may be a board: never through a link, never blocking on a FIFO, never a file of another user.
+/// Opens a file that may be a board. Does not follow a link, does not block on a FIFO, and accepts only files of the
+/// directory's owner and of root.
 pub(crate) fn open(place: &Place, name: &str, access: OFlags) -> Result<File, Refused> {
     let io = |e: Errno| match e {
         Errno::LOOP => Refused::Foreign { found: "a symbolic link" },
@@ -340,14 +344,14 @@ fn read_board(
     let Memory { buffer, shared } = memory;
     buffer.resize(BUFFER, 0);
     let read = |buffer: &mut [u8]| file.read_at(buffer, 0).map_err(|e| Refused::Io(e.kind()));
-    // Before the copy: a process that dies in between counts as alive with its last evidence, never the other way
-    // round. An error of the check does not make a process dead.
+    // Checked before the copy: a process that dies in between counts as alive with its last evidence, and a living one
+    // never counts as dead. Nor does an error of the check make a process dead.
     let alive = lock::is_taken(file).unwrap_or(true);
     let expected = if descriptors.slots() == 0 { USUAL_SLOTS } else { descriptors.slots() };
     let mut found = read(&mut buffer[..BLOCK * (1 + expected)])?;
     let mut header = Header::of(&buffer[..found])?;
     if header.used() > expected {
-        // The whole board: more slots may have come into use in between.
+        // Reads the whole board, since more slots may have come into use in between.
         found = read(buffer)?;
         header = Header::of(&buffer[..found])?;
     }
@@ -358,7 +362,7 @@ fn read_board(
         if !alive {
             return Ok(None);
         }
-        // It runs, so this is its boot: a container may show some of its processes another id.
+        // The process is alive, so its id is that of the current boot: a container may show some processes another id.
         *running = header.boot_id();
     }
     Ok(Some(board::process(&header, &buffer[..found], alive, descriptors, shared, room)))

@@ -12,7 +12,7 @@ pub struct Evidence {
     pub last_success_ns: Option<u64>,
     /// When the newest failure was recorded.
     pub last_failure_ns: Option<u64>,
-    /// When the newest failure of the streak before the newest one was recorded.
+    /// When the last failure of the previous streak was recorded.
     pub earlier_failure_ns: Option<u64>,
     /// Failures in a row that no success has cleared. A later success of a refresh does not clear them if one of them
     /// is [`by_work`](Failure::by_work).
@@ -25,17 +25,17 @@ pub struct Evidence {
     pub in_flight: u32,
     /// When the refresh in flight began.
     pub refresh_ns: Option<u64>,
-    /// When the oldest of the work's operations in flight began, of up to 32 whose begin is known.
+    /// When the oldest of the work's operations in flight began, among the up to 32 whose begin is known.
     pub oldest_ns: Option<u64>,
     /// When the newest of them began.
     pub youngest_ns: Option<u64>,
-    /// Since when there have been operations in flight, without interruption, whose begin is not known.
+    /// Since when there have always been operations in flight whose begin is not known.
     pub beyond_ns: Option<u64>,
     /// The present run of abandoned operations; `None` once an operation has ended.
     pub abandoned: Option<Abandoned>,
     /// The most operations that can be in flight at once; 0 if not known.
     pub capacity: u32,
-    /// The newest failure; `None` if the newest streak was the first one and is over, or if no text of it could be read.
+    /// The newest failure. `None` if there was none, if the only streak so far is over, or if its text could not be read.
     pub error: Option<Box<Failure>>,
 }
 
@@ -59,7 +59,7 @@ impl Evidence {
         [self.oldest_ns, self.refresh_ns].into_iter().flatten().min()
     }
 
-    /// When the newest outcome was recorded.
+    /// When the newest outcome was recorded. A failure that a refresh has cleared does not count.
     pub fn newest_ns(&self) -> Option<u64> {
         if self.failures > 0 { self.last_failure_ns.max(self.last_success_ns) } else { self.last_success_ns }
     }
@@ -85,7 +85,7 @@ pub enum Life {
     Draining,
     /// The lock is free, and the process neither said goodbye nor was draining.
     Dead,
-    /// The process has said goodbye. Or it has ended while it was draining: whoever ordered the end may have lost patience.
+    /// The process has said goodbye, or it has ended while it was draining: it may have been killed for taking too long.
     Stopped,
 }
 
@@ -101,9 +101,9 @@ impl Life {
 pub struct Process {
     /// The pid, as the process itself sees it. Not unique where processes in different pid namespaces share a directory.
     pub pid: u32,
-    /// When the process with this pid began, in clock ticks since the boot: `exec` keeps both.
+    /// When the process with this pid began, in clock ticks since the boot. `exec` changes neither.
     pub pid_since: u64,
-    /// A number that no other process has.
+    /// The id of the board: a random number that identifies the process.
     pub id: u64,
     /// The id of the process of this service that has forked it; 0 if none has.
     pub parent_id: u64,
@@ -117,9 +117,9 @@ pub struct Process {
     pub kept_ns: u64,
     /// When it said goodbye, or about when it ended while draining; 0 if neither.
     pub goodbye_ns: u64,
-    /// For how long its death counts.
+    /// For how long its death counts, in nanoseconds.
     pub ttl_ns: u64,
-    /// How many indicators found no room on the board.
+    /// The number of indicators for which the board had no slot.
     pub refused: u32,
     /// The name of the first of them.
     pub refused_name: Option<String>,

@@ -1,4 +1,4 @@
-//! The entry points for fuzzing: the reader, on arbitrary bytes.
+//! Entry points for fuzzing the reader with arbitrary bytes.
 
 use super::Process;
 use super::board::{DESCRIPTOR, Descriptors, Header, Shared, TEXT_WORDS, TEXTS, process};
@@ -19,8 +19,8 @@ pub fn fuzz_board(bytes: &[u8]) -> Option<Process> {
     ))
 }
 
-/// Corrects every checksum and the constant words. A fuzzer would not find these by itself and so never reach the code
-/// behind them.
+/// Corrects every checksum and the constant words. A fuzzer would not find these by itself, and would never reach the code
+/// behind the checks.
 #[doc(hidden)]
 pub fn repair_board(bytes: &mut [u8]) {
     let mut blocks = bytes.chunks_exact_mut(BLOCK);
@@ -46,7 +46,7 @@ pub fn repair_board(bytes: &mut [u8]) {
     }
 }
 
-/// Puts the checksum of the words from `first` to before `at` into the word `at`.
+/// Stores the checksum of the words `first..at` in the word `at`.
 fn seal(block: &mut [u8], first: usize, at: usize) {
     let sum = checksum(&get(block, first, at));
     set(block, at, sum);

@@ -1,4 +1,4 @@
-//! Reads boards: on copies, without trusting any byte. Reading changes nothing.
+//! Reads boards. It works on copies and trusts no byte of them. Reading changes nothing.
 
 mod board;
 #[cfg(not(loom))]

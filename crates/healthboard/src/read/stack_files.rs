@@ -1,4 +1,4 @@
-//! The files beside boards that say where the threads of a process stand. Hardly ever is there one.
+//! The files beside boards that say where the threads of a process stand. They exist only while a process hangs.
 
 use super::directory::open;
 use crate::board::place::{Place, stacks_name};
@@ -8,25 +8,26 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Those in one directory, as of when it was listed: each is replaced as a whole, which changes the directory.
+/// The stack files of one directory, as of its last listing. A file is only ever replaced as a whole, which changes the
+/// directory, so each is read once per listing.
 #[derive(Default)]
 pub(super) struct StackFiles(BTreeMap<String, Content>);
 
 enum Content {
     Unread,
-    /// `None`: nothing that can be read as stacks.
+    /// `None` if the content cannot be read as stacks.
     Read(Option<Arc<Stacks>>),
 }
 
 impl StackFiles {
-    /// A file of this name was found.
+    /// Notes that a file of this name was found.
     pub(super) fn found(&mut self, name: &str) {
         if name.ends_with(".stacks") {
             self.0.insert(name.to_owned(), Content::Unread);
         }
     }
 
-    /// What the process of this board says.
+    /// The stacks of the process with this board, if there are any.
     pub(super) fn of(&mut self, place: &Place, board: &str) -> Option<Arc<Stacks>> {
         if self.0.is_empty() {
             return None;

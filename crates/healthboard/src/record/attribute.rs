@@ -1,4 +1,4 @@
-//! The code that `#[healthcheck]` expands to uses these. They are not a public interface.
+//! Helpers for the code that `#[healthcheck]` expands to. They are not a public interface.
 //!
 //! Method resolution maps a returned value to an outcome: the compiler tries `&&Ended` first, then `&Ended`, then
 //! `Ended`, and takes the first implementation that fits the type.
@@ -12,11 +12,12 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::thread::panicking;
 
-/// A call in progress. Dropped by a panic it is a failure of the class `panic`; dropped otherwise it is abandoned.
+/// A call in progress. If it is dropped by a panic, it is a failure of the class `panic`; if it is dropped otherwise, it
+/// is abandoned.
 #[must_use]
 pub struct Running {
     operation: Option<Operation>,
-    /// Whether the thread was panicking at the begin: a call made by a destructor during a panic may succeed.
+    /// Whether the thread was panicking when the call began. A call that a destructor makes during a panic may succeed.
     unwinding: bool,
 }
 
@@ -74,12 +75,12 @@ pub fn never<T>(_: Returned<T>) -> T {
 /// The return type of a function that never returns: `!` cannot be named here.
 pub const NEVER: Returned<Infallible> = Returned::TYPE;
 
-/// Gives the future of such a function an output type.
+/// Gives the future of a function that never returns an output type.
 pub fn never_ready<F: Future<Output = Infallible>>(body: F) -> F {
     body
 }
 
-/// Runs the body of a function, which may consume what it has captured.
+/// Runs the body of a function. The body may consume its captures.
 #[inline(always)]
 pub fn call<T>(_: Returned<T>, body: impl FnOnce() -> T) -> T {
     body()

@@ -1,4 +1,4 @@
-//! The handle of one named thing the service needs.
+//! The handle of one indicator.
 
 use super::{IntoOutcome, Observe, Operation, Outcome};
 use crate::board::slot::{Ended, Slot};
@@ -10,9 +10,10 @@ use crate::process::{DEFAULT, Handle, Service};
 use crate::scrub;
 use std::fmt;
 
-/// A handle of one indicator of this process. It is two words to copy, and valid for ever, also in forked children.
+/// A handle of one indicator of this process. It is two words in size, can be copied, and stays valid for the life of the
+/// process and in forked children.
 ///
-/// Recording never fails, never waits for another process, and does nothing while health is not started.
+/// Recording never fails and never waits for another process. It does nothing while health is not started.
 #[derive(Clone, Copy)]
 pub struct Indicator {
     pub(super) service: &'static Service,
@@ -20,12 +21,12 @@ pub struct Indicator {
 }
 
 impl Indicator {
-    /// The indicator of the default service with this name. The first call makes it, with this policy, which the
-    /// service's [settings](crate::Settings) override.
+    /// The indicator of the default service with this name. The first call registers it with this policy; later calls
+    /// ignore theirs. The service's [settings](crate::Settings) override the policy.
     ///
-    /// A name is 1 to 64 bytes of letters, digits and `_.:-`. Other characters become `_`, a longer name is cut, and
-    /// the log says so. A board has room for 31 indicators and `progress`. A further one is named in the log and in the
-    /// report, and its handle records nothing.
+    /// A name consists of 1 to 64 bytes of letters, digits and `_.:-`. Other characters become `_` and a longer name is
+    /// cut; if the service is started already, the log says so. A board has room for 31 indicators and `progress`.
+    /// Further indicators are named in the log, the first of them also in the report, and their handles record nothing.
     pub fn register(name: &str, policy: Policy) -> Indicator {
         Indicator::register_for(&DEFAULT, name, policy)
     }
@@ -48,8 +49,9 @@ impl Indicator {
 
     /// Records that an operation succeeded.
     ///
-    /// Wait-free, without a system call, lock or allocation: one read of the coarse clock and at most one store. Safe
-    /// in a signal handler and right after `fork`. The exception is the first use in a process, which makes its board.
+    /// Costs one read of the coarse clock and at most one store. Wait-free, without a system call, lock or allocation, so
+    /// it is safe in a signal handler and right after `fork`. The exception is the first use in a process: it makes the
+    /// board, starts a thread and waits for both, at most two seconds.
     #[inline]
     pub fn record_ok(self) {
         self.service.with_slot(self.index as usize, |slot, _| slot.ok_at(self.service.anchor.now_ns()));
@@ -57,7 +59,7 @@ impl Indicator {
 
     /// Records that an operation failed.
     ///
-    /// Takes a lock of this process for a few stores, and allocates; not for signal handlers.
+    /// Takes a lock of this process for a few stores, and allocates, so it must not be called in a signal handler.
     #[cold]
     pub fn record_fail(self, failure: &Failure) {
         let ended = Ended::Work { by_work: failure.by_work };
@@ -101,9 +103,9 @@ impl Indicator {
 
     /// Begins an operation, which ends with the returned guard.
     ///
-    /// An operation in flight for longer than `stall_after` makes the indicator stuck; when none ends for that long, it
-    /// is stalled. This is the only way to see a hang, which has no outcome. Costs one atomic exchange and a read of
-    /// the clock.
+    /// An operation in flight for longer than `stall_after` makes the indicator stuck. If no operation ends for that
+    /// long, the indicator is stalled. Nothing else reveals a hang, which has no outcome. Costs one atomic exchange and
+    /// one read of the clock.
     #[inline]
     pub fn begin(self) -> Operation {
         Operation::begin(self)
@@ -113,12 +115,13 @@ impl Indicator {
     ///
     /// It must test what the work needs, since its success clears the failures of the work, except those that are
     /// [`by_work`](Failure::by_work). Its end does not count as an end of the work's operations, so it hides no hang.
-    /// Without an answer after 5 s it is recorded as the failure `NoAnswer`. Dropped, it is no evidence.
+    /// If it has no answer after 5 s, the failure `NoAnswer` is recorded. A refresh that is dropped is no evidence.
     pub fn begin_refresh(self) -> Operation {
         Operation::begin_refresh(self)
     }
 
-    /// Wraps a future, whose outcome is recorded. Dropped before its end it is an abandoned operation.
+    /// Wraps a future and records its outcome. If the future is dropped between its first poll and its end, it is an
+    /// abandoned operation.
     ///
     /// ```
     /// # use healthboard::Indicator;
@@ -134,7 +137,7 @@ impl Indicator {
         Observe::new(self, future, IntoOutcome::outcome)
     }
 
-    /// The same with the outcome that `classify` returns for the output.
+    /// Like [`observe`](Indicator::observe), with the outcome that `classify` returns for the output.
     pub fn observe_by<F: Future, C: FnOnce(&F::Output) -> Outcome>(
         self,
         future: F,
@@ -146,21 +149,21 @@ impl Indicator {
     /// Sets how many operations can be in flight in this process at once, such as the number of a server's worker
     /// threads.
     ///
-    /// From then on a single operation may take any time. When as many operations as the capacity have each been in
-    /// flight for longer than `stall_after`, the service serves no requests: a `FAULT`, unless the indicator is
-    /// informational. 0: not known.
+    /// From then on a single operation may take any time. When the operations in flight fill the capacity and even the
+    /// newest of them has been in flight for longer than `stall_after`, the service serves no requests: a `FAULT`, unless
+    /// the indicator is informational. 0 means that the capacity is not known.
     pub fn set_capacity(self, operations: u32) {
         self.service.with_slot(self.index as usize, |slot, _| {
             slot.capacity.store(operations.into(), Relaxed);
         });
     }
 
-    /// The policy in force; `None` while health is not started.
+    /// The effective policy; `None` while health is not started.
     pub(crate) fn policy(self) -> Option<Policy> {
         self.service.policy(self.index as usize)
     }
 
-    /// The directory of the service's boards.
+    /// The directory of the service's boards; `None` if this process has no board or keeps it in memory.
     pub(crate) fn directory(self) -> Option<std::path::PathBuf> {
         self.service.attached()?.directory().ok()
     }

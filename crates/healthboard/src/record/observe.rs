@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 /// A future whose outcome is recorded; made by [`Indicator::observe`].
 ///
-/// The operation begins with the first poll. Dropped after that and before its end, it is abandoned.
+/// The operation begins with the first poll. If the future is dropped after that and before its end, the operation is
+/// abandoned.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Observe<F, C> {
     indicator: Indicator,
@@ -25,8 +26,8 @@ impl<F: Future, C: FnOnce(&F::Output) -> Outcome> Future for Observe<F, C> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned whenever `self` is, it is never moved out, and nothing else is pinned. There is no `Drop`, and
-        // the type is `Unpin` only where all its fields are.
+        // SAFETY: `future` is pinned whenever `self` is, it is never moved out, and no other field is pinned. There is no
+        // `Drop`, and the type is `Unpin` only if all its fields are.
         let this = unsafe { self.get_unchecked_mut() };
         let indicator = this.indicator;
         if this.classify.is_some() {

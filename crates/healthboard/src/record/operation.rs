@@ -11,16 +11,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// An operation in flight. It ends with [`ok`](Operation::ok), [`fail`](Operation::fail), [`end`](Operation::end) or
 /// [`no_evidence`](Operation::no_evidence).
 ///
-/// Dropped, it is *abandoned*: cancelled, or given up by its caller. Abandoned is not ended. Before the policy's
-/// `slow_after` it is no evidence; from then on it is a failure of the class `Abandoned`. A dropped refresh is no
-/// evidence.
+/// An operation that is dropped is *abandoned*: cancelled, or given up by its caller. Abandoned does not mean ended. At an
+/// age below the policy's `slow_after` that is no evidence; from that age on it is a failure of the class `Abandoned`. A
+/// dropped refresh is no evidence.
 ///
-/// It may end in another thread. It belongs to the process it began in: its end in a forked child does nothing.
+/// An operation may end in another thread. It belongs to the process in which it began: its end in a forked child does
+/// nothing.
 #[must_use = "an operation that is dropped at once was never in flight"]
 pub struct Operation {
     indicator: Indicator,
     begun_ns: u64,
-    /// The id of this process's board; 0 where it has none.
+    /// The id of this process's board at the begin; 0 if there was none.
     process_id: u64,
     cell: Cell,
     is_refresh: bool,
@@ -76,8 +77,8 @@ impl Operation {
         std::mem::forget(self);
     }
 
-    /// Ends it without evidence of success or failure. It still counts as an end: an indicator whose operations end is
-    /// not stalled.
+    /// Ends it without evidence of success or failure. For an operation of the work it still counts as an end: an
+    /// indicator whose operations end is not stalled.
     pub fn no_evidence(self) {
         if let Some((slot, _)) = self.slot() {
             if !self.is_refresh {
@@ -97,7 +98,7 @@ impl Operation {
         }
     }
 
-    /// The slot it began on, unless this is a forked child by now.
+    /// The slot on which it began, and its lock; `None` in a forked child, or if it began without a board.
     #[inline]
     fn slot(&self) -> Option<(&'static Slot, &'static AtomicU32)> {
         // A board's id is never 0.
@@ -134,7 +135,7 @@ impl Drop for Operation {
     }
 }
 
-/// The number of this thread, counted from 0.
+/// The number of this thread. Threads are numbered from 0 in the order of their first call.
 #[inline]
 fn thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -6,11 +6,11 @@ use std::fmt::Display;
 /// How an operation ended, as evidence for what the indicator stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It works. That includes errors that only a working thing returns: a missing row, a duplicate key.
+    /// It works. That includes errors that only a working system returns, such as a missing row or a duplicate key.
     Success,
-    /// It does not work, or is not available to us.
+    /// It does not work, or is not available to this service.
     Failure(Failure),
-    /// Neither, such as an error in the request itself.
+    /// Neither is known, as with an error in the request itself.
     NoEvidence,
 }
 
@@ -24,7 +24,7 @@ impl Outcome {
     }
 }
 
-/// A value that can be recorded. Every `Err` is a failure, see [`Failure::of`].
+/// A value that can be recorded. Every `Err` is a failure: see [`Failure::of`].
 pub trait IntoOutcome {
     /// The outcome.
     fn outcome(&self) -> Outcome;

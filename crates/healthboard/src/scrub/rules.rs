@@ -1,10 +1,10 @@
-//! How secrets are recognised. Each rule gets the text from the beginning of a word on and returns how many bytes stay
-//! and how many after these are hidden.
+//! How secrets are recognised. Each rule gets the text from the start of a word on, and returns how many bytes to keep and
+//! how many bytes after these to hide.
 
 type Found = Option<(usize, usize)>;
 
-/// What the first matching rule finds here. If the hidden part contains a key, the end of that key's value is unknown,
-/// and the rest of the line is hidden too.
+/// The result of the first rule that matches here. If the hidden part contains a key, the end of that key's value is
+/// unknown, and the rest of the line is hidden too.
 pub(super) fn first(before: &str, text: &str) -> Found {
     let rules: [fn(&str) -> Found; 6] = [statement, private_key, flag, key_and_value, url, random];
     let begins = before.is_empty() || before.ends_with(is_delimiter);
@@ -37,8 +37,8 @@ fn private_key(text: &str) -> Found {
     label[..label.floor_char_boundary(40)].contains("PRIVATE KEY").then_some((0, text.len()))
 }
 
-/// Credentials and everything after `?` or `#` in a URL. A password may contain any of `/?#@` and, if it is not
-/// encoded, blanks and quotes, so the last `@` of the line counts.
+/// Credentials, or else everything after `?` or `#`, in a URL. A password may contain any of `/?#@` and, if it is not
+/// encoded, blanks and quotes. So the last `@` of the line counts.
 fn url(text: &str) -> Found {
     let scheme = word(text).len();
     let after = text[scheme..].strip_prefix("://").filter(|_| scheme > 0)?;
@@ -52,21 +52,21 @@ fn url(text: &str) -> Found {
         return Some((stays, at));
     }
     if !port.trim_end_matches([',', '.', ';', ')', ']', '}']).bytes().all(|b| b.is_ascii_digit()) {
-        // Not a port, so it is a password, and the URL was cut.
+        // This is not a port but a password, in a URL that was cut.
         return Some((stays, line(after)));
     }
     let query = chunk.find(['?', '#'])? + 1;
     Some((stays + query, chunk.len() - query))
 }
 
-/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme. Applied only after a blank or a quote.
+/// `nova:secret@10.0.0.7`, `scott/tiger@db`, without a scheme. Applied only at the start of the text and after a delimiter.
 fn user_at_host(text: &str) -> Found {
     let chunk = &text[..text.find(is_delimiter).unwrap_or(text.len())];
     let at = chunk.rfind('@')?;
     chunk[..at].contains([':', '/']).then_some((0, at))
 }
 
-/// `--password x`, `-p x`, `-px`, `-u user:x` of a command line.
+/// `--password x`, `-p x`, `-px`, `-u user:x` in a command line.
 fn flag(text: &str) -> Found {
     let flag = word(text);
     if let Some(long) = flag.strip_prefix("--").filter(|long| is_secret(long)) {
@@ -112,7 +112,7 @@ fn random(text: &str) -> Found {
     let random = word.len() >= 24 && mixed
         || word.len() >= 32 && hexadecimal
         || word.len() >= 12 && known.iter().any(|known| word.starts_with(known));
-    // Up to the next delimiter: the other parts of a JWT, the padding of base64.
+    // Up to the next delimiter, to include the other parts of a JWT and the padding of base64.
     random.then(|| (0, text.find(is_delimiter).unwrap_or(text.len())))
 }
 
@@ -184,8 +184,8 @@ fn separator(after: &str) -> Option<usize> {
     Some(after.len() - rest.len())
 }
 
-/// Where the value begins if other words stand between: at a quote, after a separator, or at a word that is not plain
-/// lower case.
+/// Where the value begins if there are other words in between: at a quote, after a separator, or at a word that does not
+/// consist of lower-case letters.
 fn later(after: &str) -> Option<usize> {
     if !after.starts_with([' ', '\t', '[', '(']) {
         return None;
@@ -202,7 +202,8 @@ fn later(after: &str) -> Option<usize> {
     Some(odd.as_ptr() as usize - after.as_ptr() as usize)
 }
 
-/// Where the value ends: a quoted value with its quote, any other with its line, since it may contain blanks.
+/// How many bytes precede the value, and its length. A quoted value ends with its quote. Any other value ends with its
+/// line, since it may contain blanks.
 fn value(text: &str) -> (usize, usize) {
     let blank = text.len() - text.trim_start().len();
     let text = &text[blank..];
@@ -226,7 +227,8 @@ fn value(text: &str) -> (usize, usize) {
     }
 }
 
-/// Bytes of the rest of the line, with its continuation lines: indented ones, and all lines after an opening bracket.
+/// The length of the rest of the line, including continuation lines: indented lines, and all further lines if the line ends
+/// with an opening bracket, a comma or the like.
 fn line(text: &str) -> usize {
     let ends = |(at, _): (usize, _)| {
         let next = text[at..].trim_start_matches(['\r', '\n']);

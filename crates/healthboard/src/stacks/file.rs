@@ -1,4 +1,4 @@
-//! The file beside a board: text, written as a whole under a temporary name. Whoever reads it believes nothing.
+//! The file of stacks beside a board. It is text, written under a temporary name and renamed. Readers trust nothing in it.
 //!
 //! ```text
 //! healthboard-stacks 1 123456789000
@@ -14,10 +14,10 @@ use std::fmt::Write as _;
 const HEAD: &str = "healthboard-stacks 1 ";
 
 impl Stacks {
-    /// No file is longer, and no more of one is read.
+    /// The largest size of a file. No more than this is read.
     pub const MAX_BYTES: usize = 64 << 10;
 
-    /// The content of the file. What finds no room is left out, from the end.
+    /// The content of the file. Stacks that do not fit are left out, from the end.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = format!("{HEAD}{}\n", self.taken_ns);
         for Stack { role, threads, frames } in &self.stacks {
@@ -34,10 +34,11 @@ impl Stacks {
         text.into_bytes()
     }
 
-    /// Reads what [`encode`](Stacks::encode) wrote. Lines that are none of it are passed over; `None` for another file.
+    /// Parses the output of [`encode`](Stacks::encode). Invalid lines are skipped. `None` if the file does not begin with
+    /// the expected line.
     pub fn parse(bytes: &[u8]) -> Option<Stacks> {
         let bytes = &bytes[..bytes.len().min(Stacks::MAX_BYTES)];
-        // A line without its end may have been cut.
+        // A last line without a line end may have been cut.
         let text = String::from_utf8_lossy(&bytes[..=bytes.iter().rposition(|byte| *byte == b'\n')?]);
         let mut lines = text.lines();
         let mut stacks = Stacks::at(lines.next()?.strip_prefix(HEAD)?.parse().ok()?);
@@ -55,7 +56,7 @@ impl Stacks {
                     if let Some(whole) = std::mem::replace(&mut stack, begin(line)) {
                         stacks.add_counted(whole);
                     }
-                    // Comparing each with all others is bounded by their number.
+                    // Each stack is compared with all others, so their number must be bounded.
                     if stacks.stacks.len() == MAX_STACKS {
                         return Some(stacks);
                     }

@@ -1,6 +1,6 @@
 //! Where the threads of a process stand: files, lines and functions. No values, no arguments, no source text.
 //!
-//! A process writes them beside its board when it hangs, and not before. [`file`] is the format of that file.
+//! A process writes them to a file beside its board only while it hangs. [`file`] is the format of that file.
 
 #[cfg(not(loom))]
 mod file;
@@ -11,18 +11,18 @@ use std::fmt;
 const MAX_FILE: usize = 96;
 const MAX_FUNCTION: usize = 80;
 
-/// Frames of a stack and different stacks that are kept.
+/// The most frames of a stack, and the most different stacks, that are kept.
 const MAX_FRAMES: usize = 100;
 const MAX_STACKS: usize = 64;
 
-/// What a thread is there for.
+/// The role of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The main thread.
     Main,
-    /// The main thread, which is in an operation of a server.
+    /// The main thread, while it is in an operation of a server.
     MainAtWork,
-    /// Another thread that is in an operation of a server: a request, a call.
+    /// Another thread that is in an operation of a server, such as a request or a call.
     Work,
     /// Anything else.
     Other,
@@ -39,9 +39,9 @@ pub struct Frame {
 /// Where one or more threads stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
-    /// What these threads are there for.
+    /// The role of these threads.
     pub role: Role,
-    /// How many threads stand exactly here.
+    /// How many threads have exactly these frames.
     pub threads: u32,
     /// The innermost frame first.
     pub frames: Vec<Frame>,
@@ -50,16 +50,17 @@ pub struct Stack {
 /// Where the threads of a process stood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stacks {
-    /// When, by [`now_ns`](crate::now_ns).
+    /// When they were taken, by [`now_ns`](crate::now_ns).
     pub taken_ns: u64,
-    /// The main thread's first, then those at work.
+    /// The main thread's stack first, then those of threads at work.
     pub stacks: Vec<Stack>,
-    /// The directory of the service's own modules, as `nova/`.
+    /// The directory of the service's own modules, such as `nova/`.
     package: String,
 }
 
 impl Frame {
-    /// A line of a function. Of `file` and `function` stays what names consist of.
+    /// A line of a function. `file` and `function` are cut to the longest length. Characters that do not occur in such names
+    /// become `_`.
     pub fn new(file: &str, line: u32, function: &str) -> Frame {
         Frame { file: word(file, MAX_FILE), line, function: word(function, MAX_FUNCTION) }
     }
@@ -82,12 +83,12 @@ impl fmt::Display for Frame {
 }
 
 impl Stack {
-    /// The frame to name: the innermost one of the package, or else of all.
+    /// The frame to name in messages: the innermost frame of the package, or else the innermost of all.
     fn top(&self, package: &str) -> Option<&Frame> {
         self.frames.iter().find(|frame| frame.is_of(package)).or(self.frames.first())
     }
 
-    /// `in host.py:1234 list_all_domains (called from manager.py:10843)`. The caller is the nearest one in another file.
+    /// `in host.py:1234 list_all_domains (called from manager.py:10843)`. The caller is the nearest frame in another file.
     fn place(&self, package: &str) -> Option<String> {
         let top = self.top(package)?;
         let mut callers = self.frames.iter().skip_while(|frame| *frame != top);
@@ -99,20 +100,21 @@ impl Stack {
 }
 
 impl Stacks {
-    /// Those taken at this time, with no thread yet.
+    /// Stacks that were taken at this time, without any thread yet.
     pub fn at(taken_ns: u64) -> Stacks {
         Stacks { taken_ns, stacks: Vec::new(), package: String::new() }
     }
 
-    /// The same of a service of this name. Places name functions of its own rather than of a library: those of `nova`, if
-    /// the name begins with that word.
+    /// Assigns the stacks to the service with this name. From then on places name functions of the service rather than of a
+    /// library. The first word of the name is taken for the package, such as `nova`.
     #[must_use]
     pub fn of_service(self, service: &str) -> Stacks {
         let word = service.split(['-', '_', '.']).next().unwrap_or_default();
         Stacks { package: format!("{word}/"), ..self }
     }
 
-    /// Adds one more thread, its innermost frame first. Threads that stand at the same place are counted.
+    /// Adds one thread, with its innermost frame first. Threads with the same role and frames share one entry. If there are
+    /// too many different stacks, further ones are dropped.
     pub fn add(&mut self, role: Role, mut frames: Vec<Frame>) {
         frames.truncate(MAX_FRAMES);
         self.add_counted(Stack { role, threads: 1, frames });
@@ -134,13 +136,13 @@ impl Stacks {
         self.stacks.iter().find(|stack| stack.role.is_main())?.place(&self.package)
     }
 
-    /// Where most of those at work stand: `in …`, or `3 of 4 in …` where not all of them are there.
+    /// Where most of the threads at work stand: `in …`, or `3 of 4 in …` if not all of them are there.
     pub fn work_place(&self) -> Option<String> {
         let work = || self.stacks.iter().filter(|stack| stack.role.is_at_work() && !stack.frames.is_empty());
         let threads = |top: Option<&Frame>| -> u64 {
             work().filter(|stack| stack.top(&self.package) == top).map(|stack| u64::from(stack.threads)).sum()
         };
-        // Of two alike, the first.
+        // Among equals the first is chosen.
         let most = work().rev().max_by_key(|stack| (threads(stack.top(&self.package)), stack.threads))?;
         let here = threads(most.top(&self.package));
         let all: u64 = work().map(|stack| u64::from(stack.threads)).sum();
@@ -173,7 +175,7 @@ impl Role {
     }
 }
 
-/// What names of files and functions consist of; anything else becomes `_`.
+/// Replaces the characters that do not occur in names of files and functions by `_`, and cuts the name.
 fn word(text: &str, max_bytes: usize) -> String {
     let good = |c: char| if c.is_alphanumeric() || "_.:-/+<>".contains(c) { c } else { '_' };
     let word: String = text.chars().take(max_bytes).map(good).collect();

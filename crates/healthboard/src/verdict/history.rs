@@ -9,19 +9,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Changes that are kept of the service, and of each indicator; beyond that the oldest are dropped.
+/// The number of changes that are kept of the service and of each indicator. If there are more, the oldest are dropped.
 const MAX_CHANGES: usize = 32;
 
 /// The longest cause, in bytes.
 const MAX_CAUSE: usize = 160;
 
-/// Indicators whose changes are kept: as many as a board has slots, in several processes with different ones.
+/// The number of indicators whose changes are kept. It is twice the slots of a board, since processes of one service may
+/// have different indicators.
 const MAX_INDICATORS: usize = 64;
 
 /// The recent changes of a service and of its indicators, the oldest first.
 ///
-/// The holder keeps it in a file beside the boards, so a takeover loses nothing and every reader of boards has it. It is small:
-/// the newest 32 changes of each.
+/// The holder keeps it in a file beside the boards, so a takeover loses nothing and every reader of boards can read it. It
+/// is small: it has the newest 32 changes of the service and of each indicator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// How often the service's status has changed since the directory of its boards was made.
@@ -58,9 +59,10 @@ impl Change {
 }
 
 impl History {
-    /// Adds what has changed since the last report. Returns whether anything has; copies the history only then.
+    /// Adds what has changed since the last report. Returns whether anything has changed; the history is copied only then,
+    /// and only if it is shared.
     ///
-    /// A service begins `OK`, and an indicator without a problem: neither is a change.
+    /// A service begins as `OK` and an indicator without a problem, so neither is a change.
     pub fn observe(history: &mut Arc<History>, report: &Report) -> bool {
         let changed: Vec<&str> = report
             .details
@@ -100,17 +102,17 @@ impl History {
         last.status != detail.status || last.state != Some(detail.state) && !(was_quiet && quiet)
     }
 
-    /// Since when the service has had its status, as far as known.
+    /// Since when the service has had its status; `None` if no change is known.
     pub fn since(&self) -> Option<SystemTime> {
         self.service.back().map(Change::time)
     }
 
-    /// Drops what no history that was made by [`observe`](History::observe) has: a file may have any content.
+    /// Applies the bounds that [`observe`](History::observe) keeps to: a file may have any content.
     pub(crate) fn bounded(self) -> History {
         let bound = |changes: VecDeque<Change>| -> VecDeque<Change> {
             let beyond = changes.len().saturating_sub(MAX_CHANGES);
             let newest = changes.into_iter().skip(beyond);
-            // A new one, since the old one keeps the memory that it had.
+            // Collected into a new queue, since the old one would keep its memory.
             newest
                 .map(|change| Change { cause: cut(&printable(&change.cause), MAX_CAUSE), ..change })
                 .collect()
@@ -123,7 +125,7 @@ impl History {
         }
     }
 
-    /// The same with changes of the service's status that another reader has seen, in the order of their times.
+    /// Adds changes of the service's status that another reader has seen, sorted by time.
     pub(crate) fn with(mut self, changes: &[Change]) -> History {
         let mut all: Vec<Change> = self.service.into_iter().chain(changes.iter().cloned()).collect();
         all.sort_by_key(|change| change.at_ms);

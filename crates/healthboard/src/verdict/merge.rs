@@ -11,7 +11,7 @@ use crate::status::Status;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The evidence of all processes, grouped by indicator. Every observation is read once.
+/// The evidence of all processes, grouped by indicator. Each observation is visited once.
 #[derive(Default)]
 pub(super) struct Merged<'a> {
     groups: Vec<Group<'a>>,
@@ -33,22 +33,22 @@ pub(super) struct Group<'a> {
     in_flight: u32,
     oldest_ns: Option<u64>,
     newest_ns: Option<u64>,
-    /// Of the evidence with failures in a row or intermittent ones, that with the newest failure.
+    /// Among the evidence with failures in a row or intermittent failures, the one with the newest failure.
     failing: Option<&'a Evidence>,
-    /// The worst state of a process, and how many processes have a problem. Stale ones are separate, since they count
-    /// only if no process has fresh evidence.
+    /// The worst state of any process, and how many processes have a problem. Stale ones are kept separately, since they
+    /// count only if no process has fresh evidence.
     worst: Option<Judged<'a>>,
     affected: u32,
     worst_stale: Option<Judged<'a>>,
     stale: u32,
     /// Whether any process has fresh evidence.
     has_fresh: bool,
-    /// When the failing began, of all processes that are a FAULT: the latest.
+    /// The latest begin of the failing among all processes that are a FAULT.
     began_ns: Option<u64>,
     /// The same for the processes that are a FAULT because hanging operations fill their capacity.
     saturated_ns: Option<u64>,
-    /// The newest evidence of processes that are not a FAULT, and whether one of them has a known capacity, which is
-    /// then not filled.
+    /// The newest evidence of processes that are not a FAULT, and whether one of them has a known capacity, which then is
+    /// not filled.
     others_ns: Option<u64>,
     has_room: bool,
 }
@@ -65,7 +65,7 @@ impl<'a> Merged<'a> {
     /// Adds the evidence of a living process about one indicator.
     pub(super) fn add(&mut self, observed: &'a Observed, living: &Living<'a>, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
-        // The evidence of a master may become stale: it may have asked only once, at start.
+        // The evidence of a master may become stale: it may have used the dependency only once, at start.
         if living.is_master && state == State::Stale {
             return;
         }
@@ -73,7 +73,7 @@ impl<'a> Merged<'a> {
         self.group(&observed.name).add(observed, stacks, state, living.takes_work(), at);
     }
 
-    /// Adds how a living process progresses.
+    /// Adds the progress of a living process.
     pub(super) fn add_progress(&mut self, observed: &'a Observed, at: Moment) {
         let state = state(&observed.evidence, &observed.policy, at);
         self.group(&observed.name).add(observed, None, state, true, at);
@@ -186,8 +186,8 @@ impl<'a> Group<'a> {
 
     /// The indicator's detail, with a message if there is a problem.
     ///
-    /// It is a FAULT when it is so in every process that has evidence from since the failing began: older evidence does
-    /// not count. A server with free capacity in one process is not saturated.
+    /// It is a FAULT if a process is a FAULT that no other process contradicts, by evidence that is not older than the
+    /// begin of the failing. A server with free capacity in one process is not saturated.
     pub(super) fn into_detail(self, at: Moment) -> Detail {
         let age = |at_ns: Option<u64>| at_ns.map(|ns| Duration::from_nanos(at.now_ns.saturating_sub(ns)));
         let error = self.failing.and_then(|evidence| evidence.error.as_deref()).cloned();
@@ -208,7 +208,7 @@ impl<'a> Group<'a> {
         let affected = self.affected + if self.has_fresh { 0 } else { self.stale };
         let worst = [self.worst, stale].into_iter().flatten().max_by_key(|w| (w.status, rank(w.state)));
         let Some(Judged { status, state, observed, stacks }) = worst else { return detail };
-        // A process contradicts the FAULT of another if it has evidence from since that one's failing began.
+        // A process contradicts the FAULT of another if it has evidence that is not older than the begin of the failing.
         let uncontradicted =
             |began_ns: Option<u64>| began_ns.is_some_and(|began| self.others_ns < Some(began));
         let is_fault = uncontradicted(self.began_ns) || uncontradicted(self.saturated_ns) && !self.has_room;

@@ -7,8 +7,8 @@ use crate::read::Observed;
 use crate::stacks::Stacks;
 use std::time::Duration;
 
-/// Why the indicator is in this state, by the evidence of the process that decides the status. `detail` is that of all
-/// processes.
+/// Why the indicator is in this state, according to the evidence of the process that decides the status. `detail` covers
+/// all processes.
 pub(super) fn explain(
     observed: &Observed,
     stacks: Option<&Stacks>,
@@ -58,7 +58,7 @@ pub(super) fn explain(
                 ),
                 1 => format!("{name}: {error}1 failure {} ago, {good}", since(evidence.last_failure_ns)),
                 n => {
-                    // Of a process that has ended no more are to come.
+                    // Up to the newest failure and not to now: a dead process has no further failures.
                     let newest = at.age(evidence.last_failure_ns.unwrap_or(at.now_ns));
                     let lasting = evidence
                         .failing_since_ns

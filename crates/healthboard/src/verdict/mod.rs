@@ -1,7 +1,7 @@
 //! From evidence to status: pure functions of (boards, now).
 //!
-//! They implement the table in ARCHITECTURE.md. Nothing reads a clock, a file or a setting, so everything is tested
-//! with tables, including equality.
+//! They implement the table in ARCHITECTURE.md. Nothing here reads a clock, a file or a setting, so tests can cover every
+//! rule with tables, including the exact limits.
 
 mod history;
 mod merge;
@@ -30,12 +30,13 @@ const MAX_REASONS: usize = 3;
 
 /// The verdict of a service over all its processes.
 ///
-/// - An indicator is `FAULT` when it is so in every process that has evidence from since the failing began, and
-///   `DEGRADED` when in some. A hung process does not count while another one works.
-/// - A server with free capacity in one process is not saturated. A master or a process that drains does not count: it
-///   takes no more work.
+/// - An indicator is `FAULT` if it is `FAULT` in a process that no other process contradicts. A process contradicts it if
+///   the indicator is not `FAULT` there and its evidence is not older than the begin of the failing. Contradicted, the
+///   indicator is `DEGRADED`. A hung process does not count while another one works.
+/// - A server with free capacity in one process is not saturated. The capacity of a master or of a draining process does
+///   not count: it takes no more work.
 /// - An indicator is stale only when no process has newer evidence.
-/// - All processes hung is `FAULT`, some `DEGRADED`.
+/// - If all processes are hung, the service is `FAULT`; if some are, `DEGRADED`.
 /// - A process that only watches over the processes it forks (it says so, or has living children and has recorded
 ///   nothing since their start) does no work itself: its progress does not count while it has workers, and its evidence
 ///   may become stale.
@@ -86,7 +87,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         details.insert(PROGRESS.to_owned(), detail);
     }
 
-    // Stable: of the same status, processes come before indicators, and those in the order of their names.
+    // The sort is stable: within a status, processes come before indicators, and indicators are ordered by name.
     reasons.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
     let status = reasons.first().map_or(Status::Ok, |(status, _)| *status);
     let more = reasons.len().saturating_sub(MAX_REASONS);

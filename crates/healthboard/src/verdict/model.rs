@@ -1,4 +1,4 @@
-//! A reference implementation of the rules, slow and plain, over the whole history of every process. The real slots,
+//! A slow and simple reference implementation of the rules, over the whole history of every process. The real slots,
 //! readers and verdict are compared with it after each event.
 //!
 //! The reference knows nothing of stamps, tags and runs. It searches all past events and applies the sentences of
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 /// One stamp, the unit of time here.
 const UNIT: u64 = 1 << 22;
 
-/// Later than any span of a policy.
+/// The first moment of a test, in units. It is longer after zero than any time span of a policy.
 const START: u64 = 1000;
 
 /// Indicators of each process, beside `progress`.
@@ -36,7 +36,7 @@ enum End {
     Abandoned,
 }
 
-/// An event of an indicator in a process. The time of its begin identifies an operation.
+/// An event of an indicator in a process. An operation is identified by the time of its begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Begun,
@@ -44,7 +44,7 @@ enum Event {
         begun: u64,
         end: End,
     },
-    /// Without an operation that has begun.
+    /// An outcome that is recorded without a begun operation.
     Recorded(End),
     RefreshBegun,
     RefreshSucceeded,
@@ -155,7 +155,7 @@ fn units(n: u64) -> Duration {
     Duration::from_nanos(n * UNIT)
 }
 
-/// The evidence of an indicator in a process. Times are units.
+/// The evidence of an indicator in a process. Times are in units.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     failures: usize,
@@ -264,7 +264,7 @@ impl World {
         Moment { now_ns: self.now * UNIT, resumed_ns: self.resumed * UNIT }
     }
 
-    /// Checks that both agree, about each indicator in each process and about the service.
+    /// Checks that both agree on each indicator in each process and on the service.
     fn compare(&self) -> Result<(), TestCaseError> {
         let processes = self.replay.processes();
         let at = self.moment();

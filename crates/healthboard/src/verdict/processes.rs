@@ -1,4 +1,4 @@
-//! The processes of a service: which of them work, watch, hang, are dead or have stopped.
+//! The processes of a service: which of them work, watch, hang, have died or have stopped.
 
 use super::message::span;
 use super::places;
@@ -15,12 +15,13 @@ pub(super) struct Living<'a> {
     pub(super) process: &'a Process,
     /// Whether it leaves the work to the processes that it has forked.
     pub(super) is_master: bool,
-    /// For how long it has not progressed, if that is longer than its policy allows.
+    /// For how long it has not progressed, if that exceeds the ttl of `progress`.
     hung: Option<Duration>,
 }
 
 impl Living<'_> {
-    /// Whether it takes more work while it has free capacity. A master leaves work to others, and a draining process ends.
+    /// Whether it takes more work if it has free capacity. A master leaves work to others, and a draining process is about
+    /// to end.
     pub(super) fn takes_work(&self) -> bool {
         !self.is_master && self.process.life == Life::Alive
     }
@@ -33,7 +34,7 @@ pub(super) struct Census<'a> {
     pub(super) dead: Vec<(Duration, &'a Process)>,
     /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
-    /// Whether a worker has lately ended because it was told to. One that ended by itself leaves no board.
+    /// Whether a worker has recently ended because it was told to. A worker that ended by itself leaves no board.
     has_drained: bool,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Census<'a> {
                 hung: hung_for(process, at),
             })
             .collect();
-        // A process that executes itself again leaves a board behind without having died.
+        // A process that calls `exec` leaves a board behind without having died.
         let lives_on = |dead: &Process| {
             let same = |living: &Process| (living.pid, living.pid_since) == (dead.pid, dead.pid_since);
             living.iter().any(|living| same(living.process))
@@ -66,7 +67,7 @@ impl<'a> Census<'a> {
         if stopped {
             dead.clear();
         }
-        // While a process is alive a death counts for one ttl; otherwise until the service is started again.
+        // A death counts for one ttl while another process is alive, and otherwise until the service is started again.
         if !living.is_empty() {
             dead.retain(|(ago, process)| ago.as_nanos() <= u128::from(process.ttl_ns));
         }
@@ -81,8 +82,8 @@ impl<'a> Census<'a> {
         self.living.iter().filter(move |living| all_hung || living.hung.is_none())
     }
 
-    /// Whether nobody takes work any more: all living processes drain, and a master that leaves the work to others when its workers
-    /// do, or have lately done so. It may not know.
+    /// Whether no process takes work any more: all living processes drain. A master that leaves the work to others need not
+    /// say so itself. It counts as draining while its workers drain, and for some seconds after they have ended.
     pub(super) fn is_draining(&self) -> bool {
         let drains = |living: &Living<'_>| living.process.life == Life::Draining;
         let has_begun = self.living.iter().any(drains) || self.has_drained && !self.living.is_empty();
@@ -100,7 +101,8 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// The status by hung processes. The progress of a master does not count while it has workers.
+    /// The status that hung processes cause: `FAULT` if all workers are hung, `DEGRADED` if any process is. The progress of
+    /// a master does not count while it has workers.
     pub(super) fn hung_status(&self) -> Status {
         let only_masters = self.living.iter().all(|living| living.is_master);
         let mut workers = self.living.iter().filter(|living| only_masters || !living.is_master);
@@ -139,8 +141,8 @@ impl<'a> Census<'a> {
     }
 }
 
-/// The ids of processes that leave the work to others: they say so, or they have living children and no fresh evidence
-/// that is newer than the start of the oldest.
+/// The ids of the processes that leave the work to others. Such a process says so, or it has living children and no fresh
+/// evidence that is newer than the start of the oldest child.
 fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
     let living = || processes.iter().filter(|process| process.life.is_alive());
     let mut oldest_child_ns: BTreeMap<u64, u64> = BTreeMap::new();
@@ -162,8 +164,8 @@ fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
     living().filter(watches).map(|process| process.id).collect()
 }
 
-/// For how long a process has not progressed, if that is longer than its policy allows. A process that has never
-/// recorded progress is not hung.
+/// For how long a process has not progressed, if that exceeds the ttl of `progress`. A process that has never recorded
+/// progress is not hung.
 fn hung_for(process: &Process, at: Moment) -> Option<Duration> {
     let progress = process.indicators.iter().find(|i| &*i.name == PROGRESS)?;
     let newest = progress.evidence.newest_ns()?;

@@ -1,4 +1,4 @@
-//! The verdict with its details: what every format renders.
+//! The verdict with its details, which every format renders.
 
 use super::history::History;
 use crate::config::Impact;
@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 pub enum State {
     /// Nothing recorded yet.
     Unknown,
-    /// The newest outcome is a success, and fresh.
+    /// The newest outcome is a success and fresh, and failures are not intermittent.
     Passing,
-    /// The newest outcome is a failure, and fresh, but the failures are too few or too close together to be failing.
+    /// The newest outcome is a fresh failure, but the failures are too few or too close together to be failing. Or failures
+    /// are intermittent, with successes in between.
     Transient,
-    /// Enough failures in a row, for long enough.
+    /// There are enough failures in a row, for long enough, and the newest is fresh.
     Failing,
     /// An operation is in flight for too long, while others end.
     Stuck,
@@ -68,12 +69,12 @@ pub struct Processes {
     pub alive: u32,
     /// Living processes that do not progress.
     pub hung: u32,
-    /// Processes that died without saying goodbye, within the ttl; if no process is alive, at any time.
+    /// Processes that died without saying goodbye: within the ttl, or at any time if no process is alive.
     pub dead: u32,
     /// The pid of the process that answers; `None` in a report that was not made by an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<u32>,
-    /// Whether the report speaks for the process that answers alone: its board is in memory, or the directory cannot be
+    /// Whether the report covers only the process that answers, because its board is in memory or the directory cannot be
     /// read. Left out if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub others_unseen: bool,
@@ -97,11 +98,11 @@ pub struct Detail {
     pub failures: u32,
     /// Operations in flight in all living processes.
     pub in_flight: u32,
-    /// Age of the oldest of them, of those whose begin is known.
+    /// Age of the oldest of them whose begin is known.
     pub oldest_age: Option<Duration>,
-    /// The newest failure, while a process has failures in a row.
+    /// The newest failure, while a process has failures in a row or intermittent ones.
     pub error: Option<Failure>,
-    /// How long an outcome counts; zero is for ever.
+    /// How long an outcome counts; zero means without limit.
     pub ttl: Duration,
     /// Why there is a problem, for people; empty if there is none.
     pub message: String,
@@ -129,17 +130,18 @@ pub struct Report {
     pub time: SystemTime,
     /// The number of processes by condition.
     pub processes: Processes,
-    /// Whether there are living processes, and all of them are draining but a master that leaves the work to others.
+    /// Whether there are living processes and all of them are draining, apart from a master that leaves the work to others.
+    /// An endpoint also sets it if all processes, including its own, have said goodbye.
     pub draining: bool,
     /// Whether no process is alive, and the last one has said goodbye.
     pub stopped: bool,
-    /// Indicators that found no room on a board.
+    /// The number of indicators for which a board had no slot.
     pub refused: u32,
     /// The name of the first of them.
     pub refused_name: Option<String>,
-    /// Where the threads stand of those processes that hang, or whose operations do.
+    /// The stacks of the processes that hang or whose operations hang.
     pub stacks: Vec<Traced>,
-    /// The recent changes, as far as whoever made the report knows them.
+    /// The recent changes, as far as they are known where the report was made. [`judge`](crate::judge) leaves it empty.
     pub history: Arc<History>,
     /// Every indicator by name.
     pub details: BTreeMap<String, Detail>,

@@ -12,7 +12,7 @@ pub struct Moment {
     /// Now, in nanoseconds.
     pub now_ns: u64,
     /// When the last pause of the host (a suspended machine, a frozen container) ended, in nanoseconds; 0 if there was
-    /// none. Ages do not count from before: nothing could be recorded during the pause.
+    /// none. Ages count from then at the earliest, since nothing could be recorded during the pause.
     pub resumed_ns: u64,
 }
 
@@ -37,11 +37,14 @@ impl Moment {
 
 /// The state of one indicator of one process.
 ///
-/// An outcome is fresh while `age <= ttl`. Failing begins at `failures == failure_threshold` and, from the first of them to the
-/// newest, at `failure_window`: silence alone makes nothing worse. Stuck and stalled begin *after* `stall_after`. A failure
-/// that is no longer fresh is stale, not failing. A failure that returns within `failure_window` of the one before is intermittent:
-/// it stays transient until none was recorded for `failure_window`, however many successes come in between. Failing comes before stuck: a hanging operation must not improve the
-/// status of a failing indicator. A time in the future counts as now.
+/// - An outcome is fresh while `age <= ttl`. A failure that is no longer fresh is stale, not failing.
+/// - Failing begins when the number of failures in a row has reached `failure_threshold` and the time from the first to
+///   the newest of them has reached `failure_window`. Silence alone never makes a state worse than stale.
+/// - Stuck and stalled begin *after* `stall_after`. Failing takes precedence over stuck: a hanging operation must not
+///   improve the status of a failing indicator.
+/// - A failure that returns within `failure_window` of the previous streak is intermittent. The indicator stays transient
+///   until no failure was recorded for `failure_window`, however many successes come in between.
+/// - A time in the future counts as now.
 pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> State {
     let at = at.into();
     let outcome = match evidence.newest_ns() {
@@ -60,8 +63,8 @@ pub fn state(evidence: &Evidence, policy: &Policy, at: impl Into<Moment>) -> Sta
 
 /// The status of a state, by the impact of the indicator.
 ///
-/// `saturated`: hanging operations fill a known capacity. Then the service serves no requests, and a degrading impact
-/// counts as critical.
+/// `saturated` means that hanging operations fill a known capacity. Then the service serves no requests, and a degrading
+/// impact counts as critical.
 pub fn status(state: State, impact: Impact, saturated: bool) -> Status {
     match (state, impact) {
         (_, Impact::Informational) | (State::Unknown | State::Passing, _) => Status::Ok,
@@ -71,7 +74,7 @@ pub fn status(state: State, impact: Impact, saturated: bool) -> Status {
     }
 }
 
-/// Since when operations have been in flight, or abandoned, without any of them ending.
+/// Since when operations have been in flight, or abandoned, without any operation ending.
 pub(super) fn waiting_since(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<u64> {
     let slow_ns = u64::try_from(policy.slow_after.as_nanos()).unwrap_or(u64::MAX);
     // A caller that tries again soon after abandoning an operation still waits for the same thing.
@@ -108,7 +111,8 @@ fn hang(evidence: &Evidence, policy: &Policy, at: Moment) -> Option<State> {
     }
 }
 
-/// Whether failures come and go: two streaks with little time between them, and the last not long ago.
+/// Whether failures come and go: at most `failure_window` lies between the two newest streaks, and the newest failure is
+/// younger than that.
 fn is_intermittent(evidence: &Evidence, policy: &Policy, at: Moment) -> bool {
     let (Some(earlier), Some(newest)) = (evidence.earlier_failure_ns, evidence.last_failure_ns) else {
         return false;
@@ -117,7 +121,7 @@ fn is_intermittent(evidence: &Evidence, policy: &Policy, at: Moment) -> bool {
     between <= policy.failure_window && at.silence(newest) < policy.failure_window
 }
 
-/// Whether there are enough failures in a row, over a long enough time. Not if the begin of the streak is unknown.
+/// Whether there are enough failures in a row, over a long enough time. `false` if the begin of the streak is unknown.
 fn is_failing(evidence: &Evidence, policy: &Policy) -> bool {
     let (Some(since), Some(newest)) = (evidence.failing_since_ns, evidence.last_failure_ns) else {
         return false;

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # The method that delivers a message.
 DELIVER = (60, 60)
 
-# The attribute of a connection that has its link. A dictionary with weak keys takes several times as long.
+# The attribute of a connection that holds its link. A dictionary with weak keys would take several times as
+# long.
 LINK = "_healthboard_link"
 
 WHAT = "hook for amqp"
@@ -42,7 +43,8 @@ WHAT = "hook for amqp"
 
 def judge_publish(raised: BaseException) -> Evidence:
     """Judge an exception of a publish: a failure if the broker did not take the message."""
-    # These are over when the broker takes another message. A message that a queue refuses is not.
+    # These failures are over when the broker takes another message. The refusal of a message by a queue is
+    # not.
     if isinstance(raised, TimeoutError) or str(raised) == "basic_publish: timed out":
         return False
     meaning = judge(raised)
@@ -54,13 +56,13 @@ _message_bus: Bus | None = None
 
 
 def message_bus() -> Bus:
-    """Return what is known of the broker. Created on first use, so that only who uses AMQP has indicators."""
+    """Return the bus. It is created on first use, so that only a service that uses AMQP has indicators."""
     global _message_bus
     if _message_bus is not None:
         return _message_bus
     # oslo.messaging asks for a heartbeat of 60 s. RabbitMQ then sends a frame every 30 s.
     connecting = Indicator("message_bus", ttl=0, refresh_interval=40)
-    # A day: nothing is asked but after a failure. What is in flight is looked at when that takes long.
+    # A day: the broker is asked only after a failure. Operations in flight are checked when they take long.
     publishing = Indicator("message_bus_publish", ttl=0, refresh_interval=86400)
     _message_bus = Bus(connecting, publishing)
     return _message_bus
@@ -72,7 +74,8 @@ def _consuming() -> Indicator:
 
 subscriptions = Subscriptions(_consuming)
 
-# The buses of kombu's connections that are not for `message_bus`. None: a connection of healthboard's own.
+# The buses of kombu's connections that are not for `message_bus`. None stands for healthboard's own
+# connection.
 clients: weakref.WeakKeyDictionary[Any, Bus | None] = weakref.WeakKeyDictionary()
 
 # The queue of each consumer of a channel, by the consumer's tag.
@@ -80,13 +83,13 @@ _queues: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDiction
 
 
 def _link_of(connection: Any) -> Link | None:
-    # A channel that is closed has no connection.
+    # A closed channel has no connection.
     return getattr(connection, LINK, None)
 
 
 def bus_of(client: Any) -> Bus | None:
     """Return the bus of one of kombu's connections."""
-    # Not as a default: that would make indicators which a service that only notifies does not need.
+    # `message_bus()` is not a default of `get`: that would make indicators that a service without need lacks.
     return clients[client] if client is not None and client in clients else message_bus()
 
 
@@ -108,11 +111,12 @@ def _record_attempts(connect: Any) -> Any:
 
 
 def _record_frames(blocking_read: Any) -> Any:
-    # Not an operation in flight: a consumer may wait for hours.
+    # This is not recorded as an operation in flight, since a consumer may wait for hours.
     @functools.wraps(blocking_read)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         link = _link_of(args[0]) if args else None
-        # A broker that refuses all clients sends frames, too: the handshake is part of the attempt.
+        # A broker that refuses all clients also sends frames. The handshake is part of the attempt to
+        # connect.
         if link is None or not link.is_ready:
             return blocking_read(*args, **kwargs)
         link.is_read = True
@@ -124,9 +128,9 @@ def _record_frames(blocking_read: Any) -> Any:
             raise
         finally:
             link.is_read = False
-        # Not in a block of `suppress_errors`, which takes longer than all the rest.
+        # A block of `suppress_errors` would take longer than all the rest.
         try:
-            # None of the others is false, but the parts of a message before its last one.
+            # The result is `False` for a heartbeat, and for the parts of a message before the last one.
             link.bus.receive(link, result is False)
         except Exception:
             with notices.suppress_errors(WHAT):
@@ -149,7 +153,7 @@ def _on_no_frame(link: Link, raised: Exception) -> None:
 
 
 def _is_of_channel(raised: Exception) -> bool:
-    # The broker has closed a channel. Its connection works.
+    # The broker has closed a channel, whose connection works.
     return any(kind.__name__ == "ChannelError" for kind in type(raised).__mro__)
 
 
@@ -159,7 +163,7 @@ def _record_publish(publish: Any) -> Any:
         link = _link_of(args[0].connection) if args else None
         if link is None:
             return publish(*args, **kwargs)
-        # The message is in a buffer when this returns.
+        # When this returns, the message is only in a buffer.
         result = link.bus.publishes.run(judge_publish, False, publish, args, kwargs)
         with notices.suppress_errors(WHAT):
             link.bus.write(link)
@@ -184,7 +188,7 @@ def _record_requests(wait: Any) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         link = _link_of(args[0].connection) if args else None
         method = args[1] if len(args) > 1 else kwargs.get("method")
-        # A list: for what answers a publish, which is recorded itself, or for whatever comes.
+        # A list waits for the answer to a publish, which is recorded itself, or for any method.
         if link is None or isinstance(method, list) or method == DELIVER:
             return wait(*args, **kwargs)
         return link.bus.request(link, wait, args, kwargs)

@@ -32,7 +32,7 @@ _indicators: dict[str, Indicator] = {}
 # `apscheduler.schedulers.base.STATE_RUNNING`.
 _RUNNING = 1
 
-# The jobs that have run, and those that will not run again, unless somebody changes that.
+# The jobs that have run, and those that will not run again unless they are changed.
 _known: set[str] = set()
 _ended: set[str] = set()
 
@@ -52,7 +52,7 @@ def _indicator(job: Any) -> Indicator | None:
 
 
 def _excuse(job_id: str, scheduler: Any) -> None:
-    """Succeed for a job that has ended. Only runs are evidence for any other."""
+    """Succeed for a job that has ended. For other jobs only runs are evidence."""
     if job_id not in _ended and scheduler.state == _RUNNING:
         raise refresher.NotAsked
 
@@ -62,7 +62,7 @@ def _interval(trigger: Any) -> float | None:
     from datetime import datetime, timezone
 
     now = datetime.now(timezone.utc)
-    # A trigger may change its state, as one of a random delay does.
+    # The times may vary: a trigger can have a random delay.
     first = trigger.get_next_fire_time(None, now)
     second = trigger.get_next_fire_time(first, first) if first else None
     if second == first and first is not None:
@@ -87,7 +87,7 @@ def _end(operation: Any, events: Any) -> None:
         elif any(event.code == EXECUTED for event in events):
             operation.ok()
         else:
-            # It was too late to run.
+            # The job was too late and did not run.
             operation.end()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# A module, a function in it after which an object has an application, and the attribute.
+# A module, a function in it after which an object has an application, and the attribute that holds it.
 _TABLE = (
     ("uvicorn.config", "Config.load", "loaded_app"),
     ("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", "asgi"),

@@ -22,7 +22,7 @@ def _patch_asyncio(module: ModuleType) -> None:
 
 
 def _patch_uvloop(module: ModuleType) -> None:
-    # Compiled, and inherited by the class that programs use.
+    # The method is compiled, and is inherited by the class that programs use.
     if "run_forever" not in vars(module.Loop):
         module.Loop.run_forever = module.Loop.run_forever
     _patches.around(module, "Loop.run_forever", _stamp_meanwhile)

@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 # Seconds after which the broker should have answered.
 LATE_AFTER = 5.0
 
-# Seconds between two attempts to connect of oslo.messaging and kombu: 30 at most.
+# oslo.messaging and kombu wait at most 30 s between two attempts to connect. This adds some seconds.
 MAX_RETRY_INTERVAL = 35.0
 
-# Parts of the interval of heartbeats. RabbitMQ looks twice in it whether it has sent anything: a heartbeat
-# follows another one after half of it (measured), and other frames after the whole.
+# Parts of the heartbeat interval. RabbitMQ checks twice per interval whether it has sent anything. So a
+# heartbeat follows another heartbeat after half of the interval (measured), and other frames after all of it.
 AFTER_HEARTBEAT, AFTER_OTHERS = 1 / 2, 1
 
-# For a busy host.
+# The additional part of the interval that a busy host may take.
 SENT_LATE = 1 / 12
 
-# Numbers of the module `socket`, which a service may have to patch before anybody imports it. The last one is
-# the state of a TCP connection that neither end has closed.
+# Numbers of the module `socket`, which must not be imported here: a service may have to patch it first. The
+# last one is the state of a TCP connection that neither end has closed.
 TCP, TCP_INFO, ESTABLISHED = 6, 11, 1
 
-# The request for the number of bytes that have come and nobody has read, from Linux's headers.
+# The `ioctl` request for the number of unread bytes, from Linux's headers.
 FIONREAD = 0x541B
 
-# Seconds in which the broker says that it takes no messages.
+# The broker reports within this many seconds that it takes no messages.
 BLOCKED_WITHIN = 1.0
 
 # Seconds between two successes that frames record.
@@ -59,7 +59,7 @@ class Unconfirmed(Exception):  # noqa: N818 - the name of a failure
 
 
 class Operations:
-    """The operations of one indicator. A late one is a failure already before it ends."""
+    """The operations of one indicator. An operation that is late is a failure even before it ends."""
 
     def __init__(self, indicator: Indicator, late: type[Exception]) -> None:
         self.indicator = indicator
@@ -75,7 +75,7 @@ class Operations:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Call the function, which is one operation. With `succeeds`, its return is evidence."""
+        """Call the function, which is one operation. With `succeeds`, its return is a success."""
         key = object()
         self._begun[key] = time.monotonic()
         try:
@@ -100,7 +100,7 @@ class Operations:
         return False
 
     def check(self) -> None:
-        """Raise what a late operation is recorded as, unless a failure is recorded already."""
+        """Raise the failure of a late operation, unless a failure is recorded already."""
         if self.is_late() and not self.indicator.failures():
             raise self._late
 
@@ -119,14 +119,14 @@ class Link:
         self.last_was_heartbeat = False
         # Set after the handshake.
         self.is_ready = False
-        # Whether a thread waits for a frame, and when one has last waited in vain.
+        # Whether a thread waits for a frame, and when a thread last waited without getting one.
         self.is_read = False
         self.last_empty_read = 0.0
         # When the first message was written that the broker will not confirm.
         self.first_write: float | None = None
-        # The broker takes no messages over it.
+        # Whether the broker takes no messages over it.
         self.is_blocked = False
-        # The broker should have sent a heartbeat.
+        # Whether an overdue heartbeat has been recorded.
         self.is_silent = False
 
     def is_overdue(self) -> bool:
@@ -135,29 +135,29 @@ class Link:
         read = time.monotonic() if self.is_read else self.last_empty_read
         sent_within = AFTER_HEARTBEAT if self.last_was_heartbeat else AFTER_OTHERS
         is_late = 0 < heartbeat * (sent_within + SENT_LATE) < read - self.last_frame
-        # After a hang of the service itself, what the broker has sent meanwhile is still to be read.
+        # After a hang of the service itself, the broker's frames may still be unread.
         return is_late and not self._has_unread()
 
     def _has_unread(self) -> bool:
-        # Not `transport`: that would connect.
+        # The property `transport` would connect.
         transport: Any = getattr(self.connection(), "_transport", None)
         try:
             count = fcntl.ioctl(transport.sock.fileno(), FIONREAD, bytes(4))
         except (AttributeError, OSError, ValueError):
-            # Closed meanwhile.
+            # The connection has been closed in the meantime.
             return False
         return bool(struct.unpack("i", count)[0] > 0)
 
     def is_open(self) -> bool:
         """Tell whether the connection is one of this process, and is not closed at the other end."""
-        # Not `transport`: that would connect.
+        # The property `transport` would connect.
         transport = getattr(self.connection(), "_transport", None)
         if self.pid != os.getpid() or transport is None or not transport.connected:
             return False
         try:
             return bool(transport.sock.getsockopt(TCP, TCP_INFO, 1)[0] == ESTABLISHED)
         except (AttributeError, OSError):
-            # Closed meanwhile.
+            # The connection has been closed in the meantime.
             return False
 
 
@@ -170,13 +170,14 @@ class Bus:
         # Asks the broker over a connection of its own, and closes that connection.
         self.ask: Callable[[], object] | None = None
         self.stop_asking: Callable[[], object] = _nothing
-        # A dictionary as a set: unlike a set with weak references, another thread may change it meanwhile.
+        # A dictionary serves as a set: unlike a `WeakSet`, other threads may change it during an iteration.
         self._links: dict[Link, None] = {}
         # The link that received the newest frame.
         self._newest: Link | None = None
         # Whether a failure may have been recorded since the newest success of a frame.
         self._has_failed = False
-        # By the monotonic clock: the newest success of a frame, the newest failed attempt to connect.
+        # The times of the newest recorded frame and of the newest failed attempt to connect (monotonic
+        # clock).
         self._frame_recorded = 0.0
         self._attempt_failed = float("-inf")
         register(connecting, self._refresh)
@@ -191,7 +192,7 @@ class Bus:
                 self._links.pop(other, None)
         self._links[link] = None
         try:
-            # Whatever it raises is a failure.
+            # Every exception is a failure.
             result = self.requests.run(None, False, function, args, kwargs)
         except Exception:
             self._has_failed = True
@@ -206,7 +207,7 @@ class Bus:
         self, link: Link, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call the function, which waits for the answer to a request."""
-        # Whatever it raises is in a frame, or is the loss of the connection.
+        # Its exceptions come from a frame or from the loss of the connection, which are recorded themselves.
         result = self.requests.run(_no_evidence, False, function, args, kwargs)
         if self._has_failed:
             # The frame with the answer came while the request was late.
@@ -215,7 +216,7 @@ class Bus:
         return result
 
     def receive(self, link: Link, is_heartbeat: bool = False) -> None:
-        """Record that a frame has come. It says nothing of another connection, nor of publishing."""
+        """Record that a frame has come. It proves nothing about other connections or about publishing."""
         now = link.last_frame = time.monotonic()
         link.last_was_heartbeat = is_heartbeat
         link.is_silent = False
@@ -226,19 +227,19 @@ class Bus:
             self._has_failed = False
             self._frame_recorded = now
             if self.requests.are_in_flight():
-                # Not as their end.
+                # A success of the work would count as an end of these operations.
                 self.requests.indicator.begin_refresh().ok()
             else:
                 self.requests.indicator.record_ok()
 
     def lose(self, link: Link, raised: BaseException) -> None:
-        """Record that a connection is lost. If another one has received a frame since, that is no news."""
+        """Record that a connection is lost, unless another one has received a frame since."""
         if self._newest is link:
             self._has_failed = True
             self.requests.indicator.record_fail(raised)
 
     def check_heartbeat(self, link: Link) -> None:
-        """Record, once, that the broker has not sent the heartbeat it has promised."""
+        """Record, once, that the broker has not sent an expected heartbeat."""
         if not link.is_silent and link.is_overdue():
             link.is_silent = True
             self._has_failed = True
@@ -288,8 +289,8 @@ class Bus:
 
     def _refresh_publishing(self) -> None:
         self.publishes.check()
-        # After a failure alone: a service that publishes no more must not fail for ever. Not while the broker
-        # is away, nor while the service itself tries.
+        # The broker is asked only after a failure: a service that no longer publishes must not stay failing.
+        # It is not asked while it is unavailable, nor while the service itself publishes.
         failed = self.publishes.indicator.failures() and not self.requests.indicator.failures()
         if self.ask is None or not failed or self.publishes.are_in_flight() or self._is_blocked():
             raise NotAsked

@@ -1,6 +1,6 @@
-"""Asking a database, through a connection of its engine's pool or one of our own.
+"""Asking a database, through a connection of its engine's pool or a connection of healthboard's own.
 
-The question is one small statement that changes nothing. It opens a table of the service for writing: a
+The question is one small statement that changes nothing. It opens a table of the service for writing. A
 server that takes no writes, is locked for a backup, or has lost its cluster refuses it or does not answer.
 """
 
@@ -49,15 +49,15 @@ class Database:
 
     def __init__(self, indicator: Indicator, *, takes_writes: bool) -> None:
         self.indicator = indicator
-        # A database that refuses the first write ever is a replica, unless the configuration says otherwise.
+        # A database that has never taken a write counts as a replica, unless the configuration names it.
         self.takes_writes = takes_writes
         self.statement: str | None = None
-        # Whether successes of statements are recorded, which prove nothing while the server refuses writes.
+        # Whether successes of statements are recorded. They prove nothing while the server refuses writes.
         self.records_successes = True
-        # Whether we have tried to connect, and could not yet.
+        # Whether an attempt to connect is in progress or has failed.
         self.is_connecting = False
         self.set_connection_source(None, None)
-        # Our own connection, by pid. A child neither uses nor closes its parent's.
+        # healthboard's own connection, by pid. A child neither uses nor closes its parent's.
         self._own: dict[int, Any] = {}
 
     def set_connection_source(self, arguments: Any, pool: Any) -> None:
@@ -67,7 +67,7 @@ class Database:
         self._pool = None if pool is None else weakref.ref(pool)
 
     def judge(self, raised: BaseException) -> Any:
-        """Judge what `ask` has raised."""
+        """Judge an exception of `ask`."""
         connecting, self.is_connecting = self.is_connecting, False
         return False if connecting else classify.judge(raised)
 
@@ -82,7 +82,7 @@ class Database:
         return None if self._pool is None or self._pid != os.getpid() else self._pool()
 
     def has_idle_connection(self) -> bool:
-        """Tell whether the pool gives a connection without waiting and without making one."""
+        """Tell whether the pool can give a connection without waiting and without making one."""
         count = getattr(self.pool, "checkedin", None)
         return count is not None and count() > 0
 
@@ -92,16 +92,16 @@ class Database:
         return count is not None and count() > 0
 
     def ask_through_pool(self, dialect: Any) -> bool:
-        """Ask over an idle connection of the pool. Return False if that one was lost."""
+        """Ask over an idle connection of the pool. Return False if that connection was lost."""
         self._close_own()
         pool = self.pool
         connection = pool.connect()
         try:
             self._ask(dialect, connection.dbapi_connection)
         except Exception as raised:
-            # Back to the pool only if it can be reset, since a failure to reset is logged.
+            # Return it to the pool only if it can be reset, since the pool would log a failure to reset.
             if dialect.is_disconnect(raised, connection.dbapi_connection, None):
-                # As SQLAlchemy does: all connections that are as old are lost, for the service and for us.
+                # As SQLAlchemy does, this invalidates all connections of the pool that are as old or older.
                 pool._invalidate(connection, raised)
                 return False
             try:
@@ -115,7 +115,7 @@ class Database:
         return True
 
     def ask_directly(self, dialect: Any) -> None:
-        """Ask over a connection of our own, which is kept."""
+        """Ask over healthboard's own connection, which is kept."""
         kept = self._own.get(os.getpid())
         if kept is not None:
             try:
@@ -168,10 +168,10 @@ class Database:
             may_write = self.statement.startswith("UPDATE")
             is_replica = found in READ_ONLY and not self.takes_writes
             if not may_write or not (is_replica or found is classify.finding.NO_PRIVILEGE):
-                # The table may be gone.
+                # The table may no longer exist, so the next refresh chooses the statement again.
                 self.statement = None
                 raise
-            # The service reads from here only.
+            # The service only reads here.
             table = self.statement.split(" SET ")[0].removeprefix("UPDATE ")
             dialect.do_rollback(connection)
             _execute(dialect, connection, _READ.format(table=table))
@@ -181,7 +181,7 @@ class Database:
 
 
 def ask(databases: list[tuple[Any, Database]]) -> None:
-    """Ask a database that these engines have in common, each with its dialect, the preferred one last."""
+    """Ask the database that these engines share. Each comes with its dialect, the preferred one last."""
     if not threads.are_native_beside_green():
         for dialect, database in databases:
             if database.has_idle_connection() and database.ask_through_pool(dialect):
@@ -192,15 +192,15 @@ def ask(databases: list[tuple[Any, Database]]) -> None:
     except Exception as raised:
         has_others = any(database.is_in_use() for _, database in databases)
         if has_others and classify.classify(raised) is classify.finding.NO_CONNECTION_LEFT:
-            # The service has the connections that it needs.
+            # The service holds the connections that it needs.
             raise NotAsked from raised
         raise
 
 
 def _statement(dialect: Any, connection: Any) -> str:
-    """Choose the statement, by what tables there are."""
+    """Choose the statement, depending on the tables that exist."""
     if dialect.name == "sqlite":
-        # `SELECT 1` does not read the file. A write would lock it, for the service, too.
+        # `SELECT 1` does not read the file. A write would lock it for the service as well.
         return "SELECT 1 FROM sqlite_master WHERE 1 = 0"
     if dialect.name not in _SCHEMAS:
         return str(getattr(dialect, "_dialect_specific_select_one", "SELECT 1"))

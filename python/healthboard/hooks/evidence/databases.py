@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The drivers' arguments that identify a database.
 _LOCATION_ARGUMENTS = ("host", "port", "unix_socket", "database", "dbname", "db")
 
-# Whether the service reaches its databases through another one. It uses them itself at its start at most.
+# Whether the service reaches its databases through another service. It uses them itself at most at its start.
 is_indirect = False
 
 # The location of each database that has a name.
@@ -54,8 +54,8 @@ def configured() -> dict[str, str]:
 
     conf, found = opts.configuration(), {}
     if "oslo_db.options" in sys.modules:
-        # oslo.db registers its options at the first use of the database, which may be hours away. Nobody else
-        # may: another thread of the service could be reading the group.
+        # oslo.db registers its options at the first use of the database, which may be hours away. They must
+        # not be registered here, since another thread of the service could be reading the group.
         with contextlib.suppress(Exception):
             in_files = opts.in_files(conf, "database", {"connection"}).get("connection", "")
             # The name is oslo.config's.
@@ -63,7 +63,7 @@ def configured() -> dict[str, str]:
             if url and not url.startswith("$: "):
                 found["database"] = url
     for name in conf:
-        # Some are options and no groups; some options have values that cannot be read.
+        # Some names are options rather than groups, and the values of some options cannot be read.
         with contextlib.suppress(Exception):
             group = conf[name]
             if "connection" in group and isinstance(group.connection, str) and group.connection:
@@ -75,7 +75,8 @@ def indicator(name: str, *, is_async: bool) -> Indicator:
     """Return the indicator of this name."""
     if is_indirect:
         return Indicator(name, impact="informational", ttl=0)
-    # What works in an event loop of its own cannot be refreshed from here, so it does not grow old.
+    # An asynchronous engine works in its event loop and cannot be refreshed from here, so its evidence does
+    # not become stale.
     ttl = 0 if is_async else None
     if name.startswith("database_"):
         return Indicator(name, impact="degrading", ttl=ttl)

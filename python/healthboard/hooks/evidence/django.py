@@ -63,7 +63,7 @@ class _Dialect:
     """What `database_refresh` needs to know of a backend."""
 
     def __init__(self, wrapper: Any) -> None:
-        # A copy, which no thread uses. Without a pool, whose places are the service's.
+        # A copy that no other thread uses. It has no pool, since a pool's connections are for the service.
         self._wrapper = wrapper.copy()
         with contextlib.suppress(Exception):
             self._wrapper.settings_dict["OPTIONS"].pop("pool", None)

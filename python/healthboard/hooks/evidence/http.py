@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # How many hosts have an indicator. A board has room for 31 indicators.
 MAX_HOSTS = 6
 
-# How many hosts are remembered that were asked once.
+# How many hosts that were asked once are remembered.
 MAX_REMEMBERED = 256
 
 _indicators: dict[str, Indicator] = {}

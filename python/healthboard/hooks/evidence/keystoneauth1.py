@@ -51,7 +51,7 @@ def _failed(status: Any) -> bool:
 
 
 def _record() -> Any:
-    # A request may make another one, for a token. An exception counts for the inner request only.
+    # A request may make another request, for a token. An exception counts only for the inner request.
     newest: weakref.ref[BaseException] | None = None
 
     def judge(raised: BaseException) -> classify.Evidence:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .bus import Bus
 
-# Seconds that the broker has to answer.
+# Seconds within which the broker must answer.
 TIMEOUT = 5.0
 
 # No queue has this name. The broker drops the message and confirms it.
@@ -28,7 +28,7 @@ NO_QUEUE = "healthboard"
 
 
 class _Asking:
-    """A connection of our own to the broker of the newest connection of the service."""
+    """healthboard's own connection to the broker of the service's newest connection."""
 
     def __init__(self) -> None:
         self.template: Any = None
@@ -60,13 +60,13 @@ class _Asking:
             connection.release()
 
     def _connect(self) -> Any:
-        # A new one even after a failure, as kombu's remembers the broker of a cluster that has failed.
+        # A new object is made even after a failure: kombu's keeps using the cluster member that has failed.
         name = f"{launch.service()}:{os.getpid()}:healthboard"
         unwanted = ("on_blocked", "on_unblocked")
         options = self.template.transport_options.items()
         options = {name: value for name, value in options if name not in unwanted}
         options |= {"client_properties": {"connection_name": name}, "confirm_publish": True}
-        # Without heartbeats: each question is the proof.
+        # Heartbeats are not needed, since each question proves that the connection works.
         connection = self.template.clone(transport_options=options, heartbeat=0, connect_timeout=TIMEOUT)
         clients[connection] = None
         # Try each broker of a cluster once.

@@ -29,13 +29,14 @@ INTERVALS = 3
 # A function with one of these in its name reports that the service is up.
 REPORTS = ("report_state", "service_manage_report", "heartbeat", "keepalive")
 
-# Set on the service, or whatever reports for it, when it has lost what it reports to.
+# Set on the object that reports, when it has lost the connection to the recipient of its reports.
 LOST_FLAG = "model_disconnected"
 
-# `logging.ERROR`. A service may have to patch `logging` before anybody imports it.
+# `logging.ERROR`. `logging` must not be imported here: a service may have to patch it first.
 _ERROR = 40
 
-# The places of the class: since 4.4 one for all backends, before that one for each, before 4.0 one.
+# The places of the class: since 4.4 one for all backends, in earlier versions one for each, before 4.0 only
+# one.
 _PLACES = (
     ("oslo_service.backend._common.loopingcall", "FixedIntervalLoopingCallBase.start"),
     ("oslo_service.backend._eventlet.loopingcall", "FixedIntervalLoopingCall.start"),
@@ -53,7 +54,7 @@ _interval: ContextVar[float | None] = ContextVar("healthboard_interval", default
 
 
 def ttl(default: float) -> float:
-    """Return for how many seconds an outcome of the running call counts; `default` outside of any."""
+    """Return for how many seconds an outcome of the running call counts, or `default` outside of a call."""
     interval = _interval.get()
     return default if interval is None else INTERVALS * interval
 
@@ -70,7 +71,7 @@ def _on_start(call: Any, interval: Any, *_args: Any, **_kwargs: Any) -> None:
 
 
 def _is_empty(function: Any) -> bool:
-    """Tell whether a function does nothing: a report that says nothing always succeeds."""
+    """Tell whether a function does nothing. A report that does nothing would always succeed."""
     code = getattr(function, "__code__", None)
     return code is not None and not (code.co_names or code.co_freevars)
 
@@ -90,7 +91,7 @@ def _record_report(call: weakref.ref[Any], interval: float, function: Any) -> An
             if is_lost or (errors.newest and not was_lost):
                 operation.fail(errors.raised() or "NotReported")
             elif not getattr(call(), "_running", True):
-                # It has stopped its loop: no report follows.
+                # It has stopped its loop, so no further report follows.
                 operation.end()
         return result
 
@@ -107,7 +108,7 @@ def _is_lost(*owners: Any) -> bool:
 
 
 class _Errors:
-    """A block that notes the errors which a module logs meanwhile in the same thread."""
+    """A block that notes the errors that a module logs in the same thread while the block runs."""
 
     def __init__(self, module: str) -> None:
         self._module = module

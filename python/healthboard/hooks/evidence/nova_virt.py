@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Methods of the libvirt driver that nova-compute calls regularly and that return soon when all is well.
 RECORDED_METHODS = ("get_available_resource", "get_info", "get_num_instances", "list_instance_uuids")
 
-# libvirt's reason for a connection that this process closed itself.
+# libvirt's reason code for a connection that this process has closed itself.
 CLOSED_BY_CLIENT = 3
 
 _hosts: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -62,7 +62,7 @@ def _refresh(hypervisor: Indicator, known_host: weakref.ref[Any]) -> None:
     if connection is not None:
         connection.getLibVersion()
         return
-    # `_connect` rather than `get_connection`: that logs each attempt.
+    # `get_connection` would log each attempt.
     connection = host._connect(host._uri, host._read_only)
     try:
         connection.getLibVersion()

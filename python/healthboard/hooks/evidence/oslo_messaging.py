@@ -29,7 +29,7 @@ _notification_bus: Bus | None = None
 
 
 def notification_bus() -> Bus:
-    """Return what is known of the broker for notifications. Created on first use."""
+    """Return the bus for notifications. It is created on first use."""
     global _notification_bus
     if _notification_bus is not None:
         return _notification_bus
@@ -44,7 +44,7 @@ def _on_transport(transport: Any, driver: Any) -> None:
 
 
 def _on_connection(connection: Any, _conf: Any, url: Any, purpose: str, *_args: Any, **_kwargs: Any) -> None:
-    # Each driver has a URL object of its own. URLs that are equal may be of different transports.
+    # Each driver has its own URL object. Equal URLs may belong to different transports.
     if purpose == "send" and any(driver._url is url for driver in _drivers):
         _notifying.add(connection)
 

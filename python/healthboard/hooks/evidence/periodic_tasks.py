@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# A loop that takes its interval from the tasks runs them every 60 s at least.
+# A loop that takes its interval from the tasks runs them at least every 60 s.
 TTL = 180.0
 
 
 def _record(run_periodic_tasks: Any) -> Any:
-    # It swallows the errors of the tasks. Only its absence and its hangs are evidence.
+    # The function swallows the errors of the tasks. Only missing runs and hangs are evidence.
     @functools.wraps(run_periodic_tasks)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         # Created on first use: an API has no periodic tasks.

@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Seconds that the server has to answer a refresh.
+# Seconds within which the server must answer a refresh.
 TIMEOUT = 5.0
 
-# Nobody has a key of this name.
+# A key that does not exist.
 NO_KEY = "healthboard:no-such-key"
 
 # How many servers have an indicator. A board has room for 31 indicators.
 MAX_SERVERS = 6
 
-# They wait for data, for a replica, or for as long as the server is told to.
+# These commands wait for data, for a replica, or for a time that they specify.
 WAITING = frozenset(
     ("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "WAIT", "WAITAOF")
 )
 
-# The arguments of a connection that must not be the service's own in one of ours.
+# Arguments of the service's connections that must not be used for healthboard's own connection.
 NOT_OURS = frozenset(
     ("connection_pool", "event_dispatcher", "parser_class", "redis_connect_func", "retry", "retry_on_error")
 )
 
-# Whether messages are brought by Redis. Then the service has no work without it.
+# Whether Redis delivers the service's messages. Then the service has no work without it.
 _is_broker = False
 
 _servers: dict[Any, _Server] = {}
@@ -61,7 +61,7 @@ class _Server:
         self._connection_class, self._arguments = kind, arguments
         # Whether it is known to take writes, and whether it refuses them now.
         self._takes_writes = self._refuses_writes = False
-        # Our own connection, and the process that it belongs to.
+        # healthboard's own connection, and the process to which it belongs.
         self._connection: Any = None
         self._pid = 0
         register(indicator, self._ask, classify.judge)
@@ -70,7 +70,7 @@ class _Server:
         return self.indicator.begin(self.judge)
 
     def judge(self, raised: BaseException) -> classify.Evidence:
-        """Judge what a command has raised."""
+        """Judge an exception of a command."""
         found = classify.classify(raised)
         if found is table.READ_ONLY:
             self._takes_writes = self._refuses_writes = True
@@ -98,11 +98,11 @@ class _Server:
             except (NoPermissionError, ReadOnlyError) as raised:
                 if self._takes_writes and isinstance(raised, ReadOnlyError):
                     raise
-                # The service reads from here only.
+                # The service only reads here.
                 self._send("PING")
         except ConnectionError as raised:
             if "max number of clients" in str(raised) and not self.indicator.failures():
-                # The service has the connections that it needs.
+                # The service holds the connections that it needs.
                 raise NotAsked from raised
             raise
 
@@ -111,7 +111,7 @@ class _Server:
         try:
             self._exchange(*command)
         except (OSError, sys.modules["redis"].exceptions.ConnectionError):
-            # The server may have closed it since the last question.
+            # The server may have closed the connection since the last question.
             if not had_connection:
                 raise
             self._exchange(*command)
@@ -128,7 +128,7 @@ class _Server:
 
 
 def _own_connection(pool: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the class of a connection of our own, None if there is none, and its arguments."""
+    """Return the class of healthboard's own connection (None if there is none), and its arguments."""
     from redis import connection
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -161,7 +161,7 @@ def _server_of(client: Any) -> _Server | None:
 def _indicator(host: str) -> Indicator:
     name = f"redis_{host}" if _servers else "redis"
     if any(each.indicator.name == name for each in _servers.values()):
-        # The same host, with another port.
+        # This is another port of the same host.
         name += f"_{len(_servers) + 1}"
     if _is_broker:
         return Indicator(name, impact="critical")
@@ -211,7 +211,7 @@ def _found(client: Any) -> _Server | None:
     try:
         return _server_of(client)
     except Exception:
-        # A subclass, with a pool of another kind.
+        # The client is of a subclass that has another kind of pool.
         return None
 
 

@@ -39,7 +39,7 @@ def _count(_result: Any, server: Any, override_pool_size: int | None = None, **_
     if type(server.dispatcher).__name__ != "RPCDispatcher":
         return
     if _indicator is None:
-        # Not before: a program that only calls others has no such indicator.
+        # Created here, since a program that only calls other services must not have this indicator.
         _indicator = Indicator("rpc_server", impact="degrading", ttl=0)
         _patches.around(sys.modules["oslo_messaging.rpc.server"], "RPCServer._process_incoming", _record)
     _threads[server] = override_pool_size or server.conf.executor_thread_pool_size
@@ -47,7 +47,7 @@ def _count(_result: Any, server: Any, override_pool_size: int | None = None, **_
 
 
 def _record(process: Any) -> Any:
-    # In Python: a frame of ours tells which threads are at work.
+    # The wrapper is in Python, since its frame shows which threads are at work.
     @functools.wraps(process)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if _indicator is None:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Their successes and failures are both evidence.
+# Methods whose successes and failures are evidence.
 STATEMENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 
-# Only their failures and hangs are evidence. Success proves nothing: SQLite connects to a file that is gone,
-# and a commit may have nothing to write.
+# Methods of which only failures and hangs are evidence. A success proves nothing: SQLite connects to a file
+# that no longer exists, and a commit may have nothing to write.
 IN_FLIGHT_ONLY = ("connect", "do_commit", "_do_ping_w_event")
 
 _databases: weakref.WeakKeyDictionary[Any, Database] = weakref.WeakKeyDictionary()
@@ -54,7 +54,7 @@ def watch(dialect: Any, arguments: tuple[Any, Any] | None, pool: Any = None) -> 
             judge = _judge_connect(dialect) if name == "connect" else classify.judge
             setattr(dialect, name, in_flight(indicator, judge, getattr(dialect, name)))
     if not databases.is_indirect and not is_async:
-        # It keeps the newest dialect alive: the service drops an engine that could not connect.
+        # This keeps the newest dialect alive, since the service may drop an engine that could not connect.
         operation = functools.partial(_refresh, indicator.name, dialect)
         refresher.register(indicator, operation, database.judge)
     return database
@@ -81,7 +81,7 @@ def look_at_start() -> None:
 def _record_statements(dialect: Any, database: Database, *, successes: bool) -> None:
     judge = functools.partial(_judge, weakref.ref(dialect))
     for name in STATEMENTS:
-        # On the object: any class of a driver may define the method.
+        # Set on the object, since any class of the driver may define the method.
         recorded = getattr(dialect, name)
         original = recorded.__wrapped__ if name in vars(dialect) else recorded
         if successes:
@@ -127,7 +127,7 @@ def _on_do_connect(
 
 
 def _record_wait(do_get: Any) -> Any:
-    """Record how long an operation waits for a place in the pool, and that there was none in time."""
+    """Record how long an operation waits for a connection of the pool, and that none was free in time."""
 
     @functools.wraps(do_get)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -146,13 +146,13 @@ def _record_wait(do_get: Any) -> Any:
 
 
 def _judge_wait(raised: BaseException) -> Any:
-    # What connecting has raised is recorded where that is called.
+    # Exceptions of connecting are recorded where `connect` is called.
     kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(raised).__mro__}
     return "by_work" if "sqlalchemy.exc.TimeoutError" in kinds else None
 
 
 def _record_creator(create: Any) -> Any:
-    """Record the connections of an engine that has a function of the service connect."""
+    """Record the connections of an engine for which a function of the service connects."""
 
     @functools.wraps(create)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -160,7 +160,7 @@ def _record_creator(create: Any) -> Any:
         with notices.suppress_errors("hook for sqlalchemy"):
             pool = args[0]
             dialect = pool._dialect
-            # `do_connect` has not been called. A pool without an engine has no dialect to speak of.
+            # `do_connect` has not been called. The dialect of a pool without an engine has no `do_execute`.
             if dialect not in _databases and hasattr(dialect, "do_execute"):
                 watch(dialect, None, pool)
         return result

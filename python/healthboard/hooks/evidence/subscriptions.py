@@ -1,4 +1,4 @@
-"""The consumers of this process: those that have ended without its doing are missing until they are back."""
+"""The consumers of this process. Those that others have ended are missing until they are back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Subscriptions:
 
     def __init__(self, make_indicator: Callable[[], Indicator]) -> None:
         self._make_indicator = make_indicator
-        # By what makes the connection anew.
+        # By the object that makes the connection again.
         self._lost: weakref.WeakKeyDictionary[Any, _Lost] = weakref.WeakKeyDictionary()
         # The queues that the broker cannot serve.
         self._unavailable: set[str] = set()
@@ -44,7 +44,7 @@ class Subscriptions:
         self._settle()
 
     def lose(self, owner: Any, queues: Iterable[str], failure: str | None = None) -> None:
-        """Record that the consumers of these queues have ended: an operation until they are back."""
+        """Record that these consumers have ended. An operation is in flight until they are back."""
         queues = set(queues)
         if not queues:
             return
@@ -56,7 +56,7 @@ class Subscriptions:
         lost.queues |= queues
 
     def drop(self, owner: Any, queue: str | None = None) -> None:
-        """Record that the service itself ends a consumer, or all of the owner."""
+        """Record that the service itself ends a consumer, or all consumers of the owner."""
         lost = self._lost.get(owner)
         if lost is None:
             return
@@ -79,5 +79,5 @@ class _Lost:
         self._operation = indicator.begin()
 
     def __del__(self) -> None:
-        # Also when the owner is gone: it does not consume any more.
+        # This also runs when the owner no longer exists and thus consumes nothing.
         self._operation.end()

@@ -22,12 +22,13 @@ _FILES = "uwsgi_file_"
 
 _is_installed = False
 
-# Each application that uWSGI has found in a module, with the module's names and its own.
+# Each application that uWSGI has found in a module, with the module's namespace, its name there and the
+# original.
 _replaced: list[tuple[WSGI, dict[str, Any], str, Any]] = []
 
 
 class _Found(WSGI):
-    """The application until its first request."""
+    """The wrapper of an application until its first request."""
 
     __slots__ = ()
 
@@ -43,7 +44,7 @@ def install() -> None:
     global _is_installed
     _is_installed = True
     _patches.install()
-    # Before uWSGI is seen: it may execute the file before anybody imports anything.
+    # Installed before uWSGI is detected, since it may execute the file before any import.
     executed.when_executed(_FILES, _wrap_in_file)
 
 
@@ -78,13 +79,13 @@ def _wrap_in_module(name: str, module: ModuleType) -> None:
 
 
 def _wrap(namespace: dict[str, Any], name: str) -> None:
-    """Wrap an application, or with a name such as "make()" what the function makes."""
+    """Wrap an application, or, with a name such as "make()", the result of the function."""
     name, is_call, _ = name.partition("(")
     application = namespace.get(name)
     if not _is_installed or isinstance(application, WSGI):
         return
     if isinstance(application, dict):
-        # Several, by their mount points.
+        # There are several applications, by their mount points.
         namespace[name] = {path: _recorded(each) for path, each in application.items()}
     elif callable(application):
         found = _make(application) if is_call else _Found(application)
@@ -106,7 +107,7 @@ def _make(make: Any) -> Any:
 
 
 def _recorded(application: Any) -> Any:
-    # The server says what is wrong with one that cannot be called.
+    # If it cannot be called, the server reports that.
     return WSGI(application) if callable(application) else application
 
 

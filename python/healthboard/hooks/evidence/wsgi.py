@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    # What a server calls its application, and how many requests it serves at once, of its other arguments.
+    # A module, a function in it, the parameter for the application, and a function that derives from the
+    # arguments how many requests the server serves at once.
     _Row = tuple[str, str, str, Callable[[dict[str, Any]], int | None] | None]
 
 

@@ -1,9 +1,9 @@
-"""The moments in the life of a process that its libraries know of, and what is done at each.
+"""The moments in the life of a process that its libraries know, and the action at each.
 
 A row names a module, a function in it, whether the action comes before or after the call, and the action.
-`IMPORTED` is the end of the module's import. With `AROUND` the action
-returns what replaces the function. `OPTIONAL` rows exist in some versions only. A class that a
-module has imported from elsewhere is left alone, so a row may name the place of another version.
+`IMPORTED` is the end of the module's import. With `AROUND` the action returns the replacement of the
+function. The functions of `OPTIONAL` rows exist only in some versions. A class that a module has imported
+from elsewhere is left alone, so a row may name the place where another version has it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EVENTLET = (
 )
 
 TABLE: dict[str, tuple[_Row, ...]] = {
-    # Runs no exit handlers. Workers of oslo.service and cotyledon end with it.
+    # `os._exit` runs no exit handlers. Workers of oslo.service and cotyledon end with it.
     "os_exit": (("os", "_exit", BEFORE, actions.say_goodbye),),
     "oslo_config": (("oslo_config.cfg", "ConfigOpts.__call__", AFTER, actions.read_configuration),),
     "oslo_log": (
@@ -99,7 +99,7 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("daphne.server", "Server.listen_success", AFTER, actions.ready),
     ),
     "celery": (
-        # Before it forks its pool. It consumes the messages and is no mere master.
+        # This is before it forks its pool. It consumes the messages, so it is not merely a master.
         ("celery.worker.worker", "WorkController.start", BEFORE, actions.attach),
         ("celery.worker.worker", "WorkController.stop", BEFORE, actions.drain),
         ("celery.apps.beat", "Beat.run", BEFORE, actions.attach),

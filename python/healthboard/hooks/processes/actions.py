@@ -1,6 +1,6 @@
-"""What is done at a moment in the life of a process.
+"""The actions at moments in the life of a process.
 
-Each function takes whatever the hooked function takes.
+Each function takes the arguments of the hooked function.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-# The numbers of `signal`, which we must not import first.
+# Numbers of the module `signal`, which must not be imported here before the service imports it.
 _SIGTERM = 15
 _SIG_DFL = 0
 
@@ -30,7 +30,7 @@ def drain(*_args: Any, **_kwargs: Any) -> None:
 
 
 def ready(*_args: Any, **_kwargs: Any) -> None:
-    """Say that the service works. Libraries that tell systemd so themselves have done it by now."""
+    """Say that the service works. Libraries that tell systemd themselves have done so by now."""
     by_itself.start()
     _native.ready()
 
@@ -41,12 +41,12 @@ def ready_after_static_method(method: Any) -> Any:
 
 
 def reloading(*_args: Any, **_kwargs: Any) -> None:
-    """Say that the service reads its configuration again."""
+    """Say that the service is reloading its configuration."""
     _native.reloading()
 
 
 def launcher_reloads(launcher: Any) -> None:
-    """Say that a launcher of oslo.service reads its configuration again, unless it is that of a worker."""
+    """Say that a launcher of oslo.service is reloading, unless it is that of a worker."""
     if type(launcher).__name__ == "ServiceLauncher":
         _native.reloading()
 
@@ -88,14 +88,14 @@ def attach(*_args: Any, **_kwargs: Any) -> None:
 
 
 def attach_child(*_args: Any, **_kwargs: Any) -> None:
-    """Give a process that `multiprocessing` has started its board now. It refreshes only what it has used."""
+    """Give a process of `multiprocessing` its board now. It refreshes only indicators that it has used."""
     by_itself.start()
     _native.say_goodbye_on_sigterm()
     _native.attach()
 
 
 def hook_spawned_process(spawn: Any) -> Any:
-    """Wrap the function that starts the interpreters of `multiprocessing`: they get our hooks and options."""
+    """Wrap the function that starts interpreters for `multiprocessing`: they get the hooks and options."""
 
     @functools.wraps(spawn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -114,13 +114,13 @@ def say_goodbye(status: int) -> None:
 
 
 def say_goodbye_of_pool(_worker: Any, _pid: int, status: int, *_args: Any) -> None:
-    """Say that a process of Celery's pool ends in good order, if it does: also after its number of tasks."""
+    """Say that a process of Celery's pool ends in good order, as after its number of tasks, if it does."""
     if status in (0, _BILLIARD_RECYCLE):
         _native.goodbye()
 
 
 def handle_default_sigterm(_result: Any, number: int, handler: Any) -> None:
-    """Say goodbye if SIGTERM ends the process, which has just stopped handling it."""
+    """Arrange a goodbye on SIGTERM, which the process has just stopped handling."""
     if number == _SIGTERM and handler == _SIG_DFL:
         _native.say_goodbye_on_sigterm()
 
@@ -129,8 +129,8 @@ def read_configuration(_result: Any, conf: Any, *_args: Any, **_kwargs: Any) -> 
     """Start health with the options of an `oslo.config` object that has just read its files."""
     from oslo_config import cfg
 
-    # A service may read the files once before with an object of its own, to choose between eventlet and
-    # threads. That object has no project.
+    # A service may first read the files with a separate object, to choose between eventlet and threads. That
+    # object has no project.
     if conf is cfg.CONF or conf.project:
         from ...oslo import opts
 
@@ -151,10 +151,10 @@ def prepare_gunicorn_worker(worker: Any, *_args: Any, **_kwargs: Any) -> None:
     """Attach in a worker whose master has loaded the application, and have it drain before it stops."""
     progress.attach()
     for name in ("handle_exit", "handle_quit"):
-        # On the object: gunicorn has several worker classes.
+        # Set on the object, since gunicorn has several worker classes.
         setattr(worker, name, call_before(getattr(worker, name), drain))
 
 
 def restore_gunicorn_environment(arbiter: Any, *_args: Any, **_kwargs: Any) -> None:
-    """Give our variables to the new master that this one executes."""
+    """Give healthboard's variables to the new master that this one executes."""
     launch.restore_environment(arbiter.cfg.env_orig)

@@ -1,8 +1,9 @@
-//! Which media type oslo.middleware would choose for an `Accept`, by the rules of WebOb 1.8 (RFC 7231, section 5.3.2).
+//! Chooses the media type that oslo.middleware would choose for an `Accept`, by the rules of WebOb 1.8 (RFC 7231, section
+//! 5.3.2).
 //!
-//! An `Accept` that is not valid counts as none. Where nothing is acceptable the answer is text, never 406.
+//! An invalid `Accept` counts as none. If nothing is acceptable, the answer is text and never 406.
 
-/// What `/healthcheck` can answer, in the order of preference among equals.
+/// The formats of `/healthcheck`, in the order of preference among equals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     Text,
@@ -24,7 +25,7 @@ struct Range<'a> {
     weight: u32,
 }
 
-/// Chooses for the values of all lines `Accept`.
+/// Chooses the format by the values of all `Accept` lines.
 pub(super) fn choose<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Offer {
     let Some(first) = values.next() else { return Offer::Text };
     let mut joined = first.to_vec();
@@ -38,7 +39,7 @@ pub(super) fn choose<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Offer {
         let mut specific = (0, 0);
         for range in &ranges {
             let same_kind = range.kind.eq_ignore_ascii_case(kind);
-            // Of two that are equally specific, the first counts.
+            // Of several equally specific ranges, the first counts.
             let specificity = match () {
                 () if same_kind && range.subtype.eq_ignore_ascii_case(subtype) => {
                     3 * u8::from(!range.has_parameters)
@@ -58,7 +59,7 @@ pub(super) fn choose<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Offer {
     best.1
 }
 
-/// Reads an `Accept` from its beginning. Each method returns `None` where the grammar does not match.
+/// Parses an `Accept` from its beginning. Each method returns `None` if the grammar does not match.
 struct Parser<'a> {
     rest: &'a [u8],
 }
@@ -106,7 +107,7 @@ impl<'a> Parser<'a> {
                 self.value()?;
                 range.has_parameters |= !has_weight;
             } else if !has_weight {
-                // Only extensions, which follow the weight, may have no value.
+                // Only extensions, which follow the weight, may lack a value.
                 return None;
             }
         }

@@ -1,12 +1,12 @@
-//! Whether the files exist that take a service out of a balancer, asked at most once a second each.
+//! Checks whether the files exist that take a service out of a load balancer, each at most once a second.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// How long the answer of the file system counts.
+/// For how long a result is reused, in nanoseconds.
 const REUSED_NS: u64 = 1_000_000_000;
 
-/// Files that were asked for.
+/// The files that have been checked.
 #[derive(Default)]
 pub(super) struct Files(Vec<File>);
 
@@ -14,13 +14,14 @@ struct File {
     path: PathBuf,
     checked_ns: u64,
     exists: bool,
-    /// Why it cannot be told; it then counts as absent, as it does for oslo.middleware.
+    /// Why the file cannot be checked. It then counts as absent, as in oslo.middleware.
     problem: Option<String>,
     was_logged: bool,
 }
 
 impl Files {
-    /// Whether there is something at this path. Links are followed.
+    /// Whether a file of any type exists at this path. Links are followed. Costs a system call at most once a second, which
+    /// may block if the file system does.
     pub(super) fn exists(&mut self, path: &Path) -> bool {
         let now_ns = healthboard::now_ns();
         let known = self.0.iter().position(|file| file.path == path);
@@ -44,7 +45,7 @@ impl Files {
         file.exists
     }
 
-    /// Returns once for each file, for the log, that it cannot be told whether it exists.
+    /// A message for the log about a file that cannot be checked. Each file is reported once.
     pub(super) fn take_notice(&mut self) -> Option<String> {
         let file = self.0.iter_mut().find(|file| file.problem.is_some() && !file.was_logged)?;
         file.was_logged = true;

@@ -1,8 +1,8 @@
 //! The board under loom: every interleaving, and for every load every value the memory model allows.
 //!
 //! `cargo xtask test loom` runs the models as they are, which must pass. Then it switches on each mutant of the board
-//! in turn: the model whose `Mutants:` line names it must fail, and every other must pass. So each model asserts one
-//! thing, which depends on the lines that its mutants change.
+//! in turn: the model whose `Mutants:` line names it must fail, and all others must pass. So each model asserts one
+//! property, which depends on the lines that its mutants change.
 
 mod flight;
 mod process;
@@ -20,7 +20,7 @@ use loom::thread;
 /// The unit of time in these models: one whole stamp.
 const T: u64 = slot::COUNT + 1;
 
-/// Longer than any of these models takes.
+/// A time span that is longer than any of these models takes.
 const LONG: u64 = 100;
 
 fn zeroes<const N: usize>() -> [AtomicU64; N] {
@@ -59,7 +59,7 @@ struct World {
 }
 
 impl World {
-    /// A slot on which this has been recorded.
+    /// A slot on which these outcomes have been recorded.
     fn after(record: impl Fn(&World)) -> World {
         let world = World::new();
         record(&world);
@@ -117,10 +117,10 @@ impl World {
 
 /// Calls `make`, has two threads act on the result at the same time, and calls `check` when both have ended.
 ///
-/// Runs twice, so that loom starts with each of the two threads once. Loom leaves out interleavings that it takes for
-/// equal, and forgets a load where the other thread has loaded the same word since; what it misses with one thread
-/// first it finds with the other first. A reader that comes second still sees every mixture of old and new words, since
-/// its loads are relaxed.
+/// Runs twice, so that loom starts with each of the two threads once. Loom skips interleavings that it considers
+/// equivalent, and it forgets a load if the other thread has loaded the same word since. What it misses with one thread
+/// first it finds with the other thread first. A reader that runs second still sees every mixture of old and new words,
+/// since its loads are relaxed.
 fn race<S, R>(
     make: impl Fn() -> S + Copy + Send + Sync + 'static,
     one: impl Fn(&S) -> R + Copy + Send + Sync + 'static,
@@ -133,7 +133,7 @@ fn race<S, R>(
     race_within(None, make, one, other, check);
 }
 
-/// The same with at most this many preemptions, where all interleavings take too long.
+/// Like [`race`], but with a bound on the number of preemptions. For models in which all interleavings take too long.
 fn race_within<S, R>(
     preemptions: Option<usize>,
     make: impl Fn() -> S + Copy + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The rules over a history. Slow, and meant to be read beside ARCHITECTURE.md. All times are units.
+//! The rules over a history. They are slow, and meant to be read alongside ARCHITECTURE.md. All times are in units.
 
 use super::{End, Event, Lifecycle, NAMES, Seen, UNIT};
 use crate::Status;
@@ -7,7 +7,7 @@ use crate::verdict::State;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Operations whose begin a board has room for.
+/// The number of operations whose begin a board can hold.
 const KNOWN: usize = 32;
 
 /// For how long a death counts.
@@ -44,7 +44,7 @@ pub(super) struct Expected {
 struct Open {
     begun: u64,
     abandoned: Option<u64>,
-    /// Whether its begin found room on the board.
+    /// Whether the board has its begin.
     is_known: bool,
 }
 
@@ -227,7 +227,7 @@ impl History {
         let slow_after = span(self.policies[indicator].slow_after);
         let last_end = self.last_end(process, indicator);
         let open = self.open(process, indicator);
-        // When each began, and until when it waits: for ever if it is in flight.
+        // When each began, and until when it waits: without end if it is in flight.
         let waits: Vec<(u64, u64)> = open
             .iter()
             .filter(|o| o.abandoned.is_none_or(|at| Some(at) > last_end))
@@ -266,7 +266,7 @@ impl History {
         since.filter(|_| !beyond.is_empty())
     }
 
-    /// Of the work's operations in flight: the begins that are known, and how many there are.
+    /// The known begins of the work's operations in flight, and the number of all of them.
     fn begins_in_flight(&self, process: usize, indicator: usize) -> (Vec<u64>, usize) {
         let open = self.open(process, indicator);
         let in_flight: Vec<&Open> = open.iter().filter(|o| o.abandoned.is_none()).collect();
@@ -336,7 +336,7 @@ impl History {
         ttl > 0 && progressed.is_some_and(|at| now - (*at).max(resumed) > ttl)
     }
 
-    /// It says so, or it has living children and has recorded nothing since their start that is still fresh.
+    /// Whether a process is a master: it says so, or it has living children and no fresh evidence from after their start.
     fn is_master(&self, process: usize, now: u64, resumed: u64) -> bool {
         let children = (0..self.processes.len()).filter(|c| self.is_alive(*c));
         let children = children.filter(|c| self.processes[*c].parent == Some(process));
@@ -405,7 +405,7 @@ impl History {
             .filter(|p| state(*p) != State::Stale || !self.is_master(*p, now, resumed))
             .collect();
         let others = || counted.iter().copied().filter(|p| status(*p) != Status::Fault);
-        // A process that is a FAULT, while no other one has evidence from since its failing began.
+        // A process that is a FAULT while no other process has evidence from the begin of its failing or later.
         let is_fault = counted.iter().copied().filter(|p| status(*p) == Status::Fault).any(|p| {
             let capacity = |p| self.capacity(p, i) > 0;
             let saturated = state(p) == State::Stalled && capacity(p);
@@ -463,7 +463,7 @@ impl Lifecycle for At<'_> {
     }
 
     fn die(&mut self) {
-        // Who is draining was told to end.
+        // A process that is draining was told to end.
         let ended = if self.past.drains { &mut self.past.said_goodbye } else { &mut self.past.died };
         *ended = Some(self.now);
     }

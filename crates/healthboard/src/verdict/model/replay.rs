@@ -1,4 +1,4 @@
-//! Applies the same events to real slots and reads them as a reader does.
+//! Applies the same events to real slots, and reads the slots as a reader does.
 
 use super::{End, Event, Lifecycle, NAMES, UNIT};
 use crate::board::slot::{Cell, Ended, Slot};
@@ -33,7 +33,7 @@ impl Replay {
     pub(super) fn start(&mut self, parent: Option<usize>, now: u64) {
         let id = |index: usize| index as u64 + 100;
         let process = Process {
-            // The same for all: the verdict must not depend on it.
+            // All processes have the same pid: the verdict must not depend on it.
             pid: 1,
             pid_since: id(self.boards.len()),
             id: id(self.boards.len()),
@@ -119,7 +119,7 @@ impl Indicator {
         }
     }
 
-    /// As `Operation` and `Indicator` do it.
+    /// Records an outcome as `Operation` and `Indicator` do.
     fn record(&self, end: End, now_ns: u64) {
         let fail = |by_work| self.slot.fail_at(now_ns, &self.lock, Ended::Work { by_work }, None);
         match end {
