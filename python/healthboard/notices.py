@@ -47,9 +47,12 @@ def flush(*, now: bool = False) -> None:
     import logging
 
     logger = logging.getLogger("healthboard")
-    # Another thread may flush at the same time.
-    pending, _pending[:] = _pending[:], []
-    for warning, text, change in pending:
+    while _pending:
+        try:
+            warning, text, change = _pending.pop(0)
+        except IndexError:
+            # Another thread flushes at the same time.
+            return
         fields = None if change is None else _fields(*change)
         logger.log(logging.WARNING if warning else logging.INFO, "%s", text, extra=fields)
 

@@ -166,11 +166,13 @@ fn look(interpreter: &Interpreter) -> io::Result<Stacks> {
     // any moment, the frames do not change, and the interpreter does not end before `LOOKING` is released.
     unsafe {
         let before = libc::fcntl(HANDLER_OUTPUT, libc::F_DUPFD_CLOEXEC, 0);
-        if before < 0 || libc::dup2(file.as_raw_fd(), HANDLER_OUTPUT) < 0 {
+        if before < 0 {
             return Err(io::Error::last_os_error());
         }
-        (interpreter.handler)(interpreter.signal);
-        libc::dup2(before, HANDLER_OUTPUT);
+        if libc::dup2(file.as_raw_fd(), HANDLER_OUTPUT) >= 0 {
+            (interpreter.handler)(interpreter.signal);
+            libc::dup2(before, HANDLER_OUTPUT);
+        }
         libc::close(before);
     }
     read(interpreter, &mut file, taken_ns)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -82,6 +84,42 @@ print("done")
 """
     )
     assert output == "done\n"
+
+
+def test_a_sigbus_that_is_sent_ends_the_process_at_once() -> None:
+    program = START + "work(); os.kill(os.getpid(), 7); time.sleep(60)"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "HEALTHBOARD_URI": "board", "HEALTHBOARD_RUNTIME_DIR": folder}
+        ended = subprocess.run([sys.executable, "-c", program], env=environment, check=False, timeout=50)
+    assert ended.returncode == -signal.SIGBUS
+
+
+# The handler of `faulthandler` is set after ours. In the child ours comes first again.
+FOREIGN_FAULT = """
+work()
+import faulthandler, mmap, tempfile
+faulthandler.enable()
+pid = os.fork()
+if pid == 0:
+    work()
+    file = tempfile.TemporaryFile()
+    file.truncate(4096)
+    memory = mmap.mmap(file.fileno(), 4096)
+    file.truncate(0)
+    memory[0]
+print(os.WTERMSIG(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_fault_in_other_memory_ends_a_child_with_one_traceback() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "HEALTHBOARD_URI": "board", "HEALTHBOARD_RUNTIME_DIR": folder}
+        command = [sys.executable, "-c", START + FOREIGN_FAULT]
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=50
+        )
+    assert ended.stdout == f"{signal.SIGBUS.value}\n"
+    assert ended.stderr.count("Bus error") == 1
 
 
 # When it is forked, threads wait for the interpreter's lock, which `PyDLL` does not release. The child's

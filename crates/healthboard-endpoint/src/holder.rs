@@ -189,12 +189,19 @@ impl<'a, 'b> Holder<'a, 'b> {
     }
 
     fn accept(&mut self, uri: &Uri, listeners: Vec<Listener>) -> io::Result<()> {
+        let mut refused = Ok(());
         for listener in listeners {
             tune(&listener);
-            self.accepting.push(self.server.listen(listener.as_fd())?);
-            self.listening.push((uri.clone(), listener));
+            match self.server.listen(listener.as_fd()) {
+                Ok(accepting) => {
+                    self.accepting.push(accepting);
+                    self.listening.push((uri.clone(), listener));
+                }
+                Err(error) => refused = Err(error),
+            }
         }
-        Ok(())
+        // A name such as `localhost` has several addresses. One that works is not opened again.
+        if self.listening.iter().any(|(known, _)| known == uri) { Ok(()) } else { refused }
     }
 
     /// Opens the socket for standbys, unless it is open.

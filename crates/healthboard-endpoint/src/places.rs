@@ -97,7 +97,8 @@ impl Places {
         self.leave(id);
         let slot = self.slot(id)?;
         let connection = slot.connection.take();
-        slot.generation = slot.generation.wrapping_add(1);
+        // 31 bits: tokens with the highest bit are not of connections.
+        slot.generation = slot.generation.wrapping_add(1) & (u32::MAX >> 1);
         let listener = slot.listener;
         self.listeners[listener].count -= 1;
         self.free.push(id.slot);

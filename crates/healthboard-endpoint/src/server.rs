@@ -59,7 +59,7 @@ const STANDBY_SOCKET: u64 = u64::MAX;
 /// The token of the descriptor that wakes requests that have to wait.
 const WAKES: u64 = u64::MAX - 1;
 
-/// Tokens of listening sockets begin here. Those of connections are lower, while no slot was reused 2^31 times.
+/// Tokens of listening sockets begin here. Those of connections are lower.
 const LISTENERS: u64 = 1 << 63;
 
 /// Serves the connections of any number of listening sockets.
@@ -461,10 +461,10 @@ impl Server {
         for (index, accepting) in self.listeners.iter_mut().enumerate() {
             if let Some(accepting) = accepting
                 && accepting.paused_until.is_some_and(|until| until <= now)
-                && self.reactor.add(&accepting.socket, LISTENERS | index as u64, Interest::Read).is_ok()
             {
-                accepting.paused_until = None;
-                accepting.is_ready = true;
+                let token = LISTENERS | index as u64;
+                accepting.is_ready = self.reactor.add(&accepting.socket, token, Interest::Read).is_ok();
+                accepting.paused_until = (!accepting.is_ready).then_some(now + ACCEPT_PAUSE);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! When a process should refresh an indicator, so that an idle service has fresh evidence.
 
 use crate::board::clock;
-use crate::config::Policy;
+use crate::config::{NO_ANSWER_AFTER_NS, Policy};
 use crate::read::{Directory, Evidence};
 use crate::record::Indicator;
 use std::time::Duration;
@@ -55,7 +55,9 @@ impl Indicator {
         let evidence = others.flat_map(|p| &p.indicators).filter(|o| *o.name == *name).map(|o| &o.evidence);
         let mut longest = None;
         for evidence in evidence {
-            let asks = evidence.refresh_ns.map(|_| SHORTEST_WAIT.max(interval / 10));
+            // One that has no answer by now may hang for reasons of its process.
+            let asks = evidence.refresh_ns.filter(|since| now_ns.saturating_sub(*since) < NO_ANSWER_AFTER_NS);
+            let asks = asks.map(|_| SHORTEST_WAIT.max(interval / 10));
             let knows = evidence.last_success_ns.filter(|_| evidence.failures == 0);
             let age = |at_ns: u64| Duration::from_nanos(now_ns.saturating_sub(at_ns));
             let knows = knows.map(|at| interval.saturating_sub(age(at))).filter(|left| !left.is_zero());

@@ -70,7 +70,9 @@ impl Keeper {
     /// The times from which on stacks are wanted: for the silence of this process, and for the newest of its operations that
     /// hang. `taken_ns` is when stacks were last taken.
     fn hangs_since(&self, now_ns: u64, taken_ns: u64) -> (Option<u64>, Option<u64>) {
+        // The board may have been overwritten.
         let used = usize::try_from(self.board.header[word::USED].load(Relaxed)).unwrap_or(usize::MAX);
+        let used = used.min(self.board.slots.len());
         let evidence = |index: usize| self.board.slots.get(index).map(own_evidence).zip(self.policy(index));
         let hangs = |since_ns: &u64| *since_ns <= now_ns;
         let progress = evidence(0).and_then(|(evidence, policy)| {

@@ -70,8 +70,9 @@ class _Request:
         self.client_is_gone = False
         self.operation: Operation = requests.indicator().begin(self.judge)
 
-    def judge(self, _raised: BaseException) -> bool | None:
-        return None if self.client_is_gone else False
+    def judge(self, raised: BaseException) -> bool | None:
+        # Any other exception ends the thread, the green thread or the process.
+        return None if self.client_is_gone or not isinstance(raised, Exception) else False
 
     def start(self, status: Any, *args: Any, **kwargs: Any) -> Any:
         """Take the place of `start_response`."""

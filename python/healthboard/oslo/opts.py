@@ -47,7 +47,8 @@ SERVICE_OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
         "runtime_dir",
         help="The directory for the boards, an absolute path. Unset: the first one in $RUNTIME_DIRECTORY, "
-        "else /run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else /tmp/healthboard-UID.",
+        "else /run/healthboard if it is usable, else $XDG_RUNTIME_DIR/healthboard, else "
+        "/tmp/healthboard-UID.",
     ),
     cfg.ListOpt(
         "disabled_hooks",

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The most bytes of an answer that are kept encrypted and unsent for a peer that reads slowly.
 const MAX_UNSENT: usize = 16 << 10;
 
+/// The most reads from the socket in one turn of a connection.
+const MAX_READS: usize = 16;
+
 /// The TLS configuration of new connections.
 #[derive(Clone)]
 pub(crate) struct Tls(pub(crate) Arc<ServerConfig>);
@@ -28,9 +31,11 @@ pub(crate) struct Session(ServerConnection);
 
 impl Session {
     pub(super) fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-        loop {
+        for read in 0.. {
             match self.0.reader().read(buffer) {
                 Ok(count) => return Ok(count),
+                // Records without content could go on for ever. What is left is read in the next turn.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && read >= MAX_READS => break,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // The peer has closed the socket without a close_notify.
                 Err(_) => return Ok(0),
@@ -49,6 +54,7 @@ impl Session {
                 (_, _, Err(error)) => return Err(error),
             }
         }
+        Err(Errno::AGAIN)
     }
 
     pub(super) fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {

@@ -6,7 +6,7 @@
 
 use super::layout::{Board, SIZE};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The most services in a process.
 pub(crate) const MAX_SERVICES: usize = 16;
@@ -17,6 +17,8 @@ static GUARDED: [AtomicUsize; MAX_SERVICES] = [const { AtomicUsize::new(0) }; MA
 /// The previous handler of the signal: its address and its flags. They are written before the handler here is installed.
 /// There is no lock that a forked child could inherit in a locked state.
 static PREVIOUS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// Whether the newest `SIGBUS` was a fault that is not ours, and was passed on.
+static PASSED_ON: AtomicBool = AtomicBool::new(false);
 
 /// Guards the board of this service from now on.
 pub(crate) fn guard(service: usize, board: &'static Board) {
@@ -37,10 +39,11 @@ pub(crate) fn guard(service: usize, board: &'static Board) {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel passes a valid siginfo with SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() } as usize;
+    // SAFETY: the kernel passes a valid siginfo with SA_SIGINFO. A signal that was sent has a sender and no address.
+    let (address, is_sent, sender) =
+        unsafe { ((*info).si_addr() as usize, (*info).si_code <= 0, (*info).si_pid()) };
     let boards = GUARDED.iter().map(|board| board.load(Relaxed));
-    let hit = |board: &usize| *board != 0 && (*board..*board + SIZE).contains(&address);
+    let hit = |board: &usize| *board != 0 && (*board..*board + SIZE).contains(&address) && !is_sent;
     if let Some(board) = boards.into_iter().find(hit) {
         // SAFETY: this thread's own errno, which the interrupted code may be about to read.
         let errno = unsafe { *libc::__errno_location() };
@@ -55,9 +58,15 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             return;
         }
     }
+    // A handler that was set after ours, such as Python's `faulthandler`, prints, puts ours back, and sends the signal again.
+    // SAFETY: plain system call.
+    let is_sent_again = is_sent && PASSED_ON.load(Relaxed) && sender == unsafe { libc::getpid() };
+    PASSED_ON.store(!is_sent, Relaxed);
     let [previous, flags] = [&PREVIOUS[0], &PREVIOUS[1]].map(|word| word.load(Relaxed));
     match previous {
-        libc::SIG_DFL | libc::SIG_IGN => default(signal),
+        libc::SIG_IGN if is_sent => {}
+        libc::SIG_DFL | libc::SIG_IGN => default(signal, is_sent),
+        _ if is_sent_again => default(signal, is_sent),
         // SAFETY: the host installed this function with these flags, so it has this signature.
         action => unsafe {
             if flags as libc::c_int & libc::SA_SIGINFO != 0 {
@@ -72,13 +81,16 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     }
 }
 
-/// Restores the default action. The faulting instruction then runs again and ends the process. A `SIGBUS` that was sent
-/// with `kill` is lost; only the next one ends the process.
-fn default(signal: libc::c_int) {
-    // SAFETY: sigaction is async-signal-safe and the structure is valid.
+/// Restores the default action, which ends the process: when the faulting instruction runs again, or by the signal sent once more,
+/// which waits until the handler returns.
+fn default(signal: libc::c_int, is_sent: bool) {
+    // SAFETY: sigaction and raise are async-signal-safe, and the structure is valid.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = libc::SIG_DFL;
         libc::sigaction(signal, &action, std::ptr::null_mut());
+        if is_sent {
+            libc::raise(signal);
+        }
     }
 }

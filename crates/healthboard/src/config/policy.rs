@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// A refresh that has been in flight for this long is recorded as a failure, while it still is.
+pub(crate) const NO_ANSWER_AFTER_NS: u64 = 5_000_000_000;
+
 /// The built-in indicator of a process: the interpreter, the event loop or the hub records a success about once a
 /// second, with [`tick`](crate::tick). When it is stale, the whole process is hung.
 pub const PROGRESS: &str = "progress";

@@ -19,15 +19,12 @@ use crate::board::sigbus::{self, MAX_SERVICES};
 use crate::board::slot::Ended;
 use crate::board::sync::Ordering::Relaxed;
 use crate::board::{clock, text};
-use crate::config::{ErrorDetail, Policy, Settings, Uri};
+use crate::config::{ErrorDetail, NO_ANSWER_AFTER_NS, Policy, Settings, Uri};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-
-/// A refresh that has been in flight for this long is recorded as a failure, while it still is.
-const NO_ANSWER_AFTER_NS: u64 = 5_000_000_000;
 
 /// How long the keeper waits before it restarts a server that has returned or panicked.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);

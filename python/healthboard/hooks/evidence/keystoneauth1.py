@@ -5,6 +5,7 @@ These indicators are informational: restarting this service repairs no other ser
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
 
@@ -60,7 +61,9 @@ def _record() -> Any:
             return None
         evidence = classify.judge(raised)
         if evidence is False:
-            newest = weakref.ref(raised)
+            # Builtin exceptions cannot be referred to. keystoneauth1 raises others.
+            with contextlib.suppress(TypeError):
+                newest = weakref.ref(raised)
         return evidence
 
     def wrap(request: Any) -> Any:
