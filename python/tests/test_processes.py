@@ -94,6 +94,16 @@ def test_a_sigbus_that_is_sent_ends_the_process_at_once() -> None:
     assert ended.returncode == -signal.SIGBUS
 
 
+def test_a_board_of_any_bytes_keeps_nobody_from_answering(service: Service) -> None:
+    service.start(START + "work(); sys.stdin.read()")
+    eventually(lambda: service.health()["details"]["progress"]["state"] == "passing")
+    board = next(service.folder.glob("run/svc/*.board"))
+    with board.open("r+b") as file:
+        file.write(b"\xff" * board.stat().st_size)
+    eventually(lambda: next(service.folder.glob("run/svc/*.board")).read_bytes()[:8] != b"\xff" * 8)
+    eventually(lambda: service.health()["details"]["progress"]["state"] == "passing")
+
+
 # The handler of `faulthandler` is set after ours. In the child ours comes first again.
 FOREIGN_FAULT = """
 work()
