@@ -142,7 +142,7 @@ fn connect(uri: &Uri, deadline: Instant) -> Result<Socket, NoAnswer> {
         let attempt = || -> io::Result<Socket> {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.set_write_timeout(Some(left(deadline)?))?;
-            socket.connect(&address)?;
+            connect_socket(&socket, &address, deadline)?;
             Ok(socket)
         };
         match attempt() {
@@ -156,6 +156,20 @@ fn connect(uri: &Uri, deadline: Instant) -> Result<Socket, NoAnswer> {
         }
     }
     Err(last)
+}
+
+/// Connects, also if signals come in between, such as that of a resized window.
+fn connect_socket(socket: &Socket, address: &SockAddr, deadline: Instant) -> io::Result<()> {
+    loop {
+        let Err(error) = socket.connect(address) else { return Ok(()) };
+        match error.raw_os_error() {
+            // TCP goes on connecting after a signal.
+            Some(libc::EINTR | libc::EALREADY) => left(deadline)?,
+            Some(libc::EISCONN) => return Ok(()),
+            _ => return Err(error),
+        };
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn left(deadline: Instant) -> io::Result<Duration> {

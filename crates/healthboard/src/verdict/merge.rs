@@ -93,6 +93,7 @@ impl<'a> Merged<'a> {
             group.fail(&observed.evidence);
             group.failure_ns = group.failure_ns.max(failed_ns);
             group.newest_ns = failed_ns;
+            group.voters += 1;
             let status = status(State::Transient, observed.policy.impact, false);
             group.judge(Judged { status, state: State::Transient, observed, stacks: None });
         }

@@ -190,6 +190,9 @@ fn newer_evidence_of_a_living_process_replaces_that_of_the_dead() {
     let alive = |seconds| process(1, vec![observed("database", passing(seconds))]);
     assert_eq!(judged(&[alive(4), killed.clone()]).details["database"].state, State::Transient);
     assert_eq!(judged(&[alive(3), killed.clone()]).details["database"].state, State::Passing);
+    let beside = process(7, vec![observed("database", passing(5))]);
+    let message = judged(&[alive(4), beside, killed.clone()]).message;
+    assert!(message.contains("(in 1 of 3 processes)"), "{message}");
     // The other evidence of dead processes does not count.
     let quiet = dead(3, 2, vec![observed("bus", passing(3)), observed("cache", hanging(70)), beat(99)]);
     let report = judged(&[alive(1), killed, quiet]);
