@@ -73,15 +73,15 @@ impl Place {
         Ok(Place { fd: self.fd.try_clone()?, path: self.path.clone() })
     }
 
-    /// Writes a file with this content under this name. Readers see the complete file or the previous one. Two processes
-    /// must not write the same name at the same time.
+    /// Writes a file with this content under this name. Readers see the complete file or the previous one. Of two processes
+    /// that write the same name at the same time, the later one wins.
     ///
     /// # Errors
     ///
     /// Errors of the file system. The previous file of that name stays then.
     pub(crate) fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = format!(".{name}.tmp");
-        // A writer that was killed may have left it behind.
+        // For a moment two holders may write. What a killed one leaves behind is swept by the next.
+        let temporary = format!(".{name}.{}.tmp", std::process::id());
         self.remove(&temporary);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, &temporary, flags, Mode::from_raw_mode(0o640))?;
