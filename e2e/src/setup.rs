@@ -3,6 +3,7 @@
 //! Each step leaves a stamp, the hash of its sources, and is repeated when these have changed.
 
 mod deploy;
+mod packaging;
 mod releases;
 mod servers;
 mod services;

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 mod bench;
+mod deb;
 mod demo;
 mod deploy;
 mod e2e;
@@ -51,6 +52,8 @@ usage: cargo xtask JOB
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   static          build the command `healthboard` as one static file, for containers
+  deb             build the packages for Debian from one source package, without a network; check them, and test
+                  them in a minimal Debian 12 beside its own Nova
   lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
                   nova;
@@ -85,6 +88,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["torture", words @ ..] => torture::run(words),
         ["sanitize", tools @ ..] => sanitize::run(tools),
         ["static"] => static_command::run(),
+        ["deb"] => deb::run(),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

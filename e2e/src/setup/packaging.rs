@@ -1,0 +1,35 @@
+//! What `cargo xtask deb` needs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::Setup;
+use crate::system::{self, Need};
+
+const PROGRAMS: [Need; 8] = [
+    ("command -v dpkg-buildpackage", "dpkg-dev"),
+    ("dpkg -s debhelper dh-python", "debhelper dh-python"),
+    // Debian's own ones, whatever else is installed. The usual ones of Debian 12 are too old.
+    ("test -x /usr/bin/cargo && test -x /usr/bin/rustc", "cargo-web rustc-web"),
+    ("dpkg -s python3-dev", "python3-dev"),
+    ("command -v lintian", "lintian"),
+    ("command -v mmdebstrap", "mmdebstrap"),
+    ("command -v autopkgtest", "autopkgtest"),
+    ("command -v xz", "xz-utils"),
+];
+
+impl Setup {
+    /// Installs the tools that build Debian packages, and returns the folder for these.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be installed; the error says what to type.
+    pub fn prepare_packaging() -> Result<(Self, PathBuf)> {
+        let setup = Self::locate()?;
+        let _alone = setup.lock()?;
+        system::install_missing(&PROGRAMS)?;
+        let folder = setup.home().join("deb");
+        Ok((setup, folder))
+    }
+}

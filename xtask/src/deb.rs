@@ -1,0 +1,53 @@
+//! `cargo xtask deb`: the packages for Debian, from one source package with vendored crates, built without a network.
+
+mod copyright;
+mod installed;
+mod source;
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+use healthboard_e2e::{Setup, Step};
+
+use self::installed::Root;
+use self::source::Source;
+use crate::terminal::table;
+
+/// Builds, checks and tests them, and says where they are.
+pub(crate) fn run() -> Result<()> {
+    let (setup, folder) = Setup::prepare_packaging()?;
+    let source = Source::write(&setup, &folder)?;
+    build(&setup, &source)?;
+    check(&setup, &source)?;
+    let root = Root::new(&setup, &source)?;
+    root.test(&setup, &source)?;
+    root.purge(&setup)?;
+    let mut rows = Vec::new();
+    for package in source.packages()? {
+        let name = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        rows.push([name, format!("{} kB", fs::metadata(&package)?.len() / 1000)]);
+    }
+    println!("\n{}\n\nin {}", table(["package", "size"], rows), source.parent().display());
+    Ok(())
+}
+
+/// Builds the source package and the others, in a network of their own that leads nowhere.
+fn build(setup: &Setup, source: &Source) -> Result<()> {
+    let mut step = Step::begin("deb build", &setup.logs())?;
+    let mut command = Command::new("unshare");
+    // In a namespace of users, so that it needs no root.
+    command.args(["--net", "--map-current-user", "dpkg-buildpackage", "--no-sign"]);
+    step.run(command.current_dir(source.folder()))?;
+    step.end();
+    Ok(())
+}
+
+/// lintian's warnings are errors. What it is not to warn about has an override with the reason.
+fn check(setup: &Setup, source: &Source) -> Result<()> {
+    let mut step = Step::begin("deb lintian", &setup.logs())?;
+    let mut command = Command::new("lintian");
+    step.run(command.args(["--fail-on", "error,warning"]).args(source.files(".changes")?))?;
+    step.end();
+    Ok(())
+}
