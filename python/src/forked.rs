@@ -21,12 +21,25 @@ unsafe extern "C" {
 /// it is made to do what it does after a fork of its own, including the functions of `os.register_at_fork`. Otherwise this
 /// does nothing.
 #[pyfunction]
-pub(crate) fn forked_in_c(_py: Python<'_>) {
+pub(crate) fn forked_in_c(py: Python<'_>) -> PyResult<()> {
     // SAFETY: this thread has the interpreter's lock, and is the only one here.
-    unsafe {
+    let knows_others = unsafe {
         let (own, first) = (PyThreadState_Get(), PyInterpreterState_ThreadHead(PyInterpreterState_Get()));
-        if first != own || !PyThreadState_Next(own).is_null() {
-            PyOS_AfterFork_Child();
-        }
+        first != own || !PyThreadState_Next(own).is_null()
+    };
+    if !knows_others {
+        return Ok(());
     }
+    if py.version_info() >= (3, 13) {
+        // The lock of imports is held over a fork, and released afterwards: older versions make a new one.
+        let imports = py.import("_imp")?;
+        if imports.call_method0("lock_held")?.is_truthy()? {
+            // A thread of the parent was importing. No import of this process will ever end, whatever is done here.
+            return Ok(());
+        }
+        imports.call_method0("acquire_lock")?;
+    }
+    // SAFETY: as above.
+    unsafe { PyOS_AfterFork_Child() };
+    Ok(())
 }

@@ -20,7 +20,7 @@ import pytest
 from test_hosts import probing
 from test_services import EVENTLET, MASTER, THREADING, children_of
 
-from conftest import RUN, Service, all_ended_in_order, eventually
+from conftest import RUN, Service, all_ended_in_order, ask, eventually
 
 
 class Server(Service):
@@ -354,6 +354,28 @@ def test_a_gunicorn_that_executes_itself_again_reports_again(server: Server) -> 
     server.process.wait(30)
     eventually(lambda: server.boards() == {new, *workers})
     assert server.health()["status"] == "OK"
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [gunicorn, uwsgi(*RELOAD_OPTIONS), uwsgi(*RELOAD_OPTIONS, "--lazy-apps")],
+    ids=["gunicorn", "uwsgi", "uwsgi_lazy"],
+)
+def test_a_server_that_is_stopped_is_not_ready_until_its_end(
+    server: Server, serve: Callable[[Server], Server]
+) -> None:
+    serve(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    eventually(lambda: ask(server.socket, "/readyz")[0] == 200)
+    assert server.process is not None
+    server.process.terminate()
+    seen = []
+    while server.process.poll() is None:
+        with contextlib.suppress(OSError):
+            seen.append(ask(server.socket, "/readyz")[0])
+    while seen and seen[0] == 200:
+        seen.pop(0)
+    assert set(seen) <= {503}, seen
 
 
 # Stands for a worker of uWSGI before 2.0.27 without `enable-threads`.

@@ -214,25 +214,25 @@ impl Service {
         self.say_goodbye();
     }
 
-    /// Says goodbye on the board. Returns whether the process was draining.
+    /// Says goodbye on the board. Returns whether the process was neither draining nor had said goodbye before.
     fn say_goodbye(&self) -> bool {
         let Some((page, board)) = self.anchor.page().and_then(|page| Some((page, page.board()?))) else {
             return false;
         };
         page.say_goodbye();
         board.header[word::GOODBYE_NS].store(self.anchor.now_ns(), Relaxed);
-        board.header[word::PHASE].swap(phase::GOODBYE, Relaxed) == phase::DRAINING
+        board.header[word::PHASE].swap(phase::GOODBYE, Relaxed) == 0
     }
 
     /// See [`goodbye`](crate::goodbye).
     pub(crate) fn goodbye(&self) {
-        let was_draining = self.say_goodbye();
+        let was_working = self.say_goodbye();
         if let Some(board) = self.anchor.page().and_then(Page::board) {
             // The board of a process without a parent in the service stays: it shows that the service was stopped and did
             // not die. The board of a process that was draining stays as well: its master may be about to end without
-            // knowing it, and counts as draining for some seconds because of this board.
+            // knowing it, and counts as draining for some seconds because of this board. A second goodbye changes nothing.
             if board.header[word::PARENT_ID].load(Relaxed) != 0
-                && !was_draining
+                && was_working
                 && let Some(attached) = self.attached()
             {
                 attached.remove_board();
