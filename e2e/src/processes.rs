@@ -41,8 +41,8 @@ pub fn send(pid: u32, signal: Signal) -> Result<()> {
     kill_process(target, signal).with_context(|| format!("cannot send {signal:?} to process {pid}"))
 }
 
-/// Where the kernel sees each thread of `pid`: its name, its state, and the code it waits in or runs, for who looks for a hang
-/// in a library.
+/// Each thread of `pid` as the kernel sees it: its name, its state, and the code in which it waits or runs. It shows where a
+/// process hangs that cannot run Python any more.
 pub(crate) fn threads_in_kernel(pid: u32) -> String {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let line = |task: u32| {

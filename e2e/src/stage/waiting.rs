@@ -14,7 +14,7 @@ use crate::processes::{children, threads_in_kernel};
 /// How often a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// So many lines of a log are shown where a service is not as expected.
+/// The most lines of a log in an error.
 const MAX_LINES: usize = 20;
 
 impl Stage {
