@@ -201,7 +201,13 @@ impl<'a, 'b> Holder<'a, 'b> {
             }
         }
         // A name such as `localhost` has several addresses. One that works is not opened again.
-        if self.listening.iter().any(|(known, _)| known == uri) { Ok(()) } else { refused }
+        match refused {
+            Err(error) if self.listening.iter().any(|(known, _)| known == uri) => {
+                self.boards.say(true, format!("cannot listen on all addresses of {uri}: {error}"));
+                Ok(())
+            }
+            refused => refused,
+        }
     }
 
     /// Opens the socket for standbys, unless it is open.
