@@ -12,6 +12,7 @@ mod leak;
 mod page;
 mod period;
 mod play;
+mod requests;
 mod scenarios;
 mod scene;
 mod site;

@@ -73,8 +73,31 @@ pub fn get(uri: &str, path: &str, limit: Duration) -> Result<(u16, String)> {
 ///
 /// As for [`get`].
 pub fn get_with(uri: &str, path: &str, headers: &str, limit: Duration) -> Result<(u16, String)> {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
-    let raw = exchange(uri, &request, limit).with_context(|| format!("no answer from {uri}"))?;
+    answer_to(uri, &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n"), limit)
+}
+
+/// Posts the JSON `body` to `path`, like [`get_with`].
+///
+/// # Errors
+///
+/// As for [`get`].
+pub(crate) fn post(
+    uri: &str,
+    path: &str,
+    headers: &str,
+    body: &Value,
+    limit: Duration,
+) -> Result<(u16, String)> {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    answer_to(uri, &(head + &body), limit)
+}
+
+fn answer_to(uri: &str, request: &str, limit: Duration) -> Result<(u16, String)> {
+    let raw = exchange(uri, request, limit).with_context(|| format!("no answer from {uri}"))?;
     let (head, body) = raw.split_once("\r\n\r\n").context("the answer has no end of headers")?;
     let code =
         head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status code")?;

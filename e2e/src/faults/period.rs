@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::scene::{METADATA_PROXY_SECTION, use_all, use_apis};
+use super::requests::{METADATA_PROXY_SECTION, User, use_apis};
 use super::{Pacing, Scene, Site, helpers};
 use crate::cluster::{ALL, Cluster, Concurrency};
 use crate::servers::MariaDb;
@@ -19,7 +19,7 @@ use crate::watch::{Change, Watch, Watched};
 pub enum Load {
     /// Nothing but their own periodic work.
     Idle,
-    /// Requests to both APIs, which ask the databases, placement and, by RPC, the computes.
+    /// Requests to both APIs, RPC to the computes, and servers that are built.
     Busy,
 }
 
@@ -53,6 +53,8 @@ pub struct Period {
     pub mode: String,
     /// How long it was.
     pub lasted: Duration,
+    /// How many servers were built.
+    pub built: u32,
     /// Changes to a status other than OK, with the service.
     pub alarms: Vec<(String, Change)>,
     /// Warnings and errors that Nova does not log without us.
@@ -69,8 +71,8 @@ pub struct Period {
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// What a compute says that is ready before its conductor. On which side that happens is chance.
 const EARLY: &str = "Timed out waiting for nova-conductor";
-/// How often a busy service gets a set of requests.
-const REQUEST_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a user works with busy services. Both modes and, beside each, the same without us share the machine.
+const WORK_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Watches services for a while, beside the same services as Nova ships them, which get the same requests.
 ///
@@ -98,17 +100,21 @@ pub fn period(
         scene.watched().into_iter().map(|watched| Watched { oslo: None, ..watched }).collect();
     let watch = Watch::begin(&idle, scene.ports(), Duration::from_millis(100));
     let before = [counts(scene.mariadb())?, counts(bare.mariadb())?];
+    let users = match load {
+        Load::Idle => Vec::new(),
+        Load::Busy => vec![User::new(&scene)?, User::new(&bare)?],
+    };
     let start = Instant::now();
-    let mut requested = start;
+    let (mut worked, mut built) = (start, 0);
     let mut found = BTreeSet::new();
     while start.elapsed() < lasts {
         for service in ALL {
             found.extend(helpers::look(scene.daemon(service)?));
         }
-        if load == Load::Busy && requested.elapsed() >= REQUEST_INTERVAL {
-            requested = Instant::now();
-            use_all(&scene)?;
-            use_all(&bare)?;
+        if load == Load::Busy && worked.elapsed() >= WORK_INTERVAL {
+            worked = Instant::now();
+            users.iter().try_for_each(User::work)?;
+            built += 1;
         }
         (pacing.tick)(start.elapsed())?;
         sleep(POLL_INTERVAL);
@@ -128,6 +134,7 @@ pub fn period(
         load,
         mode: scene.name().to_owned(),
         lasted,
+        built,
         alarms: alarms.collect(),
         new_lines: new_lines.collect(),
         helpers: found.into_iter().collect(),

@@ -5,35 +5,18 @@ use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::Child;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use super::requests::{METADATA_PROXY_SECTION, OPERATOR, use_apis};
 use super::stuck::{StuckRequests, call_conductor};
 use super::{Site, block};
 use crate::cluster::{ALL, API, Backends, Cluster, Concurrency, METADATA, NAMES};
-use crate::probe::get_with;
 use crate::servers::Disk;
 use crate::setup::Setup;
 use crate::stage::CONDUCTOR;
 use crate::watch::{Ports, Watched};
-
-/// A request that Nova's API answers from its databases: the path, the headers, the expected status.
-const LIST_SERVICES: (&str, &str, u16) = ("/v2.1/os-services", OPERATOR, 200);
-/// The headers of an operator's request.
-const OPERATOR: &str = "X-User-Id: operator\r\nX-Project-Id: stage\r\nX-Roles: admin\r\nX-Identity-Status: Confirmed\r\nX-Auth-Token: stage\r\n";
-/// The same for the metadata API: a request as Neutron's agent sends it, for an instance that does not exist.
-const GET_METADATA: (&str, &str, u16) = (
-    "/latest/meta-data/",
-    "X-Instance-ID: 00000000-0000-0000-0000-000000000000\r\nX-Tenant-ID: stage\r\n\
-     X-Instance-ID-Signature: 3a6c452ef9a374179001cbf6a0e2c90f541f669e56a4e1702735ac2e24ba1ac4\r\n",
-    404,
-);
-/// Configures the metadata API for such requests. It follows the section `[healthcheck]` in nova.conf.
-pub(super) const METADATA_PROXY_SECTION: &str = "\n\n[neutron]\nservice_metadata_proxy = true";
-/// This many concurrent requests occupy both processes.
-const CONCURRENT_REQUESTS: usize = 16;
 
 /// A cluster with all services started under `healthboard-run`, the runtime folder on a small disk of its own, and a way to
 /// block each service's main thread.
@@ -265,32 +248,4 @@ impl DerefMut for Scene {
     fn deref_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
-}
-
-/// The same as [`use_apis`], and a request for which Nova's API calls every compute over RPC.
-pub(super) fn use_all(cluster: &Cluster) -> Result<()> {
-    use_apis(cluster)?;
-    let uri = cluster.listens_at(API).context("nova-api does not listen")?;
-    let headers = format!("{OPERATOR}OpenStack-API-Version: compute 2.88\r\n");
-    let (code, _) = get_with(&uri, "/v2.1/os-hypervisors/detail", &headers, Duration::from_secs(30))?;
-    ensure!(code == 200, "nova-api answered with {code} about its hypervisors, expected 200");
-    Ok(())
-}
-
-/// Makes each process of both APIs serve a request that needs the databases: before that it may have no such indicator.
-pub(super) fn use_apis(cluster: &Cluster) -> Result<()> {
-    for (service, (path, headers, wanted)) in [(API, LIST_SERVICES), (METADATA, GET_METADATA)] {
-        let uri = cluster.listens_at(service).with_context(|| format!("{service} does not listen"))?;
-        // Sequential requests might all reach the same process.
-        let ask = || get_with(&uri, path, headers, Duration::from_secs(30)).map(|(code, _)| code);
-        thread::scope(|scope| {
-            let users: Vec<_> = (0..CONCURRENT_REQUESTS).map(|_| scope.spawn(ask)).collect();
-            users.into_iter().try_for_each(|user| {
-                let code = user.join().ok().context("a request panicked")??;
-                ensure!(code == wanted, "{service} answered with {code}, expected {wanted}");
-                Ok(())
-            })
-        })?;
-    }
-    Ok(())
 }

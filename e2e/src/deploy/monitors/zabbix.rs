@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Noticed;
 use super::hosts::Hosts;
 use crate::deploy::until;
-use crate::probe::{exchange, get};
+use crate::probe::{get, post};
 use crate::servers::{Server, free_port};
 use crate::setup::Setup;
 
@@ -156,14 +156,9 @@ impl Zabbix {
         if !self.token.is_empty() {
             body["auth"] = self.token.clone().into();
         }
-        let body = body.to_string();
-        let request = format!(
-            "POST /api_jsonrpc.php HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json-rpc\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = exchange(&format!("tcp://{}", self.web), &request, Duration::from_secs(60))?;
-        let body = answer.split_once("\r\n\r\n").context("no answer of Zabbix's API")?.1;
-        let answer: Value = serde_json::from_str(body).with_context(|| format!("{method}: {body}"))?;
+        let (_, answer) =
+            post(&format!("tcp://{}", self.web), "/api_jsonrpc.php", "", &body, Duration::from_secs(60))?;
+        let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{method}: {answer}"))?;
         match answer.get("result") {
             Some(result) => Ok(result.clone()),
             None => bail!("{method}: {}", answer["error"]),

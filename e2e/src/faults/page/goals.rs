@@ -111,7 +111,9 @@ pub(super) fn of_all(scenarios: &[Scenario], outcomes: &[Outcome], periods: &[Pe
         let minutes = period.lasted.as_secs() / 60;
         let alarms: Vec<String> =
             period.alarms.iter().map(|(service, change)| format!("{service}: {}", change.note)).collect();
-        line(&format!("no false alarm in {minutes} min, {mode}"), &list(&alarms), alarms.is_empty());
+        let built =
+            if period.built > 0 { format!(", {} servers built", period.built) } else { String::new() };
+        line(&format!("no false alarm in {minutes} min, {mode}{built}"), &list(&alarms), alarms.is_empty());
         let lines: Vec<String> =
             period.new_lines.iter().map(|line| format!("`{line}`").replace('|', "\\|")).collect();
         line(
