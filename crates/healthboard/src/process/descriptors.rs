@@ -6,8 +6,8 @@
 
 use std::io;
 
-/// Gives the calling thread a descriptor table of its own. It is empty except for the standard streams, which are opened
-/// on `/dev/null` if that exists.
+/// Gives the calling thread a descriptor table of its own. It is empty except for the standard streams: `/dev/null`, or
+/// where there is none, descriptors that cannot be read or written.
 ///
 /// # Errors
 ///
@@ -22,7 +22,9 @@ pub(super) fn leave_table() -> io::Result<()> {
             return Err(io::Error::new(error.kind(), text));
         }
         for _ in 0..3 {
-            libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            if libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) == -1 {
+                libc::epoll_create1(0);
+            }
         }
     }
     Ok(())

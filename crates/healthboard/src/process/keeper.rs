@@ -102,7 +102,7 @@ impl Keeper {
             parent_id: service.anchor.replace_id(id),
         };
         if fixed.parent_id == 0 {
-            started.take_early().into_iter().for_each(|early| attached.say(early));
+            service.take_early().into_iter().for_each(|early| attached.say(early));
         }
         let mut passed_over = Vec::new();
         let found = find(started, |line| passed_over.push(line));

@@ -3,14 +3,14 @@
 use super::attached::Attached;
 use super::keeper;
 use super::notice::{Announcement, Notice};
-use super::start::{Builder, Started};
+use super::start::{Builder, StartError, Started};
 use crate::board::anchor::Anchor;
 use crate::board::layout::{Board, phase, word};
 use crate::board::page::{Claim, Page};
 use crate::board::slot::Slot;
 use crate::board::sync::{AtomicU32, Ordering::Relaxed};
 use crate::config::{ErrorDetail, PROGRESS, Policy};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long the first recording waits for the board. After that the process records nothing until the board is there.
@@ -26,6 +26,9 @@ const MAX_WAIT_FOR_BOARD: Duration = Duration::from_secs(2);
 pub struct Service {
     pub(crate) anchor: Anchor<Attached>,
     pub(super) started: OnceLock<Started>,
+    /// Notices that wait for the first board. Never `lock` it: a child that was forked while another thread held it would
+    /// wait indefinitely.
+    early: Mutex<Vec<Notice>>,
 }
 
 /// A panic cannot leave a half-written record, so code that records may run under `catch_unwind`.
@@ -36,7 +39,7 @@ pub(crate) static DEFAULT: Service = Service::new();
 
 impl Service {
     pub(super) const fn new() -> Service {
-        Service { anchor: Anchor::new(), started: OnceLock::new() }
+        Service { anchor: Anchor::new(), started: OnceLock::new(), early: Mutex::new(Vec::new()) }
     }
 
     /// A builder for a service of this name; see [`Settings::new`](crate::Settings::new) for names.
@@ -123,7 +126,8 @@ impl Service {
     /// reason.
     pub(super) fn go_without(&self, why: &str) {
         if let Some((started, page)) = self.started.get().zip(self.anchor.page()) {
-            started.say_why_without(why);
+            self.say_later([Notice::new(true, StartError::NoThread(why.to_owned()).to_string())]);
+            started.set_why_without(why);
             page.go_without();
         }
     }
@@ -151,7 +155,7 @@ impl Service {
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
         match self.attached() {
             Some(attached) => attached.take_notices(),
-            None => self.started.get().map(Started::take_early).unwrap_or_default(),
+            None => self.take_early(),
         }
     }
 
@@ -168,12 +172,19 @@ impl Service {
     pub(crate) fn say(&self, warning: bool, text: String) {
         match self.attached() {
             Some(attached) => attached.say(Notice::new(warning, text)),
-            None => {
-                if let Some(started) = self.started.get() {
-                    started.say_later(warning, text);
-                }
-            }
+            None => self.say_later([Notice::new(warning, text)]),
         }
+    }
+
+    /// Keeps notices until there is a board.
+    pub(super) fn say_later(&self, notices: impl IntoIterator<Item = Notice>) {
+        if let Ok(mut early) = self.early.try_lock() {
+            early.extend(notices);
+        }
+    }
+
+    pub(super) fn take_early(&self) -> Vec<Notice> {
+        self.early.try_lock().map(|mut early| std::mem::take(&mut *early)).unwrap_or_default()
     }
 
     pub(crate) fn error_detail(&self) -> ErrorDetail {

@@ -33,22 +33,13 @@ pub(crate) struct Started {
     pub(super) candidates: Candidates,
     /// The number of the service in this process; `MAX_SERVICES` for one in memory.
     pub(super) number: usize,
-    // Never `lock` these two: a child that was forked while another thread held one of them would wait indefinitely.
-    /// Notices of the process that started it, kept until it has a board.
-    early: Mutex<Vec<Notice>>,
-    /// Why a process records nothing.
+    /// Why a process records nothing. Never `lock` it: a child that was forked while another thread held it would wait
+    /// indefinitely.
     why_without: Mutex<String>,
 }
 
 impl Started {
-    pub(super) fn say_later(&self, warning: bool, text: String) {
-        if let Ok(mut early) = self.early.try_lock() {
-            early.push(Notice::new(warning, text));
-        }
-    }
-
-    pub(super) fn say_why_without(&self, why: &str) {
-        self.say_later(true, StartError::NoThread(why.to_owned()).to_string());
+    pub(super) fn set_why_without(&self, why: &str) {
         if let Ok(mut without) = self.why_without.try_lock() {
             why.clone_into(&mut without);
         }
@@ -56,10 +47,6 @@ impl Started {
 
     fn why_without(&self) -> String {
         self.why_without.try_lock().map(|why| why.clone()).unwrap_or_default()
-    }
-
-    pub(super) fn take_early(&self) -> Vec<Notice> {
-        self.early.try_lock().map(|mut early| std::mem::take(&mut *early)).unwrap_or_default()
     }
 }
 
@@ -200,9 +187,7 @@ impl Builder {
         if !self.settings.is_enabled() {
             return Err(StartError::Disabled(self.settings.take_refused()));
         }
-        let early = self.settings.take_refused();
-        let early = early.iter().map(|e: &SettingError| Notice::new(true, e.to_string()));
-        let early = Mutex::new(early.collect());
+        let refused = self.settings.take_refused();
         let candidates = Candidates::from_env(self.settings.runtime_dir.clone());
         let Some(mut services) = services() else {
             let why = "another start was under way when this process was forked, or does not end";
@@ -227,9 +212,10 @@ impl Builder {
         let service: &'static Service =
             if DEFAULT.started.get().is_none() { &DEFAULT } else { Box::leak(Box::new(Service::new())) };
         let (settings, serve, why_without) = (self.settings, Box::new(serve), Mutex::default());
-        let started = Started { settings, serve, candidates, number, early, why_without };
+        let started = Started { settings, serve, candidates, number, why_without };
         // The list of services is locked, so no other thread sets it.
         let _ = service.started.set(started);
+        service.say_later(refused.iter().map(|error| Notice::new(true, error.to_string())));
         services.push(service);
         drop(services);
         service.anchor.open(page);
@@ -283,10 +269,10 @@ impl Builder {
                 id,
                 parent_id: 0,
             });
-            let (number, early) = (MAX_SERVICES, Mutex::default());
+            let number = MAX_SERVICES;
             let (serve, candidates): (Serve, _) = (Box::new(|_| ()), Candidates::default());
             let (settings, why_without) = (self.settings, Mutex::default());
-            let _ = service.started.set(Started { settings, serve, candidates, number, early, why_without });
+            let _ = service.started.set(Started { settings, serve, candidates, number, why_without });
             service.register_progress();
             page.publish(board, id, Box::leak(Box::new(Attached::default())));
             service.anchor.open(page);

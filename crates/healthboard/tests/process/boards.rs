@@ -155,9 +155,12 @@ fn indicators_without_room_are_named_and_do_no_harm() {
 fn a_changed_name_is_logged_and_a_valid_one_kept() {
     let mut player = Player::start("names");
     let said = player.line();
-    for changed in
-        ["indicator `` is recorded as `_`", "`two words` is recorded as `two_words`", "is recorded as `a_b`"]
-    {
+    for changed in [
+        "indicator `before start` is recorded as `before_start`",
+        "indicator `` is recorded as `_`",
+        "`two words` is recorded as `two_words`",
+        "is recorded as `a_b`",
+    ] {
         assert!(said.contains(changed), "{said}");
     }
     let process = player.process();
@@ -165,7 +168,10 @@ fn a_changed_name_is_logged_and_a_valid_one_kept() {
     let long = "x".repeat(64);
     let hex = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
     let class = "Http2ConnectionTerminatedError";
-    assert_eq!(names, ["progress", "database", "_", "two_words", "a_b", &long, hex[0], hex[1], class]);
+    assert_eq!(
+        names,
+        ["progress", "before_start", "database", "_", "two_words", "a_b", &long, hex[0], hex[1], class]
+    );
     assert_eq!(evidence(&process, hex[0]).error.unwrap().class, class);
 }
 

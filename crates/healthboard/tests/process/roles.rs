@@ -215,6 +215,7 @@ pub(crate) fn play(role: &str) {
             act::wait();
         }
         "names" => {
+            Indicator::register("before start", Policy::DEFAULT);
             act::begin();
             let hex = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
             for name in [

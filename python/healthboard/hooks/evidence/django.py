@@ -1,6 +1,7 @@
-"""Django: every statement of its own backends is evidence for `database`, the alias `default`.
+"""Django: every statement of its own backends is evidence for `database`, the alias `default`,
+or for `database_ALIAS`, another alias.
 
-Another alias is `database_ALIAS`, which is degrading. Django raises an exception of its own whose cause is
+Django raises an exception of its own whose cause is
 the driver's. A server that is frozen raises only where OPTIONS has a timeout. Of servers that were killed,
 frozen and made read-only, all errors were provoked for real.
 

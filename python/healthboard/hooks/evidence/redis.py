@@ -1,4 +1,5 @@
 """redis-py: every command and pipeline is evidence for `redis`, or `redis_HOST` of a further server.
+They are critical where Redis brings the messages of kombu, and degrading otherwise.
 
 A command raises when redis-py has given up its own retries. A server that is frozen raises only where the
 client has a `socket_timeout`. Of servers that were killed, frozen, made a replica, given too little memory or
@@ -8,8 +9,7 @@ A command that waits for data, such as BLPOP, is not in flight: it may wait for 
 of a key that nobody has, which changes nothing. A server that takes no writes refuses it. Until it takes it
 again, successes are not recorded: reading works meanwhile.
 
-Where Redis brings the messages of kombu, these indicators are critical. Commands of a Redis Cluster, and of
-an asynchronous client of a Sentinel, are not recorded.
+Commands of a Redis Cluster, and of an asynchronous client of a Sentinel, are not recorded.
 """
 
 from __future__ import annotations
