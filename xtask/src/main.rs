@@ -14,6 +14,7 @@ mod interrupt;
 mod lint;
 mod releases;
 mod sanitize;
+mod sbom;
 mod services;
 mod static_command;
 mod terminal;
