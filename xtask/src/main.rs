@@ -12,6 +12,7 @@ mod fuzz;
 mod generated;
 mod interrupt;
 mod lint;
+mod pythons;
 mod releases;
 mod sanitize;
 mod sbom;
@@ -21,6 +22,7 @@ mod terminal;
 mod test;
 mod torture;
 mod transcript;
+mod wheels;
 
 use std::env;
 use std::process::ExitCode;
@@ -32,7 +34,7 @@ usage: cargo xtask JOB
 
   demo [--keep]   show real Nova daemons during faults; --keep leaves them running
   test [PART…]    run all tests, or some parts: rust, loom, python, e2e; and on request
-                  pythons: the tests of the package with each Python from 3.10 to 3.14 that is here
+                  pythons: the tests of the package, from its wheels, with each Python from 3.10 to 3.14 that is here
   e2e [FAULT…]    play real faults on all of Nova and its servers; write docs/faults.md
       --mode MODE       threading or eventlet; the default is both
       --minutes N       the length of each period without faults; the default is 5
@@ -55,6 +57,7 @@ usage: cargo xtask JOB
   static          build the command `healthboard` as one static file, for containers
   deb             build the packages for Debian from one source package, without a network; check them, and test
                   them in a minimal Debian 12 beside its own Nova
+  wheels          build the Python package for each Python from 3.10 on, for hosts without a compiler
   lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
                   nova;
@@ -90,6 +93,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["sanitize", tools @ ..] => sanitize::run(tools),
         ["static"] => static_command::run(),
         ["deb"] => deb::run(),
+        ["wheels"] => wheels::run(),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

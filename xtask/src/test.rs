@@ -2,7 +2,6 @@
 
 mod count;
 mod loom;
-mod pythons;
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use healthboard_e2e::{Setup, Step};
 
 pub(crate) use self::count::Count;
+use crate::pythons;
 use crate::terminal::{bad, duration, good, table};
 
 type Play = fn(&Setup, &mut Step) -> Result<Count>;

@@ -1,4 +1,4 @@
-//! What `cargo xtask deb` needs.
+//! What `cargo xtask deb` and `cargo xtask wheels` need.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,8 @@ const PROGRAMS: [Need; 8] = [
     ("command -v xz", "xz-utils"),
 ];
 
+const WHEELS: &str = include_str!("../../requirements-wheels.txt");
+
 impl Setup {
     /// Installs the tools that build Debian packages, and returns the folder for these.
     ///
@@ -31,5 +33,20 @@ impl Setup {
         system::install_missing(&PROGRAMS)?;
         let folder = setup.home().join("deb");
         Ok((setup, folder))
+    }
+
+    /// Installs the tools that build and check wheels.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be installed.
+    pub fn prepare_wheels() -> Result<Self> {
+        let setup = Self::prepare_tools()?;
+        let _alone = setup.lock()?;
+        let environment = setup.environment()?;
+        setup.step("wheels", &(environment, WHEELS), |step| {
+            step.run(setup.pip().args(["-r", "e2e/requirements-wheels.txt"]))
+        })?;
+        Ok(setup)
     }
 }

@@ -195,8 +195,8 @@ impl Directory {
         refused.collect()
     }
 
-    /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago or ran before a
-    /// reboot; stacks without a board; and temporary files of killed creators. Only a holder does this, since these files
+    /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago, had another
+    /// layout or ran before a reboot; stacks without a board; and temporary files of killed creators. Only a holder does this, since these files
     /// are all that is left of a service without a living process. Errors are ignored; the next call tries again. Lists
     /// the directory, and opens every board.
     pub fn sweep(&mut self, now_ns: u64) {
@@ -246,6 +246,8 @@ impl Directory {
                     Life::Alive | Life::Draining => false,
                 }
             }
+            // The lock is the same in all layouts: the process has ended.
+            Err(Refused::Layout { .. }) => true,
             Err(_) => false,
         }
     }

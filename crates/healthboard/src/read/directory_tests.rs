@@ -237,6 +237,21 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
 }
 
 #[test]
+fn a_board_of_another_layout_stays_while_its_process_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = publish(&directory, 1);
+    other.board.header[word::LAYOUT].store(99, Relaxed);
+    let path = path_of(&directory, &other);
+    let mut boards = Directory::new(directory.path());
+    assert_eq!(lives(&mut boards), []);
+    boards.sweep(now_ns());
+    assert!(path.exists());
+    drop(other);
+    boards.sweep(now_ns());
+    assert!(!path.exists());
+}
+
+#[test]
 fn boards_of_dead_processes_cost_no_descriptors() {
     let directory = tempfile::tempdir().unwrap();
     let mut boards = Directory::new(directory.path());

@@ -1,4 +1,4 @@
-//! The tests of the Python package with each version of Python that this machine has.
+//! The tests of the Python package, installed from its wheels, with each version of Python that this machine has.
 
 use std::env;
 use std::fs;
@@ -8,10 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::{Setup, Step};
 
-use super::Count;
+use crate::test::Count;
+use crate::wheels;
 
-/// The oldest and the newest minor version that is supported.
-const VERSIONS: std::ops::RangeInclusive<u32> = 10..=14;
+/// The minor versions that are supported.
+pub(crate) const VERSIONS: std::ops::RangeInclusive<u32> = 10..=14;
 
 /// What the tests need. Those that need more are skipped.
 const PACKAGES: [&str; 7] =
@@ -34,11 +35,14 @@ const FILES: [&str; 12] = [
 ];
 
 /// Runs the tests with each version, in an environment of its own.
-pub(super) fn run(setup: &Setup, step: &mut Step) -> Result<Count> {
+pub(crate) fn run(setup: &Setup, step: &mut Step) -> Result<Count> {
+    Setup::prepare_wheels()?;
+    wheels::build(setup)?;
     let mut count = Count::default();
     let mut missing = Vec::new();
-    for version in VERSIONS.map(|minor| format!("3.{minor}")) {
-        match interpreter(&version) {
+    for minor in VERSIONS {
+        let version = format!("3.{minor}");
+        match interpreter(minor) {
             Some(python) => count = count + run_version(setup, step, &version, &python)?,
             None => missing.push(version),
         }
@@ -58,11 +62,11 @@ fn run_version(setup: &Setup, step: &mut Step, version: &str, python: &Path) -> 
         command.current_dir(setup.workspace());
         command
     };
-    step.run(Command::new(python).args(["-m", "venv"]).arg(&home))?;
+    step.run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&home))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let from = ["--no-index", "--find-links"];
+    step.run(command().args(pip).args(from).arg(wheels::folder(setup)).arg("healthboard"))?;
     step.run(command().args(pip).args(PACKAGES))?;
-    let build = ["--force-reinstall", "--no-deps", "./python"];
-    step.run(command().args(pip).args(build).env("MATURIN_PEP517_ARGS", "--profile dev"))?;
     let before = step.text().len();
     let files = FILES.map(|name| format!("python/tests/test_{name}.py"));
     let options = ["-m", "pytest", "-q", "-n", "4", "--dist", "loadfile"];
@@ -70,8 +74,9 @@ fn run_version(setup: &Setup, step: &mut Step, version: &str, python: &Path) -> 
     Ok(Count::of_pytest(&step.text()[before..]))
 }
 
-/// Finds an interpreter on `PATH`, or one of pyenv's.
-fn interpreter(version: &str) -> Option<PathBuf> {
+/// Finds an interpreter of Python 3.`minor` on `PATH`, or one of pyenv's.
+pub(crate) fn interpreter(minor: u32) -> Option<PathBuf> {
+    let version = format!("3.{minor}");
     let named = PathBuf::from(format!("python{version}"));
     let runs = |program: &Path| {
         // A shim of pyenv fails where its version is not chosen.

@@ -1,0 +1,146 @@
+//! `cargo xtask wheels`: the Python package in binary form, for hosts without a compiler.
+//!
+//! Each is linked against glibc 2.17, the oldest that the compiler supports, and has the bill of materials of its library.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use healthboard_e2e::{Setup, Step};
+
+use crate::pythons::{VERSIONS, interpreter};
+use crate::sbom;
+use crate::terminal::table;
+
+/// The platform of the wheels: <https://peps.python.org/pep-0600/>
+const PLATFORM: &str = "manylinux_2_17";
+
+/// The first minor version whose wheel is for all later ones, too.
+const STABLE_ABI: u32 = 12;
+
+/// Validates a bill of materials against the schema of CycloneDX.
+const VALIDATE: &str = "\
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()) and 'not valid')
+";
+
+/// Builds them, and says where they are.
+pub(crate) fn run() -> Result<()> {
+    let setup = Setup::prepare_wheels()?;
+    let mut rows = Vec::new();
+    for wheel in build(&setup)? {
+        let size = format!("{} kB", fs::metadata(&wheel)?.len() / 1000);
+        rows.push([wheel.file_name().unwrap_or_default().to_string_lossy().into_owned(), size]);
+    }
+    println!("\n{}\n\nin {}", table(["wheel", "size"], rows), folder(&setup).display());
+    Ok(())
+}
+
+/// The folder of the wheels.
+pub(crate) fn folder(setup: &Setup) -> PathBuf {
+    setup.logs().with_file_name("wheels")
+}
+
+/// Builds a wheel for each version of Python that has its own, and one for all later versions, as far as an interpreter is
+/// on this machine.
+pub(crate) fn build(setup: &Setup) -> Result<Vec<PathBuf>> {
+    let folder = folder(setup);
+    for old in wheels_in(&folder)? {
+        fs::remove_file(old)?;
+    }
+    let (own, stable): (Vec<u32>, Vec<u32>) = VERSIONS.partition(|minor| *minor < STABLE_ABI);
+    let found = |minor: &u32| Some((*minor, interpreter(*minor)?));
+    let pythons = own.iter().filter_map(found).chain(stable.iter().find_map(found));
+    let pythons: Vec<(u32, PathBuf)> = pythons.collect();
+    ensure!(!pythons.is_empty(), "no supported version of Python is on this machine");
+    for (minor, python) in pythons {
+        build_for(setup, &folder, minor, &python)?;
+    }
+    let wheels = wheels_in(&folder)?;
+    audit(setup, &wheels)?;
+    Ok(wheels)
+}
+
+fn build_for(setup: &Setup, folder: &Path, minor: u32, python: &Path) -> Result<()> {
+    let mut step = Step::begin(&format!("wheel for Python 3.{minor}"), &setup.logs())?;
+    let materials = folder.join("healthboard.cdx.json");
+    fs::create_dir_all(folder)?;
+    fs::write(&materials, sbom::of(setup.workspace(), "healthboard-python")?)?;
+    step.run(Command::new(setup.program("python")).args(["-c", VALIDATE]).arg(&materials))?;
+    let mut maturin = Command::new(setup.program("maturin"));
+    maturin
+        .args([
+            "build",
+            "--release",
+            "--zig",
+            "--compatibility",
+            PLATFORM,
+            "--manifest-path",
+            "python/Cargo.toml",
+        ])
+        .arg("--sbom-include")
+        .arg(&materials)
+        .arg("--interpreter")
+        .arg(python)
+        .arg("--out")
+        .arg(folder)
+        .env("CARGO_TARGET_DIR", folder.join("build"))
+        .envs(reproducible(setup.workspace())?)
+        .current_dir(setup.workspace());
+    if minor >= STABLE_ABI {
+        maturin.args(["--features", "abi3"]);
+    }
+    // maturin looks for zig there.
+    let path = env::join_paths(
+        [setup.program("")].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
+    )?;
+    step.run(maturin.env("PATH", path))?;
+    fs::remove_file(materials)?;
+    step.end();
+    Ok(())
+}
+
+/// What makes the bytes independent of the folder and the time.
+pub(crate) fn reproducible(workspace: &Path) -> Result<[(&'static str, String); 2]> {
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo =
+        cargo.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo"))).context("no HOME is set")?;
+    let flags = format!(
+        "--remap-path-prefix={}=/usr/src/healthboard --remap-path-prefix={}=/usr/src/cargo",
+        workspace.display(),
+        cargo.display()
+    );
+    let committed =
+        Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace).output()?;
+    let committed = String::from_utf8(committed.stdout)?.trim().to_owned();
+    Ok([("RUSTFLAGS", flags), ("SOURCE_DATE_EPOCH", committed)])
+}
+
+/// A second opinion about the platform.
+fn audit(setup: &Setup, wheels: &[PathBuf]) -> Result<()> {
+    let mut step = Step::begin("wheels auditwheel", &setup.logs())?;
+    for wheel in wheels {
+        let before = step.text().len();
+        step.run(Command::new(setup.program("auditwheel")).arg("show").arg(wheel))?;
+        let found = step.text()[before..].replace('\n', " ");
+        ensure!(
+            found.contains(&format!("\"{PLATFORM}_")),
+            "{}: expected {PLATFORM}, found:\n{found}",
+            wheel.display()
+        );
+    }
+    step.end();
+    Ok(())
+}
+
+fn wheels_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut wheels: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    wheels.retain(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    wheels.sort();
+    Ok(wheels)
+}
