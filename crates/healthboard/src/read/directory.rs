@@ -68,8 +68,9 @@ enum Found {
     Living(File, Descriptors),
     /// A board that no longer changes; `None` for one from before a reboot.
     Ended(Option<Box<Process>>),
-    /// Not a board of this service.
-    Refused(Refused),
+    /// Not a board of this service, or one of another layout: then with the file of a process that was alive at the last
+    /// read.
+    Refused(Refused, Option<File>),
 }
 
 impl Directory {
@@ -141,7 +142,7 @@ impl Directory {
         self.list()?;
         let Some(place) = &self.place else { return Ok(()) };
         let mut unread = self.overflows.then(|| format!("found more than {MAX_BOARDS} boards"));
-        let mut cannot = |name: &str, why: Refused| {
+        let mut cannot = |name: &str, why: &Refused| {
             unread.get_or_insert_with(|| format!("cannot read board `{}`: {why}", printable(name)));
         };
         processes.reserve(self.files.len());
@@ -152,11 +153,11 @@ impl Directory {
                     // The next read tries again: there may have been no free descriptor, or the mode was not set yet.
                     Err(why @ Refused::Io(_)) => {
                         if !matches!(why, Refused::Io(io::ErrorKind::NotFound)) {
-                            cannot(name, why);
+                            cannot(name, &why);
                         }
                         continue;
                     }
-                    Err(refused) => *found = Found::Refused(refused),
+                    Err(refused) => *found = Found::Refused(refused, None),
                 }
             }
             if let Found::Living(file, descriptors) = found {
@@ -167,8 +168,18 @@ impl Directory {
                         processes.push(Process { stacks, ..process });
                     }
                     Ok(ended) => *found = Found::Ended(ended.map(Box::new)),
-                    Err(why @ Refused::Io(_)) => cannot(name, why),
-                    Err(refused) => *found = Found::Refused(refused),
+                    Err(why @ Refused::Io(_)) => cannot(name, &why),
+                    Err(refused) => {
+                        let is_foreign = matches!(refused, Refused::Layout { .. });
+                        let writer = if is_foreign { file.try_clone().ok() } else { None };
+                        *found = Found::Refused(refused, writer);
+                    }
+                }
+            }
+            if let Found::Refused(why, writer) = found {
+                *writer = writer.take().filter(|file| lock::is_taken(file).unwrap_or(true));
+                if writer.is_some() {
+                    cannot(name, why);
                 }
             }
             if let Found::Ended(Some(process)) = found {
@@ -179,8 +190,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Why the last read was incomplete: a board could not be opened or read, or there were too many. Files that are not
-    /// boards do not count.
+    /// Why the last read was incomplete: a board could not be opened or read, that of a living process has another layout,
+    /// or there were too many. Files that are not boards do not count.
     pub(crate) fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
     }
@@ -189,16 +200,16 @@ impl Directory {
     pub fn refused(&self) -> Vec<String> {
         let name = |file: &String| printable(&self.path().join(file).display().to_string());
         let refused = self.files.iter().filter_map(|(file, found)| match found {
-            Found::Refused(why) => Some(format!("cannot read board `{}`: {why}", name(file))),
+            Found::Refused(why, _) => Some(format!("cannot read board `{}`: {why}", name(file))),
             _ => None,
         });
         refused.collect()
     }
 
-    /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago, had another
-    /// layout or ran before a reboot; stacks without a board; and temporary files of killed creators. Only a holder does this, since these files
-    /// are all that is left of a service without a living process. Errors are ignored; the next call tries again. Lists
-    /// the directory, and opens every board.
+    /// Removes unneeded files: boards of processes that said goodbye, died longer than their ttl ago, had another layout
+    /// or ran before a reboot; stacks without a board; and temporary files of killed creators. Only a holder does this,
+    /// since these files are all that is left of a service without a living process. Errors are ignored; the next call
+    /// tries again. Lists the directory, and opens every board.
     pub fn sweep(&mut self, now_ns: u64) {
         if self.follows && self.follow().is_err() {
             return;
@@ -275,7 +286,7 @@ impl Directory {
                 self.overflows = true;
             } else if name.ends_with(".board") {
                 // A refused file may have been replaced.
-                let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
+                let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(..)));
                 files.insert(name.to_owned(), kept.unwrap_or(Found::New));
             }
             stacks.found(name);

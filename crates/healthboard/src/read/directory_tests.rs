@@ -243,10 +243,15 @@ fn a_board_of_another_layout_stays_while_its_process_lives() {
     other.board.header[word::LAYOUT].store(99, Relaxed);
     let path = path_of(&directory, &other);
     let mut boards = Directory::new(directory.path());
-    assert_eq!(lives(&mut boards), []);
-    boards.sweep(now_ns());
+    for _ in 0..2 {
+        assert_eq!(lives(&mut boards), []);
+        assert!(boards.unread().unwrap().contains("found layout version 99, this build reads 2"));
+        boards.sweep(now_ns());
+    }
     assert!(path.exists());
     drop(other);
+    assert_eq!(lives(&mut boards), []);
+    assert_eq!((boards.unread(), boards.refused().len()), (None, 1));
     boards.sweep(now_ns());
     assert!(!path.exists());
 }
