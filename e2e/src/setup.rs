@@ -8,6 +8,7 @@ mod releases;
 mod servers;
 mod services;
 mod static_programs;
+mod versions;
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;

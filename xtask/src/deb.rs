@@ -1,8 +1,6 @@
 //! `cargo xtask deb`: the packages for Debian, from one source package with vendored crates, built without a network.
 
-mod copyright;
 mod installed;
-mod source;
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +9,7 @@ use anyhow::Result;
 use healthboard_e2e::{Setup, Step};
 
 use self::installed::Root;
-use self::source::Source;
+use crate::source::Source;
 use crate::terminal::table;
 
 /// Builds, checks and tests them, and says where they are.

@@ -14,9 +14,11 @@ mod interrupt;
 mod lint;
 mod pythons;
 mod releases;
+mod rpm;
 mod sanitize;
 mod sbom;
 mod services;
+mod source;
 mod static_command;
 mod terminal;
 mod test;
@@ -57,6 +59,7 @@ usage: cargo xtask JOB
   static          build the command `healthboard` as one static file, for containers
   deb             build the packages for Debian from one source package, without a network; check them, and test
                   them in a minimal Debian 12 beside its own Nova
+  rpm             build the packages for distributions with RPM from the same sources; check, install, remove them
   wheels          build the Python package for each Python from 3.10 on, for hosts without a compiler
   lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
@@ -93,6 +96,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["sanitize", tools @ ..] => sanitize::run(tools),
         ["static"] => static_command::run(),
         ["deb"] => deb::run(),
+        ["rpm"] => rpm::run(),
         ["wheels"] => wheels::run(),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),

@@ -56,6 +56,7 @@ impl Setup {
         let setup = Self::prepare_cluster()?;
         Self::prepare_tools()?;
         setup.prepare_consumers()?;
+        setup.prepare_versions()?;
         Ok(setup)
     }
 

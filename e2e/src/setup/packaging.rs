@@ -1,4 +1,4 @@
-//! What `cargo xtask deb` and `cargo xtask wheels` need.
+//! What `cargo xtask deb`, `rpm` and `wheels` need.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,14 @@ const PROGRAMS: [Need; 8] = [
     ("command -v xz", "xz-utils"),
 ];
 
+const RPM: [Need; 5] = [
+    ("command -v rpmbuild", "rpm"),
+    ("command -v rpmlint", "rpmlint"),
+    ("command -v dpkg-parsechangelog", "dpkg-dev"),
+    ("dpkg -s python3-dev", "python3-dev"),
+    ("command -v xz", "xz-utils"),
+];
+
 const WHEELS: &str = include_str!("../../requirements-wheels.txt");
 
 impl Setup {
@@ -32,6 +40,19 @@ impl Setup {
         let _alone = setup.lock()?;
         system::install_missing(&PROGRAMS)?;
         let folder = setup.home().join("deb");
+        Ok((setup, folder))
+    }
+
+    /// Installs the tools that build packages with RPM, and returns the folder for these.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be installed; the error says what to type.
+    pub fn prepare_rpm() -> Result<(Self, PathBuf)> {
+        let setup = Self::locate()?;
+        let _alone = setup.lock()?;
+        system::install_missing(&RPM)?;
+        let folder = setup.home().join("rpm");
         Ok((setup, folder))
     }
 

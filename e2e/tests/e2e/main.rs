@@ -7,3 +7,4 @@ mod cluster;
 mod deploy;
 mod faults;
 mod nova;
+mod versions;

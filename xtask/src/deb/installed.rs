@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use healthboard_e2e::{Setup, Step};
 
-use super::source::Source;
+use crate::source::Source;
 
 /// Has procfs and devices in the root, for as long as the command runs.
 const MOUNTED: &str = r#"mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec "$@""#;

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::source::vendored;
+use super::vendored;
 
 /// The text of a license that every Debian system has.
 const APACHE: &str = " On Debian systems, the full text is in /usr/share/common-licenses/Apache-2.0.\n";

@@ -1,5 +1,7 @@
 //! The source package: what is needed of this workspace, and the crates that it depends on.
 
+mod copyright;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use healthboard_e2e::{Setup, Step};
 use serde_json::Value;
 
-use super::copyright;
+use crate::sbom;
 
 /// What is in it. Tests of whole services, benchmarks and their dependencies are not.
 const PARTS: [&str; 9] = [
@@ -39,13 +41,16 @@ const SYSTEMS: [&str; 6] = [
 ];
 
 /// An unpacked source package, beside its archives.
-pub(super) struct Source {
+pub(crate) struct Source {
     folder: PathBuf,
 }
 
 impl Source {
+    /// The bills of materials of the command and of the Python package.
+    pub(crate) const MATERIALS: [&str; 2] = ["healthboard.cdx.json", "python3-healthboard.cdx.json"];
+
     /// Writes it from the files that git knows, or would add, into an emptied folder.
-    pub(super) fn write(setup: &Setup, parent: &Path) -> Result<Source> {
+    pub(crate) fn write(setup: &Setup, parent: &Path) -> Result<Source> {
         let mut step = Step::begin("deb source", &setup.logs())?;
         if parent.exists() {
             fs::remove_dir_all(parent).with_context(|| format!("cannot empty {}", parent.display()))?;
@@ -54,6 +59,9 @@ impl Source {
         fs::create_dir_all(&source.folder)?;
         copy(setup.workspace(), &source.folder)?;
         source.narrow_workspace()?;
+        for (file, root) in Source::MATERIALS.iter().zip(["healthboard-cli", "healthboard-python"]) {
+            fs::write(source.folder.join(file), sbom::of(&source.folder, root)?)?;
+        }
         source.cargo(&mut step, &["vendor", "--versioned-dirs", "--quiet", "vendor"])?;
         let crates = source.remove_foreign()?;
         fs::rename(source.folder.join(DEBIAN), source.folder.join("debian"))?;
@@ -63,17 +71,17 @@ impl Source {
         Ok(source)
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Where its archives are, and where the packages come to be.
-    pub(super) fn parent(&self) -> &Path {
+    pub(crate) fn parent(&self) -> &Path {
         self.folder.parent().unwrap_or(&self.folder)
     }
 
     /// The packages that were built of it.
-    pub(super) fn packages(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn packages(&self) -> Result<Vec<PathBuf>> {
         let mut packages = self.files(".deb")?;
         packages.retain(|package| !package.to_string_lossy().contains("-dbgsym_"));
         ensure!(packages.len() == 3, "expected three packages, found {packages:?}");
@@ -81,7 +89,7 @@ impl Source {
     }
 
     /// The files beside it whose names end so.
-    pub(super) fn files(&self, end: &str) -> Result<Vec<PathBuf>> {
+    pub(crate) fn files(&self, end: &str) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.parent())? {
             files.extend(Some(entry?.path()).filter(|path| path.to_string_lossy().ends_with(end)));
@@ -163,7 +171,7 @@ impl Source {
 }
 
 /// The folder of a crate.
-pub(super) fn vendored(package: &Value) -> PathBuf {
+fn vendored(package: &Value) -> PathBuf {
     let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
     Path::new("vendor").join(format!("{}-{}", text("name"), text("version")))
 }

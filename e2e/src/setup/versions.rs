@@ -1,0 +1,89 @@
+//! Another version of healthboard: this one with another layout of the board.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{SOURCES, Setup, hash_tree};
+
+/// The line that has the version of the layout.
+const LAYOUT: (&str, &str) = ("crates/healthboard/src/board/layout.rs", "pub(crate) const LAYOUT: u64 = ");
+
+/// The layout of the other version.
+const OTHER: u64 = 99;
+
+/// The members of its workspace.
+const MEMBERS: (&str, &str) = ("members = [", r#"members = ["crates/*", "python"]"#);
+
+impl Setup {
+    /// The folder with the Python package of this version alone, for `PYTHONPATH`.
+    pub fn this_package(&self) -> PathBuf {
+        self.versions().join("this")
+    }
+
+    /// The same of the other version.
+    pub fn other_package(&self) -> PathBuf {
+        self.versions().join("other")
+    }
+
+    /// The command `healthboard` of the other version.
+    pub fn other_command(&self) -> PathBuf {
+        self.versions().join("build/debug/healthboard")
+    }
+
+    pub(super) fn prepare_versions(&self) -> Result<()> {
+        let mut sources = DefaultHasher::new();
+        for source in SOURCES.iter().chain(&["crates/healthboard-cli"]) {
+            hash_tree(&self.workspace.join(source), &mut sources)?;
+        }
+        let sources = sources.finish();
+        self.step("versions", &sources, |step| {
+            let source = self.versions().join("source");
+            for old in [&source, &self.this_package(), &self.other_package()] {
+                if old.exists() {
+                    fs::remove_dir_all(old)?;
+                }
+            }
+            fs::create_dir_all(&source)?;
+            let mut copy = Command::new("cp");
+            copy.args([
+                "--recursive",
+                "--parents",
+                "Cargo.toml",
+                "Cargo.lock",
+                "LICENSE",
+                "crates",
+                "python",
+            ]);
+            step.run(copy.arg("--target-directory").arg(&source).current_dir(&self.workspace))?;
+            replace(&source.join("Cargo.toml"), MEMBERS.0, MEMBERS.1)?;
+            replace(&source.join(LAYOUT.0), LAYOUT.1, &format!("{}{OTHER};", LAYOUT.1))?;
+            let build = self.versions().join("build");
+            for (from, to) in [(&self.workspace, self.this_package()), (&source, self.other_package())] {
+                let mut pip = self.pip();
+                pip.args(["--no-deps", "--target"]).arg(to).arg(from.join("python"));
+                step.run(pip.env("CARGO_TARGET_DIR", &build).env("MATURIN_PEP517_ARGS", "--profile dev"))?;
+            }
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--package", "healthboard-cli"]).current_dir(&source);
+            step.run(cargo.env("CARGO_TARGET_DIR", &build))
+        })?;
+        Ok(())
+    }
+
+    fn versions(&self) -> PathBuf {
+        self.home().join("versions")
+    }
+}
+
+/// Replaces the line of a file that begins so.
+fn replace(file: &std::path::Path, begin: &str, by: &str) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let old = text.lines().find(|line| line.starts_with(begin));
+    let old = old.with_context(|| format!("{} has no line `{begin}…`", file.display()))?;
+    ensure!(old != by, "{} has `{by}` already", file.display());
+    fs::write(file, text.replace(old, by)).context("cannot write a file of the other version")
+}

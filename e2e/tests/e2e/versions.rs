@@ -1,0 +1,222 @@
+//! Versions of healthboard side by side, as during an upgrade, and a package that goes away under a running service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use healthboard_e2e::{Answer, CONDUCTOR, Setup, Signal, Stage, ask, children, is_alive, send};
+
+/// Much longer than anything here takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a service is probed.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// The longest time without an answer while a process is alive.
+const LONGEST_SILENCE: Duration = Duration::from_millis(200);
+
+/// Probes a service until it is told to end.
+struct Prober {
+    end: Arc<AtomicBool>,
+    thread: JoinHandle<Probes>,
+}
+
+#[derive(Default)]
+struct Probes {
+    count: u32,
+    /// The longest time from one answer to the next, without the time in which this process itself did not run.
+    silence: Duration,
+    /// The most sockets that have listened at once.
+    listeners: usize,
+}
+
+impl Prober {
+    fn begin(uri: String) -> Self {
+        let end = Arc::new(AtomicBool::new(false));
+        let is_told = Arc::clone(&end);
+        let thread = thread::spawn(move || {
+            let mut probes = Probes::default();
+            let mut since = Duration::ZERO;
+            while !is_told.load(Relaxed) {
+                let begin = Instant::now();
+                let answer = ask(&uri);
+                since += begin.elapsed();
+                probes.silence = probes.silence.max(since);
+                if answer.is_ok() {
+                    (probes.count, since) = (probes.count + 1, Duration::ZERO);
+                }
+                probes.listeners = probes.listeners.max(listeners(&uri));
+                sleep(INTERVAL);
+                since += INTERVAL;
+            }
+            probes
+        });
+        Self { end, thread }
+    }
+
+    fn end(self) -> Probes {
+        self.end.store(true, Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// How many sockets listen at this path.
+fn listeners(uri: &str) -> usize {
+    let path = uri.trim_start_matches("unix://");
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let listens = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // The flag of a socket that listens: __SO_ACCEPTCON.
+        words.last() == Some(&path) && words.get(3) == Some(&"00010000")
+    };
+    sockets.lines().filter(listens).count()
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while !is_so()? {
+        ensure!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Starts a conductor with the package in `packages`, besides others that run. Returns its pid.
+fn start(stage: &mut Stage, packages: &Path) -> Result<u32> {
+    let before = boards(stage)?.len();
+    let pid = stage.start(CONDUCTOR, &[("PYTHONPATH", &packages.display().to_string())])?.pid();
+    // A master and two workers.
+    until("three more boards", || Ok(boards(stage)?.len() >= before + 3))?;
+    Ok(pid)
+}
+
+fn boards(stage: &Stage) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(stage.folder().join("run").join(CONDUCTOR)) else { return Ok(Vec::new()) };
+    let mut boards: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    boards.retain(|path| path.extension().is_some_and(|extension| extension == "board"));
+    Ok(boards)
+}
+
+fn answer_when(stage: &Stage, what: &str, mut is_so: impl FnMut(&Answer) -> bool) -> Result<Answer> {
+    let mut found = None;
+    until(what, || {
+        found = ask(&stage.uri(CONDUCTOR)).ok().filter(&mut is_so);
+        Ok(found.is_some())
+    })
+    .with_context(|| stage.log(CONDUCTOR))?;
+    found.context("no answer")
+}
+
+/// Our own lines in the log.
+fn our_lines(stage: &Stage) -> Vec<String> {
+    let log = stage.log(CONDUCTOR);
+    log.lines().filter(|line| line.contains(" healthboard ")).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
+    let setup = Setup::open()?;
+    let (this, other) = (setup.this_package(), setup.other_package());
+    for (first, second, found) in
+        [(&this, &other, "99, this build reads"), (&other, &this, "this build reads 99")]
+    {
+        let mut stage = Stage::new(&setup)?;
+        stage.listen()?;
+        let old = start(&mut stage, first)?;
+        answer_when(&stage, "OK", |answer| answer.status() == "OK")?;
+        let prober = Prober::begin(stage.uri(CONDUCTOR));
+        let new = start(&mut stage, second)?;
+        until("the other's boards are named", || {
+            Ok(our_lines(&stage).iter().any(|line| line.contains(found)))
+        })?;
+        let both = ask(&stage.uri(CONDUCTOR))?;
+        assert_eq!((both.status(), both.processes("alive")), ("OK", 3), "{}", both.body);
+        send(old, Signal::TERM)?;
+        until("the old version ends", || Ok(!is_alive(old)))?;
+        let after = answer_when(&stage, "OK by the new version", |answer| {
+            answer.status() == "OK"
+                && answer.serving().is_some_and(|pid| pid == new || children(new).contains(&pid))
+        })?;
+        assert_eq!((after.processes("alive"), after.processes("dead")), (3, 0), "{}", after.body);
+        let probes = prober.end();
+        assert!(
+            probes.count > 100 && probes.silence <= LONGEST_SILENCE,
+            "{} {:?}",
+            probes.count,
+            probes.silence
+        );
+        assert_eq!(probes.listeners, 1);
+        until("the old version's boards are removed", || Ok(boards(&stage)?.len() == 3))?;
+        let lines = our_lines(&stage);
+        assert!(
+            lines.iter().all(|line| line.contains("layout version") || line.contains(" INFO ")),
+            "{lines:#?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn an_agent_of_another_version_names_what_it_cannot_read() -> Result<()> {
+    let setup = Setup::open()?;
+    let other = setup.other_command().display().to_string();
+    for (package, command, found) in [
+        (setup.this_package(), &*other, "found layout version 2, this build reads 99"),
+        (setup.other_package(), "healthboard", "found layout version 99, this build reads 2"),
+    ] {
+        let mut stage = Stage::new(&setup)?;
+        stage.listen()?;
+        start(&mut stage, &package)?;
+        let shown = stage.shell(&format!("{command} check --boards run {CONDUCTOR}"))?;
+        assert!(shown.text.contains("DEGRADED") && shown.text.contains(found), "{}", shown.text);
+        assert_eq!(shown.code, Some(1));
+        // Over HTTP all versions understand each other.
+        let asked = stage.shell(&format!("{command} check {}", stage.uri(CONDUCTOR)))?;
+        assert_eq!(asked.code, Some(0), "{}", asked.text);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_service_goes_on_when_its_package_is_removed_or_replaced() -> Result<()> {
+    let setup = Setup::open()?;
+    for replacement in [None, Some(setup.other_package())] {
+        let mut stage = Stage::new(&setup)?;
+        stage.listen()?;
+        let packages = stage.folder().join("packages");
+        let copy = |from: &Path| stage.shell(&format!("cp -r {} packages", from.display()));
+        assert_eq!(copy(&setup.this_package())?.code, Some(0));
+        let pid = start(&mut stage, &packages)?;
+        answer_when(&stage, "OK", |answer| answer.status() == "OK")?;
+        let prober = Prober::begin(stage.uri(CONDUCTOR));
+        fs::remove_dir_all(&packages)?;
+        if let Some(other) = replacement {
+            let copied = stage.shell(&format!("cp -r {} packages", other.display()))?;
+            assert_eq!(copied.code, Some(0), "{}", copied.text);
+        }
+        // A new worker, a fault, a hang, a stop: whatever else a process would import for them is gone.
+        let Some(worker) = children(pid).into_iter().next() else { bail!("no worker") };
+        send(worker, Signal::KILL)?;
+        until("another worker", || Ok(children(pid).len() == 2 && !children(pid).contains(&worker)))?;
+        stage.take_database_away()?;
+        answer_when(&stage, "FAULT", |answer| answer.status() == "FAULT")?;
+        stage.bring_database_back()?;
+        answer_when(&stage, "its database again", |answer| answer.state("database") == "passing")?;
+        send(pid, Signal::TERM)?;
+        until("it drains", || Ok(!is_alive(pid)))?;
+        let probes = prober.end();
+        assert!(probes.count > 100, "{}", probes.count);
+        let lines = our_lines(&stage);
+        let log = stage.log(CONDUCTOR);
+        assert!(!log.contains("ImportError") && !log.contains("ModuleNotFoundError"), "{log}");
+        assert!(lines.iter().all(|line| !line.contains("Traceback")), "{lines:#?}");
+    }
+    Ok(())
+}
