@@ -19,12 +19,13 @@ pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
     let nodes = by_id(&metadata["resolve"]["nodes"]);
     let root = packages.values().find(|package| package["name"] == root).context("no such crate")?;
     let root = root["id"].as_str().unwrap_or_default();
+    let used = used(folder, packages[root]["name"].as_str().unwrap_or_default())?;
     let mut dependencies: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut waiting = vec![root];
     while let Some(id) = waiting.pop() {
         if !dependencies.contains_key(id) {
             let mut needed = nodes.get(id).map(|node| needed_to_run(node)).unwrap_or_default();
-            needed.retain(|id| !is_macro(packages[id]));
+            needed.retain(|id| used.contains(&purl(packages[id])) && !is_macro(packages[id]));
             waiting.extend(&needed);
             dependencies.insert(id, needed);
         }
@@ -59,6 +60,21 @@ fn metadata(folder: &Path) -> Result<Value> {
 
 fn by_id(list: &Value) -> BTreeMap<&str, &Value> {
     list.as_array().into_iter().flatten().filter_map(|each| Some((each["id"].as_str()?, each))).collect()
+}
+
+/// The crates that are used with the features that `root` by itself has. `cargo metadata` has those of the whole workspace.
+fn used(folder: &Path, root: &str) -> Result<BTreeSet<String>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--package", root, "--edges", "normal", "--target", SYSTEM, "--prefix", "none"]);
+    let output = command.args(["--format", "{p}"]).current_dir(folder).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout)?;
+    // `name v1.2.3 (path)`
+    let words = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let names = words.filter(|words| words.len() > 1);
+    Ok(names
+        .map(|words| purl(&json!({"name": words[0], "version": words[1].trim_start_matches('v')})))
+        .collect())
 }
 
 /// Whether the crate runs in the compiler.
@@ -141,8 +157,8 @@ mod tests {
         assert_eq!(libc["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(libc["hashes"][0]["content"].as_str().unwrap().len(), 64);
         assert!(of_name("healthboard").unwrap().get("hashes").is_none());
-        // Of the tests, of the command, of macros.
-        assert!(["loom", "clap", "syn"].iter().all(|name| of_name(name).is_none()));
+        // Of the tests, of the command, of the agent, of macros.
+        assert!(["loom", "clap", "rustls", "syn"].iter().all(|name| of_name(name).is_none()));
         assert!(!text.contains(env!("CARGO_MANIFEST_DIR")));
     }
 
