@@ -149,7 +149,7 @@ impl Display for Goals<'_> {
 
 impl Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "### {}\n\n{}\n", self.title, self.method)?;
+        writeln!(f, "## {}\n\n{}\n", self.title, self.method)?;
         table(f, ["what", "measured", "compared"], self.rows.iter().cloned())
     }
 }

@@ -13,7 +13,7 @@ struct Check {
     repair: &'static str,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check { line: &["cargo", "fmt", "--all", "--check"], repair: "cargo fmt --all" },
     Check {
         line: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
@@ -23,6 +23,19 @@ const CHECKS: [Check; 6] = [
     Check {
         line: &["cargo-deny", "check", "licenses", "bans", "sources"],
         repair: "cargo update, another dependency, or an exception with its reason in deny.toml",
+    },
+    Check {
+        line: &[
+            "sphinx-build",
+            "--fail-on-warning",
+            "--keep-going",
+            "--quiet",
+            "--conf-dir",
+            "docs",
+            ".",
+            "target/healthboard/book",
+        ],
+        repair: "mend the link or the page that it names, then: cargo xtask book",
     },
     Check { line: &["ruff", "check", "python"], repair: "ruff check --fix python" },
     Check { line: &["ruff", "format", "--check", "python"], repair: "ruff format python" },

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 mod bench;
+mod book;
+mod crates;
 mod deb;
 mod demo;
 mod deploy;
@@ -57,10 +59,12 @@ usage: cargo xtask JOB
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   static          build the command `healthboard` as one static file, for containers
+  crates          check that the crates can be published, with each of their features, by the oldest Rust
   deb             build the packages for Debian from one source package, without a network; check them, and test
                   them in a minimal Debian 12 beside its own Nova
   rpm             build the packages for distributions with RPM from the same sources; check, install, remove them
   wheels          build the Python package for each Python from 3.10 on, for hosts without a compiler
+  book            make a website of all pages
   lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
                   nova;
@@ -95,9 +99,11 @@ fn run(words: &[&str]) -> Result<()> {
         ["torture", words @ ..] => torture::run(words),
         ["sanitize", tools @ ..] => sanitize::run(tools),
         ["static"] => static_command::run(),
+        ["crates"] => crates::run(),
         ["deb"] => deb::run(),
         ["rpm"] => rpm::run(),
         ["wheels"] => wheels::run(),
+        ["book"] => book::run(),
         ["lint"] => lint::run(),
         ["bench", parts @ ..] => bench::run(parts),
         ["help" | "--help" | "-h"] => {

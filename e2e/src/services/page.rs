@@ -53,7 +53,7 @@ pub fn page(scenarios: &[Scenario<Services>], outcomes: &[Outcome]) -> String {
 }
 
 fn section(scenario: &Scenario<Services>, outcome: &Outcome) -> String {
-    let mut text = format!("### {}, for {:.0} s\n", scenario.title, outcome.lasted.as_secs_f64());
+    let mut text = format!("## {}, for {:.0} s\n", scenario.title, outcome.lasted.as_secs_f64());
     if let Some(why) = &outcome.impossible {
         let _ = writeln!(text, "\nNot possible: {why}\n");
         return text;
