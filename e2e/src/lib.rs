@@ -45,7 +45,7 @@ pub use daemon::Daemon;
 pub use probe::{Answer, ask, get, get_with};
 pub use processes::{Signal, children, is_alive, send, threads};
 pub use servers::{MariaDb, PostgreSql, RabbitMq, Server};
-pub use setup::Setup;
+pub use setup::{Setup, without_paths};
 pub use stage::{CONDUCTOR, Output, SCHEDULER, Stage};
 pub use step::Step;
 pub use watch::{Change, Pace, Ports, Seen, Status, Timeline, Watch, Watched, p99};

@@ -10,6 +10,7 @@ mod services;
 mod static_programs;
 mod versions;
 
+pub use self::static_programs::without_paths;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::OsString;

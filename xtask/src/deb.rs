@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Builds the source package and the others, in a network of their own that leads nowhere.
-fn build(setup: &Setup, source: &Source) -> Result<()> {
+pub(crate) fn build(setup: &Setup, source: &Source) -> Result<()> {
     let mut step = Step::begin("deb build", &setup.logs())?;
     let mut command = Command::new("unshare");
     // In a namespace of users, so that it needs no root.

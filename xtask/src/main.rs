@@ -15,7 +15,9 @@ mod generated;
 mod interrupt;
 mod lint;
 mod pythons;
+mod release;
 mod releases;
+mod reproduce;
 mod rpm;
 mod sanitize;
 mod sbom;
@@ -65,6 +67,8 @@ usage: cargo xtask JOB
   rpm             build the packages for distributions with RPM from the same sources; check, install, remove them
   wheels          build the Python package for each Python from 3.10 on, for hosts without a compiler
   book            make a website of all pages
+  reproduce       build packages, a wheel and the static command in two folders, and compare them
+  release         check versions, run every job that a release must pass, and gather its files
   lint            check formatting, clippy, documentation, dependencies, ruff
   bench [PART…]   measure costs: record, python, probe, backend, attack, check, footprint, reading, agent,
                   nova;
@@ -101,6 +105,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["static"] => static_command::run(),
         ["crates"] => crates::run(),
         ["deb"] => deb::run(),
+        ["reproduce"] => reproduce::run(),
+        ["release"] => release::run(),
         ["rpm"] => rpm::run(),
         ["wheels"] => wheels::run(),
         ["book"] => book::run(),

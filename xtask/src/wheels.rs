@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use healthboard_e2e::{Setup, Step};
+use healthboard_e2e::{Setup, Step, without_paths};
 
 use crate::pythons::{VERSIONS, interpreter};
 use crate::sbom;
@@ -45,6 +45,14 @@ pub(crate) fn folder(setup: &Setup) -> PathBuf {
     setup.logs().with_file_name("wheels")
 }
 
+/// Builds one wheel of the workspace in this folder.
+pub(crate) fn build_one(setup: &Setup, workspace: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = VERSIONS.filter_map(|minor| Some((minor, interpreter(minor)?))).next_back();
+    let (minor, python) = found.context("no supported version of Python is on this machine")?;
+    build_for(setup, workspace, folder, minor, &python)?;
+    wheels_in(folder)
+}
+
 /// Builds a wheel for each version of Python that has its own, and one for all later versions, as far as an interpreter is
 /// on this machine.
 pub(crate) fn build(setup: &Setup) -> Result<Vec<PathBuf>> {
@@ -58,18 +66,18 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<PathBuf>> {
     let pythons: Vec<(u32, PathBuf)> = pythons.collect();
     ensure!(!pythons.is_empty(), "no supported version of Python is on this machine");
     for (minor, python) in pythons {
-        build_for(setup, &folder, minor, &python)?;
+        build_for(setup, setup.workspace(), &folder, minor, &python)?;
     }
     let wheels = wheels_in(&folder)?;
     audit(setup, &wheels)?;
     Ok(wheels)
 }
 
-fn build_for(setup: &Setup, folder: &Path, minor: u32, python: &Path) -> Result<()> {
+fn build_for(setup: &Setup, workspace: &Path, folder: &Path, minor: u32, python: &Path) -> Result<()> {
     let mut step = Step::begin(&format!("wheel for Python 3.{minor}"), &setup.logs())?;
     let materials = folder.join("healthboard.cdx.json");
     fs::create_dir_all(folder)?;
-    fs::write(&materials, sbom::of(setup.workspace(), "healthboard-python")?)?;
+    fs::write(&materials, sbom::of(workspace, "healthboard-python")?)?;
     step.run(Command::new(setup.program("python")).args(["-c", VALIDATE]).arg(&materials))?;
     let mut maturin = Command::new(setup.program("maturin"));
     maturin
@@ -89,8 +97,9 @@ fn build_for(setup: &Setup, folder: &Path, minor: u32, python: &Path) -> Result<
         .arg("--out")
         .arg(folder)
         .env("CARGO_TARGET_DIR", folder.join("build"))
-        .envs(reproducible(setup.workspace())?)
-        .current_dir(setup.workspace());
+        .env("RUSTFLAGS", without_paths(workspace)?)
+        .env("SOURCE_DATE_EPOCH", committed_at(setup.workspace())?)
+        .current_dir(workspace);
     if minor >= STABLE_ABI {
         maturin.args(["--features", "abi3"]);
     }
@@ -104,20 +113,10 @@ fn build_for(setup: &Setup, folder: &Path, minor: u32, python: &Path) -> Result<
     Ok(())
 }
 
-/// What makes the bytes independent of the folder and the time.
-pub(crate) fn reproducible(workspace: &Path) -> Result<[(&'static str, String); 2]> {
-    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo =
-        cargo.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo"))).context("no HOME is set")?;
-    let flags = format!(
-        "--remap-path-prefix={}=/usr/src/healthboard --remap-path-prefix={}=/usr/src/cargo",
-        workspace.display(),
-        cargo.display()
-    );
-    let committed =
-        Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace).output()?;
-    let committed = String::from_utf8(committed.stdout)?.trim().to_owned();
-    Ok([("RUSTFLAGS", flags), ("SOURCE_DATE_EPOCH", committed)])
+/// When the newest commit was made: the time of all files in a wheel.
+fn committed_at(workspace: &Path) -> Result<String> {
+    let found = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace).output()?;
+    Ok(String::from_utf8(found.stdout)?.trim().to_owned())
 }
 
 /// A second opinion about the platform.

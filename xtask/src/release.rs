@@ -1,0 +1,111 @@
+//! `cargo xtask release`: everything that must be true of a release, and its files in one folder.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use healthboard_e2e::Setup;
+
+use crate::terminal::{duration, good, strong, table};
+use crate::{book, crates, deb, fuzz, lint, reproduce, rpm, static_command, test, torture, wheels};
+
+type Job = fn() -> Result<()>;
+
+/// The jobs that must pass, from cheap to expensive.
+const JOBS: [(&str, Job); 11] = [
+    ("lint", lint::run),
+    ("book", book::run),
+    ("crates", crates::run),
+    ("static", static_command::run),
+    ("wheels", wheels::run),
+    ("rpm", rpm::run),
+    ("deb", deb::run),
+    ("reproduce", reproduce::run),
+    ("fuzz", || fuzz::run(&[])),
+    ("torture --full", || torture::run(&["--full"])),
+    ("test", || test::run(&["rust", "loom", "python", "e2e", "pythons"])),
+];
+
+/// What no program should do by itself.
+const BY_HAND: &str = "\
+by hand, in this order:
+  git tag --sign v{version} && git push origin v{version}
+  cargo publish --package healthboard-macros --package healthboard --package healthboard-endpoint --package healthboard-cli
+  twine upload {folder}/*.whl
+  the files and SHA256SUMS to the release's page, with the changelog's section";
+
+/// Checks the versions, runs all jobs, and gathers the files.
+pub(crate) fn run() -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let setup = Setup::prepare_tools()?;
+    check_versions(setup.workspace(), version)?;
+    let mut rows = Vec::new();
+    for (name, job) in JOBS {
+        println!("{}", strong(name));
+        let begin = Instant::now();
+        job().with_context(|| format!("{name} failed\nnext: cargo xtask {name}"))?;
+        rows.push([name.to_owned(), duration(begin.elapsed()), good("passed")]);
+    }
+    let folder = gather(&setup, version)?;
+    println!("\n{}\n\nin {}\n", table(["job", "time", "result"], rows), folder.display());
+    println!("{}", BY_HAND.replace("{version}", version).replace("{folder}", &folder.display().to_string()));
+    Ok(())
+}
+
+/// The same version everywhere, a changelog that is finished, and nothing that is not committed.
+fn check_versions(workspace: &Path, version: &str) -> Result<()> {
+    let first = |file: &str, begin: &str| -> Result<String> {
+        let text = fs::read_to_string(workspace.join(file)).with_context(|| format!("cannot read {file}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(begin));
+        Ok(line.with_context(|| format!("{file} has no line `{begin}…`"))?.trim().to_owned())
+    };
+    for (file, begin, wanted) in [
+        ("deploy/debian/changelog", "healthboard (", format!("{version}-")),
+        ("deploy/rpm/healthboard.spec", "Version:", version.to_owned()),
+        ("CHANGELOG.md", "## ", format!("{version}, 2")),
+    ] {
+        let found = first(file, begin)?;
+        ensure!(found.starts_with(&wanted), "{file}: found `{begin}{found}`, expected `{wanted}…`");
+    }
+    let status = Command::new("git").args(["status", "--porcelain"]).current_dir(workspace).output()?;
+    let changed = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(changed.is_empty(), "not everything is committed:\n{changed}");
+    Ok(())
+}
+
+/// Copies what was built into one empty folder, with checksums.
+fn gather(setup: &Setup, version: &str) -> Result<PathBuf> {
+    let home = setup.logs().with_file_name("");
+    let folder = home.join("release").join(version);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let built =
+        ["deb", "rpm/rpm/RPMS/x86_64", "rpm/rpm/RPMS/noarch", "rpm/rpm/SRPMS", "wheels", "crates/package"];
+    let mut files: Vec<PathBuf> = vec![Setup::build_static(&["healthboard-cli"])?.join("healthboard")];
+    for part in built {
+        let entries =
+            fs::read_dir(home.join(part)).with_context(|| format!("nothing was built in {part}"))?;
+        files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| is_shipped(path)));
+    }
+    files.sort();
+    let mut sums = Command::new("sha256sum");
+    for file in &files {
+        let name = file.file_name().context("a file without a name")?;
+        fs::copy(file, folder.join(name))?;
+        sums.arg(name);
+    }
+    let sums = sums.current_dir(&folder).output()?;
+    ensure!(sums.status.success(), "sha256sum failed");
+    fs::write(folder.join("SHA256SUMS"), sums.stdout)?;
+    Ok(folder)
+}
+
+fn is_shipped(path: &Path) -> bool {
+    let ends = ["deb", "rpm", "whl", "crate", "dsc", "xz"];
+    path.extension().and_then(OsStr::to_str).is_some_and(|end| ends.contains(&end)) && path.is_file()
+}
