@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -47,6 +47,15 @@ impl Setup {
                     fs::remove_dir_all(old)?;
                 }
             }
+            let build = self.versions().join("build");
+            let package = |from: &Path, to: PathBuf| {
+                let mut pip = self.pip();
+                pip.args(["--no-deps", "--target"]).arg(to).arg(from.join("python"));
+                pip.env("CARGO_TARGET_DIR", &build).env("MATURIN_PEP517_ARGS", "--profile dev");
+                pip
+            };
+            step.run(&mut package(&self.workspace, self.this_package()))?;
+            // Copied after this version was built: cargo tells the crates of the two apart only by the time of their files.
             fs::create_dir_all(&source)?;
             let mut copy = Command::new("cp");
             copy.args([
@@ -61,12 +70,7 @@ impl Setup {
             step.run(copy.arg("--target-directory").arg(&source).current_dir(&self.workspace))?;
             replace(&source.join("Cargo.toml"), MEMBERS.0, MEMBERS.1)?;
             replace(&source.join(LAYOUT.0), LAYOUT.1, &format!("{}{OTHER};", LAYOUT.1))?;
-            let build = self.versions().join("build");
-            for (from, to) in [(&self.workspace, self.this_package()), (&source, self.other_package())] {
-                let mut pip = self.pip();
-                pip.args(["--no-deps", "--target"]).arg(to).arg(from.join("python"));
-                step.run(pip.env("CARGO_TARGET_DIR", &build).env("MATURIN_PEP517_ARGS", "--profile dev"))?;
-            }
+            step.run(&mut package(&source, self.other_package()))?;
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "--package", "healthboard-cli"]).current_dir(&source);
             step.run(cargo.env("CARGO_TARGET_DIR", &build))
@@ -80,7 +84,7 @@ impl Setup {
 }
 
 /// Replaces the line of a file that begins so.
-fn replace(file: &std::path::Path, begin: &str, by: &str) -> Result<()> {
+fn replace(file: &Path, begin: &str, by: &str) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let old = text.lines().find(|line| line.starts_with(begin));
     let old = old.with_context(|| format!("{} has no line `{begin}…`", file.display()))?;
