@@ -40,8 +40,8 @@ pub fn page(extent: Extent, all: &[Measured]) -> String {
     let cores = line(|measured| measured.cores);
     let memory = line(|measured| measured.memory as f64);
     text += &format!(
-        "\nBy the lines through these points, one Prometheus of {BEYOND:.0} such hosts would take {:.1} cores and {:.1} GiB, of which half a day \
-         of blocks and their compaction are not a part.\n",
+        "\nBy the lines through these points, one Prometheus of {BEYOND:.0} such hosts would take {:.1} cores and {:.1} GiB. Writing \
+         and compacting blocks, which Prometheus does every two hours, takes more and is not measured.\n",
         cores(BEYOND),
         memory(BEYOND) / 1024.0
     );
