@@ -137,7 +137,7 @@ impl Stage {
         let output = OpenOptions::new().create(true).append(true).open(path)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         self.daemons.push(Daemon::spawn(binary, &mut command)?);
-        self.daemon(binary)
+        self.daemons.last().context("nothing was started")
     }
 
     /// The service of this name.

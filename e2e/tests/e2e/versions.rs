@@ -90,7 +90,8 @@ fn start(stage: &mut Stage, packages: &Path) -> Result<u32> {
     let before = boards(stage)?.len();
     let pid = stage.start(CONDUCTOR, &[("PYTHONPATH", &packages.display().to_string())])?.pid();
     // A master and two workers.
-    until("three more boards", || Ok(boards(stage)?.len() >= before + 3))?;
+    until("three more boards", || Ok(boards(stage)?.len() >= before + 3))
+        .with_context(|| format!("{:?}\n{}", boards(stage), stage.log(CONDUCTOR)))?;
     Ok(pid)
 }
 
