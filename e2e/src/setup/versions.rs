@@ -47,15 +47,10 @@ impl Setup {
                     fs::remove_dir_all(old)?;
                 }
             }
-            let build = self.versions().join("build");
-            let package = |from: &Path, to: PathBuf| {
-                let mut pip = self.pip();
-                pip.args(["--no-deps", "--target"]).arg(to).arg(from.join("python"));
-                pip.env("CARGO_TARGET_DIR", &build).env("MATURIN_PEP517_ARGS", "--profile dev");
-                pip
-            };
-            step.run(&mut package(&self.workspace, self.this_package()))?;
-            // Copied after this version was built: cargo tells the crates of the two apart only by the time of their files.
+            fs::create_dir_all(self.this_package())?;
+            let installed =
+                format!("cp -r lib/python3.*/site-packages/healthboard* {}", self.this_package().display());
+            step.run(Command::new("sh").args(["-c", &installed]).current_dir(self.venv()))?;
             fs::create_dir_all(&source)?;
             let mut copy = Command::new("cp");
             copy.args([
@@ -70,7 +65,10 @@ impl Setup {
             step.run(copy.arg("--target-directory").arg(&source).current_dir(&self.workspace))?;
             replace(&source.join("Cargo.toml"), MEMBERS.0, MEMBERS.1)?;
             replace(&source.join(LAYOUT.0), LAYOUT.1, &format!("{}{OTHER};", LAYOUT.1))?;
-            step.run(&mut package(&source, self.other_package()))?;
+            let build = self.versions().join("build");
+            let mut pip = self.pip();
+            pip.args(["--no-deps", "--target"]).arg(self.other_package()).arg(source.join("python"));
+            step.run(pip.env("CARGO_TARGET_DIR", &build).env("MATURIN_PEP517_ARGS", "--profile dev"))?;
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "--package", "healthboard-cli"]).current_dir(&source);
             step.run(cargo.env("CARGO_TARGET_DIR", &build))

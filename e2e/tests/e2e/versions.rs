@@ -1,6 +1,8 @@
 //! Versions of healthboard side by side, as during an upgrade, and a package that goes away under a running service.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -30,8 +32,8 @@ struct Probes {
     count: u32,
     /// The longest time from one answer to the next, without the time in which this process itself did not run.
     silence: Duration,
-    /// The most sockets that have listened at once.
-    listeners: usize,
+    /// The inodes that were found at the path of the socket. A second listener would have replaced the file.
+    sockets: BTreeSet<u64>,
 }
 
 impl Prober {
@@ -49,7 +51,8 @@ impl Prober {
                 if answer.is_ok() {
                     (probes.count, since) = (probes.count + 1, Duration::ZERO);
                 }
-                probes.listeners = probes.listeners.max(listeners(&uri));
+                let path = uri.trim_start_matches("unix://");
+                probes.sockets.extend(fs::metadata(path).map(|socket| socket.ino()).ok());
                 sleep(INTERVAL);
                 since += INTERVAL;
             }
@@ -62,18 +65,6 @@ impl Prober {
         self.end.store(true, Relaxed);
         self.thread.join().unwrap()
     }
-}
-
-/// How many sockets listen at this path.
-fn listeners(uri: &str) -> usize {
-    let path = uri.trim_start_matches("unix://");
-    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let listens = |line: &&str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        // The flag of a socket that listens: __SO_ACCEPTCON.
-        words.last() == Some(&path) && words.get(3) == Some(&"00010000")
-    };
-    sockets.lines().filter(listens).count()
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
@@ -103,13 +94,13 @@ fn boards(stage: &Stage) -> Result<Vec<PathBuf>> {
 }
 
 fn answer_when(stage: &Stage, what: &str, mut is_so: impl FnMut(&Answer) -> bool) -> Result<Answer> {
-    let mut found = None;
+    let mut last = None;
     until(what, || {
-        found = ask(&stage.uri(CONDUCTOR)).ok().filter(&mut is_so);
-        Ok(found.is_some())
+        last = Some(ask(&stage.uri(CONDUCTOR)));
+        Ok(last.as_ref().is_some_and(|answer| answer.as_ref().is_ok_and(&mut is_so)))
     })
-    .with_context(|| stage.log(CONDUCTOR))?;
-    found.context("no answer")
+    .with_context(|| format!("{last:?}\n{}", stage.log(CONDUCTOR)))?;
+    last.context("no answer")?
 }
 
 /// Our own lines in the log.
@@ -151,7 +142,7 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
             probes.count,
             probes.silence
         );
-        assert_eq!(probes.listeners, 1);
+        assert_eq!(probes.sockets.len(), 1);
         until("the old version's boards are removed", || Ok(boards(&stage)?.len() == 3))?;
         let lines = our_lines(&stage);
         assert!(
