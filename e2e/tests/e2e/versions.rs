@@ -197,6 +197,7 @@ fn a_service_goes_on_when_its_package_is_removed_or_replaced() -> Result<()> {
         let Some(worker) = children(pid).into_iter().next() else { bail!("no worker") };
         send(worker, Signal::KILL)?;
         until("another worker", || Ok(children(pid).len() == 2 && !children(pid).contains(&worker)))?;
+        answer_when(&stage, "three processes", |answer| answer.processes("alive") == 3)?;
         stage.take_database_away()?;
         answer_when(&stage, "FAULT", |answer| answer.status() == "FAULT")?;
         stage.bring_database_back()?;
