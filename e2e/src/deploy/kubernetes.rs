@@ -105,7 +105,7 @@ pub fn play_without_startup_probe(setup: &Setup, manifest: &str) -> Result<Step>
 
 /// A table of what was played.
 pub fn page(manifest: &str, steps: &[Step]) -> String {
-    let mut text = format!("### {manifest}\n\n| | after | kubelet | restarts |\n| --- | --- | --- | --- |\n");
+    let mut text = format!("## {manifest}\n\n| | after | kubelet | restarts |\n| --- | --- | --- | --- |\n");
     for Step { what, seen, after, restarts } in steps {
         let seen = seen.lines().filter(|line| !line.starts_with("[+]")).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "| {what} | {:.0} s | {seen} | {restarts} |", after.as_secs_f64());

@@ -1,4 +1,4 @@
-"""Databases, except Django's: `database` and `api_database` by the configuration, `database_SCHEMA` otherwise.
+"""Databases, except Django's: `database`, `api_database` by the configuration, or `database_SCHEMA`.
 
 A database that the configuration names has the name of the option's group. If no group is `database`, the
 first other database is. Any other, such as that of one of several cells, has the name of its schema, and is
