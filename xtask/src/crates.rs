@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
     // Each is built from its package alone, with the packages before it in place of those in a registry.
     let cargo = || PathBuf::from(env!("CARGO"));
     step("package", run(cargo(), &["package", "--locked", "--allow-dirty"]))?;
-    let powerset = ["hack", "check", "--locked", "--feature-powerset", "--no-dev-deps"];
+    let powerset = ["hack", "check", "--locked", "--feature-powerset"];
     step("features", run(setup.program("cargo-hack"), &powerset))?;
     let oldest = env!("CARGO_PKG_RUST_VERSION");
     let mut install = Command::new("rustup");
@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
     step(&format!("Rust {oldest}"), install)?;
     let mut check = run(cargo(), &["check", "--locked"]);
     check.env("RUSTC", rustc(oldest)?);
-    step("with it", check)
+    step(&format!("check with Rust {oldest}"), check)
 }
 
 /// The compiler of this version.

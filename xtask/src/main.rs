@@ -61,7 +61,7 @@ usage: cargo xtask JOB
       --full            as often as docs/reliability.md says; must come first
   sanitize [TOOL…] run the tests under address, thread, memcheck, miri, as far as they are available
   static          build the command `healthboard` as one static file, for containers
-  crates          check that the crates can be published, with each of their features, by the oldest Rust
+  crates          check that the crates can be published, and build with each of their features and the oldest Rust
   deb             build the packages for Debian from one source package, without a network; check them, and test
                   them in a minimal Debian 12 beside its own Nova
   rpm             build the packages for distributions with RPM from the same sources; check, install, remove them

@@ -43,7 +43,7 @@ pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": component(root)},
+        "metadata": {"component": application(component(root))},
         "components": sorted_by(components, "bom-ref"),
         "dependencies": sorted_by(dependencies, "ref"),
     });
@@ -98,7 +98,7 @@ fn component(package: &Value, checksums: &BTreeMap<String, String>) -> Value {
     let purl = purl(package);
     let license = package["license"].as_str().unwrap_or_default().replace('/', " OR ");
     let mut component = json!({
-        "type": if package["source"].is_null() { "application" } else { "library" },
+        "type": "library",
         "bom-ref": purl,
         "name": package["name"],
         "version": package["version"],
@@ -108,6 +108,11 @@ fn component(package: &Value, checksums: &BTreeMap<String, String>) -> Value {
     if let Some(sum) = checksums.get(&purl) {
         component["hashes"] = json!([{"alg": "SHA-256", "content": sum}]);
     }
+    component
+}
+
+fn application(mut component: Value) -> Value {
+    component["type"] = "application".into();
     component
 }
 

@@ -71,7 +71,7 @@ pub struct Period {
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// What a compute says that is ready before its conductor. On which side that happens is chance.
 const EARLY: &str = "Timed out waiting for nova-conductor";
-/// How often a user works with busy services. Both modes and, beside each, the same without us share the machine.
+/// How often a user works with busy services. Four clusters share the machine: both modes, each with us and without.
 const WORK_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Watches services for a while, beside the same services as Nova ships them, which get the same requests.

@@ -154,7 +154,11 @@ impl Service {
     /// See [`take_notices`](crate::take_notices).
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
         match self.attached() {
-            Some(attached) => attached.take_notices(),
+            Some(attached) => {
+                let mut notices = self.take_early();
+                notices.extend(attached.take_notices());
+                notices
+            }
             None => self.take_early(),
         }
     }

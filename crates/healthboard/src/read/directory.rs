@@ -68,9 +68,8 @@ enum Found {
     Living(File, Descriptors),
     /// A board that no longer changes; `None` for one from before a reboot.
     Ended(Option<Box<Process>>),
-    /// Not a board of this service, or one of another layout: then with the file of a process that was alive at the last
-    /// read.
-    Refused(Refused, Option<File>),
+    /// Not a board of this service, or one of another layout.
+    Refused(Refused),
 }
 
 impl Directory {
@@ -157,7 +156,7 @@ impl Directory {
                         }
                         continue;
                     }
-                    Err(refused) => *found = Found::Refused(refused, None),
+                    Err(refused) => *found = Found::Refused(refused),
                 }
             }
             if let Found::Living(file, descriptors) = found {
@@ -169,18 +168,11 @@ impl Directory {
                     }
                     Ok(ended) => *found = Found::Ended(ended.map(Box::new)),
                     Err(why @ Refused::Io(_)) => cannot(name, &why),
-                    Err(refused) => {
-                        let is_foreign = matches!(refused, Refused::Layout { .. });
-                        let writer = if is_foreign { file.try_clone().ok() } else { None };
-                        *found = Found::Refused(refused, writer);
-                    }
+                    Err(refused) => *found = Found::Refused(refused),
                 }
             }
-            if let Found::Refused(why, writer) = found {
-                *writer = writer.take().filter(|file| lock::is_taken(file).unwrap_or(true));
-                if writer.is_some() {
-                    cannot(name, why);
-                }
+            if let Found::Refused(why @ Refused::Layout { .. }) = found {
+                cannot(name, why);
             }
             if let Found::Ended(Some(process)) = found {
                 processes.push(Process::clone(process));
@@ -190,8 +182,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Why the last read was incomplete: a board could not be opened or read, that of a living process has another layout,
-    /// or there were too many. Files that are not boards do not count.
+    /// Why the last read was incomplete: a board could not be opened or read, has another layout, or there were too many. Files that are not boards do not count.
     pub(crate) fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
     }
@@ -200,7 +191,7 @@ impl Directory {
     pub fn refused(&self) -> Vec<String> {
         let name = |file: &String| printable(&self.path().join(file).display().to_string());
         let refused = self.files.iter().filter_map(|(file, found)| match found {
-            Found::Refused(why, _) => Some(format!("cannot read board `{}`: {why}", name(file))),
+            Found::Refused(why) => Some(format!("cannot read board `{}`: {why}", name(file))),
             _ => None,
         });
         refused.collect()
@@ -286,7 +277,7 @@ impl Directory {
                 self.overflows = true;
             } else if name.ends_with(".board") {
                 // A refused file may have been replaced.
-                let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(..)));
+                let kept = self.files.remove(name).filter(|found| !matches!(found, Found::Refused(_)));
                 files.insert(name.to_owned(), kept.unwrap_or(Found::New));
             }
             stacks.found(name);

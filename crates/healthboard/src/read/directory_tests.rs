@@ -237,7 +237,7 @@ fn sweeping_leaves_the_living_and_the_recently_dead() {
 }
 
 #[test]
-fn a_board_of_another_layout_stays_while_its_process_lives() {
+fn a_board_of_another_layout_is_named_and_stays_while_its_process_lives() {
     let directory = tempfile::tempdir().unwrap();
     let other = publish(&directory, 1);
     other.board.header[word::LAYOUT].store(99, Relaxed);
@@ -249,9 +249,10 @@ fn a_board_of_another_layout_stays_while_its_process_lives() {
         boards.sweep(now_ns());
     }
     assert!(path.exists());
+    // A process that has died is not forgotten before another one of its service runs, and sweeps.
     drop(other);
     assert_eq!(lives(&mut boards), []);
-    assert_eq!((boards.unread(), boards.refused().len()), (None, 1));
+    assert!(boards.unread().is_some());
     boards.sweep(now_ns());
     assert!(!path.exists());
 }
