@@ -115,6 +115,11 @@ fn answer_when(stage: &Stage, what: &str, mut is_so: impl FnMut(&Answer) -> bool
     last.context("no answer")?
 }
 
+/// A master is OK before its workers have started. The first report comes from a worker.
+fn is_working(answer: &Answer) -> bool {
+    answer.status() == "OK" && answer.state("service_report") == "passing"
+}
+
 /// Our own lines in the log.
 fn our_lines(stage: &Stage) -> Vec<String> {
     let log = stage.log(CONDUCTOR);
@@ -132,12 +137,13 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
         let mut stage = Stage::new(&setup)?;
         stage.listen()?;
         let old = start(&mut stage, first)?;
-        answer_when(&stage, "OK", |answer| answer.status() == "OK")?;
+        answer_when(&stage, "OK, with workers that report", is_working)?;
         let prober = Prober::begin(stage.uri(CONDUCTOR));
         let new = start(&mut stage, second)?;
         until("the other's boards are named", || {
             Ok(our_lines(&stage).iter().any(|line| line.contains(found)))
-        })?;
+        })
+        .with_context(|| format!("{:?}\n{:#?}", boards(&stage), our_lines(&stage)))?;
         let both = ask(&stage.uri(CONDUCTOR))?;
         assert_eq!((both.status(), both.processes("alive")), ("OK", 3), "{}", both.body);
         send(old, Signal::TERM)?;
@@ -192,22 +198,22 @@ fn a_service_goes_on_when_its_package_is_removed_or_replaced() -> Result<()> {
         let copy = |from: &Path| stage.shell(&format!("cp -r {} packages", from.display()));
         assert_eq!(copy(&setup.this_package())?.code, Some(0));
         let pid = start(&mut stage, &packages)?;
-        answer_when(&stage, "OK", |answer| answer.status() == "OK")?;
+        answer_when(&stage, "OK, with workers that report", is_working)?;
         let prober = Prober::begin(stage.uri(CONDUCTOR));
         fs::remove_dir_all(&packages)?;
         if let Some(other) = replacement {
             let copied = stage.shell(&format!("cp -r {} packages", other.display()))?;
             assert_eq!(copied.code, Some(0), "{}", copied.text);
         }
-        // A new worker, a fault, a hang, a stop: whatever else a process would import for them is gone.
-        let Some(worker) = children(pid).into_iter().next() else { bail!("no worker") };
-        send(worker, Signal::KILL)?;
-        until("another worker", || Ok(children(pid).len() == 2 && !children(pid).contains(&worker)))?;
-        answer_when(&stage, "three processes", |answer| answer.processes("alive") == 3)?;
+        // A fault, a new worker, a stop: whatever else a process would import for them is gone.
         stage.take_database_away()?;
         answer_when(&stage, "FAULT", |answer| answer.status() == "FAULT")?;
         stage.bring_database_back()?;
         answer_when(&stage, "its database again", |answer| answer.state("database") == "passing")?;
+        let Some(worker) = children(pid).into_iter().next() else { bail!("no worker") };
+        send(worker, Signal::KILL)?;
+        until("another worker", || Ok(children(pid).len() == 2 && !children(pid).contains(&worker)))?;
+        answer_when(&stage, "three processes", |answer| answer.processes("alive") == 3)?;
         let probes = prober.end();
         probes.assert_no_gap();
         send(pid, Signal::TERM)?;
