@@ -131,9 +131,7 @@ fn our_lines(stage: &Stage) -> Vec<String> {
 fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
     let setup = Setup::open()?;
     let (this, other) = (setup.this_package(), setup.other_package());
-    for (first, second, found) in
-        [(&this, &other, "99, this build reads"), (&other, &this, "this build reads 99")]
-    {
+    for (first, second) in [(&this, &other), (&other, &this)] {
         let mut stage = Stage::new(&setup)?;
         stage.listen()?;
         let old = start(&mut stage, first)?;
@@ -141,7 +139,7 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
         let prober = Prober::begin(stage.uri(CONDUCTOR));
         let new = start(&mut stage, second)?;
         until("the other's boards are named", || {
-            Ok(our_lines(&stage).iter().any(|line| line.contains(found)))
+            Ok(our_lines(&stage).iter().any(|line| line.contains("found layout version")))
         })
         .with_context(|| format!("{:?}\n{:#?}", boards(&stage), our_lines(&stage)))?;
         let both = ask(&stage.uri(CONDUCTOR))?;

@@ -141,9 +141,12 @@ impl Directory {
         self.list()?;
         let Some(place) = &self.place else { return Ok(()) };
         let mut unread = self.overflows.then(|| format!("found more than {MAX_BOARDS} boards"));
+        let cannot_read =
+            |name: &str, why: &Refused| format!("cannot read board `{}`: {why}", printable(name));
         let mut cannot = |name: &str, why: &Refused| {
-            unread.get_or_insert_with(|| format!("cannot read board `{}`: {why}", printable(name)));
+            unread.get_or_insert_with(|| cannot_read(name, why));
         };
+        let mut foreign = None;
         processes.reserve(self.files.len());
         for (name, found) in &mut self.files {
             if let Found::New = found {
@@ -172,17 +175,18 @@ impl Directory {
                 }
             }
             if let Found::Refused(why @ Refused::Layout { .. }) = found {
-                cannot(name, why);
+                foreign.get_or_insert_with(|| cannot_read(name, why));
             }
             if let Found::Ended(Some(process)) = found {
                 processes.push(Process::clone(process));
             }
         }
-        self.unread = unread;
+        // Beside readable boards, one of another layout is that of a process that ends, or has ended.
+        self.unread = unread.or(foreign.filter(|_| processes.is_empty()));
         Ok(())
     }
 
-    /// Why the last read was incomplete: a board could not be opened or read, has another layout, or there were too many. Files that are not boards do not count.
+    /// Why the last read was incomplete: a board could not be opened or read, all have another layout, or there were too many. Files that are not boards do not count.
     pub(crate) fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
     }
