@@ -10,7 +10,6 @@ mod services;
 mod static_programs;
 mod versions;
 
-pub use self::static_programs::without_paths;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::OsString;
@@ -21,6 +20,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+pub use self::static_programs::without_paths;
 use crate::step::Step;
 use crate::system;
 

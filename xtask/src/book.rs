@@ -5,15 +5,25 @@ use std::process::Command;
 use anyhow::Result;
 use healthboard_e2e::{Setup, Step};
 
-/// Makes it, and says where it is. A link that leads nowhere is an error.
+/// What makes it, in the root of the workspace. A link that leads nowhere is an error.
+pub(crate) const LINE: [&str; 8] = [
+    "sphinx-build",
+    "--fail-on-warning",
+    "--keep-going",
+    "--quiet",
+    "--conf-dir",
+    "docs",
+    ".",
+    "target/healthboard/book",
+];
+
+/// Makes it, and says where it is.
 pub(crate) fn run() -> Result<()> {
     let setup = Setup::prepare_tools()?;
-    let book = setup.logs().with_file_name("book");
     let mut step = Step::begin("book", &setup.logs())?;
-    let mut sphinx = Command::new(setup.program("sphinx-build"));
-    sphinx.args(["--fail-on-warning", "--keep-going", "--quiet", "--conf-dir", "docs", "."]).arg(&book);
-    step.run(sphinx.current_dir(setup.workspace()))?;
+    let mut sphinx = Command::new(setup.program(LINE[0]));
+    step.run(sphinx.args(&LINE[1..]).current_dir(setup.workspace()))?;
     step.end();
-    println!("{}", book.join("docs/index.html").display());
+    println!("{}", setup.workspace().join(LINE[7]).join("docs/index.html").display());
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 mod installed;
 
-use std::fs;
 use std::process::Command;
 
 use anyhow::Result;
@@ -10,7 +9,7 @@ use healthboard_e2e::{Setup, Step};
 
 use self::installed::Root;
 use crate::source::Source;
-use crate::terminal::table;
+use crate::terminal::show_files;
 
 /// Builds, checks and tests them, and says where they are.
 pub(crate) fn run() -> Result<()> {
@@ -21,13 +20,7 @@ pub(crate) fn run() -> Result<()> {
     let root = Root::new(&setup, &source)?;
     root.test(&setup, &source)?;
     root.purge(&setup)?;
-    let mut rows = Vec::new();
-    for package in source.packages()? {
-        let name = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        rows.push([name, format!("{} kB", fs::metadata(&package)?.len() / 1000)]);
-    }
-    println!("\n{}\n\nin {}", table(["package", "size"], rows), source.parent().display());
-    Ok(())
+    show_files("package", &source.packages()?)
 }
 
 /// Builds the source package and the others, in a network of their own that leads nowhere.

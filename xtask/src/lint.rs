@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use healthboard_e2e::{Setup, Step};
 
+use crate::book;
 use crate::terminal::bad;
 
 /// A check as one would type it, and the command that repairs its findings.
@@ -24,19 +25,7 @@ const CHECKS: [Check; 7] = [
         line: &["cargo-deny", "check", "licenses", "bans", "sources"],
         repair: "cargo update, another dependency, or an exception with its reason in deny.toml",
     },
-    Check {
-        line: &[
-            "sphinx-build",
-            "--fail-on-warning",
-            "--keep-going",
-            "--quiet",
-            "--conf-dir",
-            "docs",
-            ".",
-            "target/healthboard/book",
-        ],
-        repair: "mend the link or the page that it names, then: cargo xtask book",
-    },
+    Check { line: &book::LINE, repair: "mend the link or the page that it names, then: cargo xtask book" },
     Check { line: &["ruff", "check", "python"], repair: "ruff check --fix python" },
     Check { line: &["ruff", "format", "--check", "python"], repair: "ruff format python" },
 ];

@@ -10,7 +10,7 @@ use healthboard_e2e::{Setup, Step};
 use serde_json::Value;
 
 use crate::source::Source;
-use crate::terminal::table;
+use crate::terminal::show_files;
 
 /// The file that says how they are built, in the source package.
 const SPEC: &str = "deploy/rpm/healthboard.spec";
@@ -27,13 +27,7 @@ pub(crate) fn run() -> Result<()> {
     let packages = packages(&source)?;
     check(&setup, &packages, &spec)?;
     install(&setup, &source, &packages)?;
-    let mut rows = Vec::new();
-    for package in &packages {
-        let name = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        rows.push([name, format!("{} kB", fs::metadata(package)?.len() / 1000)]);
-    }
-    println!("\n{}\n\nin {}", table(["package", "size"], rows), source.parent().display());
-    Ok(())
+    show_files("package", &packages)
 }
 
 /// Puts the licenses of all crates that are linked in into the spec, beside the archives.

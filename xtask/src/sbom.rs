@@ -39,11 +39,13 @@ pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
         .iter()
         .map(|(id, needed)| json!({"ref": reference(id), "dependsOn": sorted(needed.iter().map(reference))}))
         .collect();
+    let mut main = component(root);
+    main["type"] = "application".into();
     let bom = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": application(component(root))},
+        "metadata": {"component": main},
         "components": sorted_by(components, "bom-ref"),
         "dependencies": sorted_by(dependencies, "ref"),
     });
@@ -108,11 +110,6 @@ fn component(package: &Value, checksums: &BTreeMap<String, String>) -> Value {
     if let Some(sum) = checksums.get(&purl) {
         component["hashes"] = json!([{"alg": "SHA-256", "content": sum}]);
     }
-    component
-}
-
-fn application(mut component: Value) -> Value {
-    component["type"] = "application".into();
     component
 }
 

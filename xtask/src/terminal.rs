@@ -1,9 +1,12 @@
 //! Output for the terminal. Colour only repeats what the words say, and is used only on a terminal.
 
 use std::env;
+use std::fs;
 use std::io::{IsTerminal, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Result;
 use comfy_table::{Table, presets};
 
 /// A heading.
@@ -60,4 +63,16 @@ pub(crate) fn duration(elapsed: Duration) -> String {
     } else {
         format!("{:.1} s", elapsed.as_secs_f64())
     }
+}
+
+/// Shows what was built: each file with its size, and where the first of them is.
+pub(crate) fn show_files(what: &str, files: &[PathBuf]) -> Result<()> {
+    let mut rows = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        rows.push([name, format!("{} kB", fs::metadata(file)?.len() / 1000)]);
+    }
+    let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
+    println!("\n{}\n\nin {}", table([what, "size"], rows), folder.display());
+    Ok(())
 }

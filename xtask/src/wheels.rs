@@ -12,7 +12,7 @@ use healthboard_e2e::{Setup, Step, without_paths};
 
 use crate::pythons::{VERSIONS, interpreter};
 use crate::sbom;
-use crate::terminal::table;
+use crate::terminal::show_files;
 
 /// The platform of the wheels: <https://peps.python.org/pep-0600/>
 const PLATFORM: &str = "manylinux_2_17";
@@ -31,13 +31,7 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).
 /// Builds them, and says where they are.
 pub(crate) fn run() -> Result<()> {
     let setup = Setup::prepare_wheels()?;
-    let mut rows = Vec::new();
-    for wheel in build(&setup)? {
-        let size = format!("{} kB", fs::metadata(&wheel)?.len() / 1000);
-        rows.push([wheel.file_name().unwrap_or_default().to_string_lossy().into_owned(), size]);
-    }
-    println!("\n{}\n\nin {}", table(["wheel", "size"], rows), folder(&setup).display());
-    Ok(())
+    show_files("wheel", &build(&setup)?)
 }
 
 /// The folder of the wheels.

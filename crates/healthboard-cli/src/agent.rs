@@ -18,17 +18,6 @@ const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 128 << 10;
 
-/// Makes glibc return large memory, such as that of an answer of some hundred kilobytes, whenever it is freed. By default it
-/// keeps such memory for later once some was freed.
-#[cfg(target_env = "gnu")]
-fn return_large_memory() {
-    // SAFETY: it only changes a number in the allocator, and no other thread runs yet.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn return_large_memory() {}
-
 /// Serves until a signal ends it. Returns the exit code.
 pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let allowed_hosts = match AllowedHosts::parse(&asked.allowed_hosts) {
@@ -78,3 +67,14 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     }
     code
 }
+
+/// Makes glibc return large memory, such as that of an answer of some hundred kilobytes, whenever it is freed. By default it
+/// keeps such memory for later once some was freed.
+#[cfg(target_env = "gnu")]
+fn return_large_memory() {
+    // SAFETY: it only changes a number in the allocator, and no other thread runs yet.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn return_large_memory() {}

@@ -36,11 +36,7 @@ impl Setup {
     ///
     /// If they cannot be installed; the error says what to type.
     pub fn prepare_packaging() -> Result<(Self, PathBuf)> {
-        let setup = Self::locate()?;
-        let _alone = setup.lock()?;
-        system::install_missing(&PROGRAMS)?;
-        let folder = setup.home().join("deb");
-        Ok((setup, folder))
+        Self::prepare_programs(&PROGRAMS, "deb")
     }
 
     /// Installs the tools that build packages with RPM, and returns the folder for these.
@@ -49,10 +45,14 @@ impl Setup {
     ///
     /// If they cannot be installed; the error says what to type.
     pub fn prepare_rpm() -> Result<(Self, PathBuf)> {
+        Self::prepare_programs(&RPM, "rpm")
+    }
+
+    fn prepare_programs(needs: &[Need], folder: &str) -> Result<(Self, PathBuf)> {
         let setup = Self::locate()?;
         let _alone = setup.lock()?;
-        system::install_missing(&RPM)?;
-        let folder = setup.home().join("rpm");
+        system::install_missing(needs)?;
+        let folder = setup.home().join(folder);
         Ok((setup, folder))
     }
 

@@ -153,14 +153,9 @@ impl Service {
 
     /// See [`take_notices`](crate::take_notices).
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
-        match self.attached() {
-            Some(attached) => {
-                let mut notices = self.take_early();
-                notices.extend(attached.take_notices());
-                notices
-            }
-            None => self.take_early(),
-        }
+        let mut notices = self.take_early();
+        notices.extend(self.attached().map(Attached::take_notices).unwrap_or_default());
+        notices
     }
 
     pub(super) fn register_progress(&self) {
