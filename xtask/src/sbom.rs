@@ -14,7 +14,7 @@ const SYSTEM: &str = "x86_64-unknown-linux-gnu";
 
 /// The crates that are compiled into `root`, a member of the workspace in `folder`, and how they depend on each other.
 pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
-    let metadata = metadata(folder)?;
+    let metadata = metadata(folder, &["--filter-platform", SYSTEM])?;
     let packages = by_id(&metadata["packages"]);
     let nodes = by_id(&metadata["resolve"]["nodes"]);
     let root = packages.values().find(|package| package["name"] == root).context("no such crate")?;
@@ -52,9 +52,10 @@ pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
     Ok(serde_json::to_string_pretty(&bom)? + "\n")
 }
 
-fn metadata(folder: &Path) -> Result<Value> {
+/// What cargo says of the workspace in `folder`.
+pub(crate) fn metadata(folder: &Path, more: &[&str]) -> Result<Value> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["metadata", "--format-version", "1", "--filter-platform", SYSTEM]).current_dir(folder);
+    command.args(["metadata", "--format-version", "1"]).args(more).current_dir(folder);
     let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("cannot read what `cargo metadata` says")

@@ -117,14 +117,9 @@ impl Source {
     }
 
     fn metadata(&self, system: Option<&str>) -> Result<Value> {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["metadata", "--format-version", "1", "--all-features"]).current_dir(&self.folder);
-        if let Some(system) = system {
-            command.args(["--filter-platform", system]);
-        }
-        let output = command.output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).context("cannot read what `cargo metadata` says")
+        let mut more = vec!["--all-features"];
+        more.extend(system.into_iter().flat_map(|system| ["--filter-platform", system]));
+        sbom::metadata(&self.folder, &more)
     }
 
     /// Empties the crates of other systems, which cargo wants to see and does not build. Returns the others.
