@@ -119,13 +119,13 @@ impl Stage {
         self.spawn_command(binary, command)
     }
 
-    /// Starts the agent of this host, which answers at `uri`.
+    /// Starts the agent of this host by a command `healthboard`. It answers at `uri`.
     ///
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn start_agent(&mut self, uri: &str) -> Result<&Daemon> {
-        let mut command = self.command("healthboard");
+    pub fn start_agent(&mut self, healthboard: &str, uri: &str) -> Result<&Daemon> {
+        let mut command = self.command(healthboard);
         command.args(["agent", "--listen", uri, "--boards", "run"]);
         self.spawn_command("healthboard-agent", command)
     }

@@ -12,6 +12,7 @@ __all__ = [
     "before_start",
     "drain",
     "drain_first_at_exit",
+    "drain_interpreter",
     "end_trace",
     "forked_in_c",
     "goodbye",
@@ -162,6 +163,9 @@ def verdict() -> tuple[bool, str, str] | None:
 
 def drain_first_at_exit() -> None:
     """Drain at exit before the handlers run that are registered while the program is loaded."""
+
+def drain_interpreter() -> None:
+    """Say that the interpreter begins to end."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""

@@ -183,5 +183,6 @@ def _stop() -> None:
     refresher.stop(join_timeout=0.1)
     _native.end_trace()
     notices.flush(now=True)
-    # The goodbye follows when the interpreter has ended, which may take a second.
-    _native.drain()
+    if not isinstance(getattr(sys, "last_value", None), Exception):
+        # The goodbye follows when the interpreter has ended, which may take a second.
+        _native.drain_interpreter()

@@ -56,6 +56,8 @@ def start(
             uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
+    if launch.started_with.get("HEALTHBOARD_URI"):
+        _name_other_installations()
     return problems
 
 
@@ -82,6 +84,18 @@ def _disable_hooks(option: str, variable: str | None) -> list[str]:
     option = "`disabled_hooks` in [healthcheck]" if variable is None else "HEALTHBOARD_DISABLED_HOOKS"
     expected = f"expected names of hooks: {', '.join(sorted(hooks.names()))}"
     return [f"option {option}: found `{_native.scrub(name)}`, {expected}" for name in unknown]
+
+
+def _name_other_installations() -> None:
+    """Log once that there is another healthboard on the path, such as that of a distribution beside pip's."""
+    from . import notices
+
+    used = os.path.dirname(os.path.abspath(__file__))
+    for entry in sys.path:
+        other = os.path.join(os.path.abspath(entry), __package__)
+        if os.path.isfile(os.path.join(other, "__init__.py")) and not os.path.samefile(other, used):
+            text = f"healthboard is installed twice: `{used}` is used, and `{other}` is not. Remove one of them."
+            notices.warn_once("installed twice", text)
 
 
 def _variable(option: str) -> str:

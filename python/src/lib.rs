@@ -8,6 +8,7 @@
 compile_error!("healthboard needs Python with its interpreter lock, and this is free-threaded Python");
 
 mod checked;
+mod ending;
 mod exception;
 mod first_use;
 mod forked;
@@ -26,7 +27,6 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Starts health with `options` as in a configuration file. Variables in `environment` override them.
 ///
@@ -63,7 +63,7 @@ fn start(
         if let Some(Err(error @ StartError::NoThread(_))) = started {
             problems.push(error.to_string());
         }
-        say_goodbye_at_exit();
+        ending::say_goodbye_at_exit();
         if in_this_process {
             first_use::call_once(py);
         } else {
@@ -78,32 +78,16 @@ fn start(
 #[pyfunction]
 fn attach(py: Python<'_>) {
     py.detach(|| guard::guarded(false, || termination::with_signals_blocked(healthboard::attach)));
-    drain_at_exit();
+    ending::drain_at_exit();
     first_use::allow_in_this_process();
     first_use::call_once(py);
-}
-
-/// The number of stamps, one a second, during which a program is assumed to be loading.
-const STAMPS_OF_A_START: u32 = 30;
-
-/// The number of further stamps at which this process registers its exit handler again.
-static STAMPS_LEFT: AtomicU32 = AtomicU32::new(0);
-
-/// Makes the process drain before the exit handlers run that are registered while the program is loaded, such as uWSGI's,
-/// which ends the interpreter. The newest handler runs first.
-#[pyfunction]
-fn drain_first_at_exit() {
-    STAMPS_LEFT.store(STAMPS_OF_A_START, Relaxed);
 }
 
 /// Stamps `progress`.
 #[pyfunction]
 fn stamp() {
     guard::guarded((), healthboard::stamp);
-    if STAMPS_LEFT.load(Relaxed) > 0 {
-        STAMPS_LEFT.fetch_sub(1, Relaxed);
-        drain_at_exit();
-    }
+    ending::stamped();
 }
 
 /// New status, previous status and cause.
@@ -127,12 +111,6 @@ fn scrub(text: &str) -> String {
     guard::guarded(String::new(), || healthboard::scrub(text, 400))
 }
 
-/// Says that this process is draining: still alive, no longer ready.
-#[pyfunction]
-fn drain() {
-    guard::guarded((), healthboard::drain);
-}
-
 /// Says that the service has started, or reloaded, and works.
 #[pyfunction]
 fn ready(py: Python<'_>) {
@@ -151,12 +129,6 @@ fn watch() {
     guard::guarded((), healthboard::watch);
 }
 
-/// Says that this process ends in good order.
-#[pyfunction]
-fn goodbye() {
-    guard::guarded((), || termination::with_signals_blocked(healthboard::goodbye));
-}
-
 /// Says goodbye when `SIGTERM` ends this process, unless the program handles the signal.
 #[pyfunction]
 fn say_goodbye_on_sigterm() {
@@ -167,28 +139,6 @@ fn say_goodbye_on_sigterm() {
 #[pyfunction]
 fn before_start(callback: Py<PyAny>) {
     guard::guarded((), || first_use::arm_before_start(callback));
-}
-
-/// Makes this process say goodbye when it exits, even if its interpreter does not end, as in uWSGI's master or a busy
-/// worker.
-fn say_goodbye_at_exit() {
-    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
-    unsafe { libc::atexit(at_exit) };
-}
-
-/// Makes this process drain before its interpreter ends. That may take long or never complete: a second signal, from uWSGI's
-/// master in addition to the one from systemd, can interrupt it. The newest handler runs first.
-fn drain_at_exit() {
-    extern "C" fn drain_first() {
-        drain();
-    }
-    // SAFETY: as above.
-    unsafe { libc::atexit(drain_first) };
-}
-
-/// Runs when the interpreter has ended, or when the process exits.
-extern "C" fn at_exit() {
-    goodbye();
 }
 
 /// Fails in a sub-interpreter: the statics of this module would pass its objects to other interpreters.
@@ -208,8 +158,6 @@ fn refuse_sub_interpreters() -> PyResult<()> {
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreters()?;
     guard::report_panics();
-    // SAFETY: `at_exit` does not need the interpreter. If there is no room for the handler, the process says no goodbye.
-    unsafe { pyo3::ffi::Py_AtExit(Some(at_exit)) };
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
     module.add_class::<testing::MemoryBoard>()?;
@@ -222,13 +170,14 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stacks::end_trace, module)?)?;
     module.add_function(wrap_pyfunction!(forked::forked_in_c, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
-    module.add_function(wrap_pyfunction!(drain, module)?)?;
-    module.add_function(wrap_pyfunction!(drain_first_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::drain, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::drain_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::drain_first_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(verdict::verdict, module)?)?;
-    module.add_function(wrap_pyfunction!(goodbye, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::goodbye, module)?)?;
     module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;
     module.add_function(wrap_pyfunction!(before_start, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

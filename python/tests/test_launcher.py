@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import healthboard
-from conftest import RUN, Service, ask, eventually
+from conftest import RUN, Service, all_ended_in_order, ask, eventually
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -197,6 +198,21 @@ def test_a_socket_that_cannot_be_created_is_logged_and_the_service_runs(oslo: Se
     assert "/proc/no/such.sock" in output.split("the service runs")[1]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_installation_is_named(oslo: Service, first: bool) -> None:
+    used = Path(healthboard.__file__).parent
+    other = oslo.folder / "packages" / used.name
+    shutil.copytree(used, other)
+    if first:
+        used, other = other, used
+    path = [str(path.parent) for path in (used, other)]
+    oslo.environment |= {"PYTHONPATH": os.pathsep.join(path), "HEALTHBOARD_URI": f"unix://{oslo.socket}"}
+    (oslo.folder / "svc.conf").write_text("")
+    output = oslo.run(OSLO, launch=True)
+    assert "the service runs" in output
+    assert output.count(f"healthboard is installed twice: `{used}` is used, and `{other}` is not") == 1, output
+
+
 def test_the_service_can_be_given_a_name(oslo: Service) -> None:
     (oslo.folder / "svc.conf").write_text("")
     file = oslo.folder / "svc"
@@ -237,6 +253,32 @@ def test_no_option_clashes_with_an_option_of_oslo_middleware() -> None:
     for options in vars(theirs).values():
         if isinstance(options, list):
             conf.register_opts(options, group="healthcheck")
+
+
+@pytest.mark.parametrize(
+    ("end", "in_order"),
+    [
+        ("", True),
+        ("sys.exit()", True),
+        ("sys.exit(3)", False),
+        ("sys.exit('no configuration')", False),
+        ("raise RuntimeError('a bug')", False),
+        ("healthboard.drain(); sys.exit(3)", True),
+        ("healthboard.goodbye(); raise RuntimeError('a bug')", True),
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", True),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", True),
+        ("os.kill(os.getpid(), signal.SIGABRT); time.sleep(9)", False),
+    ],
+)
+def test_a_process_that_fails_says_no_goodbye(oslo: Service, end: str, in_order: bool) -> None:
+    (oslo.folder / "svc.conf").write_text(
+        f"[healthcheck]\nuri = unix://{oslo.socket}\nruntime_dir = {oslo.folder}/run\n"
+    )
+    oslo.start(OSLO + f"import os, signal, healthboard\nhealthboard.record_ok('work')\n{end}\n", launch=True)
+    assert oslo.process is not None
+    oslo.process.wait(timeout=30)
+    assert list(oslo.folder.glob("run/*/*.board"))
+    assert all_ended_in_order(oslo.folder) == in_order
 
 
 @pytest.mark.parametrize("status", [0, 2])

@@ -223,6 +223,27 @@ def test_all_workers_of_a_server_share_one_listener(
     eventually(lambda: server.listeners() == (1, 1))
 
 
+@pytest.mark.parametrize("serve", SERVERS.values(), ids=SERVERS)
+def test_workers_that_die_again_and_again_are_a_fault(
+    server: Server, serve: Callable[[Server], Server]
+) -> None:
+    serve(server)
+
+    def crash() -> dict[str, Any] | None:
+        # With lazy workers nobody answers until the next one has started.
+        health = server.try_health()
+        for worker in set(server.workers()) & server.boards() if health else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        return health if health and health["status"] == "FAULT" else None
+
+    seen = eventually(crash, within=60)
+    assert seen["message"].startswith("no worker stays alive; process "), seen
+    assert seen["processes"]["dead"] > 1
+    # The next ones stay.
+    eventually(lambda: (h := server.try_health()) and h["status"] == "DEGRADED", within=60)
+
+
 # systemd sends the signal to all processes of a service. A worker of gunicorn then gets a second one from its
 # master at the end of its interpreter, where nothing handles it any more: it is ended without a goodbye.
 ENDINGS = {name: (serve, False) for name, serve in SERVERS.items()} | {

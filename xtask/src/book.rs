@@ -27,3 +27,94 @@ pub(crate) fn run() -> Result<()> {
     println!("{}", setup.workspace().join(LINE[7]).join("docs/index.html").display());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use crate::USAGE;
+
+    /// The page whose commands a test types: `cargo xtask test e2e`.
+    const TYPED: &str = "docs/operators.md";
+
+    /// Commands elsewhere, each with what runs it.
+    const OTHERS: [(&str, &str); 7] = [
+        ("export HEALTHBOARD_URI=", "python/tests/test_programs.py"),
+        ("healthboard-run celery ", "python/tests/test_programs.py"),
+        ("healthboard-run uvicorn ", "python/tests/test_programs.py"),
+        ("healthboard-run --service shop-api gunicorn ", "python/tests/test_servers.py"),
+        ("cargo run -p ", "examples/axum-service/tests/lives_beside_tokio.rs"),
+        ("podman run ", "e2e/src/deploy/containers.rs"),
+        ("cargo mutants ", "a reader of docs/reliability.md: it takes hours"),
+    ];
+
+    fn workspace() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    }
+
+    /// The pages of the book, each with its commands.
+    fn pages() -> Vec<(String, Vec<String>)> {
+        let root = workspace();
+        let markdown = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            entries.filter(|path| path.extension().is_some_and(|end| end == "md"))
+        };
+        let deploy = fs::read_dir(root.join("deploy")).unwrap().flatten().map(|entry| entry.path());
+        let mut pages: Vec<PathBuf> = markdown(root.clone()).chain(markdown(root.join("docs"))).collect();
+        pages.extend(deploy.flat_map(markdown));
+        let name = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
+        pages.iter().map(|path| (name(path), commands(&fs::read_to_string(path).unwrap()))).collect()
+    }
+
+    /// The commands in the blocks `sh`, without their comments.
+    fn commands(page: &str) -> Vec<String> {
+        let mut commands = Vec::new();
+        let mut lines = page.lines();
+        while lines.by_ref().any(|line| line == "```sh") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let block = block.join("\n").replace("\\\n", " ");
+            let line = |line: &str| line.split(" #").next().unwrap_or_default().trim().to_owned();
+            commands.extend(block.lines().map(line).filter(|line| !line.is_empty()));
+        }
+        commands
+    }
+
+    #[test]
+    fn every_command_in_the_book_is_run_by_something() {
+        let pages = pages();
+        let typed = &pages.iter().find(|(page, _)| page == TYPED).unwrap().1;
+        let is_job = |job: &str| USAGE.lines().any(|line| line.trim_start().split(' ').next() == Some(job));
+        let mut found = 0;
+        for (page, commands) in pages.iter().filter(|(page, _)| page != TYPED) {
+            for command in commands {
+                found += 1;
+                let known = match command.strip_prefix("cargo xtask ") {
+                    Some(words) => words.split(' ').next().is_some_and(|job| job == "help" || is_job(job)),
+                    None => {
+                        typed.contains(command) || OTHERS.iter().any(|(begin, _)| command.starts_with(begin))
+                    }
+                };
+                assert!(known, "{page}: nothing runs `{command}`");
+            }
+        }
+        assert!(found > 20, "{found}");
+        for (begin, by) in OTHERS.iter().filter(|(_, by)| !by.contains(' ')) {
+            assert!(workspace().join(by).is_file(), "{by} does not run `{begin}`");
+        }
+    }
+
+    #[test]
+    fn commands_stand_in_blocks_that_the_tests_read() {
+        for (page, _) in pages() {
+            let text = fs::read_to_string(workspace().join(&page)).unwrap();
+            let mut in_block = false;
+            for line in text.lines() {
+                in_block ^= line.starts_with("```");
+                let command = ["    cargo ", "    healthboard", "    curl ", "    pip ", "    $ "];
+                let hidden = !in_block && command.iter().any(|begin| line.starts_with(begin));
+                assert!(!hidden, "{page}: not in a block `sh`: {line}");
+            }
+        }
+    }
+}

@@ -136,7 +136,7 @@ fn killed_holder(transcript: &mut Transcript, tcp: &str) -> Result<()> {
 
 fn at_a_glance(transcript: &mut Transcript, agent: &str) -> Result<()> {
     println!("$ healthboard agent --listen tcp://{agent} --boards run &");
-    transcript.stage.start_agent(&format!("tcp://{agent}"))?;
+    transcript.stage.start_agent("healthboard", &format!("tcp://{agent}"))?;
     let ready = format!("for i in $(seq 100); do curl -s http://{agent}/livez && break; sleep 0.1; done");
     transcript.stage.shell(&ready)?;
     transcript.run(&format!("curl -s http://{agent}/services"), &[CONDUCTOR, SCHEDULER, "DEGRADED"])?;

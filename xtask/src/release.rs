@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
 
+use crate::pythons::interpreter;
 use crate::terminal::{duration, good, strong, table};
 use crate::{crates, deb, fuzz, lint, reproduce, rpm, static_command, test, torture, wheels};
 
@@ -48,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
         job().with_context(|| format!("{name} failed\nnext: cargo xtask {name}"))?;
         rows.push([name.to_owned(), duration(begin.elapsed()), good("passed")]);
     }
+    check_committed(setup.workspace())?;
     let folder = gather(&setup, version)?;
     println!("\n{}\n\nin {}\n", table(["job", "time", "result"], rows), folder.display());
     println!("{}", BY_HAND.replace("{version}", version).replace("{folder}", &folder.display().to_string()));
@@ -69,6 +71,14 @@ fn check_versions(workspace: &Path, version: &str) -> Result<()> {
         let found = first(file, begin)?;
         ensure!(found.starts_with(&wanted), "{file}: found `{begin}{found}`, expected `{wanted}…`");
     }
+    for minor in wheels::OWN.chain([wheels::STABLE_ABI]) {
+        let python = interpreter(minor);
+        ensure!(python.is_some(), "Python 3.{minor} is not on this machine\nnext: install it, or by pyenv");
+    }
+    check_committed(workspace)
+}
+
+fn check_committed(workspace: &Path) -> Result<()> {
     let status = Command::new("git").args(["status", "--porcelain"]).current_dir(workspace).output()?;
     let changed = String::from_utf8_lossy(&status.stdout).into_owned();
     ensure!(changed.is_empty(), "not everything is committed:\n{changed}");

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,8 +18,11 @@ use crate::terminal::show_files;
 /// The platform of the wheels: <https://peps.python.org/pep-0600/>
 const PLATFORM: &str = "manylinux_2_17";
 
+/// The minor versions that have a wheel of their own.
+pub(crate) const OWN: RangeInclusive<u32> = 10..=11;
+
 /// The first minor version whose wheel is for all later ones, too.
-const STABLE_ABI: u32 = 12;
+pub(crate) const STABLE_ABI: u32 = 12;
 
 /// Validates a bill of materials against the schema of CycloneDX.
 const VALIDATE: &str = "\
@@ -54,10 +58,9 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<PathBuf>> {
     for old in wheels_in(&folder)? {
         fs::remove_file(old)?;
     }
-    let (own, stable): (Vec<u32>, Vec<u32>) = VERSIONS.partition(|minor| *minor < STABLE_ABI);
-    let found = |minor: &u32| Some((*minor, interpreter(*minor)?));
-    let pythons = own.iter().filter_map(found).chain(stable.iter().find_map(found));
-    let pythons: Vec<(u32, PathBuf)> = pythons.collect();
+    let found = |minor: u32| Some((minor, interpreter(minor)?));
+    let mut later = VERSIONS.filter(|minor| *minor >= STABLE_ABI);
+    let pythons: Vec<(u32, PathBuf)> = OWN.filter_map(found).chain(later.find_map(found)).collect();
     ensure!(!pythons.is_empty(), "no supported version of Python is on this machine");
     for (minor, python) in pythons {
         build_for(setup, setup.workspace(), &folder, minor, &python)?;

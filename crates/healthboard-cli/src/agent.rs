@@ -33,12 +33,7 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let agent = Agent {
         listen: asked.listen,
         boards: asked.boards.roots(),
-        expect: asked
-            .expect
-            .into_iter()
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .collect(),
+        expect: asked.expect.services,
         host: asked.host.unwrap_or_else(host_name),
         allowed_hosts,
         web_config: asked.web_config,
@@ -49,14 +44,16 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     // The reader of the log may stop reading. Then only the writer's thread waits, and probes are still answered.
     let (lines, written) = sync_channel::<String>(MAX_UNWRITTEN);
     let writer = thread::spawn(move || written.iter().for_each(|line| say(&line)));
-    // The prefix is the priority, for systemd: 4 is a warning, 5 a notice.
-    let mut log = |warning, line| {
-        let _ = lines.try_send(format!("<{}>{line}", if warning { 4 } else { 5 }));
+    // systemd reads the priority of a line from its beginning: 3 is an error, 4 a warning, 5 a notice.
+    let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let prefix = |priority: u8| if is_journal { format!("<{priority}>") } else { String::new() };
+    let mut log = |warning, line: String| {
+        let _ = lines.try_send(prefix(if warning { 4 } else { 5 }) + &line);
     };
     let code = match agent.run(&mut log) {
         Ok(()) => 0,
         Err(why) => {
-            let _ = lines.try_send(format!("<3>error: {why}"));
+            let _ = lines.try_send(format!("{}error: {why}", prefix(3)));
             UNKNOWN
         }
     };

@@ -17,7 +17,7 @@ const CODES: &str = "\
 TARGET is the service's `uri` in [healthcheck], such as tcp://127.0.0.1:8099 or unix:///run/nova/nova-api.sock; that of an agent; or the \
 name of a service of this host, whose boards are read then. Without one, all services of this host.
 
-Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer, stopped, or wrong usage; the highest of all.
+Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer, stopped, or wrong usage. Of several targets the worst counts: 2, 3, 1, 0.
 With --live and --ready: 0 yes, 2 no, 3 no answer or wrong usage.";
 
 #[derive(Debug, Subcommand)]
@@ -54,10 +54,17 @@ pub(crate) struct Source {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Boards {
-    /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR. Read
-    /// also when no endpoint answers [default: the usual places]
+    /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR. A
+    /// command that asks an endpoint reads them when that does not answer [default: the usual places]
     #[arg(long = "boards", value_name = "DIR")]
     pub(crate) directories: Vec<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Expect {
+    /// Services that must run on this host: one that was never started is FAULT
+    #[arg(long = "expect", value_name = "NAME,…", value_delimiter = ',', value_parser = service)]
+    pub(crate) services: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +98,9 @@ pub(crate) struct Metrics {
     #[command(flatten)]
     pub(crate) boards: Boards,
 
+    #[command(flatten)]
+    pub(crate) expect: Expect,
+
     /// Also what passing indicators are in: 13 more series each
     #[arg(long)]
     pub(crate) verbose: bool,
@@ -121,9 +131,8 @@ pub(crate) struct Agent {
     #[command(flatten)]
     pub(crate) boards: Boards,
 
-    /// Services that must run on this host: one that was never started is FAULT
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    pub(crate) expect: Vec<String>,
+    #[command(flatten)]
+    pub(crate) expect: Expect,
 
     /// The name of this host in answers [default: the host's own]
     #[arg(long, value_name = "NAME")]
@@ -154,10 +163,17 @@ pub(crate) enum Target {
     Name(String),
 }
 
+fn service(text: &str) -> Result<String, String> {
+    let is_name =
+        |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
+    let name = Some(text.trim()).filter(|name| !name.is_empty()).filter(is_name);
+    name.map(str::to_owned)
+        .ok_or_else(|| "expected the name of a service: letters, digits and -_.@+".to_owned())
+}
+
 fn target(text: &str) -> Result<Target, String> {
-    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
-    if is_name && !text.is_empty() {
-        return Ok(Target::Name(text.to_owned()));
+    if let Ok(name) = service(text) {
+        return Ok(Target::Name(name));
     }
     uri(text).map(Target::Uri).map_err(|expected| format!("{expected}, or the name of a service"))
 }

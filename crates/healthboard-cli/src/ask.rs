@@ -25,6 +25,7 @@ pub(crate) enum NoAnswer {
     TooLong,
     CutOff { found: usize, expected: usize },
     NotHttp,
+    Tls,
     NotAReport { code: u16, why: serde_json::Error },
 }
 
@@ -37,6 +38,7 @@ impl fmt::Display for NoAnswer {
             NoAnswer::TooLong => write!(f, "found more than {LONGEST} bytes"),
             NoAnswer::CutOff { found, expected } => write!(f, "found {found} bytes, expected {expected}"),
             NoAnswer::NotHttp => f.write_str("found something other than HTTP"),
+            NoAnswer::Tls => f.write_str("found TLS, expected HTTP without it"),
             NoAnswer::NotAReport { code, why } => {
                 write!(f, "found HTTP status {code} without a report: {why}")
             }
@@ -183,6 +185,8 @@ fn finish(received: &[u8]) -> Result<(u16, String), NoAnswer> {
     let head = match response.parse(received) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Err(NoAnswer::Talk(ErrorKind::UnexpectedEof.into())),
+        // An alert, with which a server of TLS refuses everything else.
+        Err(_) if received.starts_with(&[0x15, 0x03]) => return Err(NoAnswer::Tls),
         Err(_) => return Err(NoAnswer::NotHttp),
     };
     let code = response.code.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::arguments::{Check, Target};
 use crate::ask::{Answered, Form};
-use crate::output::{FAULT, UNKNOWN, exit_code, hint, print, say};
+use crate::output::{FAULT, UNKNOWN, exit_code, hint, print, say, severity, worst};
 use crate::source::Unanswered;
 use healthboard::format::Answer;
 use healthboard::{Impact, Uri, printable};
@@ -15,7 +15,7 @@ enum Style {
     Json,
 }
 
-/// Prints a line for each answer. Returns the highest exit code.
+/// Prints a line for each answer. Returns the exit code of the worst.
 pub(crate) fn run(check: &Check) -> u8 {
     let path = match (check.live, check.ready) {
         (true, _) => "/livez",
@@ -26,13 +26,11 @@ pub(crate) fn run(check: &Check) -> u8 {
                 (_, true) => Style::Nagios,
                 _ => Style::Line,
             };
-            return check
-                .source
-                .ask(Form::Short, &mut hint)
-                .iter()
-                .map(|answer| print_answer(answer, style))
-                .max()
-                .unwrap_or(UNKNOWN);
+            let answers = check.source.ask(Form::Short, &mut hint);
+            return match (style, answers.as_slice()) {
+                (Style::Nagios, [_, _, ..]) => nagios_of_all(&answers),
+                _ => worst(answers.iter().map(|answer| print_answer(answer, style))),
+            };
         }
     };
     match check.source.targets.as_slice() {
@@ -94,15 +92,58 @@ pub(crate) fn line(answer: &Answer) -> String {
     printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
 }
 
+/// One result for several services, as Nagios reads it: a line that counts them and says what is the worst, with the performance
+/// data of all, and a line for each, the worst first.
+fn nagios_of_all(answers: &[Result<Answered, Unanswered>]) -> u8 {
+    let mut lines: Vec<(u8, &str, String)> = Vec::new();
+    let mut data = String::new();
+    for answer in answers {
+        match answer {
+            Ok(Answered { answer, .. }) => {
+                let name = if answer.stopped { "stopped" } else { answer.status.name() };
+                lines.push((exit_code(answer), name, line(answer).replace('|', "/")));
+                data += &performance(answer, &format!("{} ", answer.service));
+            }
+            Err(unanswered) => {
+                lines.push((UNKNOWN, "UNKNOWN", format!("UNKNOWN: {unanswered}").replace('|', "/")))
+            }
+        }
+    }
+    // The sort is stable: services with the same status stay in their order.
+    lines.sort_by_key(|(code, ..)| std::cmp::Reverse(severity(*code)));
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for (_, name, _) in &lines {
+        match counts.last_mut() {
+            Some((last, count)) if last == name => *count += 1,
+            _ => counts.push((name, 1)),
+        }
+    }
+    let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let first = lines.first().map_or("", |(_, _, line)| line);
+    print(&format!("{}; {first} |{data}\n", counts.join(", ")));
+    lines.iter().for_each(|(.., line)| print(&format!("{line}\n")));
+    worst(lines.iter().map(|(code, ..)| *code))
+}
+
 /// The line with performance data: the number of processes, and the failures in a row of each indicator. A warning begins
 /// at 1 failure, except for informational indicators.
 fn nagios(answer: &Answer) -> String {
+    format!("{} |{}\n", line(answer).replace('|', "/"), performance(answer, ""))
+}
+
+/// The performance data, each name with this prefix.
+fn performance(answer: &Answer, prefix: &str) -> String {
+    let label = |name: &str| printable(&format!("{prefix}{name}")).replace(['\'', '=', '|'], "_");
     let processes = answer.processes;
-    let mut line = line(answer).replace('|', "/");
-    line += &format!(" | alive={} hung={};0 dead={};0", processes.alive, processes.hung, processes.dead);
+    let mut data = String::new();
+    for (name, count, warn) in
+        [("alive", processes.alive, ""), ("hung", processes.hung, ";0"), ("dead", processes.dead, ";0")]
+    {
+        data += &format!(" '{}'={count}{warn}", label(name));
+    }
     for (name, detail) in &answer.details {
         let warn = if detail.impact == Impact::Informational { "" } else { ";0" };
-        line += &format!(" '{}'={}{warn}", printable(name).replace(['\'', '=', '|'], "_"), detail.failures);
+        data += &format!(" '{}'={}{warn}", label(name), detail.failures);
     }
-    line + "\n"
+    data
 }

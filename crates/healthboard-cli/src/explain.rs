@@ -2,15 +2,15 @@
 
 use crate::arguments::Source;
 use crate::ask::Form;
-use crate::output::{UNKNOWN, exit_code, hint, print, say};
+use crate::output::{UNKNOWN, exit_code, hint, print, say, worst};
 use crate::source::age;
 use healthboard::format::{Answer, AnswerDetail};
 use healthboard::{Impact, PROGRESS, State, Status, printable};
 
-/// Explains all answers. Returns the highest exit code.
+/// Explains all answers. Returns the exit code of the worst.
 pub(crate) fn run(source: &Source) -> u8 {
     let answers = source.ask(Form::Verbose, &mut hint);
-    let mut worst = 0;
+    let mut codes = Vec::new();
     for (index, answer) in answers.iter().enumerate() {
         let gap = if index == 0 { "" } else { "\n" };
         match answer {
@@ -18,16 +18,16 @@ pub(crate) fn run(source: &Source) -> u8 {
                 let text: String =
                     explain(&answered.answer).iter().map(|line| printable(line) + "\n").collect();
                 print(&format!("{gap}{text}"));
-                worst = worst.max(exit_code(&answered.answer));
+                codes.push(exit_code(&answered.answer));
             }
             Err(unanswered) => {
                 print(&format!("{gap}UNKNOWN: {unanswered}\n"));
                 unanswered.hint().into_iter().for_each(|hint| say(&format!("hint: {hint}")));
-                worst = UNKNOWN;
+                codes.push(UNKNOWN);
             }
         }
     }
-    worst
+    worst(codes.into_iter())
 }
 
 fn explain(answer: &Answer) -> Vec<String> {
@@ -71,6 +71,7 @@ fn explain(answer: &Answer) -> Vec<String> {
     if answer.status == Status::Ok && lines.len() == 1 {
         lines.push(match answer.details.len() {
             0 => "  Nothing is recorded yet, and starting is not a fault.".to_owned(),
+            1 => "  Its only indicator is passing, or nothing is known against it.".to_owned(),
             count => {
                 format!("  All of its {count} indicators are passing, or nothing is known against them.")
             }
@@ -82,24 +83,27 @@ fn explain(answer: &Answer) -> Vec<String> {
 fn of_processes(answer: &Answer, lines: &mut Vec<String>) {
     let processes = answer.processes;
     if processes.hung > 0 {
-        let all = if processes.hung == processes.alive {
-            "all, so it is FAULT"
-        } else {
-            "not all, so it is DEGRADED"
-        };
-        lines.push(format!(
-            "  {} of {} living processes do not progress; {all}.",
-            processes.hung, processes.alive
-        ));
+        let (hung, alive) = (processes.hung, processes.alive);
+        lines.push(match (hung, alive) {
+            (1, 1) => "  Its only process does not progress, so it is FAULT.".to_owned(),
+            _ if hung == alive => format!("  None of its {alive} processes progresses, so it is FAULT."),
+            _ => format!("  {hung} of its {alive} processes do not progress. It is FAULT if these are all its workers, or else DEGRADED."),
+        });
         lines.push("  Rule: `progress` is stamped about once a second; without a stamp for its ttl a process is hung.".to_owned());
-        lines.push("  Next: where its threads stand, below. A stopped process (state T in `ps`) has to be continued.".to_owned());
+        let stacks = match answer.stacks.is_empty() {
+            true => "a debugger shows where it stands: `gdb -p PID`, or `py-spy dump --pid PID` for Python",
+            false => "where its threads stand, below",
+        };
+        lines.push(format!("  Next: {stacks}. A stopped process (state T in `ps`) has to be continued."));
     }
     if processes.dead > 0 {
         let rule = match processes.alive {
             0 => {
                 "no process is alive, and the last one did not say goodbye, so it is FAULT until it is started again"
             }
-            _ => "a death without goodbye is DEGRADED for one ttl",
+            _ => {
+                "a death without goodbye is DEGRADED for one ttl, and FAULT while for 10 s no worker has lived for 10 s"
+            }
         };
         lines.push(format!(
             "  {} process{} died. Rule: {rule}.",

@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// Prints the metrics, or writes them to a file. Returns the exit code.
 pub(crate) fn run(asked: &Metrics) -> u8 {
-    let reports = asked.boards.reports(&mut hint);
-    let text = metrics(&reports, None, Exposition::Text, asked.verbose);
+    let (reports, problems) = asked.boards.reports(&asked.expect.services, &mut hint);
+    let text = metrics(&reports, None, Some(problems), Exposition::Text, asked.verbose);
     let Some(file) = &asked.output else {
         print(&text);
         return 0;

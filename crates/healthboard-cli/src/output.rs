@@ -23,6 +23,21 @@ pub(crate) fn exit_code(answer: &Answer) -> u8 {
     }
 }
 
+/// The worst exit code. A service that is FAULT is worse than one of which nothing is known.
+pub(crate) fn worst(codes: impl Iterator<Item = u8>) -> u8 {
+    codes.max_by_key(|code| severity(*code)).unwrap_or(UNKNOWN)
+}
+
+/// How bad an exit code is.
+pub(crate) fn severity(code: u8) -> u8 {
+    match code {
+        FAULT => 3,
+        UNKNOWN => 2,
+        DEGRADED => 1,
+        _ => 0,
+    }
+}
+
 /// Prints a line to stderr. Errors are ignored: the exit code is the answer.
 pub(crate) fn say(line: &str) {
     let mut line = healthboard::printable(line);

@@ -2,7 +2,7 @@
 
 use crate::arguments::Source;
 use crate::ask::{Answered, Form};
-use crate::output::{UNKNOWN, exit_code, hint, print, say};
+use crate::output::{UNKNOWN, exit_code, hint, print, say, worst};
 use crate::source::{Unanswered, age};
 use healthboard::format::{Answer, AnswerDetail};
 
@@ -23,7 +23,7 @@ const WIDEST: usize = 64;
 
 type Row = [String; HEAD.len()];
 
-/// Prints all answers; returns the highest exit code.
+/// Prints all answers; returns the exit code of the worst.
 pub(crate) fn run(source: &Source) -> u8 {
     let answers = source.ask(Form::Verbose, &mut hint);
     let texts: Vec<String> = answers.iter().map(text).collect();
@@ -31,11 +31,7 @@ pub(crate) fn run(source: &Source) -> u8 {
     for hint in answers.iter().filter_map(|answer| answer.as_ref().err()?.hint()) {
         say(&format!("hint: {hint}"));
     }
-    answers
-        .iter()
-        .map(|a| a.as_ref().map_or(UNKNOWN, |answered| exit_code(&answered.answer)))
-        .max()
-        .unwrap_or(UNKNOWN)
+    worst(answers.iter().map(|a| a.as_ref().map_or(UNKNOWN, |answered| exit_code(&answered.answer))))
 }
 
 fn text(answer: &Result<Answered, Unanswered>) -> String {

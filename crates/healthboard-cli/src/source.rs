@@ -69,12 +69,13 @@ impl Boards {
         if self.directories.is_empty() { Host::usual_roots() } else { self.directories.clone() }
     }
 
-    /// The reports of all services. `hint` is called for each problem.
-    pub(crate) fn reports(&self, hint: &mut dyn FnMut(&str)) -> Vec<Report> {
-        let mut host = Host::new(self.roots(), Vec::new());
+    /// The reports of all services, those that are expected among them, and the number of problems. `hint` is called for each
+    /// problem.
+    pub(crate) fn reports(&self, expected: &[String], hint: &mut dyn FnMut(&str)) -> (Vec<Report>, usize) {
+        let mut host = Host::new(self.roots(), expected.to_vec());
         let reports = host.reports(now_ns(), SystemTime::now());
         host.problems().iter().for_each(|problem| hint(problem));
-        reports
+        (reports, host.problems().len())
     }
 
     fn ask(
@@ -83,7 +84,7 @@ impl Boards {
         how: Form,
         hint: &mut dyn FnMut(&str),
     ) -> Vec<Result<Answered, Unanswered>> {
-        let reports = self.reports(hint);
+        let (reports, _) = self.reports(&[], hint);
         let asked = reports.iter().filter(|report| name.is_none_or(|name| report.service == name));
         let answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
         if answers.is_empty() {
@@ -96,6 +97,11 @@ impl Boards {
 impl Unanswered {
     /// A hint for the user.
     pub(crate) fn hint(&self) -> Option<&'static str> {
+        if let Unanswered::Endpoint(_, NoAnswer::Tls) = self {
+            return Some(
+                "on the host itself ask by the name of the service, from its boards; from another host use curl",
+            );
+        }
         let Unanswered::Endpoint(_, NoAnswer::Connect(why)) = self else {
             return matches!(self, Unanswered::Boards(..))
                 .then_some("is it running, with `uri` set in its [healthcheck]?");

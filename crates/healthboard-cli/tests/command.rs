@@ -203,6 +203,13 @@ fn no_control_character_of_an_answer_reaches_the_terminal() {
 }
 
 #[test]
+fn an_endpoint_with_tls_is_named() {
+    let output = healthboard(&["check", &serve(vec![0x15, 3, 3, 0, 2, 2, 10])]);
+    assert!(stdout(&output).ends_with(": found TLS, expected HTTP without it\n"), "{}", stdout(&output));
+    assert_eq!((code(&output), stderr(&output).starts_with("hint: ")), (3, true));
+}
+
+#[test]
 fn a_name_as_long_as_an_answer_is_shown() {
     let wide = OK.replace("\"database\":{", &format!("\"{}\":{{", "x".repeat(1 << 20)));
     let others = (0..1000)
@@ -262,6 +269,21 @@ fn several_services_are_shown_and_the_worst_decides() {
     assert!(stdout(&both).contains("nova-api: OK\n") && stdout(&both).contains("\nnova-compute: DEGRADED\n"));
     let missing = healthboard(&["show", &ok, "unix:///nowhere"]);
     assert_eq!(code(&missing), 3);
+    let fault = serve(http(503, FAULT));
+    for command in [&["show"][..], &["check"], &["check", "--nagios"], &["explain"]] {
+        let output = healthboard(&[command, &["unix:///nowhere", &fault, &ok]].concat());
+        assert_eq!(code(&output), 2, "{command:?}: a FAULT is worse than no answer");
+    }
+    // Nagios reads one result: the worst first, and one block of performance data.
+    let output = stdout(&healthboard(&["check", "--nagios", &ok, "unix:///nowhere", &fault, &degraded]));
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(
+        lines[0].starts_with("1 FAULT, 1 UNKNOWN, 1 DEGRADED, 1 OK; nova-api FAULT: database: "),
+        "{output}"
+    );
+    assert!(lines[0].contains(" 'nova-compute alive'=1 "), "{output}");
+    assert_eq!((lines.len(), output.matches(" |").count()), (5, 1), "{output}");
+    assert!(lines[1].starts_with("nova-api FAULT") && lines[2].starts_with("UNKNOWN: "), "{output}");
     assert!(stdout(&missing).contains("\nUNKNOWN: no answer from unix:///nowhere: "));
 }
 
@@ -297,7 +319,7 @@ fn an_explanation_names_the_evidence_the_rule_and_what_to_look_at() {
     let boards = runtime.path().to_str().unwrap();
     let output = healthboard(&["explain", "explained", "--boards", boards]);
     assert!(
-        stdout(&output).starts_with("explained is OK.\n  All of its 1 indicators"),
+        stdout(&output).starts_with("explained is OK.\n  Its only indicator is passing"),
         "{}",
         stdout(&output)
     );

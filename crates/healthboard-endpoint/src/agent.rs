@@ -105,6 +105,11 @@ impl Agent {
                 listeners.push(listener);
             }
         }
+        if config.as_ref().is_some_and(|config| config.tls.is_none() && !config.users.is_empty())
+            && let Some(uri) = self.open_uri()
+        {
+            log(true, format!("{uri} takes passwords without TLS: anybody on the way can read them"));
+        }
         let host = Host::new(self.boards.clone(), self.expect.clone());
         let mut site = AgentSite::new(host, self.host.clone(), options);
         let mut config = self.apply(config, &mut server, &mut site, &wake)?;
@@ -209,9 +214,10 @@ impl Agent {
     fn read_again(&self, before: Option<&WebConfig>, is_told: bool) -> Result<Option<WebConfig>, String> {
         let read = self.read_config()?;
         self.check_addresses(read.as_ref())?;
-        match (&read, before) {
-            (Some(read), Some(before)) if !is_told && read.is_weaker_than(before) => {
-                Err("found no users, no TLS or no demand for certificates where there was; SIGHUP makes that count".to_owned())
+        let lacking = read.as_ref().zip(before).and_then(|(read, before)| read.lacks(before));
+        match lacking {
+            Some(what) if !is_told => {
+                Err(format!("--web.config.file: {what} is gone; SIGHUP makes the agent go on without it"))
             }
             _ => Ok(read),
         }
@@ -237,14 +243,17 @@ impl Agent {
         Ok(config)
     }
 
+    /// The first address that other hosts can reach.
+    fn open_uri(&self) -> Option<&Uri> {
+        self.listen.iter().find(|uri| !uri.addresses().iter().all(|address| address.ip().is_loopback()))
+    }
+
     /// Fails if the agent would answer on a network without TLS, unless `insecure` allows that.
     fn check_addresses(&self, config: Option<&WebConfig>) -> Result<(), String> {
         if self.insecure || config.is_some_and(|config| config.tls.is_some()) {
             return Ok(());
         }
-        let open =
-            self.listen.iter().find(|uri| !uri.addresses().iter().all(|address| address.ip().is_loopback()));
-        open.map_or(Ok(()), |uri| {
+        self.open_uri().map_or(Ok(()), |uri| {
             Err(format!(
                 "found `{uri}`, which is not a loopback address, without TLS; expected --web.config.file with \
                  `tls_server_config`, or --insecure"

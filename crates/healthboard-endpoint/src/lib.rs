@@ -137,3 +137,12 @@ impl Prepared {
 pub fn fuzz_head(bytes: &[u8]) {
     http::fuzz_head(bytes);
 }
+
+/// The code on the pages.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/rust.md")]
+    struct Rust;
+}

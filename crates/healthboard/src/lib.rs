@@ -65,8 +65,8 @@ pub use crate::{
     history::{read_history, write_history},
     host::Host,
     process::{
-        Announcement, Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, drain,
-        goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick, watch,
+        Announcement, Builder, Clock, Handle, Keeper, Notice, Service, StartError, Transition, attach, crash,
+        drain, goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick, watch,
     },
     read::{Abandoned, Directory, Evidence, Life, Observed, Process},
     record::{Indicator, IntoOutcome, LazyIndicator, Observe, Operation, Outcome, attribute},

@@ -103,15 +103,18 @@ fn metrics_match_their_golden_files() {
     let odd = first.details.remove("database").unwrap();
     first.details.insert("da\"ta\\base\n".to_owned(), odd);
     let cost = Some(Cost { cpu: Duration::from_millis(1234), requests: 42 });
-    assert_golden("metrics.prom", &metrics([&second, &first], cost, Exposition::Text, false));
-    assert_golden("metrics.openmetrics", &metrics([&second, &first], cost, Exposition::OpenMetrics, false));
-    assert_golden("metrics.verbose.prom", &metrics([&second, &first], None, Exposition::Text, true));
+    assert_golden("metrics.prom", &metrics([&second, &first], cost, Some(2), Exposition::Text, false));
+    assert_golden(
+        "metrics.openmetrics",
+        &metrics([&second, &first], cost, Some(2), Exposition::OpenMetrics, false),
+    );
+    assert_golden("metrics.verbose.prom", &metrics([&second, &first], None, None, Exposition::Text, true));
 }
 
 #[test]
 fn the_number_of_series_is_as_documented() {
     let series = |report: &Report, verbose| {
-        let text = metrics([report], None, Exposition::Text, verbose);
+        let text = metrics([report], None, None, Exposition::Text, verbose);
         text.lines().filter(|line| !line.starts_with('#')).count()
     };
     let eight = |detail: fn(usize) -> Detail| {

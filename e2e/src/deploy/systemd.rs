@@ -2,6 +2,7 @@
 
 mod agent;
 mod dropins;
+mod sandboxes;
 
 use std::fs;
 use std::path::Path;
@@ -81,6 +82,7 @@ impl Proof {
         checks.push(self.is_ready_when_it_answers()?);
         checks.push(self.a_rust_service_is_ready()?);
         checks.push(agent::check(&self.machine)?);
+        checks.push(sandboxes::check(&self.machine, self.tick)?);
         checks.push(self.the_status_is_the_message()?);
         checks.push(self.a_plain_unit_is_left_alone()?);
         checks.push(self.a_loaded_service_is_not_killed(load)?);
@@ -259,6 +261,7 @@ impl Proof {
 fn install(setup: &Setup, root: &Path) -> Result<()> {
     dropins::install(setup, root)?;
     agent::install(setup, root)?;
+    sandboxes::install(setup, root)?;
     for (name, template) in UNITS {
         let text = template
             .replace("<programs>", &setup.programs().display().to_string())

@@ -40,7 +40,7 @@ const BROWSER: &str = include_str!("../../requirements-pages.txt");
 
 /// What the root of a machine has besides the essential packages.
 const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,python3,procps,iproute2,curl,socat,haproxy,keepalived,rsyslog";
+    "systemd,systemd-sysv,dbus,python3,procps,iproute2,curl,socat,haproxy,keepalived,rsyslog,openssl";
 
 /// The packages of Debian that have units of Nova.
 const NOVA: [&str; 5] = ["nova-api", "nova-compute", "nova-conductor", "nova-consoleproxy", "nova-scheduler"];

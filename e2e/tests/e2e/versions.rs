@@ -165,7 +165,7 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
-fn a_command_of_another_version_names_what_it_cannot_read() -> Result<()> {
+fn a_command_and_an_agent_of_another_version_name_what_they_cannot_read() -> Result<()> {
     let setup = Setup::open()?;
     let other = setup.other_command().display().to_string();
     for (package, command, found) in [
@@ -181,6 +181,40 @@ fn a_command_of_another_version_names_what_it_cannot_read() -> Result<()> {
         // Over HTTP all versions understand each other.
         let asked = stage.shell(&format!("{command} check {}", stage.uri(CONDUCTOR)))?;
         assert_eq!(asked.code, Some(0), "{}", asked.text);
+        let agent = format!("unix://{}/agent.sock", stage.folder().display());
+        stage.start_agent(command, &agent)?;
+        let health = format!("{command} check {agent}");
+        until("the agent names it", || Ok(stage.shell(&health)?.text.contains(found)))?;
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_version_with_another_handover_waits_until_the_old_one_has_ended() -> Result<()> {
+    let setup = Setup::open()?;
+    let (this, other) = (setup.this_package(), setup.package_with_other_handover());
+    for (first, second) in [(&this, &other), (&other, &this)] {
+        let mut stage = Stage::new(&setup)?;
+        stage.listen()?;
+        let old = start(&mut stage, first)?;
+        answer_when(&stage, "OK, with workers that report", is_working)?;
+        let new = start(&mut stage, second)?;
+        let is_of = |answer: &Answer, master: u32| {
+            answer.serving().is_some_and(|pid| pid == master || children(master).contains(&pid))
+        };
+        let both = answer_when(&stage, "six processes", |answer| answer.processes("alive") == 6)?;
+        assert!(is_of(&both, old), "{}", both.body);
+        until("what it waits for is named", || {
+            Ok(our_lines(&stage).iter().any(|line| line.contains("stop the")))
+        })?;
+        send(old, Signal::TERM)?;
+        until("the old version ends", || Ok(!is_alive(old)))?;
+        answer_when(&stage, "OK by the new version", |answer| {
+            answer.status() == "OK" && answer.processes("alive") == 3 && is_of(answer, new)
+        })?;
+        let lines = our_lines(&stage);
+        assert_eq!(lines.iter().filter(|line| line.contains("stop the")).count(), 1, "{lines:#?}");
     }
     Ok(())
 }

@@ -245,7 +245,7 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     });
     // Cut short, as by a full disk: nobody may ask without a password for that.
     std::fs::write(&file, "").unwrap();
-    until("the refusal", || agent.said().contains("SIGHUP makes that count").then_some(()));
+    until("the refusal", || agent.said().contains("`basic_auth_users` is gone; SIGHUP").then_some(()));
     assert_eq!(code(&ask(&agent, "")), 401);
     std::fs::write(&file, "basic_auth_users: {other: secret}\n").unwrap();
     agent.hang_up();
@@ -315,7 +315,9 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     assert!(many.contains("healthboard_indicator_state"), "{many}");
     let expired = "tls_server_config:\n  cert_file: expired.crt\n  key_file: expired.key\n";
     std::fs::write(&file, expired).unwrap();
-    until("the refusal", || agent.said().contains("SIGHUP makes that count").then_some(()));
+    until("the refusal", || {
+        agent.said().contains("`RequireAndVerifyClientCert` is gone; SIGHUP").then_some(())
+    });
     agent.hang_up();
     until("the date", || agent.said().contains("it has expired").then_some(()));
 }

@@ -7,7 +7,7 @@ use crate::http::{
 };
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
-use healthboard::{Host, Moment, Report, Status};
+use healthboard::{Host, Moment, Report, Status, printable};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -133,7 +133,9 @@ impl Site for AgentSite {
         let path = asked.path();
         if let Some((name, rest)) = path.strip_prefix("/services/").and_then(|path| path.split_once('/')) {
             let Some(report) = self.service(name) else {
-                return Response::text(404, "no service of this name has a board here\n").into();
+                let known = printable(name);
+                return Response::text(404, format!("`{known}`: no service of this name has a board here\n"))
+                    .into();
             };
             // The same answer as that of the service itself.
             let mut pages = ServicePages::new(self.options.clone());
@@ -157,10 +159,9 @@ impl Site for AgentSite {
                 let exposition = exposition(asked.values("accept"));
                 let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
                 let reports = self.reports();
-                exposed(
-                    exposition,
-                    metrics(reports.iter(), Some(cost), exposition, is_verbose(asked.query())),
-                )
+                let problems = Some(self.host.problems().len());
+                let verbose = is_verbose(asked.query());
+                exposed(exposition, metrics(reports.iter(), Some(cost), problems, exposition, verbose))
             }
             "/services" => self.host_health(asked, true),
             _ => self.host_health(asked, false),

@@ -75,12 +75,15 @@ impl WebConfig {
     pub(super) fn read(path: &Path) -> Result<WebConfig, String> {
         let mut files = vec![path.to_owned()];
         let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+            .map_err(|error| format!("--web.config.file: cannot read `{}`: {error}", path.display()))?;
         let wrong = |what: &dyn Display| format!("`{}`: {what}", path.display());
         let file: Option<File> =
             match text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
                 true => None,
-                false => Some(serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?),
+                // Its further lines show the place in the file.
+                false => Some(serde_saphyr::from_str(&text).map_err(|error| {
+                    wrong(&error.to_string().lines().next().unwrap_or_default().trim_end())
+                })?),
             };
         let File { tls_server_config, basic_auth_users } = file.unwrap_or_default();
         for (user, hash) in &basic_auth_users {
@@ -103,6 +106,9 @@ impl WebConfig {
     /// Why clients refuse the certificate now, because of its dates. `None` if it is valid.
     pub(super) fn expired(&self) -> Option<String> {
         let (certificate, issuers) = self.chain.split_first()?;
+        // The web configuration itself is the first file.
+        let file = self.files.get(1).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()));
+        let refused = |why: &str| format!("clients refuse the certificate in `cert_file`{file}: {why}");
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).ok()?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -112,20 +118,22 @@ impl WebConfig {
         match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            )) => Some("clients refuse the certificate in `cert_file`: it has expired".to_owned()),
+            )) => Some(refused("it has expired")),
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            )) => Some("clients refuse the certificate in `cert_file`: it is not valid yet".to_owned()),
+            )) => Some(refused("it is not valid yet")),
             _ => None,
         }
     }
 
-    /// Whether it lacks users, TLS or the demand for certificates that `before` had. A file that was cut short must not
-    /// remove access control.
-    pub(super) fn is_weaker_than(&self, before: &WebConfig) -> bool {
-        (self.tls.is_none() && before.tls.is_some())
-            || (self.users.is_empty() && !before.users.is_empty())
-            || (!self.demands_certificates && before.demands_certificates)
+    /// What it lacks of the access control that `before` had. A file that was cut short must not remove it.
+    pub(super) fn lacks(&self, before: &WebConfig) -> Option<&'static str> {
+        let all = [
+            ("`tls_server_config`", self.tls.is_none() && before.tls.is_some()),
+            ("`basic_auth_users`", self.users.is_empty() && !before.users.is_empty()),
+            ("`RequireAndVerifyClientCert`", !self.demands_certificates && before.demands_certificates),
+        ];
+        all.into_iter().find_map(|(what, is_lacking)| is_lacking.then_some(what))
     }
 
     /// Whether one of the files has changed since they were read.

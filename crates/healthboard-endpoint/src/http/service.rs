@@ -135,7 +135,7 @@ impl ServiceSite<'_> {
             "/metrics" => {
                 let exposition = media::exposition(asked.values("accept"));
                 let cost = Cost { cpu: cpu_time(), requests: asked.requests };
-                exposed(exposition, metrics([&*report], Some(cost), exposition, verbose))
+                exposed(exposition, metrics([&*report], Some(cost), None, exposition, verbose))
             }
             _ => pages.health(&report, asked, verbose),
         };

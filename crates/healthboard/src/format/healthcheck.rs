@@ -56,6 +56,7 @@ impl Finding {
         let text = text(report);
         let mut reason = match (is_ending, report.status) {
             (false, _) => format!("healthboard: {}", text.trim_end()),
+            (true, _) if report.stopped => "healthboard: STOPPED".to_owned(),
             (true, Status::Ok) => "healthboard: DRAINING".to_owned(),
             (true, _) => format!("healthboard: DRAINING, {}", text.trim_end()),
         };

@@ -73,7 +73,8 @@ impl HostAnswer {
             .map(|report| format!("{} {}: {}", report.service, report.status.name(), report.message));
         let mut message = reasons.collect::<Vec<_>>().join("; ");
         if ill.len() > MAX_REASONS {
-            message.push_str(&format!("; and {} more services", ill.len() - MAX_REASONS));
+            let more = ill.len() - MAX_REASONS;
+            message.push_str(&format!("; and {more} more service{}", if more == 1 { "" } else { "s" }));
         }
         let services =
             reports.iter().map(|report| (scrub::printable(&report.service), HostService::of(report)));

@@ -38,18 +38,20 @@ pub struct Cost {
     pub requests: u64,
 }
 
-/// The metrics of these services, with the label `service`. `verbose` adds the series of indicators without a problem.
+/// The metrics of these services, with the label `service`. `problems` is the number of boards and directories that a reader of
+/// a host could not read. `verbose` adds the series of indicators without a problem.
 ///
 /// A pure function. Costs about 0.2 us for each series.
 pub fn metrics<'a>(
     reports: impl IntoIterator<Item = &'a Report> + Clone,
     cost: Option<Cost>,
+    problems: Option<usize>,
     exposition: Exposition,
     verbose: bool,
 ) -> String {
     let mut page = Page { text: String::with_capacity(16 << 10), exposition };
     let reports = || reports.clone().into_iter();
-    page.own(cost);
+    page.own(cost, problems);
     page.services(reports);
     page.indicators(|| {
         reports()
@@ -82,9 +84,14 @@ struct Page {
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Page {
-    fn own(&mut self, cost: Option<Cost>) {
+    fn own(&mut self, cost: Option<Cost>, problems: Option<usize>) {
         self.family("healthboard_build", Kind::Info, "", "The version of healthboard that answers.");
         self.sample("healthboard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        if let Some(problems) = problems {
+            let name = "healthboard_problems";
+            self.family(name, Kind::Gauge, "", "Boards and directories that could not be read.");
+            self.sample(name, &[], problems);
+        }
         let Some(cost) = cost else { return };
         self.family(
             "healthboard_cpu_seconds",

@@ -20,9 +20,10 @@ use crate::scrub;
 use crate::verdict::{Report, Status};
 use std::time::{Duration, SystemTime};
 
-/// One line for people and scripts: `OK`, or the status and the message.
+/// One line for people and scripts: `OK`, `OK: stopped`, or the status and the message.
 pub fn text(report: &Report) -> String {
     match report.status {
+        Status::Ok if report.stopped => "OK: stopped\n".to_owned(),
         Status::Ok => "OK\n".to_owned(),
         status => format!("{}: {}\n", status.name(), scrub::printable(&report.message)),
     }

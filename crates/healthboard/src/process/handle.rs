@@ -124,6 +124,12 @@ pub fn goodbye() {
     DEFAULT.goodbye();
 }
 
+/// Announces that this process ends by a failure, so that its end counts as a death even if it was draining. A goodbye stays
+/// in force.
+pub fn crash() {
+    DEFAULT.crash();
+}
+
 /// Like [`goodbye`], for the handler of a signal that ends the process: takes no lock and allocates nothing. The board of
 /// a forked process is left for the holder to remove.
 pub fn goodbye_in_signal_handler() {

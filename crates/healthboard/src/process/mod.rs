@@ -16,8 +16,8 @@ mod service;
 mod start;
 
 pub use handle::{
-    Handle, attach, drain, goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices, tick,
-    watch,
+    Handle, attach, crash, drain, goodbye, goodbye_in_signal_handler, ready, reloading, stamp, take_notices,
+    tick, watch,
 };
 pub use keeper::Keeper;
 pub use notice::{Announcement, Notice, Transition};

@@ -219,6 +219,14 @@ impl Service {
         }
     }
 
+    /// See [`crash`](crate::crash).
+    pub(crate) fn crash(&self) {
+        if let Some(board) = self.anchor.page().and_then(Page::board) {
+            let said = &board.header[word::PHASE];
+            let _ = said.compare_exchange(phase::DRAINING, 0, Relaxed, Relaxed);
+        }
+    }
+
     /// See [`goodbye_in_signal_handler`](crate::goodbye_in_signal_handler).
     pub(crate) fn goodbye_in_signal_handler(&self) {
         self.say_goodbye();

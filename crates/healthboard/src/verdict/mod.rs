@@ -42,6 +42,7 @@ const MAX_REASONS: usize = 3;
 ///   may become stale.
 /// - A process that died without saying goodbye is `DEGRADED` for one ttl. Its failures count until a living process
 ///   has newer evidence.
+/// - Workers that die again within 10 s of their start, or are not replaced, are `FAULT` after 10 s without any other.
 /// - No process alive is `FAULT`, for any length of time, unless the last one said goodbye: then the service is
 ///   [`stopped`](Report::stopped), which is `OK`.
 /// - No process and no indicator at all is `OK`: starting is not a fault.

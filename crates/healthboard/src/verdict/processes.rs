@@ -10,6 +10,9 @@ use crate::status::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// A worker that has lived for so long has started successfully.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+
 /// A living process.
 pub(super) struct Living<'a> {
     pub(super) process: &'a Process,
@@ -34,6 +37,8 @@ pub(super) struct Census<'a> {
     pub(super) dead: Vec<(Duration, &'a Process)>,
     /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
+    /// Whether no worker has lived for [`SETTLED_AFTER`] in as long a time, because they die.
+    crash_loops: bool,
     /// Whether a worker has recently ended because it was told to. A worker that ended by itself leaves no board.
     has_drained: bool,
 }
@@ -73,7 +78,8 @@ impl<'a> Census<'a> {
         }
         let lately = |p: &Process| at.now_ns.saturating_sub(p.goodbye_ns.max(p.started_ns)) <= DRAINS_FOR_NS;
         let has_drained = processes.iter().any(|p| p.life == Life::Stopped && p.parent_id != 0 && lately(p));
-        Census { living, dead, stopped, has_drained }
+        let crash_loops = crash_loops(&living, &dead, at);
+        Census { living, dead, stopped, crash_loops, has_drained }
     }
 
     /// The living processes whose evidence counts: those that progress, or all if no worker progresses.
@@ -128,6 +134,8 @@ impl<'a> Census<'a> {
         if let [(ago, newest), others @ ..] = &self.dead[..] {
             if self.living.is_empty() {
                 reasons.push((Status::Fault, "no process is alive".to_owned()));
+            } else if self.crash_loops {
+                reasons.push((Status::Fault, "no worker stays alive".to_owned()));
             }
             let more =
                 if others.is_empty() { String::new() } else { format!(", and {} before it", others.len()) };
@@ -139,6 +147,19 @@ impl<'a> Census<'a> {
         }
         reasons
     }
+}
+
+/// Whether workers have died for [`SETTLED_AFTER`], and none lives that has settled: each new one dies soon after its start, or
+/// there is no new one. The death of a worker that had settled is where it began.
+fn crash_loops(living: &[Living<'_>], dead: &[(Duration, &Process)], at: Moment) -> bool {
+    let settled = |lived: Duration| lived >= SETTLED_AFTER;
+    let lived = |process: &Process| Duration::from_nanos(process.newest_ns() - process.started_ns);
+    let mut workers = living.iter().filter(|living| !living.is_master).peekable();
+    let early_deaths = dead.iter().take_while(|(_, process)| !settled(lived(process))).count();
+    let first = dead.get(early_deaths).or(dead.last());
+    let lasts = first.is_some_and(|(_, process)| settled(at.silence(process.newest_ns())));
+    let repeats = early_deaths > 1 || workers.peek().is_none();
+    lasts && repeats && !workers.any(|worker| settled(at.age(worker.process.started_ns)))
 }
 
 /// The ids of the processes that leave the work to others. Such a process says so, or it has living children and no fresh

@@ -125,12 +125,18 @@ impl Zabbix {
         let group =
             self.call("hostgroup.get", &json!({"filter": {"name": "Linux servers"}}))?[0]["groupid"].clone();
         let macros = json!([
-            {"macro": "{$HEALTHBOARD.URL}", "value": format!("http://{agent}")},
+            {"macro": "{$HEALTHBOARD.PORT}", "value": agent.port().to_string()},
             {"macro": "{$HEALTHBOARD.INTERVAL}", "value": "1s"},
         ]);
         self.call(
             "host.create",
-            &json!({"host": "host", "groups": [{"groupid": group}], "templates": [{"templateid": template}], "macros": macros}),
+            &json!({
+                "host": "host",
+                "groups": [{"groupid": group}],
+                "interfaces": [{"type": 1, "main": 1, "useip": 1, "ip": agent.ip().to_string(), "dns": "", "port": "10050"}],
+                "templates": [{"templateid": template}],
+                "macros": macros,
+            }),
         )?;
         Ok(())
     }

@@ -172,6 +172,39 @@ fn half_the_workers_dead_is_degraded_and_all_of_them_a_fault() {
 }
 
 #[test]
+fn workers_that_die_again_and_again_are_a_fault() {
+    let since = |process: Process, seconds| Process { started_ns: NOW - seconds * SECOND, ..process };
+    let master = Process { watches: true, ..process(1, vec![beat(0)]) };
+    let worker = |seconds| since(child(&master, 2, vec![beat(0)]), seconds);
+    // Each has lived for two seconds.
+    let died = |pid, seconds| since(dead(pid, seconds, vec![]), seconds + 2);
+    let said = |living: &[Process], dead: &[Process]| said(&[living, dead].concat());
+    let fault = (
+        Status::Fault,
+        "no worker stays alive; process 3 died 1 s ago without saying goodbye, and 2 before it".to_owned(),
+    );
+    let deaths = [died(3, 1), died(4, 5), died(5, 10)];
+    assert_eq!(said(&[master.clone()], &deaths), fault);
+    assert_eq!(said(&[master.clone(), worker(1)], &deaths), fault);
+    assert_eq!(said(&[worker(1)], &deaths), fault, "restarted by a service manager");
+    assert_eq!(said(&[master.clone(), worker(10)], &deaths).0, Status::Degraded, "this one stays");
+    assert_eq!(said(&[master.clone(), worker(1)], &[died(3, 1), died(5, 9)]).0, Status::Degraded, "too soon");
+    // It began with the death of a worker that had lived for long.
+    let killed = dead(6, 10, vec![]);
+    assert_eq!(said(&[master.clone()], std::slice::from_ref(&killed)).0, Status::Fault, "not replaced");
+    assert_eq!(
+        said(&[master.clone(), worker(9)], std::slice::from_ref(&killed)).0,
+        Status::Degraded,
+        "replaced"
+    );
+    let again = [died(3, 1), died(4, 4), killed];
+    assert_eq!(said(&[master.clone(), worker(1)], &again).0, Status::Fault);
+    // What was before that does not count.
+    let long_ago = [died(3, 1), died(4, 4), dead(6, 6, vec![]), died(7, 100)];
+    assert_eq!(said(&[master.clone(), worker(1)], &long_ago).0, Status::Degraded);
+}
+
+#[test]
 fn failures_of_dead_processes_are_never_a_fault() {
     let killed = |pid, seconds, times| {
         dead(pid, seconds, vec![observed("database", failing(times, seconds + 20, seconds))])

@@ -1,0 +1,193 @@
+//! Units that take from a service what health would like to have: it starts and works, and one line at most says what is missing.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Check, SOON};
+use crate::deploy::machine::Machine;
+use crate::deploy::until;
+use crate::setup::Setup;
+
+/// The end of each unit. The port is the first one and the number of the unit.
+const UNIT: &str = "\
+StateDirectory=<name>
+ExecStart=<programs>/sqlite-service --uri unix:///run/<name>/health.sock,tcp://127.0.0.1:<port> /var/lib/<name>/visits.db
+";
+const FIRST_PORT: usize = 9700;
+
+struct Sandbox {
+    name: &'static str,
+    /// What the unit has beside [`UNIT`].
+    settings: &'static str,
+    /// What happens to it once it works.
+    event: &'static str,
+    /// Who answers then.
+    answers: Answers,
+    /// The line about it, if there is to be one.
+    line: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Answers {
+    Socket,
+    Port,
+    Nobody,
+}
+
+const SANDBOXES: [Sandbox; 12] = [
+    Sandbox {
+        name: "strict",
+        settings: "RuntimeDirectory=strict\nProtectSystem=strict\nPrivateTmp=yes\nProtectHome=yes",
+        event: "",
+        answers: Answers::Socket,
+        line: None,
+    },
+    Sandbox {
+        name: "dynamic",
+        settings: "RuntimeDirectory=dynamic\nDynamicUser=yes",
+        event: "",
+        answers: Answers::Socket,
+        line: None,
+    },
+    Sandbox {
+        name: "vanishing",
+        settings: "RuntimeDirectory=vanishing",
+        event: "rm -r /run/vanishing && install -d /run/vanishing",
+        answers: Answers::Socket,
+        line: Some("/run/vanishing"),
+    },
+    Sandbox {
+        name: "vanished",
+        settings: "RuntimeDirectory=vanished",
+        event: "rm -r /run/vanished",
+        answers: Answers::Port,
+        line: Some("/run/vanished"),
+    },
+    Sandbox {
+        name: "private",
+        settings: "User=nobody\nPrivateTmp=yes",
+        event: "",
+        answers: Answers::Port,
+        line: Some("/run/private/health.sock"),
+    },
+    Sandbox {
+        name: "readonly",
+        settings: "ProtectSystem=strict",
+        event: "",
+        answers: Answers::Port,
+        line: Some("/run/readonly/health.sock"),
+    },
+    Sandbox {
+        name: "noruntime",
+        settings: "ReadOnlyPaths=/run /tmp",
+        event: "",
+        answers: Answers::Port,
+        line: Some("/run/noruntime/health.sock"),
+    },
+    Sandbox {
+        name: "nobind",
+        settings: "RuntimeDirectory=nobind\nSystemCallFilter=~bind\nSystemCallErrorNumber=EACCES",
+        event: "",
+        answers: Answers::Nobody,
+        line: Some("Permission denied"),
+    },
+    Sandbox {
+        name: "noinet",
+        settings: "RuntimeDirectory=noinet\nRestrictAddressFamilies=AF_UNIX",
+        event: "",
+        answers: Answers::Socket,
+        line: Some("tcp://127.0.0.1"),
+    },
+    Sandbox {
+        name: "noepoll",
+        settings: "RuntimeDirectory=noepoll\nSystemCallFilter=~epoll_create1\nSystemCallErrorNumber=EPERM",
+        event: "",
+        answers: Answers::Nobody,
+        line: Some("Operation not permitted"),
+    },
+    Sandbox {
+        name: "norange",
+        settings: "RuntimeDirectory=norange\nSystemCallFilter=~close_range\nSystemCallErrorNumber=EPERM",
+        event: "",
+        answers: Answers::Nobody,
+        line: Some("Operation not permitted"),
+    },
+    Sandbox {
+        name: "noopen",
+        settings: "RuntimeDirectory=noopen\nSystemCallFilter=~openat2\nSystemCallErrorNumber=EPERM",
+        event: "",
+        answers: Answers::Port,
+        line: Some("Operation not permitted"),
+    },
+];
+
+/// Puts the units into the root of a machine.
+pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
+    for (number, sandbox) in SANDBOXES.iter().enumerate() {
+        let rest = UNIT
+            .replace("<name>", sandbox.name)
+            .replace("<port>", &(FIRST_PORT + number).to_string())
+            .replace("<programs>", &setup.programs().display().to_string());
+        let path = root.join(format!("etc/systemd/system/{}.service", sandbox.name));
+        fs::write(path, format!("[Service]\n{}\n{rest}", sandbox.settings)).context("cannot write a unit")?;
+    }
+    Ok(())
+}
+
+/// Starts all of them.
+pub(super) fn check(machine: &Machine, tick: fn(Duration) -> Result<()>) -> Result<Check> {
+    for sandbox in &SANDBOXES {
+        machine.shell(&format!("systemctl start {}", sandbox.name))?;
+    }
+    for (number, sandbox) in SANDBOXES.iter().enumerate() {
+        let Sandbox { name, event, answers, line, .. } = *sandbox;
+        let works = |visits: u32| {
+            until("it works", SOON, tick, || {
+                Ok(journal(machine, name)?.contains(&format!("visit {visits}\n")).then_some(()))
+            })
+        };
+        works(3).with_context(|| format!("the unit {name}"))?;
+        if !event.is_empty() {
+            machine.shell(event)?;
+        }
+        let port = FIRST_PORT + number;
+        for (who, uri) in [
+            (Answers::Socket, format!("unix:///run/{name}/health.sock")),
+            (Answers::Port, format!("tcp://127.0.0.1:{port}")),
+        ] {
+            if who == answers {
+                let check = format!("healthboard check {uri} || true");
+                let answer = |found: &str| found.starts_with("sqlite-service OK").then_some(());
+                until(&uri, SOON, tick, || Ok(answer(&machine.shell(&check)?)))
+                    .with_context(|| format!("the unit {name}"))?;
+            }
+        }
+        let text = journal(machine, name)?;
+        let ours: Vec<&str> = text.lines().filter(|line| !is_of_the_service(line)).collect();
+        println!("=== {name}: {ours:#?}");
+        match line {
+            None => ensure!(ours.is_empty(), "the unit {name} logs: {ours:?}"),
+            Some(part) => ensure!(
+                ours.len() == 1 && ours[0].contains(part),
+                "the unit {name} logs {ours:?}, expected one line with `{part}`"
+            ),
+        }
+        machine.shell(&format!("systemctl stop {name}"))?;
+    }
+    Ok(Check::new(
+        "a service in a sandbox that takes directories or system calls from it starts and works, and logs at most one line",
+        format!("{} sandboxes", SANDBOXES.len()),
+    ))
+}
+
+/// What the service has written.
+fn journal(machine: &Machine, name: &str) -> Result<String> {
+    machine.shell(&format!("journalctl -u {name} --output cat --no-pager -q _TRANSPORT=stdout || true"))
+}
+
+fn is_of_the_service(line: &str) -> bool {
+    ["visit ", "health at "].iter().any(|begin| line.starts_with(begin))
+}

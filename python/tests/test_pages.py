@@ -1,0 +1,35 @@
+"""The Python code on the pages runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/python.md", "python/README.md"]
+BLOCKS = [
+    pytest.param(block, id=f"{page}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S))
+]
+
+
+def test_each_page_has_code() -> None:
+    assert len(BLOCKS) >= len(PAGES)
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_the_code_runs(code: str, tmp_path: Path) -> None:
+    # The pages name addresses of their own, which may be taken here.
+    code = re.sub(r"tcp://127\.0\.0\.1:\d+", "tcp://127.0.0.1:0", code)
+    code = code.replace("unix:///run/my-service/", f"unix://{tmp_path}/")
+    code += "\nif 'test_health' in globals(): test_health()\n"
+    environment = {"HEALTHBOARD_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
