@@ -41,7 +41,8 @@ def main() -> int:
         os.environ["HEALTHBOARD_SERVICE"] = "".join(arguments[1:2])
         arguments = arguments[2:]
     if not arguments or arguments[0].startswith("-"):
-        sys.stderr.write(USAGE)
+        found = f"found `{arguments[0]}`" if arguments else "found no program"
+        sys.stderr.write(f"healthboard-run: {found}, expected [--service NAME] PROGRAM\n\n{USAGE}")
         return 2
     obstacle = obstacles.obstacle(arguments)
     if obstacle is not None:

@@ -94,8 +94,8 @@ def _name_other_installations() -> None:
     for entry in sys.path:
         other = os.path.join(os.path.abspath(entry), __package__)
         if os.path.isfile(os.path.join(other, "__init__.py")) and not os.path.samefile(other, used):
-            text = f"healthboard is installed twice: `{used}` is used, and `{other}` is not. Remove one of them."
-            notices.warn_once("installed twice", text)
+            text = f"healthboard is installed twice: `{used}` is used, and `{other}` is not"
+            notices.warn_once("installed twice", f"{text}; remove one of them")
 
 
 def _variable(option: str) -> str:

@@ -40,7 +40,7 @@ impl fmt::Display for NoAnswer {
             NoAnswer::NotHttp => f.write_str("found something other than HTTP"),
             NoAnswer::Tls => f.write_str("found TLS, expected HTTP without it"),
             NoAnswer::NotAReport { code, why } => {
-                write!(f, "found HTTP status {code} without a report: {why}")
+                write!(f, "found HTTP status {code} and no report of a service: {why}")
             }
         }
     }

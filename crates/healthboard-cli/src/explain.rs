@@ -178,6 +178,9 @@ fn rule(detail: &AnswerDetail) -> &'static str {
 
 fn next(name: &str, detail: &AnswerDetail) -> String {
     match detail.state {
+        State::Failing | State::Transient if name == "requests" => {
+            "the service answers requests with errors (5xx): its log says why, and the indicators above on what it needs".to_owned()
+        }
         State::Failing | State::Transient => format!(
             "can this host reach what `{name}` stands for, and do address and password in the service's configuration hold? Its log \
              has the whole error"

@@ -103,8 +103,9 @@ impl Unanswered {
             );
         }
         let Unanswered::Endpoint(_, NoAnswer::Connect(why)) = self else {
-            return matches!(self, Unanswered::Boards(..))
-                .then_some("is it running, with `uri` set in its [healthcheck]?");
+            return matches!(self, Unanswered::Boards(..)).then_some(
+                "is it running, with `uri` set in its [healthcheck]? `--boards DIR` looks elsewhere",
+            );
         };
         match why.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {

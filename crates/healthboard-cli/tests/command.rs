@@ -170,8 +170,8 @@ fn an_answer_that_is_no_report_is_unknown() {
         ("HTTP/1.1 200 OK\r\nX: ", "connection lost: unexpected end of file"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "found something other than HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "found 2 bytes, expected 50"),
-        (&http(404, "not found"), "found HTTP status 404 without a report"),
-        (&http(200, "{\"status\":\"pass\"}"), "found HTTP status 200 without a report"),
+        (&http(404, "not found"), "found HTTP status 404 and no report of a service"),
+        (&http(200, "{\"status\":\"pass\"}"), "found HTTP status 200 and no report of a service"),
     ] {
         let output = healthboard(&["check", &serve(answer)]);
         assert_eq!(code(&output), 3, "{answer:?}");

@@ -1,17 +1,18 @@
 //! Log lines about changes of the status.
 //!
-//! A change is logged once, with its cause. A status that changes often is flapping: then the log gets a summary from
-//! time to time and a last line when the status has settled. A status worse than all before is still logged at once.
+//! A change is logged once, with its cause. A status that gets worse again and again is flapping: then the log gets a summary
+//! from time to time and a last line when the status has settled. A status worse than all before is still logged at once. An
+//! outage alone, from OK by way of DEGRADED to FAULT and back, is not flapping, nor are two of them.
 
 use healthboard::Status;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A status that changes this often within [`FLAPPING_WINDOW`] is flapping.
-const FLAPPING_CHANGES: usize = 3;
+/// A status that gets worse this often within [`FLAPPING_WINDOW`] is flapping.
+const FLAPPING_TIMES: usize = 5;
 
-/// See [`FLAPPING_CHANGES`].
-const FLAPPING_WINDOW: Duration = Duration::from_secs(600);
+/// See [`FLAPPING_TIMES`].
+const FLAPPING_WINDOW: Duration = Duration::from_secs(1200);
 
 /// The time between two summaries.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1200);
@@ -34,8 +35,10 @@ pub(crate) struct Changes {
     status: Status,
     /// The status of the newest line.
     logged: Status,
-    /// The times of the newest changes, at most [`FLAPPING_CHANGES`].
-    changed: VecDeque<Instant>,
+    /// When it last changed.
+    changed: Option<Instant>,
+    /// When it last got worse, at most [`FLAPPING_TIMES`] times.
+    worsened: VecDeque<Instant>,
     flaps: Option<Flaps>,
 }
 
@@ -43,38 +46,43 @@ pub(crate) struct Changes {
 struct Flaps {
     /// When the last summary was logged, or the flapping began.
     since: Instant,
-    changes: u32,
+    times: u32,
     worst: Status,
 }
 
 impl Changes {
     /// A service begins `OK`, which is not logged.
     pub(crate) fn new() -> Changes {
-        Changes { status: Status::Ok, logged: Status::Ok, changed: VecDeque::new(), flaps: None }
+        let (status, logged) = (Status::Ok, Status::Ok);
+        Changes { status, logged, changed: None, worsened: VecDeque::new(), flaps: None }
     }
 
     /// Call this about once a second with the status at `now`; `message` is its cause, empty for `OK`. Returns the line
     /// to log, if any.
     pub(crate) fn observe(&mut self, now: Instant, status: Status, message: &str) -> Option<Line> {
-        let has_changed = status != self.status;
+        let (has_changed, is_worse) = (status != self.status, status > self.status);
         self.status = status;
         if has_changed {
-            self.changed.push_back(now);
-            while self.changed.len() > FLAPPING_CHANGES {
-                self.changed.pop_front();
+            self.changed = Some(now);
+        }
+        if is_worse {
+            self.worsened.push_back(now);
+            while self.worsened.len() > FLAPPING_TIMES {
+                self.worsened.pop_front();
             }
         }
-        let last = self.changed.back().copied()?;
+        let last = self.changed?;
         let cause = if message.is_empty() { "recovered" } else { message };
         let logged = &mut self.logged;
         let mut line = |text: String| {
             Some(Line { warning: status > Status::Ok, text, previous: std::mem::replace(logged, status) })
         };
         if let Some(flaps) = &mut self.flaps {
-            flaps.changes += u32::from(has_changed);
-            let (changes, since) = (flaps.changes, now.saturating_duration_since(flaps.since));
+            flaps.times += u32::from(is_worse);
+            let (times, since) = (flaps.times, now.saturating_duration_since(flaps.since));
             if now.saturating_duration_since(last) >= SETTLED_AFTER {
                 self.flaps = None;
+                self.worsened.clear();
                 return line(format!("settled: {}: {cause}", status.name()));
             }
             if status > flaps.worst {
@@ -82,27 +90,27 @@ impl Changes {
                 return line(format!("{}: {cause}", status.name()));
             }
             if since >= SUMMARY_INTERVAL {
-                (flaps.since, flaps.changes) = (now, 0);
-                return line(summary(changes, since, status, cause));
+                (flaps.since, flaps.times) = (now, 0);
+                return line(summary(times, since, status, cause));
             }
             return None;
         }
         if !has_changed {
             return None;
         }
-        let first = self.changed.front().copied().unwrap_or(now);
+        let first = self.worsened.front().copied().unwrap_or(now);
         let within = now.saturating_duration_since(first);
-        if self.changed.len() == FLAPPING_CHANGES && within <= FLAPPING_WINDOW {
-            self.flaps = Some(Flaps { since: now, changes: 0, worst: Status::Degraded.max(status) });
-            return line(summary(FLAPPING_CHANGES as u32, within, status, cause));
+        if is_worse && self.worsened.len() == FLAPPING_TIMES && within <= FLAPPING_WINDOW {
+            self.flaps = Some(Flaps { since: now, times: 0, worst: status });
+            return line(summary(FLAPPING_TIMES as u32, within, status, cause));
         }
         line(format!("{}: {cause}", status.name()))
     }
 }
 
-fn summary(changes: u32, within: Duration, status: Status, cause: &str) -> String {
+fn summary(times: u32, within: Duration, status: Status, cause: &str) -> String {
     let minutes = (within.as_secs() / 60).max(1);
-    format!("flaps: {changes} changes in {minutes} min; now {}: {cause}", status.name())
+    format!("flaps: worse {times} times in {minutes} min; now {}: {cause}", status.name())
 }
 
 #[cfg(test)]
@@ -153,18 +161,31 @@ mod tests {
         let said = said(day + 3600, flapping);
         for hour in 0..24 {
             let within = said.iter().filter(|(second, _)| second / 3600 == hour).count();
-            assert!((1..=6).contains(&within), "{within} lines in hour {hour}");
+            assert!((1..=12).contains(&within), "{within} lines in hour {hour}");
         }
         let texts = texts(&said);
         assert_eq!(texts[..2], ["DEGRADED: database: OperationalError", "OK: recovered"]);
-        assert!(texts[2].starts_with("flaps: 3 changes in 1 min; now "), "{}", texts[2]);
+        assert_eq!(texts[8], "flaps: worse 5 times in 1 min; now DEGRADED: database: OperationalError");
         assert!(
-            texts[3].starts_with("flaps: ") && texts[3].contains(" changes in 20 min; now "),
+            texts[9].starts_with("flaps: worse ") && texts[9].contains(" times in 20 min; now "),
             "{}",
-            texts[3]
+            texts[9]
         );
         assert_eq!(texts.last(), Some(&"settled: OK: recovered"));
         assert_eq!(texts.iter().filter(|text| text.starts_with("settled")).count(), 1);
+    }
+
+    #[test]
+    fn each_step_of_two_outages_is_logged() {
+        let outage = |s: u64| match s {
+            0..10 => Status::Degraded,
+            10..30 => Status::Fault,
+            30..40 => Status::Degraded,
+            _ => Status::Ok,
+        };
+        let said = said(1000, |s| if s < 10 { Status::Ok } else { outage((s - 10) % 120 + 400 * (s / 250)) });
+        let statuses: Vec<&str> = said.iter().filter_map(|(_, text)| text.split(':').next()).collect();
+        assert_eq!(statuses, ["DEGRADED", "FAULT", "DEGRADED", "OK", "DEGRADED", "FAULT", "DEGRADED", "OK"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::standby;
 use crate::systemd::Systemd;
 use crate::tune::tune;
 use healthboard::{Keeper, Uri};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -74,8 +75,8 @@ struct Holder<'a, 'b> {
     standby_socket: Option<StandbySocket>,
     standbys: Vec<Standby>,
     changes: Changes,
-    /// The newest error of an endpoint that could not be opened.
-    last_error: String,
+    /// The newest error of each endpoint that could not be opened. It is logged once.
+    errors: BTreeMap<String, String>,
 }
 
 /// A standby.
@@ -105,7 +106,7 @@ impl<'a, 'b> Holder<'a, 'b> {
             standby_socket: None,
             standbys: Vec::new(),
             changes: Changes::new(),
-            last_error: String::new(),
+            errors: BTreeMap::new(),
         }
     }
 
@@ -175,14 +176,19 @@ impl<'a, 'b> Holder<'a, 'b> {
             Vec::into_iter(ours).filter_map(|i| Listener::from_fd(&uri, i.socket, mode).ok()).collect();
         let opened = if kept.is_empty() { listen::bind(&uri, mode) } else { Ok(kept) };
         match opened.and_then(|listeners| self.accept(&uri, listeners)) {
-            Ok(()) if !pause.is_zero() => self.boards.say(false, format!("listening on {uri} now")),
-            Ok(()) => {}
+            Ok(()) => {
+                self.errors.remove(&name);
+                if !pause.is_zero() {
+                    self.boards.say(false, format!("listening on {uri} now"));
+                }
+            }
             Err(error) => {
                 let pause = (pause * 2).clamp(TICK, MAX_LISTEN_PAUSE);
-                let seconds = pause.as_secs();
-                self.boards
-                    .say(true, format!("cannot listen on {uri}: {error}; trying again in {seconds} s"));
-                self.last_error = format!("cannot listen on {uri}: {error}");
+                let error = format!("cannot listen on {uri}: {error}");
+                if self.errors.get(&name) != Some(&error) {
+                    self.boards.say(true, format!("{error}; trying again until it works"));
+                    self.errors.insert(name, error);
+                }
                 self.missing.push(Missing { uri, pause, again: Instant::now() + pause });
             }
         }
@@ -296,7 +302,11 @@ impl<'a, 'b> Holder<'a, 'b> {
             self.listening.iter().filter_map(|(_, listener)| listener.local_uri().ok()).collect();
         // A service may have a board and no endpoint.
         let none = endpoints.is_empty() && !self.boards.uris().is_empty();
-        let endpoints = if none { Err(self.last_error.clone()) } else { Ok(endpoints) };
+        let endpoints = if none {
+            Err(Vec::from_iter(self.errors.values().map(String::as_str)).join("; "))
+        } else {
+            Ok(endpoints)
+        };
         self.boards.listening(endpoints);
     }
 

@@ -121,8 +121,8 @@ fn compare(boards: &Boards<'_>, inherited: &[Inherited], compared: &mut bool) {
             boards.say(
                 true,
                 format!(
-                    "{uri} is not listened on: the process that serves `{service}` does not have it; give the two the same \
-                     `uri`, or each a service name or `runtime_dir` of its own"
+                    "{uri} is not listened on: the process that serves `{service}` could not open it, as a line above says, or \
+                     it has another `uri`; then give the two the same `uri`, or each a service name or `runtime_dir` of its own"
                 ),
             );
         }

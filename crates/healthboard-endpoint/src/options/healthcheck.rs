@@ -93,7 +93,7 @@ impl HealthcheckOptions {
         Ok(true)
     }
 
-    /// Backends that have no effect because their option is not set, for the log.
+    /// Backends that have no effect because their option is not set, and the other way round, for the log.
     pub(crate) fn problems(&self) -> Vec<String> {
         let path = (self.disable_by_file_path.is_none(), "disable_by_file_path");
         let ports = (self.disable_by_file_paths.is_empty(), "disable_by_file_paths");
@@ -108,7 +108,17 @@ impl HealthcheckOptions {
             let name = backend.name();
             is_unset.then(|| format!("/healthcheck: `{name}` in `backends` has no effect without `{option}`"))
         };
-        self.backends.iter().filter_map(problem).collect()
+        let files = [
+            (!path.0, path.1, Backend::DisableByFile),
+            (!ports.0, ports.1, Backend::DisableByFilesPorts),
+            (!enabling.0, enabling.1, Backend::EnableByFiles),
+        ];
+        let unused =
+            files.into_iter().filter(|(is_set, _, backend)| *is_set && !self.backends.contains(backend));
+        let unused = unused.map(|(_, option, backend)| {
+            format!("/healthcheck: `{option}` has no effect without `{}` in `backends`", backend.name())
+        });
+        self.backends.iter().filter_map(problem).chain(unused).collect()
     }
 
     fn set_backends(&mut self, value: &str) -> Result<(), String> {
@@ -147,16 +157,19 @@ impl Backend {
 
 impl Network {
     fn parse(text: &str) -> Result<Network, String> {
-        let refuse =
-            |why| format!("networks such as 10.0.0.0/8, 10.0.0.0/255.0.0.0 or fd00::/8; `{text}` {why}");
+        let refuse = |why: &str| {
+            format!("networks such as 10.0.0.0/8, 10.0.0.0/255.0.0.0 or fd00::/8; `{text}` {why}")
+        };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| refuse("has no IP address"))?;
+        let address: IpAddr = address.parse().map_err(|_| refuse("does not begin with an IP address"))?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let bits = prefix.map_or(Some(width), |prefix| prefix_length(prefix, address.is_ipv4()));
-        let bits = bits.filter(|bits| *bits <= width).ok_or_else(|| refuse("has no prefix length"))?;
+        let bits = bits.filter(|bits| *bits <= width);
+        let bits =
+            bits.ok_or_else(|| refuse(&format!("ends with neither a mask nor a number up to {width}")))?;
         let network = Network { address, bits };
         if number(address) != number(address) & network.mask() {
             return Err(refuse("has bits of a host"));
@@ -250,11 +263,15 @@ mod tests {
             ("disable_by_file_paths", "80:", "`80:` is none"),
             ("disable_by_file_paths", "70000:/x", "`70000:/x` is none"),
             ("allowed_source_ranges", "10.0.0.1/8", "`10.0.0.1/8` has bits of a host"),
-            ("allowed_source_ranges", "10.0.0.0/33", "`10.0.0.0/33` has no prefix length"),
-            ("allowed_source_ranges", "10.0.0.0/+8", "has no prefix length"),
-            ("allowed_source_ranges", "10.0.0.0/255.0.255.0", "has no prefix length"),
-            ("allowed_source_ranges", "::/0.0.0.0", "has no prefix length"),
-            ("allowed_source_ranges", "::1, localnet", "`localnet` has no IP address"),
+            (
+                "allowed_source_ranges",
+                "10.0.0.0/33",
+                "`10.0.0.0/33` ends with neither a mask nor a number up to 32",
+            ),
+            ("allowed_source_ranges", "10.0.0.0/+8", "ends with neither"),
+            ("allowed_source_ranges", "10.0.0.0/255.0.255.0", "ends with neither"),
+            ("allowed_source_ranges", "::/0.0.0.0", "ends with neither"),
+            ("allowed_source_ranges", "::1, localnet", "`localnet` does not begin with an IP address"),
             ("backends", "disable_by_file, enable_by_files", "either"),
         ] {
             let mut options = HealthcheckOptions::default();
@@ -277,6 +294,11 @@ mod tests {
     #[test]
     fn what_can_have_no_effect_is_named() {
         assert!(HealthcheckOptions::default().problems().is_empty());
+        let unused = set("disable_by_file_path", "/run/disabled").unwrap().problems();
+        assert_eq!(
+            unused,
+            ["/healthcheck: `disable_by_file_path` has no effect without `disable_by_file` in `backends`"]
+        );
         let mut options = set("backends", "disable_by_file,disable_by_files_ports").unwrap();
         let problems = options.problems();
         assert!(problems[0].contains("`disable_by_file_path`") && problems[1].contains("_paths`"));

@@ -224,8 +224,11 @@ impl Settings {
             let recorded = indicator_name(name);
             let mut choices = self.named.get(&recorded).copied().unwrap_or_default();
             if name.is_empty() || !choices.try_set(option, value).map_err(refuse)? {
-                let expected = format!("`NAME.` and one of {INDICATOR_OPTIONS}");
-                return Err(SettingError::new(place, &format!("{name}.{option}"), expected));
+                let expected = match name {
+                    "" => format!("`NAME.` and one of {INDICATOR_OPTIONS}"),
+                    _ => format!("one of {INDICATOR_OPTIONS}"),
+                };
+                return Err(SettingError::new(place, option, expected));
             }
             self.named.insert(recorded, choices);
             return Ok(());

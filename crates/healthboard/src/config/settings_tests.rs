@@ -215,7 +215,7 @@ fn unknown_options_are_named() {
     assert_eq!(settings.take_refused(), [], "each is returned once");
     assert!(refused("impact", "critical").ends_with("`impact` belongs to [healthcheck:NAME]"));
     let error = refused("database.uri", "x");
-    assert!(error.starts_with("option `uri` in [healthcheck:database]: found `database.uri`, "), "{error}");
+    assert!(error.starts_with("option `uri` in [healthcheck:database]: found `uri`, "), "{error}");
     assert!(refused(".ttl", "5").contains("`NAME.`"));
 }
 

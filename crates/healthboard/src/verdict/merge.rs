@@ -161,7 +161,9 @@ impl<'a> Group<'a> {
     }
 
     fn judge(&mut self, judged: Judged<'a>) {
-        let rank = |judged: &Judged<'_>| (judged.status, rank(judged.state));
+        // Of processes in the same state, the one with the most failures is shown.
+        let rank =
+            |judged: &Judged<'_>| (judged.status, rank(judged.state), judged.observed.evidence.failures);
         let (worst, count) = match judged.state {
             State::Stale => (&mut self.worst_stale, &mut self.stale),
             _ => (&mut self.worst, &mut self.affected),

@@ -123,7 +123,7 @@ impl Pair {
         fragment
             .replace("192.0.2.1", "127.0.0.1")
             .replace("9774", &self.first.health.port().to_string())
-            .replace(":8774", &format!(":{}", self.first.port))
+            .replace("8774", &self.first.port.to_string())
             .replace("/run/nova", &self.first.folder.display().to_string())
     }
 }

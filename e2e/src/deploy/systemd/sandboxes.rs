@@ -167,7 +167,6 @@ pub(super) fn check(machine: &Machine, tick: fn(Duration) -> Result<()>) -> Resu
         }
         let text = journal(machine, name)?;
         let ours: Vec<&str> = text.lines().filter(|line| !is_of_the_service(line)).collect();
-        println!("=== {name}: {ours:#?}");
         match line {
             None => ensure!(ours.is_empty(), "the unit {name} logs: {ours:?}"),
             Some(part) => ensure!(

@@ -184,14 +184,18 @@ fn workers_that_die_again_and_again_are_a_fault() {
         "no worker stays alive; process 3 died 1 s ago without saying goodbye, and 2 before it".to_owned(),
     );
     let deaths = [died(3, 1), died(4, 5), died(5, 10)];
-    assert_eq!(said(&[master.clone()], &deaths), fault);
+    assert_eq!(said(std::slice::from_ref(&master), &deaths), fault);
     assert_eq!(said(&[master.clone(), worker(1)], &deaths), fault);
     assert_eq!(said(&[worker(1)], &deaths), fault, "restarted by a service manager");
     assert_eq!(said(&[master.clone(), worker(10)], &deaths).0, Status::Degraded, "this one stays");
     assert_eq!(said(&[master.clone(), worker(1)], &[died(3, 1), died(5, 9)]).0, Status::Degraded, "too soon");
     // It began with the death of a worker that had lived for long.
     let killed = dead(6, 10, vec![]);
-    assert_eq!(said(&[master.clone()], std::slice::from_ref(&killed)).0, Status::Fault, "not replaced");
+    assert_eq!(
+        said(std::slice::from_ref(&master), std::slice::from_ref(&killed)).0,
+        Status::Fault,
+        "not replaced"
+    );
     assert_eq!(
         said(&[master.clone(), worker(9)], std::slice::from_ref(&killed)).0,
         Status::Degraded,
