@@ -10,22 +10,23 @@ __all__ = [
     "__version__",
     "attach",
     "before_start",
+    "begin_to_end",
     "drain",
     "drain_first_at_exit",
-    "drain_interpreter",
     "end_trace",
     "forked_in_c",
     "goodbye",
     "ready",
     "reloading",
-    "say_goodbye_on_sigterm",
     "scrub",
+    "served",
     "stamp",
     "start",
     "take_notices",
     "trace",
     "verdict",
     "watch",
+    "watch_signals",
 ]
 
 __version__: str
@@ -164,8 +165,8 @@ def verdict() -> tuple[bool, str, str] | None:
 def drain_first_at_exit() -> None:
     """Drain at exit before the handlers run that are registered while the program is loaded."""
 
-def drain_interpreter() -> None:
-    """Say that the interpreter begins to end."""
+def begin_to_end() -> None:
+    """Say that the process begins to end."""
 
 def drain() -> None:
     """Say that this process is draining: still alive, no longer ready."""
@@ -182,8 +183,11 @@ def watch() -> None:
 def goodbye() -> None:
     """Say that this process ends in good order."""
 
-def say_goodbye_on_sigterm() -> None:
-    """Say goodbye when `SIGTERM` ends this process, unless the program handles the signal."""
+def served() -> None:
+    """Note that a server embeds this interpreter: its exit status says nothing about the program."""
+
+def watch_signals() -> None:
+    """Notice signals that tell this process to end, those among them that the program handles."""
 
 def before_start(callback: Callable[[], bool]) -> None:
     """Call `callback` at the first recording in a process in which health has not started, until it has."""

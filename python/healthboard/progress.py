@@ -33,7 +33,7 @@ def start() -> bool:
 
     Return False if that thread cannot start it. The next recording calls this again.
     """
-    _native.say_goodbye_on_sigterm()
+    _native.watch_signals()
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is not None and not uwsgi.has_threads:
         text = "uWSGI runs no Python threads without `enable-threads`"
@@ -185,4 +185,4 @@ def _stop() -> None:
     notices.flush(now=True)
     if not isinstance(getattr(sys, "last_value", None), Exception):
         # The goodbye follows when the interpreter has ended, which may take a second.
-        _native.drain_interpreter()
+        _native.begin_to_end()

@@ -47,8 +47,10 @@ def start(
     )
     launch.started_with = {_variable(name): value for name, value in texts.items()} | variables
     launch.started_with["HEALTHBOARD_SERVICE"] = service
-    # Set before the first board is made, so that a process with a board always has the handler.
-    _native.say_goodbye_on_sigterm()
+    if uwsgi is not None or "mod_wsgi" in sys.modules:
+        _native.served()
+    # Set before the first board is made, so that a process with a board always has the handlers.
+    _native.watch_signals()
     problems += _native.start(service, host, texts, variables, progress.start, is_worker)
     if uwsgi is not None:
         uwsgi.drain_at_exit()
@@ -91,11 +93,12 @@ def _name_other_installations() -> None:
     from . import notices
 
     used = os.path.dirname(os.path.abspath(__file__))
-    for entry in sys.path:
-        other = os.path.join(os.path.abspath(entry), __package__)
-        if os.path.isfile(os.path.join(other, "__init__.py")) and not os.path.samefile(other, used):
-            text = f"healthboard is installed twice: `{used}` is used, and `{other}` is not"
-            notices.warn_once("installed twice", f"{text}; remove one of them")
+    with notices.suppress_errors("other installations"):
+        for entry in sys.path:
+            other = os.path.join(os.path.abspath(entry), __package__)
+            if os.path.isfile(os.path.join(other, "__init__.py")) and not os.path.samefile(other, used):
+                text = f"healthboard is installed twice: `{used}` is used, and `{other}` is not"
+                notices.warn_once("installed twice", f"{text}; remove one of them")
 
 
 def _variable(option: str) -> str:

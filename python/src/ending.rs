@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 /// Whether this process was told to end.
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Whether a server runs this process that ends its interpreter in an exit handler of its own, as uWSGI does.
+/// Whether a server runs this process that embeds the interpreter, and exits as it likes: uWSGI, mod_wsgi.
 static IS_SERVED: AtomicBool = AtomicBool::new(false);
 
 /// The number of stamps, one a second, during which a program is assumed to be loading.
@@ -20,17 +20,34 @@ const STAMPS_OF_A_START: u32 = 30;
 /// The number of further stamps at which this process registers its exit handler again.
 static STAMPS_LEFT: AtomicU32 = AtomicU32::new(0);
 
+/// Notes that this process was told to end. Async-signal-safe.
+pub(crate) fn told() {
+    IS_TOLD.store(true, Relaxed);
+}
+
+/// Whether a server runs this process.
+pub(crate) fn is_served() -> bool {
+    IS_SERVED.load(Relaxed)
+}
+
 /// Says that this process was told to end: still alive, no longer ready.
 #[pyfunction]
 pub(crate) fn drain() {
-    IS_TOLD.store(true, Relaxed);
+    told();
+    begin_to_end();
+}
+
+/// Says that this process begins to end, for whatever reason: its exit shows whether it does so in good order. If it never
+/// comes to that, it counts as stopped.
+#[pyfunction]
+pub(crate) fn begin_to_end() {
     guard::guarded((), healthboard::drain);
 }
 
-/// Says that the interpreter of this process begins to end. If it never comes to its end, the process counts as stopped.
+/// Notes that a server runs this process, whose exit status says nothing about the program.
 #[pyfunction]
-pub(crate) fn drain_interpreter() {
-    guard::guarded((), healthboard::drain);
+pub(crate) fn served() {
+    IS_SERVED.store(true, Relaxed);
 }
 
 /// Says that this process ends in good order.
@@ -43,7 +60,6 @@ pub(crate) fn goodbye() {
 /// which ends the interpreter.
 #[pyfunction]
 pub(crate) fn drain_first_at_exit() {
-    IS_SERVED.store(true, Relaxed);
     STAMPS_LEFT.store(STAMPS_OF_A_START, Relaxed);
 }
 
@@ -61,7 +77,7 @@ pub(crate) fn drain_at_exit() {
     extern "C" fn drain_first() {
         drain();
     }
-    if IS_SERVED.load(Relaxed) {
+    if is_served() {
         // SAFETY: `drain` does not need the interpreter. If there is no room for the handler, the process does not drain.
         unsafe { libc::atexit(drain_first) };
     }
@@ -71,7 +87,7 @@ pub(crate) fn drain_at_exit() {
 /// a busy worker.
 pub(crate) fn say_goodbye_at_exit() {
     extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-        if status == 0 || IS_TOLD.load(Relaxed) || IS_SERVED.load(Relaxed) {
+        if status == 0 || IS_TOLD.load(Relaxed) || is_served() {
             goodbye();
         } else {
             guard::guarded((), healthboard::crash);
@@ -81,7 +97,18 @@ pub(crate) fn say_goodbye_at_exit() {
     unsafe { on_exit(at_exit, std::ptr::null_mut()) };
 }
 
+#[cfg(target_env = "gnu")]
 unsafe extern "C" {
-    /// Of glibc: like `atexit`, and the handler gets the status. <https://man7.org/linux/man-pages/man3/on_exit.3.html>
+    /// Like `atexit`, and the handler gets the status. <https://man7.org/linux/man-pages/man3/on_exit.3.html>
     fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// Other C libraries do not tell the status: every exit counts as one in good order.
+#[cfg(not(target_env = "gnu"))]
+unsafe fn on_exit(_: extern "C" fn(c_int, *mut c_void), _: *mut c_void) -> c_int {
+    extern "C" fn at_exit() {
+        goodbye();
+    }
+    // SAFETY: `goodbye` does not need the interpreter.
+    unsafe { libc::atexit(at_exit) }
 }

@@ -129,10 +129,10 @@ fn watch() {
     guard::guarded((), healthboard::watch);
 }
 
-/// Says goodbye when `SIGTERM` ends this process, unless the program handles the signal.
+/// Notices when a signal tells this process to end: says goodbye if that ends it, and notes it if the program handles it.
 #[pyfunction]
-fn say_goodbye_on_sigterm() {
-    guard::guarded((), termination::say_goodbye_on_sigterm);
+fn watch_signals() {
+    guard::guarded((), termination::watch_signals);
 }
 
 /// Calls `callback` at the first recording in a process in which health has not started, until it has.
@@ -171,14 +171,15 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(forked::forked_in_c, module)?)?;
     module.add_function(wrap_pyfunction!(watch, module)?)?;
     module.add_function(wrap_pyfunction!(ending::drain, module)?)?;
-    module.add_function(wrap_pyfunction!(ending::drain_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::begin_to_end, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::served, module)?)?;
     module.add_function(wrap_pyfunction!(ending::drain_first_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
     module.add_function(wrap_pyfunction!(verdict::verdict, module)?)?;
     module.add_function(wrap_pyfunction!(ending::goodbye, module)?)?;
-    module.add_function(wrap_pyfunction!(say_goodbye_on_sigterm, module)?)?;
+    module.add_function(wrap_pyfunction!(watch_signals, module)?)?;
     module.add_function(wrap_pyfunction!(before_start, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -26,10 +26,16 @@ def test_help_and_version_are_printed() -> None:
 
 
 def test_a_wrong_command_line_prints_the_usage() -> None:
-    for arguments, found in (((), "no program"), (("--servce", "x"), "`--servce`"), (("--service",), "no program")):
+    for arguments, found in (
+        ((), "no program"),
+        (("--servce", "x"), "`--servce`"),
+        (("--service",), "no program"),
+    ):
         answer = run(*arguments)
         assert answer.returncode == 2
-        assert answer.stderr.startswith(f"healthboard-run: found {found}, expected [--service NAME] PROGRAM\n")
+        assert answer.stderr.startswith(
+            f"healthboard-run: found {found}, expected [--service NAME] PROGRAM\n"
+        )
         assert "usage: healthboard-run" in answer.stderr
 
 
@@ -272,6 +278,16 @@ def test_no_option_clashes_with_an_option_of_oslo_middleware() -> None:
         ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", True),
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", True),
         ("os.kill(os.getpid(), signal.SIGABRT); time.sleep(9)", False),
+        # A handler of the program's own, whatever status it exits with.
+        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); os.kill(os.getpid(), signal.SIGTERM)", True),
+        ("signal.signal(signal.SIGINT, lambda *_: sys.exit(130)); os.kill(os.getpid(), signal.SIGINT)", True),
+        ("signal.signal(signal.SIGHUP, lambda *_: sys.exit(1)); os.kill(os.getpid(), signal.SIGHUP)", False),
+        (
+            "import asyncio\nasync def main():\n end = asyncio.Event()\n"
+            " asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)\n"
+            " os.kill(os.getpid(), signal.SIGTERM)\n await end.wait()\nasyncio.run(main()); sys.exit(1)",
+            True,
+        ),
     ],
 )
 def test_a_process_that_fails_says_no_goodbye(oslo: Service, end: str, in_order: bool) -> None:

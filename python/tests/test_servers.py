@@ -244,6 +244,18 @@ def test_workers_that_die_again_and_again_are_a_fault(
     eventually(lambda: (h := server.try_health()) and h["status"] == "DEGRADED", within=60)
 
 
+def test_a_server_that_gives_up_its_start_is_dead_and_not_stopped(server: Server) -> None:
+    pytest.importorskip("gunicorn")
+    options = f"--workers 1 --bind 127.0.0.1:{server.web} --worker-tmp-dir . app".split()
+    server.serve(
+        APPLICATION + "\nraise RuntimeError('no configuration')\n", sys.executable, "-m", "gunicorn", *options
+    )
+    assert server.process is not None
+    server.process.wait(timeout=30)
+    assert list(server.folder.glob("run/*/*.board"))
+    assert not all_ended_in_order(server.folder)
+
+
 # systemd sends the signal to all processes of a service. A worker of gunicorn then gets a second one from its
 # master at the end of its interpreter, where nothing handles it any more: it is ended without a goodbye.
 ENDINGS = {name: (serve, False) for name, serve in SERVERS.items()} | {

@@ -4,6 +4,7 @@ use crate::arguments;
 use crate::output::{UNKNOWN, say};
 use healthboard_endpoint::AllowedHosts;
 use healthboard_endpoint::agent::{Agent, host_name};
+use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let agent = Agent {
         listen: asked.listen,
         boards: asked.boards.roots(),
-        expect: asked.expect.services,
+        expect: asked.expect.services(),
         host: asked.host.unwrap_or_else(host_name),
         allowed_hosts,
         web_config: asked.web_config,
@@ -45,7 +46,7 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
     let (lines, written) = sync_channel::<String>(MAX_UNWRITTEN);
     let writer = thread::spawn(move || written.iter().for_each(|line| say(&line)));
     // systemd reads the priority of a line from its beginning: 3 is an error, 4 a warning, 5 a notice.
-    let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let is_journal = is_journal();
     let prefix = |priority: u8| if is_journal { format!("<{priority}>") } else { String::new() };
     let mut log = |warning, line: String| {
         let _ = lines.try_send(prefix(if warning { 4 } else { 5 }) + &line);
@@ -63,6 +64,13 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
         thread::sleep(Duration::from_millis(1));
     }
     code
+}
+
+/// Whether the log goes to systemd's journal: `JOURNAL_STREAM` has the device and the inode of the stream, and may be inherited by a
+/// process whose log goes elsewhere. <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24JOURNAL_STREAM>
+fn is_journal() -> bool {
+    let stream = std::fs::metadata("/proc/self/fd/2").map(|found| format!("{}:{}", found.dev(), found.ino()));
+    std::env::var("JOURNAL_STREAM").ok() == stream.ok() && std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 /// Makes glibc return large memory, such as that of an answer of some hundred kilobytes, whenever it is freed. By default it

@@ -63,8 +63,14 @@ pub(crate) struct Boards {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Expect {
     /// Services that must run on this host: one that was never started is FAULT
-    #[arg(long = "expect", value_name = "NAME,…", value_delimiter = ',', value_parser = service)]
-    pub(crate) services: Vec<String>,
+    #[arg(long = "expect", value_name = "NAME,…", value_delimiter = ',', value_parser = service_or_none)]
+    names: Vec<Option<String>>,
+}
+
+impl Expect {
+    pub(crate) fn services(&self) -> Vec<String> {
+        self.names.iter().flatten().cloned().collect()
+    }
 }
 
 #[derive(Args, Debug)]
@@ -169,6 +175,11 @@ fn service(text: &str) -> Result<String, String> {
     let name = Some(text.trim()).filter(|name| !name.is_empty()).filter(is_name);
     name.map(str::to_owned)
         .ok_or_else(|| "expected the name of a service: letters, digits and -_.@+".to_owned())
+}
+
+/// Nothing between two commas is nothing.
+fn service_or_none(text: &str) -> Result<Option<String>, String> {
+    if text.trim().is_empty() { Ok(None) } else { service(text).map(Some) }
 }
 
 fn target(text: &str) -> Result<Target, String> {

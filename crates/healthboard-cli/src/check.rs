@@ -92,8 +92,8 @@ pub(crate) fn line(answer: &Answer) -> String {
     printable(&format!("{} {}{message}{}", answer.service, answer.status.name(), answer.message))
 }
 
-/// One result for several services, as Nagios reads it: a line that counts them and says what is the worst, with the performance
-/// data of all, and a line for each, the worst first.
+/// One result for several services, as Nagios reads it: a line that counts them and says what is the worst, a line for each, the
+/// worst first, and the performance data of all behind the last one.
 fn nagios_of_all(answers: &[Result<Answered, Unanswered>]) -> u8 {
     let mut lines: Vec<(u8, &str, String)> = Vec::new();
     let mut data = String::new();
@@ -110,7 +110,7 @@ fn nagios_of_all(answers: &[Result<Answered, Unanswered>]) -> u8 {
         }
     }
     // The sort is stable: services with the same status stay in their order.
-    lines.sort_by_key(|(code, ..)| std::cmp::Reverse(severity(*code)));
+    lines.sort_by_key(|(code, name, _)| std::cmp::Reverse((severity(*code), *name)));
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for (_, name, _) in &lines {
         match counts.last_mut() {
@@ -120,8 +120,8 @@ fn nagios_of_all(answers: &[Result<Answered, Unanswered>]) -> u8 {
     }
     let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
     let first = lines.first().map_or("", |(_, _, line)| line);
-    print(&format!("{}; {first} |{data}\n", counts.join(", ")));
-    lines.iter().for_each(|(.., line)| print(&format!("{line}\n")));
+    let all: Vec<&str> = lines.iter().map(|(.., line)| line.as_str()).collect();
+    print(&format!("{}; {first}\n{} |{data}\n", counts.join(", "), all.join("\n")));
     worst(lines.iter().map(|(code, ..)| *code))
 }
 

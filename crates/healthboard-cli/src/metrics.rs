@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Prints the metrics, or writes them to a file. Returns the exit code.
 pub(crate) fn run(asked: &Metrics) -> u8 {
-    let (reports, problems) = asked.boards.reports(&asked.expect.services, &mut hint);
+    let (reports, problems) = asked.boards.reports(&asked.expect.services(), &mut hint);
     let text = metrics(&reports, None, Some(problems), Exposition::Text, asked.verbose);
     let Some(file) = &asked.output else {
         print(&text);

@@ -281,7 +281,10 @@ fn several_services_are_shown_and_the_worst_decides() {
         lines[0].starts_with("1 FAULT, 1 UNKNOWN, 1 DEGRADED, 1 OK; nova-api FAULT: database: "),
         "{output}"
     );
-    assert!(lines[0].contains(" 'nova-compute alive'=1 "), "{output}");
+    assert!(
+        lines[4].starts_with("nova-api OK | ") && lines[4].contains(" 'nova-compute alive'=1 "),
+        "{output}"
+    );
     assert_eq!((lines.len(), output.matches(" |").count()), (5, 1), "{output}");
     assert!(lines[1].starts_with("nova-api FAULT") && lines[2].starts_with("UNKNOWN: "), "{output}");
     assert!(stdout(&missing).contains("\nUNKNOWN: no answer from unix:///nowhere: "));

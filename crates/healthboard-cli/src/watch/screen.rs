@@ -70,6 +70,11 @@ fn summary(state: &State) -> Line<'static> {
     Line::from(parts)
 }
 
+/// The widths of columns.
+const STATUS: u16 = 11;
+const SINCE: u16 = 9;
+const SHORTEST_WHY: u16 = 20;
+
 fn draw_list(frame: &mut Frame<'_>, state: &State, area: Rect, now: Instant) {
     let visible = state.visible();
     let widest = visible.iter().map(|row| row.name.chars().count()).max().unwrap_or(7).clamp(7, 32) as u16;
@@ -85,8 +90,11 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, area: Rect, now: Instant) {
             Cell::from(row.why.clone()),
         ])
     });
-    let widths =
-        [Constraint::Length(11), Constraint::Length(widest), Constraint::Length(9), Constraint::Min(0)];
+    // On a narrow screen the name of the service is worth more than the time and the words of the status, whose mark stays.
+    let since = if area.width >= STATUS + widest + SINCE + SHORTEST_WHY { SINCE } else { 0 };
+    let status = if area.width > STATUS + widest { STATUS } else { 1 };
+    let widths = [status, widest, since].map(Constraint::Length);
+    let widths = widths.into_iter().chain([Constraint::Min(0)]);
     let head = ratatui::widgets::Row::new(["  STATUS", "SERVICE", "FOR", "WHY"]).style(Modifier::BOLD);
     let table = Table::new(rows, widths).header(head).row_highlight_style(Modifier::REVERSED);
     let mut chosen = TableState::new().with_selected((!visible.is_empty()).then_some(state.selected));
@@ -199,6 +207,12 @@ mod tests {
         for (width, height) in [(20, 5), (1, 1), (300, 100), (10, 40)] {
             let _ = drawn(&mut state, width, height);
         }
+        // The name and the mark of the status stay readable.
+        assert!(drawn(&mut state, 20, 5).contains("X service-107"));
+        let narrow = drawn(&mut state, 40, 12);
+        assert!(
+            narrow.contains("X FAULT") && narrow.contains("service-107") && narrow.contains("database: g")
+        );
         state.filter = "service-499".to_owned();
         state.selected = 0;
         let screen = drawn(&mut state, 80, 24);

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A worker that has lived for so long has started successfully.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
+/// Deaths go on if the newest one is not older than this.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(30);
+
 /// A living process.
 pub(super) struct Living<'a> {
     pub(super) process: &'a Process,
@@ -78,7 +81,7 @@ impl<'a> Census<'a> {
         }
         let lately = |p: &Process| at.now_ns.saturating_sub(p.goodbye_ns.max(p.started_ns)) <= DRAINS_FOR_NS;
         let has_drained = processes.iter().any(|p| p.life == Life::Stopped && p.parent_id != 0 && lately(p));
-        let crash_loops = crash_loops(&living, &dead, at);
+        let crash_loops = !has_drained && crash_loops(&living, &dead, at);
         Census { living, dead, stopped, crash_loops, has_drained }
     }
 
@@ -158,7 +161,8 @@ fn crash_loops(living: &[Living<'_>], dead: &[(Duration, &Process)], at: Moment)
     let early_deaths = dead.iter().take_while(|(_, process)| !settled(lived(process))).count();
     let first = dead.get(early_deaths).or(dead.last());
     let lasts = first.is_some_and(|(_, process)| settled(at.silence(process.newest_ns())));
-    let repeats = early_deaths > 1 || workers.peek().is_none();
+    let goes_on = dead.first().is_some_and(|(ago, _)| *ago <= GOES_ON_WITHIN);
+    let repeats = early_deaths > 1 && goes_on || workers.peek().is_none();
     lasts && repeats && !workers.any(|worker| settled(at.age(worker.process.started_ns)))
 }
 

@@ -144,7 +144,7 @@ pub(super) fn check(machine: &Machine, tick: fn(Duration) -> Result<()>) -> Resu
     }
     for (number, sandbox) in SANDBOXES.iter().enumerate() {
         let Sandbox { name, event, answers, line, .. } = *sandbox;
-        let works = |visits: u32| {
+        let works = |visits: usize| {
             until("it works", SOON, tick, || {
                 Ok(journal(machine, name)?.contains(&format!("visit {visits}\n")).then_some(()))
             })
@@ -165,6 +165,12 @@ pub(super) fn check(machine: &Machine, tick: fn(Duration) -> Result<()>) -> Resu
                     .with_context(|| format!("the unit {name}"))?;
             }
         }
+        if let Some(part) = line {
+            let said = || Ok(journal(machine, name)?.contains(part).then_some(()));
+            until(part, SOON, tick, said).with_context(|| format!("the unit {name}"))?;
+        }
+        // It has had the time to say more.
+        works(journal(machine, name)?.matches("visit ").count() + 2)?;
         let text = journal(machine, name)?;
         let ours: Vec<&str> = text.lines().filter(|line| !is_of_the_service(line)).collect();
         match line {

@@ -111,7 +111,7 @@ TABLE: dict[str, tuple[_Row, ...]] = {
         ("multiprocessing.util", "spawnv_passfds", AROUND, actions.hook_spawned_process),
         ("billiard.popen_spawn_posix", "spawnv_passfds", AROUND, actions.hook_spawned_process),
     ),
-    "signal": (("signal", "signal", AFTER, actions.handle_default_sigterm),),
+    "signal": (("signal", "signal", AFTER, actions.watch_signals),),
     # A proxy of consoles has a process for each open console, and there may be thousands.
     "websockify": (
         ("websockify.websocketproxy", "WebSocketProxy.started", AFTER, actions.ready),

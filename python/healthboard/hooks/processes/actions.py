@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-# Numbers of the module `signal`, which must not be imported here before the service imports it.
-_SIGTERM = 15
-_SIG_DFL = 0
+# SIGINT, SIGQUIT and SIGTERM. The module `signal` must not be imported here before the service imports it.
+_ENDING_SIGNALS = (2, 3, 15)
 
 # What a process of Celery's pool exits with when it has done its number of tasks.
 _BILLIARD_RECYCLE = 0x9B
 
 
 def drain(*_args: Any, **_kwargs: Any) -> None:
-    """Say that the process is draining."""
-    _native.drain()
+    """Say that the process begins to end."""
+    _native.begin_to_end()
 
 
 def ready(*_args: Any, **_kwargs: Any) -> None:
@@ -90,7 +89,7 @@ def attach(*_args: Any, **_kwargs: Any) -> None:
 def attach_child(*_args: Any, **_kwargs: Any) -> None:
     """Give a process of `multiprocessing` its board now. It refreshes only indicators that it has used."""
     by_itself.start()
-    _native.say_goodbye_on_sigterm()
+    _native.watch_signals()
     _native.attach()
 
 
@@ -119,10 +118,10 @@ def say_goodbye_of_pool(_worker: Any, _pid: int, status: int, *_args: Any) -> No
         _native.goodbye()
 
 
-def handle_default_sigterm(_result: Any, number: int, handler: Any) -> None:
-    """Arrange a goodbye on SIGTERM, which the process has just stopped handling."""
-    if number == _SIGTERM and handler == _SIG_DFL:
-        _native.say_goodbye_on_sigterm()
+def watch_signals(_result: Any, number: int, *_args: Any, **_kwargs: Any) -> None:
+    """Notice a signal that tells the process to end, and for which a handler has just been set."""
+    if number in _ENDING_SIGNALS:
+        _native.watch_signals()
 
 
 def read_configuration(_result: Any, conf: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -203,6 +203,15 @@ fn workers_that_die_again_and_again_are_a_fault() {
     );
     let again = [died(3, 1), died(4, 4), killed];
     assert_eq!(said(&[master.clone(), worker(1)], &again).0, Status::Fault);
+    // Restarted in good order, long after that: the workers that have settled in between have left no board.
+    let earlier = [died(3, 31), died(4, 40)];
+    assert_eq!(said(&[master.clone(), worker(1)], &earlier).0, Status::Degraded);
+    let ended = Process { parent_id: 77, ..gone(8, 1) };
+    assert_eq!(
+        said(&[master.clone(), ended], &earlier).0,
+        Status::Degraded,
+        "between two generations of workers"
+    );
     // What was before that does not count.
     let long_ago = [died(3, 1), died(4, 4), dead(6, 6, vec![]), died(7, 100)];
     assert_eq!(said(&[master.clone(), worker(1)], &long_ago).0, Status::Degraded);
