@@ -26,8 +26,9 @@ def start(
     `[healthcheck:database]`. Variables `HEALTHBOARD_…` in `environment`, by default the process's own,
     override them. `host` replaces `{host}` in `uri`.
 
-    Refused values are ignored. The returned list has one message for each of them: the option, the value
-    found, and what was expected. The messages are logged as well. Only the first call has an effect.
+    Refused values are ignored, and an endpoint that cannot be opened is tried again. The returned list has
+    one message for each: the option or the address, what was found, and what was expected. The messages are
+    logged as well. Only the first call has an effect.
     """
     # Imported only here, since a library that records may run in a program without health.
     from . import by_itself, launch, notices, progress

@@ -59,8 +59,10 @@ fn start(
     if is_enabled && first_use::arm(on_first_use, in_this_process) {
         // Starting waits for the keeper, which never needs the interpreter. Meanwhile the host's other threads can run.
         let started = py.detach(|| guard::guarded(None, || Some(service.start())));
-        // Errors of a directory or an endpoint are reported as notices.
-        if let Some(Err(error @ StartError::NoThread(_))) = started {
+        if let Some(Err(
+            error @ (StartError::NoThread(_) | StartError::NoDirectory(..) | StartError::NoEndpoint(..)),
+        )) = started
+        {
             problems.push(error.to_string());
         }
         ending::say_goodbye_at_exit();

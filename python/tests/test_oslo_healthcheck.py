@@ -209,10 +209,10 @@ def test_a_pause_of_the_host_is_no_hang(service: Service) -> None:
     assert json.loads(service.end()) == [200, "OK\nhealthboard: OK"]
 
 
-@pytest.mark.parametrize("said", ["drain", "goodbye"])
-def test_a_service_that_ends_is_not_available(service: Service, said: str) -> None:
+@pytest.mark.parametrize(("said", "line"), [("drain", "DRAINING"), ("goodbye", "STOPPED")])
+def test_a_service_that_ends_is_not_available(service: Service, said: str, line: str) -> None:
     program = STARTED + f"healthboard.{said}()\n" + show("ask()")
-    assert run(service, program) == [[503, "OK\nhealthboard: DRAINING"]]
+    assert run(service, program) == [[503, f"OK\nhealthboard: {line}"]]
 
 
 def test_a_service_that_ends_and_has_a_problem_says_both(service: Service) -> None:

@@ -419,7 +419,8 @@ def test_the_answer_says_that_it_speaks_for_one_process(service: Service) -> Non
     # As in the directory of another user: no board of another process can be seen.
     (service.folder / "run").rmdir()
     (service.folder / "run").touch()
-    service.start(START + "work(); sys.stdin.read()")
+    said = "assert 'only this process is served' in problems[0], problems"
+    service.start(START.replace("assert problems == [], problems", said) + "work(); sys.stdin.read()")
     answer = eventually(lambda: (h := service.health())["details"].get("work") and h)
     assert answer["processes"]["others_unseen"] is True
 

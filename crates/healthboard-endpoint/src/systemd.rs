@@ -132,7 +132,9 @@ impl Systemd {
         }
         // Only the main process extends the start: if it has forked the holder, it has already got past it.
         let starts = is_main && !self.is_ready && now_ns.saturating_sub(since_ns) < nanos(LONGEST_START);
-        if starts && report.status != Status::Fault && !report.draining {
+        // Processes that have died are no fault of this start: it may be the one that succeeds.
+        let hangs = report.details.values().any(|detail| detail.status == Status::Fault);
+        if starts && !hangs && !report.draining {
             lines.push(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
         }
         let stops = report.draining && is_ending && !self.is_stopping;

@@ -144,8 +144,10 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
             Ok(our_lines(&stage).iter().any(|line| line.contains("found layout version")))
         })
         .with_context(|| format!("{:?}\n{:#?}", boards(&stage), our_lines(&stage)))?;
-        let both = ask(&stage.uri(CONDUCTOR))?;
-        assert_eq!((both.status(), both.processes("alive")), ("OK", 3), "{}", both.body);
+        // SQLite may refuse one of two reports at the same moment.
+        answer_when(&stage, "OK, with the processes that can be read", |answer| {
+            answer.status() == "OK" && answer.processes("alive") == 3
+        })?;
         send(old, Signal::TERM)?;
         until("the old version ends", || Ok(!is_alive(old)))?;
         let after = answer_when(&stage, "OK by the new version", |answer| {

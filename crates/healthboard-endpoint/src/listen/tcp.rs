@@ -62,6 +62,9 @@ fn is_no_address(error: &Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
+/// The usual first port that needs no privileges.
+const USUAL_UNPRIVILEGED: u16 = 1024;
+
 fn explain(error: Error, address: SocketAddr) -> Error {
     match error.kind() {
         ErrorKind::AddrInUse => {
@@ -69,10 +72,16 @@ fn explain(error: Error, address: SocketAddr) -> Error {
                 format!("{address} is in use; free it or choose another port (`ss -ltnp` shows by whom)");
             refused(&error, why)
         }
-        ErrorKind::PermissionDenied => {
+        ErrorKind::PermissionDenied if address.port() < USUAL_UNPRIVILEGED => {
             let port = address.port();
             let why = format!(
                 "port {port} needs privileges that this user does not have; choose one above 1023 (`sysctl net.ipv4.ip_unprivileged_port_start`)"
+            );
+            refused(&error, why)
+        }
+        ErrorKind::PermissionDenied => {
+            let why = format!(
+                "{address} is refused by a policy of this host, such as SELinux or a filter of system calls"
             );
             refused(&error, why)
         }

@@ -151,6 +151,9 @@ fn a_start_is_extended_until_the_service_is_ready_or_faulty_or_ten_minutes_are_o
     assert!(extends(&socket));
     systemd.tell(3 * SECOND, MAIN, &report(Status::Fault, ""), false);
     assert!(!extends(&socket), "a start that hangs is not extended");
+    let died = Report { details: Default::default(), ..report(Status::Fault, "no worker stays alive") };
+    systemd.tell(4 * SECOND, MAIN, &died, false);
+    assert!(extends(&socket), "this one may stay alive");
     systemd.tell(600 * SECOND, MAIN, &report(Status::Ok, ""), false);
     assert!(extends(&socket));
     let mut late = systemd.clone();

@@ -44,6 +44,12 @@ impl Attached {
         self.state().notices.drain(..).collect()
     }
 
+    /// Drops the notices of these reasons, because the caller of the start gets them as an error.
+    pub(super) fn forget(&self, reasons: &str) {
+        let is_told = |notice: &Notice| reasons.split("; ").any(|reason| notice.text.starts_with(reason));
+        self.state().notices.retain(|notice| !is_told(notice));
+    }
+
     pub(super) fn announce(&self, announcement: Announcement) {
         push(&mut self.state().announcements, announcement, MAX_ANNOUNCEMENTS);
     }

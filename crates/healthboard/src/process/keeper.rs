@@ -10,7 +10,7 @@ use super::attached::Attached;
 use super::descriptors;
 use super::notice::{Announcement, Notice, Transition};
 use super::service::Service;
-use super::start::{self, Started};
+use super::start::{self, Started, without_directory};
 use crate::board::create::{self, Published, boot_id};
 use crate::board::layout::{Board, Fixed, SLOTS};
 use crate::board::page::Page;
@@ -104,15 +104,15 @@ impl Keeper {
         if fixed.parent_id == 0 {
             service.take_early().into_iter().for_each(|early| attached.say(early));
         }
-        let mut passed_over = Vec::new();
+        let (mut passed_over, mut last_error) = (Vec::new(), String::new());
         let found = find(started, |line| passed_over.push(line));
-        passed_over.iter().for_each(|line| attached.say(Notice::new(true, line.clone())));
         let made = found.and_then(|place| {
             let published = create::publish(&place, &fixed, None)?;
             Ok((place, published))
         });
         let (board, place, published) = match made {
             Ok((place, published)) => {
+                passed_over.iter().for_each(|line| attached.say(Notice::new(true, line.clone())));
                 attached.found_directory(Ok(place.path().to_owned()));
                 attached.found_board(published.name());
                 (published.board, Some(place), Some(published))
@@ -123,9 +123,9 @@ impl Keeper {
                     Err(error) => return service.go_without(&format!("no memory for a board: {error}")),
                 };
                 board.write_header(&fixed);
-                let why = error.to_string();
-                let line = format!("{why}; the board is in memory, and only this process is served");
-                attached.say(Notice::new(true, line));
+                let why = all_reasons(&passed_over, &error);
+                last_error = without_directory(&why);
+                attached.say(Notice::new(true, last_error.clone()));
                 attached.found_directory(Err(why));
                 (board, None, None)
             }
@@ -146,7 +146,7 @@ impl Keeper {
             published: RefCell::new(published),
             moved: RefCell::default(),
             checks: Cell::default(),
-            last_error: RefCell::default(),
+            last_error: RefCell::new(last_error),
             passed_over: RefCell::new(passed_over),
             unanswered: RefCell::new([0; SLOTS]),
             reported: Cell::default(),
@@ -289,9 +289,10 @@ impl Keeper {
                     *self.moved.borrow_mut() = Some(place);
                 }
             }
-            Err(error) => {
-                self.report(format!("{error}; trying again, this process is served without it"));
-            }
+            Err(error) => self.report(match lost {
+                Some(_) => format!("{error}; trying again, this process is served without it"),
+                None => without_directory(all_reasons(&self.passed_over.borrow(), &error)),
+            }),
         }
     }
 
@@ -391,6 +392,11 @@ fn stat() -> (char, u64) {
     let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let state = fields.next().and_then(|state| state.chars().next()).unwrap_or('?');
     (state, fields.nth(18).and_then(|began| began.parse().ok()).unwrap_or(0))
+}
+
+/// Why no directory can be used: those that were passed over, and the last one.
+fn all_reasons(passed_over: &[String], error: &io::Error) -> String {
+    [passed_over, &[error.to_string()]].concat().join("; ")
 }
 
 /// Finds a directory for the boards. Calls `say` with a line for each directory that could not be used.

@@ -229,11 +229,13 @@ impl Builder {
         }
         let Some(attached) = service.attached() else { return Ok(handle) };
         let endpoints = attached.wait_for_endpoints(MAX_WAIT_FOR_ENDPOINT);
-        match (attached.directory(), endpoints) {
-            (Err(why), _) => Err(StartError::NoDirectory(handle, why)),
-            (_, Some(Err(why))) => Err(StartError::NoEndpoint(handle, why)),
-            _ => Ok(handle),
-        }
+        let (why, error): (_, fn(_, _) -> _) = match (attached.directory(), endpoints) {
+            (Err(why), _) => (why, StartError::NoDirectory),
+            (_, Some(Err(why))) => (why, StartError::NoEndpoint),
+            _ => return Ok(handle),
+        };
+        attached.forget(&why);
+        Err(error(handle, why))
     }
 
     /// Makes a service in this process's memory, for tests. It has no thread, no file and no endpoint, and takes the time
@@ -345,15 +347,18 @@ impl fmt::Display for StartError {
                 write!(f, "health of `{}` runs in this process already", handle.name())
             }
             StartError::NoThread(why) => write!(f, "health is off: {why}"),
-            StartError::NoDirectory(_, why) => {
-                write!(f, "{why}; the board is in memory, and only this process is served")
-            }
-            StartError::NoEndpoint(_, why) => write!(f, "no endpoint is open yet: {why}"),
+            StartError::NoDirectory(_, why) => f.write_str(&without_directory(why)),
+            StartError::NoEndpoint(_, why) => write!(f, "no endpoint is open yet, trying again: {why}"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+/// A line for the log.
+pub(super) fn without_directory(why: impl fmt::Display) -> String {
+    format!("{why}; the board is in memory, and only this process is served")
+}
 
 #[cfg(test)]
 mod tests {

@@ -153,7 +153,7 @@ impl<'a> Census<'a> {
 }
 
 /// Whether workers have died for [`SETTLED_AFTER`], and none lives that has settled: each new one dies soon after its start, or
-/// there is no new one. The death of a worker that had settled is where it began.
+/// its living master has started no new one. The death of a worker that had settled is where it began.
 fn crash_loops(living: &[Living<'_>], dead: &[(Duration, &Process)], at: Moment) -> bool {
     let settled = |lived: Duration| lived >= SETTLED_AFTER;
     let lived = |process: &Process| Duration::from_nanos(process.newest_ns() - process.started_ns);
@@ -162,7 +162,9 @@ fn crash_loops(living: &[Living<'_>], dead: &[(Duration, &Process)], at: Moment)
     let first = dead.get(early_deaths).or(dead.last());
     let lasts = first.is_some_and(|(_, process)| settled(at.silence(process.newest_ns())));
     let goes_on = dead.first().is_some_and(|(ago, _)| *ago <= GOES_ON_WITHIN);
-    let repeats = early_deaths > 1 && goes_on || workers.peek().is_none();
+    let parent = dead.first().map(|(_, process)| process.parent_id);
+    let is_left = workers.peek().is_none() && living.iter().any(|living| Some(living.process.id) == parent);
+    let repeats = early_deaths > 1 && goes_on || is_left;
     lasts && repeats && !workers.any(|worker| settled(at.age(worker.process.started_ns)))
 }
 

@@ -169,10 +169,11 @@ pub(crate) fn play(role: &str) {
                 let small = libc::rlimit { rlim_cur: 16 << 10, rlim_max: libc::RLIM_INFINITY };
                 libc::setrlimit(libc::RLIMIT_FSIZE, &small);
             }
-            let database = act::begin();
+            let error = act::start().expect_err("a board has room");
+            let database = error.handle().indicator("database", healthboard::Policy::DEFAULT);
             database.record_ok();
             database.record_fail(&Failure::new("Error"));
-            act::say(&act::notices());
+            act::say(&error.to_string());
         }
         "no-room-later" => {
             act::begin().record_ok();

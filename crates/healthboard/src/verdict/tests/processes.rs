@@ -190,7 +190,9 @@ fn workers_that_die_again_and_again_are_a_fault() {
     assert_eq!(said(&[master.clone(), worker(10)], &deaths).0, Status::Degraded, "this one stays");
     assert_eq!(said(&[master.clone(), worker(1)], &[died(3, 1), died(5, 9)]).0, Status::Degraded, "too soon");
     // It began with the death of a worker that had lived for long.
-    let killed = dead(6, 10, vec![]);
+    let killed = Process { parent_id: master.id, ..dead(6, 10, vec![]) };
+    let before = std::slice::from_ref(&master);
+    assert_eq!(said(before, &[dead(6, 10, vec![])]).0, Status::Degraded, "of the service before its restart");
     assert_eq!(
         said(std::slice::from_ref(&master), std::slice::from_ref(&killed)).0,
         Status::Fault,
