@@ -94,7 +94,7 @@ fn build_for(setup: &Setup, workspace: &Path, folder: &Path, minor: u32, python:
         .arg("--out")
         .arg(folder)
         .env("CARGO_TARGET_DIR", folder.join("build"))
-        .env("RUSTFLAGS", without_paths(workspace)?)
+        .env("RUSTFLAGS", format!("{} -Clink-arg={}", without_paths(workspace)?, unwinder()?))
         .env("SOURCE_DATE_EPOCH", committed_at(setup.workspace())?)
         .current_dir(workspace);
     if minor >= STABLE_ABI {
@@ -108,6 +108,13 @@ fn build_for(setup: &Setup, workspace: &Path, folder: &Path, minor: u32, python:
     fs::remove_file(materials)?;
     step.end();
     Ok(())
+}
+
+/// The unwinder of glibc, by its path. zig would link another one into the library. An interpreter that ends tells its threads to
+/// exit by unwinding them, also through ours, and that crashes where the two meet.
+fn unwinder() -> Result<String> {
+    let found = Command::new("cc").arg("-print-file-name=libgcc_s.so.1").output().context("cannot run cc")?;
+    Ok(String::from_utf8(found.stdout)?.trim().to_owned())
 }
 
 /// When the newest commit was made: the time of all files in a wheel.
@@ -128,6 +135,7 @@ fn audit(setup: &Setup, wheels: &[PathBuf]) -> Result<()> {
             "{}: expected {PLATFORM}, found:\n{found}",
             wheel.display()
         );
+        ensure!(found.contains("libgcc_s.so.1"), "{}: it has an unwinder of its own", wheel.display());
     }
     step.end();
     Ok(())
