@@ -217,6 +217,10 @@ def test_exit_statuses_are_unchanged(service: Service, end: str) -> None:
     assert service.process.returncode == codes[end]
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="one in a hundred ends of Python 3.10 with busy threads crashes by itself",
+)
 def test_an_interpreter_that_ends_while_threads_record_ends_cleanly(service: Service) -> None:
     for _ in range(5):
         output = service.run(
