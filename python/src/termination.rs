@@ -42,6 +42,8 @@ pub(crate) fn watch_signals() {
                 known if known == on_told as extern "C" fn(c_int) as sighandler_t => continue,
                 known if known == on_sigterm as extern "C" fn(c_int) as sighandler_t => continue,
                 _ if action.sa_flags & libc::SA_SIGINFO != 0 || ending::is_served() => continue,
+                // Another handler than before may call ours when it is done, and ours must not call it again.
+                theirs if ![0, theirs].contains(&handler.load(Relaxed)) => continue,
                 theirs => {
                     handler.store(theirs, Relaxed);
                     action.sa_sigaction = on_told as extern "C" fn(c_int) as sighandler_t;

@@ -281,6 +281,12 @@ def test_no_option_clashes_with_an_option_of_oslo_middleware() -> None:
         # A handler of the program's own, whatever status it exits with.
         ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); os.kill(os.getpid(), signal.SIGTERM)", True),
         ("signal.signal(signal.SIGINT, lambda *_: sys.exit(130)); os.kill(os.getpid(), signal.SIGINT)", True),
+        (
+            "import faulthandler\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\n"
+            "faulthandler.register(signal.SIGTERM, file=open(os.devnull, 'w'), chain=True)\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGTERM)",
+            True,
+        ),
         ("signal.signal(signal.SIGHUP, lambda *_: sys.exit(1)); os.kill(os.getpid(), signal.SIGHUP)", False),
         (
             "import asyncio\nasync def main():\n end = asyncio.Event()\n"
