@@ -69,8 +69,8 @@ pub(crate) fn run(asked: arguments::Agent) -> u8 {
 /// Whether the log goes to systemd's journal: `JOURNAL_STREAM` has the device and the inode of the stream, and may be inherited by a
 /// process whose log goes elsewhere. <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24JOURNAL_STREAM>
 fn is_journal() -> bool {
-    let stream = std::fs::metadata("/proc/self/fd/2").map(|found| format!("{}:{}", found.dev(), found.ino()));
-    std::env::var("JOURNAL_STREAM").ok() == stream.ok() && std::env::var_os("JOURNAL_STREAM").is_some()
+    let Ok(journal) = std::env::var("JOURNAL_STREAM") else { return false };
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(|log| journal == format!("{}:{}", log.dev(), log.ino()))
 }
 
 /// Makes glibc return large memory, such as that of an answer of some hundred kilobytes, whenever it is freed. By default it

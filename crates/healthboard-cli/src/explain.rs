@@ -102,7 +102,7 @@ fn of_processes(answer: &Answer, lines: &mut Vec<String>) {
                 "no process is alive, and the last one did not say goodbye, so it is FAULT until it is started again"
             }
             _ => {
-                "a death without goodbye is DEGRADED for one ttl, and FAULT while for 10 s no worker has lived for 10 s"
+                "a death without goodbye is DEGRADED for one ttl; workers that die again and again are FAULT"
             }
         };
         lines.push(format!(

@@ -115,6 +115,15 @@ fn answer_when(stage: &Stage, what: &str, mut is_so: impl FnMut(&Answer) -> bool
     last.context("no answer")?
 }
 
+/// A stage with a conductor that works, and its pid.
+fn stage_with(setup: &Setup, packages: &Path) -> Result<(Stage, u32)> {
+    let mut stage = Stage::new(setup)?;
+    stage.listen()?;
+    let pid = start(&mut stage, packages)?;
+    answer_when(&stage, "OK, with workers that report", is_working)?;
+    Ok((stage, pid))
+}
+
 /// A master is OK before its workers have started. The first report comes from a worker.
 fn is_working(answer: &Answer) -> bool {
     answer.status() == "OK" && answer.state("service_report") == "passing"
@@ -134,10 +143,7 @@ fn processes_of_two_versions_share_an_endpoint_without_a_gap() -> Result<()> {
     let setup = Setup::open()?;
     let (this, other) = (setup.this_package(), setup.other_package());
     for (first, second) in [(&this, &other), (&other, &this)] {
-        let mut stage = Stage::new(&setup)?;
-        stage.listen()?;
-        let old = start(&mut stage, first)?;
-        answer_when(&stage, "OK, with workers that report", is_working)?;
+        let (mut stage, old) = stage_with(&setup, first)?;
         let prober = Prober::begin(stage.uri(CONDUCTOR));
         let new = start(&mut stage, second)?;
         until("the other's boards are named", || {
@@ -199,10 +205,7 @@ fn a_version_with_another_handover_waits_until_the_old_one_has_ended() -> Result
     let setup = Setup::open()?;
     let (this, other) = (setup.this_package(), setup.package_with_other_handover());
     for (first, second) in [(&this, &other), (&other, &this)] {
-        let mut stage = Stage::new(&setup)?;
-        stage.listen()?;
-        let old = start(&mut stage, first)?;
-        answer_when(&stage, "OK, with workers that report", is_working)?;
+        let (mut stage, old) = stage_with(&setup, first)?;
         let new = start(&mut stage, second)?;
         let is_of = |answer: &Answer, master: u32| {
             answer.serving().is_some_and(|pid| pid == master || children(master).contains(&pid))

@@ -95,30 +95,24 @@ impl HealthcheckOptions {
 
     /// Backends that have no effect because their option is not set, and the other way round, for the log.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let path = (self.disable_by_file_path.is_none(), "disable_by_file_path");
-        let ports = (self.disable_by_file_paths.is_empty(), "disable_by_file_paths");
-        let enabling = (self.enable_by_file_paths.is_empty(), "enable_by_file_paths");
-        let problem = |backend: &Backend| {
-            let (is_unset, option) = match backend {
-                Backend::Healthboard => return None,
-                Backend::DisableByFile => path,
-                Backend::DisableByFilesPorts => ports,
-                Backend::EnableByFiles => enabling,
-            };
-            let name = backend.name();
-            is_unset.then(|| format!("/healthcheck: `{name}` in `backends` has no effect without `{option}`"))
-        };
         let files = [
-            (!path.0, path.1, Backend::DisableByFile),
-            (!ports.0, ports.1, Backend::DisableByFilesPorts),
-            (!enabling.0, enabling.1, Backend::EnableByFiles),
+            (Backend::DisableByFile, "disable_by_file_path", self.disable_by_file_path.is_some()),
+            (Backend::DisableByFilesPorts, "disable_by_file_paths", !self.disable_by_file_paths.is_empty()),
+            (Backend::EnableByFiles, "enable_by_file_paths", !self.enable_by_file_paths.is_empty()),
         ];
-        let unused =
-            files.into_iter().filter(|(is_set, _, backend)| *is_set && !self.backends.contains(backend));
-        let unused = unused.map(|(_, option, backend)| {
-            format!("/healthcheck: `{option}` has no effect without `{}` in `backends`", backend.name())
-        });
-        self.backends.iter().filter_map(problem).chain(unused).collect()
+        let problem = |(backend, option, is_set): (Backend, &str, bool)| {
+            let name = backend.name();
+            match (self.backends.contains(&backend), is_set) {
+                (true, false) => {
+                    Some(format!("/healthcheck: `{name}` in `backends` has no effect without `{option}`"))
+                }
+                (false, true) => {
+                    Some(format!("/healthcheck: `{option}` has no effect without `{name}` in `backends`"))
+                }
+                _ => None,
+            }
+        };
+        files.into_iter().filter_map(problem).collect()
     }
 
     fn set_backends(&mut self, value: &str) -> Result<(), String> {

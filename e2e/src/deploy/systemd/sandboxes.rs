@@ -1,4 +1,5 @@
-//! Units that take from a service what health would like to have: it starts and works, and one line at most says what is missing.
+//! Units that take from a service what health would like to have: it starts and works, and one line says
+//! of each thing that it is missing.
 
 use std::fs;
 use std::path::Path;
@@ -152,7 +153,7 @@ pub(super) fn check(machine: &Machine, tick: fn(Duration) -> Result<()>) -> Resu
         .collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(Check::new(
-        "a service in a sandbox that takes directories or system calls from it starts and works, and logs at most one line",
+        "a service in a sandbox that takes directories or system calls from it starts and works, and logs one line for each thing that is missing",
         format!("{} sandboxes", SANDBOXES.len()),
     ))
 }
