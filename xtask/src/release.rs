@@ -37,16 +37,25 @@ by hand, in this order:
   twine upload {folder}/*.whl
   the files and SHA256SUMS to the release's page, with the changelog's section";
 
-/// Checks the versions, runs all jobs, and gathers the files.
+/// Checks the versions, runs all jobs, and gathers the files. Jobs that have passed at this commit are not run again, so a release
+/// that failed goes on where it stopped.
 pub(crate) fn run() -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let setup = Setup::prepare_tools()?;
     check_versions(setup.workspace(), version)?;
+    let record = setup.logs().with_file_name("release").join(commit(setup.workspace())?);
+    fs::create_dir_all(&record)?;
     let mut rows = Vec::new();
     for (name, job) in JOBS {
+        let passed = record.join(name);
+        if passed.exists() {
+            rows.push([name.to_owned(), "earlier".to_owned(), good("passed")]);
+            continue;
+        }
         println!("{}", strong(name));
         let begin = Instant::now();
         job().with_context(|| format!("{name} failed\nnext: cargo xtask {name}"))?;
+        fs::write(passed, "")?;
         rows.push([name.to_owned(), duration(begin.elapsed()), good("passed")]);
     }
     check_committed(setup.workspace())?;
@@ -76,6 +85,12 @@ fn check_versions(workspace: &Path, version: &str) -> Result<()> {
         ensure!(python.is_some(), "Python 3.{minor} is not on this machine\nnext: install it, or by pyenv");
     }
     check_committed(workspace)
+}
+
+fn commit(workspace: &Path) -> Result<String> {
+    let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace).output()?;
+    ensure!(head.status.success(), "{}", String::from_utf8_lossy(&head.stderr));
+    Ok(String::from_utf8_lossy(&head.stdout).trim().to_owned())
 }
 
 fn check_committed(workspace: &Path) -> Result<()> {
