@@ -7,6 +7,7 @@ pub mod kubernetes;
 mod machine;
 pub mod monitors;
 pub mod operators;
+pub mod packages;
 pub mod pages;
 pub mod probes;
 pub mod systemd;

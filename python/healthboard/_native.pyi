@@ -42,10 +42,27 @@ _Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], _Meaning]
 
 @final
 class Indicator:
-    """A named stand-in for one thing the service needs."""
+    """A named stand-in for one thing the service needs.
+
+    Times are in seconds. The service's configuration overrides the arguments. If several indicators
+    have the same name, the arguments of the first one count.
+
+    - `impact`: "critical", "degrading" or "informational". Default: critical.
+    - `ttl`: how long an outcome counts. 0 means without limit. Default: 300.
+    - `failure_threshold`, `failure_window`: it is failing after this many failures in a row, if at
+      least this much time lies between the first and the newest of them. Default: 2 and 10.
+    - `stall_after`: an operation in flight for longer makes it stuck. If no operation has ended for
+      longer, it is stalled. 0 means never. Default: 60.
+    - `slow_after`: an abandoned operation is a failure from this age on, and no evidence before.
+      Default: 10.
+    - `refresh_interval`: it is refreshed, if possible, when it had no outcome for this long. 0 means
+      never. Default: 10.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name it was created with."""
+
     def __new__(
         cls,
         name: str,
@@ -72,19 +89,30 @@ class Indicator:
         """Record that an operation succeeded."""
 
     def record_fail(self, failure: _Failure, code: str | None = None, text: str | None = None) -> None:
-        """Record that an operation failed, with an exception, its class, or the name of its class."""
+        """Record that an operation failed, with an exception, its class, or the name of its class.
+
+        `code` and `text` replace those of the exception.
+        """
 
     def begin(self, judge: _Judge | None = None) -> Operation:
-        """Begin an operation."""
+        """Begin an operation.
+
+        `judge` is a tuple of the exception classes that are failures, or a function that says what an
+        exception means: False is a failure, True a success, None no evidence, and "by_work" a failure
+        that only work clears. Without it, every `Exception` is a failure.
+        """
 
     def begin_refresh(self, judge: _Judge | None = None) -> Operation:
-        """Begin a refresh, which is not an operation of the work. Without an answer within 5 s it fails."""
+        """Begin a refresh, which is not an operation of the work. Without an answer within 5 s it fails.
+
+        `judge` is as in `begin`.
+        """
 
     def set_capacity(self, operations: int) -> None:
         """Say how many operations can be in flight in this process. 0 means unknown."""
 
     def wrap(self, function: _Function, judge: _Judge | None = None) -> _Function:
-        """Return the function, with every call recorded."""
+        """Return the function, with every call recorded. `judge` is as in `begin`."""
 
 @final
 class MemoryBoard:
@@ -105,7 +133,7 @@ class Operation:
         """End it as a success."""
 
     def fail(self, failure: _Failure, code: str | None = None, text: str | None = None) -> None:
-        """End it as a failure."""
+        """End it as a failure. The arguments are those of `record_fail`."""
 
     def end(self) -> None:
         """End it without evidence."""
@@ -132,10 +160,14 @@ def start(
     environment: Mapping[str, str],
     on_first_use: Callable[[], bool],
     in_this_process: bool,
-) -> list[str]:
+) -> tuple[list[str], bool]:
     """Start health with `options` as in a configuration file. Variables in `environment` override them.
 
-    Without `in_this_process`, health starts only in processes forked by this one.
+    `on_first_use` is called at the first recording in each process. If it returns false, the next
+    recording calls it again. Without `in_this_process` it is called only in processes forked by this
+    one: a master may run no Python afterwards.
+
+    Return one message for each refused value and for what cannot start, and whether health has started.
     """
 
 def attach() -> None:
@@ -145,31 +177,54 @@ def stamp() -> None:
     """Stamp `progress`."""
 
 def take_notices() -> list[tuple[bool, str, tuple[str, str, str] | None]]:
-    """Return the lines to log, each with whether it is a warning."""
+    """Return the lines to log, each with whether it is a warning, and the change of status it reports."""
 
 def trace(write: Callable[[int], None], package: str) -> None:
-    """Have `write` called with a descriptor when this process hangs. Only the first call has an effect."""
+    """Record where the threads stand when this process hangs.
+
+    `write` writes the stacks to a descriptor, `package` is this package's directory. Only the first
+    call has an effect, in this process and in all that it forks.
+    """
 
 def end_trace() -> None:
-    """No longer call the function of `trace`, because the interpreter is about to end."""
+    """Read no more frames, because the interpreter is about to end.
+
+    Wait at most a second for threads that read them.
+    """
 
 def forked_in_c() -> None:
-    """Tell the interpreter that C code has forked this process. Call this first, in its only thread."""
+    """Tell the interpreter that C code has forked this process. Call this first, in its only thread.
+
+    The interpreter then does what it does after a fork of its own, including the functions of
+    `os.register_at_fork`. Without records of other threads it does nothing.
+    """
 
 def scrub(text: str) -> str:
     """Return the text of an exception as one line without secrets, safe to log."""
 
 def verdict() -> tuple[bool, str, str] | None:
-    """Return whether the service is available, why, and the states of indicators; None without health."""
+    """Return whether the service is available, why, and the states of its indicators; None without health.
+
+    Start health where the first recording would.
+    """
 
 def drain_first_at_exit() -> None:
-    """Drain at exit before the handlers run that are registered while the program is loaded."""
+    """Drain at exit before the handlers run that are registered while the program is loaded.
+
+    One of uWSGI ends the interpreter.
+    """
 
 def begin_to_end() -> None:
-    """Say that the process begins to end."""
+    """Say that this process begins to end, for whatever reason.
+
+    Its exit shows whether it does so in good order; if it never comes to that, it counts as stopped.
+    """
 
 def drain() -> None:
-    """Say that this process is draining: still alive, no longer ready."""
+    """Say that this process was told to end and is draining: still alive, no longer ready.
+
+    It then ends in good order, whatever its exit status.
+    """
 
 def ready() -> None:
     """Announce that the service has started, or reloaded, and works. systemd is told so."""
@@ -187,7 +242,10 @@ def served() -> None:
     """Note that a server embeds this interpreter: its exit status says nothing about the program."""
 
 def watch_signals() -> None:
-    """Notice signals that tell this process to end, those among them that the program handles."""
+    """Notice when a signal tells this process to end.
+
+    Say goodbye if that ends it, and note it if the program handles it.
+    """
 
 def before_start(callback: Callable[[], bool]) -> None:
     """Call `callback` at the first recording in a process in which health has not started, until it has."""

@@ -49,6 +49,8 @@ class healthcheck:
     ) -> None:
         self._indicator = Indicator(name, impact=impact, ttl=ttl)
         self._errors = None if errors is None else tuple(errors)
+        # The operations of blocks, for a block that ends in another context than it began in.
+        self._open: dict[Operation, None] = {}
         for error in self._errors or ():
             if not (isinstance(error, type) and issubclass(error, BaseException)):
                 raise TypeError(f"errors: expected exception classes, found {error!r}")
@@ -56,16 +58,25 @@ class healthcheck:
     def __call__(self, function: _Function) -> _Function:
         import inspect
 
+        if isinstance(function, (staticmethod, classmethod, property)):
+            raise TypeError(
+                f"expected a function, found a {type(function).__name__}: put `@healthcheck` below it"
+            )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"expected a function or a coroutine function, found the generator function {function!r}"
             )
         if inspect.iscoroutinefunction(function):
             return _wrap_coroutine_function(self._indicator, self._errors, function)
+        if inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004
+        ):
+            return _wrap_function(self._indicator, self._errors, function)
         return self._indicator.wrap(function, self._errors)
 
     def __enter__(self) -> Operation:
         operation = self._indicator.begin(self._errors)
+        self._open[operation] = None
         _running.set((*_running.get(), (self, operation)))
         return operation
 
@@ -79,8 +90,16 @@ class healthcheck:
         for index in range(len(running) - 1, -1, -1):
             if running[index][0] is self:
                 _running.set(running[:index] + running[index + 1 :])
-                running[index][1].__exit__(kind, raised, traceback)
+                operation = running[index][1]
+                self._open.pop(operation, None)
+                break
+        else:
+            # A generator's steps may run in contexts of their own, as those of FastAPI's dependencies do.
+            try:
+                operation, _ = self._open.popitem()
+            except KeyError:
                 return
+        operation.__exit__(kind, raised, traceback)
 
     async def __aenter__(self) -> Operation:
         return self.__enter__()
@@ -103,3 +122,29 @@ def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: _Funct
             return await function(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+def _wrap_function(indicator: Indicator, errors: Any, function: _Function) -> _Function:
+    """Wrap a function that may return a coroutine, as a wrapper of a coroutine function does."""
+    import functools
+    import inspect
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        operation = indicator.begin(errors)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as raised:
+            operation.__exit__(type(raised), raised, raised.__traceback__)
+            raise
+        if inspect.iscoroutine(result):
+            return _follow(operation, result)
+        operation.ok()
+        return result
+
+    return wrapper  # type: ignore[return-value]
+
+
+async def _follow(operation: Operation, coroutine: Any) -> Any:
+    with operation:
+        return await coroutine

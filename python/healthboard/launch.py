@@ -19,6 +19,9 @@ environment: dict[str, str] | None = None
 # The options with which health has started, as environment variables.
 started_with: dict[str, str] = {}
 
+# The name with which health has started, if it names an endpoint.
+started_as: str | None = None
+
 # The socket on which systemd listens. oslo.service removes it from the environment.
 _notify_socket: str | None = None
 
@@ -108,6 +111,11 @@ def prepend_site(environ: MutableMapping[str, str]) -> None:
     """Put healthboard's `sitecustomize` first on the Python path in this environment."""
     path = environ.get("PYTHONPATH")
     environ["PYTHONPATH"] = _SITE_DIRECTORY + os.pathsep + path if path else _SITE_DIRECTORY
+
+
+def named() -> str | None:
+    """Return the name that the operator has given with `healthboard-run --service`."""
+    return _service
 
 
 def service(prog: str | None = None) -> str:

@@ -66,7 +66,8 @@ class _Refresh:
         self.running_since = time.monotonic()
         try:
             with self.indicator.begin_refresh(self._judge):
-                self.operation()
+                if hasattr(result := self.operation(), "__await__"):
+                    raise TypeError(f"a refresh must not be a coroutine, found {result!r}")
         except Exception:
             # The operation has recorded it.
             pass

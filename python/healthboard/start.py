@@ -28,21 +28,30 @@ def start(
 
     Refused values are ignored, and an endpoint that cannot be opened is tried again. The returned list has
     one message for each: the option or the address, what was found, and what was expected. The messages are
-    logged as well. Only the first call has an effect.
+    logged as well. Only the first call that names an endpoint has an effect; a later one returns that.
+    Under `healthboard-run`, its `--service` and the variables `HEALTHBOARD_…` override what the program says.
     """
-    # Imported only here, since a library that records may run in a program without health.
-    from . import by_itself, launch, notices, progress
+    # Imported only here, since a library that records may run in a program without health. All that a worker
+    # needs is loaded now: the package may be removed.
+    from . import by_itself, launch, monkey_patch, notices, progress  # noqa: F401
 
     if environment is None:
         # `healthboard-run` has removed the variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
     by_itself.started()
+    if launch.started_as is not None:
+        problem = f"health has started already, as `{launch.started_as}`: a second start has no effect"
+        notices.add(problem)
+        return [problem]
+    service = launch.named() or service
     uwsgi = _uwsgi()
     is_worker = uwsgi is None or not uwsgi.serves_no_requests()
     if is_worker:
         launch.clear_environment()
     texts = {name: str(value) for name, value in (options or {}).items()}
     variables = {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")}
+    if launch.environment is None and (texts.get("uri") or variables.get("HEALTHBOARD_URI")):
+        _hook_ends()
     problems = _disable_hooks(
         texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
     )
@@ -52,14 +61,16 @@ def start(
         _native.served()
     # Set before the first board is made, so that a process with a board always has the handlers.
     _native.watch_signals()
-    problems += _native.start(service, host, texts, variables, progress.start, is_worker)
+    refused, has_started = _native.start(service, host, texts, variables, progress.start, is_worker)
+    problems += refused
     if uwsgi is not None:
         uwsgi.drain_at_exit()
         if not is_worker:
             uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
-    if launch.started_with.get("HEALTHBOARD_URI"):
+    if has_started:
+        launch.started_as = service
         _name_other_installations()
     return problems
 
@@ -73,6 +84,17 @@ def ready() -> None:
 
     by_itself.start()
     _native.ready()
+
+
+def _hook_ends() -> None:
+    """Install the hooks that notice the end of a forked process. `healthboard-run` has installed all."""
+    from . import notices
+
+    with notices.suppress_errors("hooks for processes"):
+        from .hooks import processes
+
+        processes.patches("os_exit").install()
+        processes.patches("multiprocessing").install()
 
 
 def _disable_hooks(option: str, variable: str | None) -> list[str]:

@@ -30,34 +30,38 @@ pub(crate) fn is_served() -> bool {
     IS_SERVED.load(Relaxed)
 }
 
-/// Says that this process was told to end: still alive, no longer ready.
+/// Say that this process was told to end and is draining: still alive, no longer ready.
+///
+/// It then ends in good order, whatever its exit status.
 #[pyfunction]
 pub(crate) fn drain() {
     told();
     begin_to_end();
 }
 
-/// Says that this process begins to end, for whatever reason: its exit shows whether it does so in good order. If it never
-/// comes to that, it counts as stopped.
+/// Say that this process begins to end, for whatever reason.
+///
+/// Its exit shows whether it does so in good order; if it never comes to that, it counts as stopped.
 #[pyfunction]
 pub(crate) fn begin_to_end() {
     guard::guarded((), healthboard::drain);
 }
 
-/// Notes that a server runs this process, whose exit status says nothing about the program.
+/// Note that a server embeds this interpreter: its exit status says nothing about the program.
 #[pyfunction]
 pub(crate) fn served() {
     IS_SERVED.store(true, Relaxed);
 }
 
-/// Says that this process ends in good order.
+/// Say that this process ends in good order.
 #[pyfunction]
 pub(crate) fn goodbye() {
     guard::guarded((), || termination::with_signals_blocked(healthboard::goodbye));
 }
 
-/// Makes the process drain before the exit handlers run that are registered while the program is loaded, such as uWSGI's,
-/// which ends the interpreter.
+/// Drain at exit before the handlers run that are registered while the program is loaded.
+///
+/// One of uWSGI ends the interpreter.
 #[pyfunction]
 pub(crate) fn drain_first_at_exit() {
     STAMPS_LEFT.store(STAMPS_OF_A_START, Relaxed);

@@ -69,7 +69,9 @@ fn outcome(exception: &Bound<'_, PyAny>, judge: Option<&Bound<'_, PyAny>>) -> Py
 /// Converts an exception, its class, or the name of its class to a failure.
 pub(crate) fn failure_of(failure: &Bound<'_, PyAny>) -> Failure {
     if let Ok(name) = failure.cast::<PyString>() {
-        return Failure::new(name.to_string_lossy());
+        let name = name.to_string_lossy();
+        // A text in its place may have a secret.
+        return if is_word(&name) { Failure::new(name) } else { Failure::new("Error").text(name) };
     }
     if let Ok(class) = failure.cast::<PyType>() {
         return Failure::new(class_name(class));
@@ -80,6 +82,11 @@ pub(crate) fn failure_of(failure: &Bound<'_, PyAny>) -> Failure {
         String::new()
     };
     Failure::new(class_name(&failure.get_type())).code(code(failure)).text(text)
+}
+
+/// Whether it can be the name of a class, or a code.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
 }
 
 fn class_name(class: &Bound<'_, PyType>) -> String {

@@ -17,9 +17,10 @@ unsafe extern "C" {
     fn PyThreadState_Next(thread: *mut PyThreadState) -> *mut PyThreadState;
 }
 
-/// Call this first in a process that was forked in C, in its only thread. If the interpreter has records of other threads,
-/// it is made to do what it does after a fork of its own, including the functions of `os.register_at_fork`. Otherwise this
-/// does nothing.
+/// Tell the interpreter that C code has forked this process. Call this first, in its only thread.
+///
+/// The interpreter then does what it does after a fork of its own, including the functions of
+/// `os.register_at_fork`. Without records of other threads it does nothing.
 #[pyfunction]
 pub(crate) fn forked_in_c(py: Python<'_>) -> PyResult<()> {
     // SAFETY: this thread has the interpreter's lock, and is the only one here.

@@ -10,8 +10,23 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A named stand-in for one thing the service needs.
+///
+/// Times are in seconds. The service's configuration overrides the arguments. If several indicators
+/// have the same name, the arguments of the first one count.
+///
+/// - `impact`: "critical", "degrading" or "informational". Default: critical.
+/// - `ttl`: how long an outcome counts. 0 means without limit. Default: 300.
+/// - `failure_threshold`, `failure_window`: it is failing after this many failures in a row, if at
+///   least this much time lies between the first and the newest of them. Default: 2 and 10.
+/// - `stall_after`: an operation in flight for longer makes it stuck. If no operation has ended for
+///   longer, it is stalled. 0 means never. Default: 60.
+/// - `slow_after`: an abandoned operation is a failure from this age on, and no evidence before.
+///   Default: 10.
+/// - `refresh_interval`: it is refreshed, if possible, when it had no outcome for this long. 0 means
+///   never. Default: 10.
 #[pyclass(frozen, module = "healthboard")]
 pub(crate) struct Indicator {
+    /// The name it was created with.
     #[pyo3(get)]
     name: String,
     policy: Policy,
@@ -51,7 +66,7 @@ impl Indicator {
         Ok(Indicator { name, policy, inner })
     }
 
-    /// The policy with which it was created. Times are in seconds.
+    /// The policy it was created with. Times are in seconds.
     #[getter]
     fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Policy {
@@ -74,17 +89,17 @@ impl Indicator {
         Ok(policy)
     }
 
-    /// The number of failures in this process since the newest success.
+    /// Return the number of failures in this process since the newest success.
     fn failures(&self) -> u32 {
         guarded(0, || self.inner.failures())
     }
 
-    /// The seconds until this process should refresh it.
+    /// Return the seconds until this process should refresh it; None if there is nothing to refresh.
     fn refresh_due(&self) -> Option<f64> {
         guarded(None, || self.inner.refresh_due()).map(|due| due.as_secs_f64())
     }
 
-    /// Records that an operation succeeded.
+    /// Record that an operation succeeded.
     fn record_ok(&self, py: Python<'_>) {
         guarded((), || {
             first_use::call_once(py);
@@ -92,7 +107,9 @@ impl Indicator {
         });
     }
 
-    /// Records that an operation failed, with an exception, its class, or the name of its class.
+    /// Record that an operation failed, with an exception, its class, or the name of its class.
+    ///
+    /// `code` and `text` replace those of the exception.
     #[pyo3(signature = (failure, code=None, text=None))]
     fn record_fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
@@ -101,7 +118,11 @@ impl Indicator {
         });
     }
 
-    /// Begins an operation.
+    /// Begin an operation.
+    ///
+    /// `judge` is a tuple of the exception classes that are failures, or a function that says what an
+    /// exception means: False is a failure, True a success, None no evidence, and "by_work" a failure
+    /// that only work clears. Without it, every `Exception` is a failure.
     #[pyo3(signature = (judge=None))]
     fn begin(&self, py: Python<'_>, judge: Option<Py<PyAny>>) -> Operation {
         let inner = guarded(None, || {
@@ -111,7 +132,9 @@ impl Indicator {
         Operation { inner: Mutex::new(inner), judge }
     }
 
-    /// Begins a refresh.
+    /// Begin a refresh, which is not an operation of the work. Without an answer within 5 s it fails.
+    ///
+    /// `judge` is as in `begin`.
     #[pyo3(signature = (judge=None))]
     fn begin_refresh(&self, py: Python<'_>, judge: Option<Py<PyAny>>) -> Operation {
         let inner = guarded(None, || {
@@ -121,7 +144,7 @@ impl Indicator {
         Operation { inner: Mutex::new(inner), judge }
     }
 
-    /// Says how many operations can be in flight in this process.
+    /// Say how many operations can be in flight in this process. 0 means unknown.
     fn set_capacity(&self, py: Python<'_>, operations: u32) {
         guarded((), || {
             first_use::call_once(py);
@@ -129,7 +152,7 @@ impl Indicator {
         });
     }
 
-    /// Wraps the function so that every call is recorded.
+    /// Return the function, with every call recorded. `judge` is as in `begin`.
     #[pyo3(signature = (function, judge=None))]
     fn wrap<'py>(
         &self,
@@ -144,7 +167,7 @@ impl Indicator {
     }
 }
 
-/// An operation in flight. Its first method call ends it. Dropped before that, it is abandoned.
+/// An operation in flight. Its first method call ends it. If dropped before that, it is abandoned.
 #[pyclass(frozen, module = "healthboard")]
 pub(crate) struct Operation {
     inner: Mutex<Option<healthboard::Operation>>,
@@ -153,12 +176,12 @@ pub(crate) struct Operation {
 
 #[pymethods]
 impl Operation {
-    /// Ends it as a success.
+    /// End it as a success.
     fn ok(&self) {
         guarded((), || self.take().map_or((), healthboard::Operation::ok));
     }
 
-    /// Ends it as a failure.
+    /// End it as a failure. The arguments are those of `record_fail`.
     #[pyo3(signature = (failure, code=None, text=None))]
     fn fail(&self, failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) {
         guarded((), || {
@@ -167,7 +190,7 @@ impl Operation {
         });
     }
 
-    /// Ends it without evidence.
+    /// End it without evidence.
     fn end(&self) {
         guarded((), || self.take().map_or((), healthboard::Operation::no_evidence));
     }
@@ -202,7 +225,8 @@ impl Operation {
 fn failure_of(failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>) -> Failure {
     let mut failure = exception::failure_of(failure);
     if let Some(code) = code {
-        failure.code = code.to_owned();
+        // A text in its place may have a secret.
+        failure.code = if exception::is_word(code) { code.to_owned() } else { String::new() };
     }
     if let Some(text) = text {
         failure.text = text.to_owned();

@@ -28,12 +28,13 @@ use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Starts health with `options` as in a configuration file. Variables in `environment` override them.
+/// Start health with `options` as in a configuration file. Variables in `environment` override them.
 ///
-/// `on_first_use` is called at the first recording in each process. If it returns false, the next recording calls it again.
-/// Without `in_this_process` it is called only in processes forked by this one: a master may run no Python afterwards.
+/// `on_first_use` is called at the first recording in each process. If it returns false, the next
+/// recording calls it again. Without `in_this_process` it is called only in processes forked by this
+/// one: a master may run no Python afterwards.
 ///
-/// Returns one message for each refused value.
+/// Return one message for each refused value and for what cannot start, and whether health has started.
 #[pyfunction]
 #[pyo3(signature = (service, host, options, environment, on_first_use, in_this_process))]
 fn start(
@@ -44,7 +45,7 @@ fn start(
     environment: BTreeMap<OsString, OsString>,
     on_first_use: Py<PyAny>,
     in_this_process: bool,
-) -> Vec<String> {
+) -> (Vec<String>, bool) {
     let mut settings = Settings::new(service);
     settings.host = host.unwrap_or(settings.host);
     for (option, value) in &options {
@@ -52,11 +53,12 @@ fn start(
     }
     settings.set_from_env(environment);
     exception::want_text(settings.error_detail == ErrorDetail::Message);
-    let is_enabled = settings.is_enabled();
+    let mut has_started = settings.is_enabled();
     let mut service = Prepared::of(Service::builder(service).settings(settings));
     let mut problems: Vec<String> = service.take_refused().iter().map(ToString::to_string).collect();
     verdict::set_options(service.options());
-    if is_enabled && first_use::arm(on_first_use, in_this_process) {
+    has_started = has_started && first_use::arm(on_first_use, in_this_process);
+    if has_started {
         // Starting waits for the keeper, which never needs the interpreter. Meanwhile the host's other threads can run.
         let started = py.detach(|| guard::guarded(None, || Some(service.start())));
         if let Some(Err(
@@ -73,10 +75,10 @@ fn start(
             healthboard::watch();
         }
     }
-    problems
+    (problems, has_started)
 }
 
-/// Creates this process's board now rather than at its first recording.
+/// Create this process's board now rather than at its first recording.
 #[pyfunction]
 fn attach(py: Python<'_>) {
     py.detach(|| guard::guarded(false, || termination::with_signals_blocked(healthboard::attach)));
@@ -85,7 +87,7 @@ fn attach(py: Python<'_>) {
     first_use::call_once(py);
 }
 
-/// Stamps `progress`.
+/// Stamp `progress`.
 #[pyfunction]
 fn stamp() {
     guard::guarded((), healthboard::stamp);
@@ -95,7 +97,7 @@ fn stamp() {
 /// New status, previous status and cause.
 type Change = (&'static str, &'static str, String);
 
-/// The lines to log. Each comes with whether it is a warning, and with the change of status that it reports, if any.
+/// Return the lines to log, each with whether it is a warning, and the change of status it reports.
 #[pyfunction]
 fn take_notices() -> Vec<(bool, String, Option<Change>)> {
     let notices = guard::guarded(Vec::new(), healthboard::take_notices);
@@ -107,37 +109,39 @@ fn take_notices() -> Vec<(bool, String, Option<Change>)> {
     notices.into_iter().map(line).chain(error).collect()
 }
 
-/// The text of an exception as one line without secrets, safe to log.
+/// Return the text of an exception as one line without secrets, safe to log.
 #[pyfunction]
 fn scrub(text: &str) -> String {
     guard::guarded(String::new(), || healthboard::scrub(text, 400))
 }
 
-/// Says that the service has started, or reloaded, and works.
+/// Announce that the service has started, or reloaded, and works. systemd is told so.
 #[pyfunction]
 fn ready(py: Python<'_>) {
     py.detach(|| guard::guarded((), || termination::with_signals_blocked(healthboard::ready)));
 }
 
-/// Says that the service reads its configuration again.
+/// Announce that the service is reloading its configuration. `ready` ends the reload.
 #[pyfunction]
 fn reloading(py: Python<'_>) {
     py.detach(|| guard::guarded((), || termination::with_signals_blocked(healthboard::reloading)));
 }
 
-/// Says that this process is a master, which leaves the work to the processes it forks.
+/// Say that this process is a master, which leaves the work to the processes it forks.
 #[pyfunction]
 fn watch() {
     guard::guarded((), healthboard::watch);
 }
 
-/// Notices when a signal tells this process to end: says goodbye if that ends it, and notes it if the program handles it.
+/// Notice when a signal tells this process to end.
+///
+/// Say goodbye if that ends it, and note it if the program handles it.
 #[pyfunction]
 fn watch_signals() {
     guard::guarded((), termination::watch_signals);
 }
 
-/// Calls `callback` at the first recording in a process in which health has not started, until it has.
+/// Call `callback` at the first recording in a process in which health has not started, until it has.
 #[pyfunction]
 fn before_start(callback: Py<PyAny>) {
     guard::guarded((), || first_use::arm_before_start(callback));

@@ -66,8 +66,10 @@ static LOOKING: Busy = Busy(AtomicU32::new(0));
 /// The stacks that the thread has got.
 static FOUND: AtomicPtr<Stacks> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes the keeper record where the threads stand when this process hangs. `write` writes the stacks to a descriptor.
-/// `package` is this package's directory. Only the first call has an effect, in this process and in all that it forks.
+/// Record where the threads stand when this process hangs.
+///
+/// `write` writes the stacks to a descriptor, `package` is this package's directory. Only the first
+/// call has an effect, in this process and in all that it forks.
 #[pyfunction]
 pub(crate) fn trace(py: Python<'_>, write: Py<PyAny>, package: PathBuf) -> PyResult<()> {
     if INTERPRETER.get().is_none()
@@ -79,7 +81,9 @@ pub(crate) fn trace(py: Python<'_>, write: Py<PyAny>, package: PathBuf) -> PyRes
     Ok(())
 }
 
-/// Call this before the interpreter ends. Waits at most a second for threads that read its frames.
+/// Read no more frames, because the interpreter is about to end.
+///
+/// Wait at most a second for threads that read them.
 #[pyfunction]
 pub(crate) fn end_trace(py: Python<'_>) {
     ENDED.store(true, SeqCst);

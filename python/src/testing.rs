@@ -14,7 +14,7 @@ pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Relaxed)
 }
 
-/// A board in memory, in the place of the process's own. The newest one records.
+/// A board in memory, in place of the process's own. Recording goes to the newest one.
 #[pyclass(frozen, module = "healthboard")]
 pub(crate) struct MemoryBoard {
     clock: Clock,
@@ -40,7 +40,7 @@ impl MemoryBoard {
         Ok(MemoryBoard { clock, handle })
     }
 
-    /// Lets time go by.
+    /// Move the clock forward.
     fn advance(&self, seconds: f64) -> PyResult<()> {
         let by = Duration::try_from_secs_f64(seconds);
         let expected = format!("seconds: found `{seconds}`, expected 0 or more");
@@ -48,7 +48,7 @@ impl MemoryBoard {
         Ok(())
     }
 
-    /// The answer to a probe, as JSON.
+    /// Return the answer to a probe, as JSON.
     fn report(&self) -> String {
         healthboard::format::json(&self.handle.report())
     }

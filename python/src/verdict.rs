@@ -40,8 +40,9 @@ pub(crate) fn set_options(options: &HttpOptions) {
     DEGRADED_IS_AVAILABLE.store(options.degraded_status_code < 400, Relaxed);
 }
 
-/// Whether requests can be sent to the service, the reason, and the state of each indicator. `None` if there is no health in
-/// this process. Starts health where the first recording would.
+/// Return whether the service is available, why, and the states of its indicators; None without health.
+///
+/// Start health where the first recording would.
 #[pyfunction]
 pub(crate) fn verdict(py: Python<'_>) -> Option<Answer> {
     first_use::call_once(py);

@@ -38,8 +38,9 @@ These are oslo.middleware's, in `[healthcheck]` as well. [healthcheck.md](health
 {healthcheck}
 ## For an indicator: `[healthcheck:NAME]`
 
-Set these for a single indicator. They override `[healthcheck]`, which overrides the defaults of the
-indicators below. `progress` is an exception: it ignores the policy in `[healthcheck]`.
+Set these for a single indicator. They override the indicator's own values, in the table below or in
+code, and those override `[healthcheck]`. An own value that equals the option's default does not
+count. `progress` is an exception: it ignores the policy in `[healthcheck]`.
 
 {policy}
 ## Indicators

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import copy
 import functools
 import gc
@@ -13,7 +14,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -385,3 +386,74 @@ def test_deep_recursion_raises_the_usual_recursion_error() -> None:
 
     with pytest.raises(RecursionError):
         deeper()
+
+
+def test_a_block_may_end_in_another_context_than_it_began_in(evidence: Evidence) -> None:
+    @contextlib.contextmanager
+    def dependency() -> Iterator[None]:
+        with healthcheck("other_context"):
+            yield
+
+    def use(raises: bool) -> None:
+        block = dependency()
+        contextvars.copy_context().run(block.__enter__)
+        assert evidence("other_context")["in_flight"] == 1
+        gone = ConnectionError("gone")
+        end = (type(gone), gone, None) if raises else (None, None, None)
+        with contextlib.suppress(ConnectionError):
+            contextvars.copy_context().run(block.__exit__, *end)
+
+    use(raises=True)
+    assert evidence("other_context")["failures"] == 1
+    use(raises=False)
+    assert evidence("other_context") == {**evidence("other_context"), "failures": 0, "in_flight": 0}
+
+
+def test_a_coroutine_function_behind_another_decorator_is_recorded_at_its_end(evidence: Evidence) -> None:
+    def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any) -> Any:
+            return function(*args)
+
+        return wrapper
+
+    @healthcheck("behind")
+    @plain
+    async def query(fails: bool) -> int:
+        if fails:
+            raise ConnectionError("gone")
+        return 7
+
+    class Caller:
+        async def __call__(self) -> None:
+            raise ConnectionError("gone")
+
+    for call in (lambda: query(True), healthcheck("behind")(Caller())):
+        with pytest.raises(ConnectionError):
+            asyncio.run(call())
+    assert evidence("behind")["failures"] == 2
+    assert asyncio.run(query(False)) == 7
+    assert evidence("behind")["failures"] == 0
+
+    @healthcheck("behind")
+    @plain
+    @functools.wraps(query)
+    def waits() -> int:
+        return 7
+
+    assert waits() == 7
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod, property])
+def test_what_is_no_function_yet_is_refused(kind: Any) -> None:
+    with pytest.raises(TypeError, match=f"found a {kind.__name__}: put `@healthcheck` below it"):
+        healthcheck("method")(kind(len))
+
+
+def test_a_text_in_place_of_a_name_or_a_code_is_not_shown(evidence: Evidence) -> None:
+    record_fail("texts", "login failed: password=hunter2")
+    assert evidence("texts")["error"].startswith("Error: login failed")
+    record_fail("texts", OSError(), "password=hunter2")
+    assert evidence("texts")["error"] == "OSError"
+    record_fail("texts", "LoginFailed", "08S01")
+    assert evidence("texts")["error"] == "LoginFailed 08S01"

@@ -60,6 +60,31 @@ def test_an_idle_service_notices_that_its_database_goes_and_returns(idle: Servic
     assert "Traceback" not in idle.end()
 
 
+def test_an_idle_service_notices_that_its_file_of_sqlite_is_another_one(idle: Service) -> None:
+    table = "\nwith engine.begin() as made: made.execute(text('create table orders (number integer)'))\n"
+    asked = """
+from sqlalchemy.engine.default import DefaultDialect
+execute = DefaultDialect.do_execute
+def asks(self, cursor, statement, *more):
+    with open("asked", "a") as file: print(statement, file=file)
+    return execute(self, cursor, statement, *more)
+DefaultDialect.do_execute = asks
+"""
+    idle.start(START + SQLITE + table + "query()\n" + asked + "sys.stdin.read()")
+    eventually((idle.folder / "asked").exists)
+    eventually(lambda: "sqlite_master" not in (idle.folder / "asked").read_text().splitlines()[-1])
+    file = next((idle.folder / "base").iterdir())
+    away = idle.folder / "away"
+    file.rename(away)
+    eventually(lambda: failures(idle) >= 2)
+    assert not file.exists()
+    file.touch()
+    before = failures(idle)
+    eventually(lambda: failures(idle) >= before + 2)
+    away.rename(file)
+    details(idle, "database", state="passing", failures=0)
+
+
 def test_a_service_that_never_connected_notices_that_its_database_comes_up(idle: Service) -> None:
     idle.start(START + SQLITE.replace("os.mkdir", "print") + "fails(); del engine; sys.stdin.read()")
     eventually(lambda: failures(idle) >= 2)
@@ -143,7 +168,8 @@ os.wait()
     time.sleep(2)
     output = idle.end()
     assert output.count("asked") > 8
-    assert "within" not in output
+    # Each process chooses the question once, by a statement of its own.
+    assert output.count("within") <= 2
 
 
 def proceed(service: Service) -> None:

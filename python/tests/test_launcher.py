@@ -161,6 +161,7 @@ def test_without_an_endpoint_the_service_runs_as_usual(oslo: Service) -> None:
             "disabled_hooks = sqlalchemy, alchemy",
             "option `disabled_hooks` in [healthcheck]: found `alchemy`, expected names of hooks: amqp, ",
         ),
+        ("tlt = 60", "option `tlt` in [healthcheck]: found `tlt`, expected one of "),
         (
             "[healthcheck:database]\ntlt = 60",
             "option `tlt` in [healthcheck:database]: found `tlt`, expected one of ",

@@ -441,3 +441,48 @@ def test_time_in_which_all_processes_were_stopped_does_not_make_evidence_stale(s
     assert service.health()["status"] == "OK"
     eventually(lambda: service.health()["status"] == "DEGRADED")
     assert time.monotonic() - begin > 4
+
+
+POOL = """
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=2) as pool:
+        pool.map(record_ok, ["work"] * 40, chunksize=1)
+    for _ in range(3):
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+    if os.fork() == 0: work(); os._exit(0)
+    os.wait()
+    print("done", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_forked_processes_that_end_in_order_are_no_deaths(service: Service) -> None:
+    service.start(START + POOL)
+    assert service.process is not None
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == "done\n"
+    health = service.health()
+    assert (health["status"], health["processes"]["dead"]) == ("OK", 0), health
+
+
+def test_a_second_start_has_no_effect_and_says_so(service: Service) -> None:
+    second = f"unix://{service.folder}/second.sock"
+    service.environment.pop("HEALTHBOARD_URI")
+    output = service.run(
+        "import healthboard\n"
+        f"print(healthboard.start('first', {{'uri': 'unix://{service.socket}'}}))\n"
+        f"print(healthboard.start('second', {{'uri': '{second}'}}))\n"
+    )
+    assert output.splitlines()[:2] == [
+        "[]",
+        "['health has started already, as `first`: a second start has no effect']",
+    ], output
+
+
+def test_the_name_that_the_operator_gives_counts(service: Service) -> None:
+    service.environment["HEALTHBOARD_SERVICE"] = "named"
+    service.start(START + "work(); sys.stdin.read()", launch=True)
+    assert service.health()["service"] == "named"

@@ -223,6 +223,32 @@ def test_all_workers_of_a_server_share_one_listener(
     eventually(lambda: server.listeners() == (1, 1))
 
 
+# In workers the package is gone.
+GONE = """
+MASTER = os.getpid()
+class Gone:
+    missed = []
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("healthboard") and os.getpid() != MASTER:
+            self.missed.append(name)
+            raise ImportError(f"{name} is gone")
+sys.meta_path.insert(0, Gone())
+
+def application(environ, start_response, application=application):
+    answer = application(environ, start_response)
+    return [" ".join(Gone.missed).encode()] if environ["PATH_INFO"] == "/missed" else answer
+"""
+
+
+def test_a_worker_of_uwsgi_misses_nothing_of_a_package_that_was_removed(server: Server) -> None:
+    PREFORK(server, APPLICATION.replace(', [("Content-Length", "0")]', ", []") + GONE)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    eventually(lambda: server.health()["details"]["progress"]["state"] == "passing")
+    server.get("/")
+    eventually(lambda: server.health()["details"]["requests"]["state"] == "passing")
+    assert server.get("/missed") == ""
+
+
 @pytest.mark.parametrize("serve", SERVERS.values(), ids=SERVERS)
 def test_workers_that_die_again_and_again_are_a_fault(
     server: Server, serve: Callable[[Server], Server]

@@ -5,6 +5,7 @@ mod installed;
 use std::process::Command;
 
 use anyhow::Result;
+use healthboard_e2e::deploy::packages;
 use healthboard_e2e::{Setup, Step};
 
 use self::installed::Root;
@@ -20,7 +21,17 @@ pub(crate) fn run() -> Result<()> {
     let root = Root::new(&setup, &source)?;
     root.test(&setup, &source)?;
     root.purge(&setup)?;
+    boot(&setup, &source)?;
     show_files("package", &source.packages()?)
+}
+
+/// Installs, upgrades and purges them under a systemd.
+fn boot(setup: &Setup, source: &Source) -> Result<()> {
+    setup.prepare_machines()?;
+    let step = Step::begin("deb systemd", &setup.logs())?;
+    packages::prove(setup, &source.packages()?, |_| Ok(()))?;
+    step.end();
+    Ok(())
 }
 
 /// Builds the source package and the others, in a network of their own that leads nowhere.

@@ -15,12 +15,13 @@ use serde_json::Value;
 use crate::sbom;
 
 /// What is in it. Tests of whole services, benchmarks and their dependencies are not.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "crates",
     "deploy",
     "docs",
@@ -63,9 +64,10 @@ impl Source {
             fs::write(source.folder.join(file), sbom::of(&source.folder, root)?)?;
         }
         source.cargo(&mut step, &["vendor", "--versioned-dirs", "--quiet", "vendor"])?;
-        let crates = source.remove_foreign()?;
+        let crates = source.crates()?;
         fs::rename(source.folder.join(DEBIAN), source.folder.join("debian"))?;
         copyright::write(&source.folder, &crates)?;
+        source.empty_foreign(&crates)?;
         source.pack(&mut step)?;
         step.end();
         Ok(source)
@@ -122,21 +124,26 @@ impl Source {
         sbom::metadata(&self.folder, &more)
     }
 
-    /// Empties the crates of other systems, which cargo wants to see and does not build. Returns the others.
-    fn remove_foreign(&self) -> Result<Vec<Value>> {
+    /// The vendored crates, as cargo describes them.
+    fn crates(&self) -> Result<Vec<Value>> {
+        let mut crates = self.metadata(None)?["packages"].as_array().cloned().unwrap_or_default();
+        crates.retain(|package| !package["source"].is_null());
+        let vendored = fs::read_dir(self.folder.join("vendor"))?.count();
+        ensure!(crates.len() == vendored, "{vendored} crates are vendored, cargo names {}", crates.len());
+        Ok(crates)
+    }
+
+    /// Empties the crates of other systems, which cargo wants to see and does not build.
+    fn empty_foreign(&self, crates: &[Value]) -> Result<()> {
         let mut needed = BTreeSet::new();
         for system in SYSTEMS {
             let metadata = self.metadata(Some(system))?;
             let nodes = metadata["resolve"]["nodes"].as_array().cloned().unwrap_or_default();
             needed.extend(nodes.iter().filter_map(|node| node["id"].as_str().map(str::to_owned)));
         }
-        let all = self.metadata(None)?["packages"].as_array().cloned().unwrap_or_default();
-        let (needed, foreign): (Vec<Value>, Vec<Value>) = all
-            .into_iter()
-            .filter(|package| !package["source"].is_null())
-            .partition(|package| package["id"].as_str().is_some_and(|id| needed.contains(id)));
-        foreign.iter().try_for_each(|package| empty(&self.folder.join(vendored(package))))?;
-        Ok(needed)
+        let is_needed = |package: &&Value| package["id"].as_str().is_some_and(|id| needed.contains(id));
+        let mut foreign = crates.iter().filter(|package| !is_needed(package));
+        foreign.try_for_each(|package| empty(&self.folder.join(vendored(package))))
     }
 
     /// Packs the archives: the same files give the same bytes.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod help;
+
 use clap::{Args, Parser, Subcommand};
 use healthboard::Uri;
 use std::path::PathBuf;
@@ -7,40 +9,39 @@ use std::time::Duration;
 
 /// Asks services for their health, over their endpoints or from their boards.
 #[derive(Debug, Parser)]
-#[command(name = "healthboard", version, propagate_version = true, after_help = CODES)]
+#[command(name = "healthboard", version, propagate_version = true, after_help = help::HEALTHBOARD)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-const CODES: &str = "\
-TARGET is the service's `uri` in [healthcheck], such as tcp://127.0.0.1:8099 or unix:///run/nova/nova-api.sock; that of an agent; or the \
-name of a service of this host, whose boards are read then. Without one, all services of this host.
-
-Exit code: 0 OK, 1 DEGRADED, 2 FAULT, 3 no answer, stopped, or wrong usage. Of several targets the worst counts: 2, 3, 1, 0.
-With --live and --ready: 0 yes, 2 no, 3 no answer or wrong usage.";
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// One line for a program, and an exit code
+    #[command(after_help = help::CHECK)]
     Check(Check),
     /// A table for people
+    #[command(after_help = help::SHOW)]
     Show(Source),
     /// Why the status is what it is, rule by rule, and what to look at next
+    #[command(after_help = help::EXPLAIN)]
     Explain(Source),
     /// All services on the screen, the worst first, as they change
     #[cfg(feature = "watch")]
+    #[command(after_help = help::WATCH)]
     Watch(Watch),
     /// The metrics of this host's services for Prometheus, such as for node_exporter's textfile collector
+    #[command(after_help = help::METRICS)]
     Metrics(Metrics),
     /// Serves the health of all services of this host, from their boards
     #[cfg(feature = "agent")]
+    #[command(after_help = help::AGENT)]
     Agent(Agent),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Source {
-    /// A URI or the name of a service
+    /// A URI or the name of a service. If no URI answers, the boards in `--boards` are read
     #[arg(value_name = "TARGET", value_parser = target)]
     pub(crate) targets: Vec<Target>,
 
@@ -54,8 +55,8 @@ pub(crate) struct Source {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Boards {
-    /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR. A
-    /// command that asks an endpoint reads them when that does not answer [default: the usual places]
+    /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR
+    /// [default: see Files]
     #[arg(long = "boards", value_name = "DIR")]
     pub(crate) directories: Vec<PathBuf>,
 }

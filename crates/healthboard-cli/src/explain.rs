@@ -64,7 +64,7 @@ fn explain(answer: &Answer) -> Vec<String> {
     if answer.refused > 0 {
         let first = answer.refused_name.as_deref().unwrap_or("…");
         lines.push(format!(
-            "{} indicators found no room on a board, `{first}` first: nothing is known of them.",
+            "at least {} indicators found no room on a board, `{first}` first: nothing is known of them.",
             answer.refused
         ));
     }

@@ -6,8 +6,10 @@
 mod arguments;
 
 use arguments::Arguments;
-use clap::CommandFactory;
+use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,9 +31,66 @@ fn main() -> ExitCode {
 fn generate(directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let command = Arguments::command();
-    clap_mangen::generate_to(command.clone(), directory)?;
+    let mut built = command.clone().disable_help_subcommand(true);
+    built.build();
+    for command in built.get_subcommands().chain([&built]) {
+        let page = Man::new(command.clone()).source(concat!("healthboard ", env!("CARGO_PKG_VERSION")));
+        std::fs::write(directory.join(page.get_filename()), render(&page, command)?)?;
+    }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command.clone(), "healthboard", directory)?;
     }
     Ok(())
+}
+
+/// As clap_mangen renders it, except that options have their values in the synopsis, and sections their names.
+fn render(page: &Man, command: &Command) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    text.extend(synopsis(command).to_roff().bytes());
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    if command.has_subcommands() {
+        page.render_subcommands_section(&mut text)?;
+    }
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    text.extend(sections(&after).to_roff().bytes());
+    Ok(text)
+}
+
+fn synopsis(command: &Command) -> Roff {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
+    for option in command.get_arguments().filter(|arg| !arg.is_positional()) {
+        line.push(roman(" ["));
+        if let Some(short) = option.get_short() {
+            line.extend([bold(format!("-{short}")), roman("|")]);
+        }
+        let usage = option.to_string();
+        let (name, value) = usage.split_at(usage.find(' ').unwrap_or(usage.len()));
+        let end = if matches!(option.get_action(), ArgAction::Append) { "]..." } else { "]" };
+        line.extend([bold(name), italic(value), roman(end)]);
+    }
+    for arg in command.get_positionals().map(Arg::to_string) {
+        line.extend([roman(" "), italic(arg)]);
+    }
+    if command.has_subcommands() {
+        line.extend([roman(" "), italic("<COMMAND>")]);
+    }
+    let mut section = Roff::new();
+    section.control("SH", ["SYNOPSIS"]).text(line);
+    section
+}
+
+/// The sections of a text: see `arguments/help.rs`. Indented lines stay lines.
+fn sections(text: &str) -> Roff {
+    let mut sections = Roff::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match (line.strip_prefix("  "), line.strip_suffix(':')) {
+            (Some(row), _) => sections.control("nf", []).text([roman(row)]).control("fi", []),
+            (None, Some(heading)) => sections.control("SH", [heading.to_uppercase().as_str()]),
+            (None, None) => sections.text([roman(line)]),
+        };
+    }
+    sections
 }

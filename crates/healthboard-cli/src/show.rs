@@ -56,7 +56,8 @@ fn table(answer: &Answer) -> String {
     }
     if answer.refused > 0 {
         let first = answer.refused_name.as_deref().unwrap_or("…");
-        text += &format!("\n  {} indicators found no room on a board, `{first}` first", answer.refused);
+        text +=
+            &format!("\n  at least {} indicators found no room on a board, `{first}` first", answer.refused);
     }
     text += "\n";
     if !answer.details.is_empty() {

@@ -94,6 +94,8 @@ fn every_status_has_its_output_and_its_exit_codes() {
 #[test]
 fn help_and_version_go_to_stdout() {
     assert_golden("help", &stdout(&healthboard(&["--help"])));
+    assert_golden("check.help", &stdout(&healthboard(&["check", "--help"])));
+    assert_golden("agent.help", &stdout(&healthboard(&["agent", "--help"])));
     assert!(stdout(&healthboard(&["-V"])).starts_with("healthboard 0."));
     assert_eq!(code(&healthboard(&["-h"])), 0);
 }

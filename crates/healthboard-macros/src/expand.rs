@@ -82,7 +82,7 @@ fn begin(arguments: &Arguments) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         {
             static INDICATOR: ::healthboard::LazyIndicator = ::healthboard::LazyIndicator::new(#name, #policy);
-            ::healthboard::attribute::Running::begin(&INDICATOR)
+            INDICATOR.begin()
         }
     }
 }

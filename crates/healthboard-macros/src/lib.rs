@@ -41,12 +41,13 @@ use proc_macro::TokenStream;
 /// | the call | is recorded as |
 /// | --- | --- |
 /// | returns `Ok(…)` | success |
-/// | returns `Err(e)` | failure: its class is the name of the error's type, its text what `Display` prints, if the type
-/// has it |
+/// | returns `Err(e)` | failure: its class is the name of the error's type, its text what `Display` prints, if it can |
 /// | returns anything that is not a `Result` | success |
 /// | panics | failure of the class `panic` |
-/// | is a future that is dropped before it ends | an abandoned operation |
+/// | is a future that is dropped before it ends | an abandoned operation: no evidence before `slow_after`, 10 s |
 /// | has not ended yet | an operation in flight: when it takes too long, the indicator is stuck or stalled |
+///
+/// A timeout around a recorded future drops it. Put the timeout inside the function, so that it is an `Err`.
 ///
 /// Not every error means that something is broken: see [`classify`](#classify). The text of an error is kept only with
 /// `error_detail = message`, without secrets; otherwise `Display` is not called.
@@ -90,8 +91,8 @@ use proc_macro::TokenStream;
 /// # fn query() {}
 /// ```
 ///
-/// For how many whole seconds an outcome is fresh: 300 by default, 0 is for ever. When the newest outcome is older, the
-/// indicator is stale.
+/// For how many whole seconds an outcome is fresh: 0 is for ever. Without it, and with 300, the `ttl` in `[healthcheck]`
+/// counts, whose default is 300. When the newest outcome is older, the indicator is stale.
 ///
 /// An operator can override `impact` and `ttl` in `[healthcheck:NAME]`. If functions with the same name differ in them,
 /// the first one that is called decides.

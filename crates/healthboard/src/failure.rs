@@ -72,8 +72,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The last part of a type's path. For a plain `Error` the module is included: `io::Error`.
+/// The last part of a type's path. For a plain `Error` the module is included: `io::Error`. A trait object has no more than
+/// its trait's name.
 pub(crate) fn class(type_name: &str) -> String {
+    let name = type_name.trim_start_matches('&').trim_start_matches("alloc::boxed::Box<");
+    if let Some(object) = name.strip_prefix("dyn ") {
+        let path = object.split([' ', '<', '>']).next().unwrap_or_default();
+        return path.rsplit("::").next().unwrap_or_default().to_owned();
+    }
     let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
     let mut parts = path.rsplit("::");
     match (parts.next(), parts.find(|part| !matches!(*part, "error" | "errors"))) {
@@ -93,7 +99,10 @@ mod tests {
             (std::any::type_name::<std::io::Error>(), "io::Error"),
             (std::any::type_name::<std::num::ParseIntError>(), "ParseIntError"),
             (std::any::type_name::<&std::fmt::Error>(), "fmt::Error"),
-            (std::any::type_name::<Box<dyn std::error::Error>>(), "Box"),
+            (std::any::type_name::<Box<dyn std::error::Error>>(), "Error"),
+            (std::any::type_name::<Box<dyn std::error::Error + Send + Sync>>(), "Error"),
+            (std::any::type_name::<dyn std::error::Error + Send>(), "Error"),
+            (std::any::type_name::<Box<std::fmt::Error>>(), "Box"),
             (std::any::type_name::<()>(), "()"),
             ("rusqlite::error::Error", "rusqlite::Error"),
             ("Error", "Error"),

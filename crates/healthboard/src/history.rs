@@ -93,6 +93,10 @@ mod tests {
         assert!(
             read.service.iter().all(|change| change.cause.len() <= 160 && !change.cause.contains('\u{7}'))
         );
+        // A field of a later version.
+        std::fs::write(&file, r#"{"service":[{"at_ms":1,"status":"OK","later":[1]}],"later":{"a":1}}"#)
+            .unwrap();
+        assert_eq!(read_history(&place).service.len(), 1);
         // A time that no calendar has.
         std::fs::write(&file, format!(r#"{{"service":[{{"at_ms":{},"status":"OK"}}]}}"#, u64::MAX)).unwrap();
         let _ = read_history(&place).since();

@@ -2,17 +2,19 @@
 //!
 //! ```
 //! use healthboard::{LazyIndicator, Policy};
+//! # fn work() -> std::io::Result<()> { Ok(()) }
 //!
 //! static DATABASE: LazyIndicator = LazyIndicator::new("database", Policy::DEFAULT);
 //!
 //! fn query() -> std::io::Result<()> {
-//!     let operation = DATABASE.begin();
-//!     // … the work the service does anyway …
-//!     operation.ok();
-//!     Ok(())
+//!     let result = work(); // the work that the service does anyway
+//!     DATABASE.get().record(&result);
+//!     result
 //! }
 //! # query().unwrap();
 //! ```
+//!
+//! The attribute [`healthcheck`] does the same for a whole function, and also sees an operation that hangs.
 //!
 //! An [`Indicator`] stands for one thing that the service needs. Recording an outcome costs a few nanoseconds and writes
 //! to the process's *board*, a small file that other processes can read. [`judge`] makes one [`Report`] from all boards

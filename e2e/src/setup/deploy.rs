@@ -55,12 +55,18 @@ impl Setup {
     pub fn prepare_deploy() -> Result<Self> {
         let setup = Self::prepare_cluster()?;
         Self::prepare_tools()?;
+        setup.prepare_machines()?;
         setup.prepare_consumers()?;
         setup.prepare_versions()?;
         Ok(setup)
     }
 
-    fn prepare_consumers(&self) -> Result<()> {
+    /// Sets up the root of machines with systemd, and the units of Debian's packages of Nova.
+    ///
+    /// # Errors
+    ///
+    /// If a step fails; the error names its log.
+    pub fn prepare_machines(&self) -> Result<()> {
         let _alone = self.lock()?;
         system::install_missing(&PROGRAMS)?;
         fs::create_dir_all(self.deploy())?;
@@ -82,6 +88,11 @@ impl Setup {
             let unpack = "for package in *.deb; do dpkg-deb -x \"$package\" . || exit; done";
             step.run(Command::new("sh").args(["-c", unpack]).current_dir(&units))
         })?;
+        Ok(())
+    }
+
+    fn prepare_consumers(&self) -> Result<()> {
+        let _alone = self.lock()?;
         self.step("scripts", &SCRIPTS, |step| {
             let options = ["--no-deps", "--upgrade", "-r", "e2e/requirements-probes.txt", "--target"];
             step.run(self.pip().args(options).arg(self.scripts()))

@@ -144,6 +144,9 @@ HEALTHCHECK_OPTIONS: list[cfg.Opt] = [
     ),
 ]
 
+# In the same group of a service's files: an old one of oslo.middleware, and one of ironic.
+OTHERS = ("path", "enabled")
+
 IMPACT = cfg.StrOpt(
     "impact",
     choices=[
@@ -182,16 +185,23 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
     if options.get("uri") or environment.get("HEALTHBOARD_URI"):
         with notices.suppress_errors("options"):
             options |= in_files(conf, GROUP, {option.name for option in HEALTHCHECK_OPTIONS})
+    with notices.suppress_errors("options"):
+        known = [*SERVICE_OPTIONS, *HEALTHCHECK_OPTIONS, *POLICY_OPTIONS]
+        # Others have options in this group, which most of them have registered by now.
+        options |= _misspelled(conf, GROUP, "", {*(option.name for option in known), *conf[GROUP], *OTHERS})
     for section in conf.list_all_sections():
         indicator = section.removeprefix(f"{GROUP}:")
         if indicator != section:
             options |= _read(conf, section, f"{indicator}.", [*POLICY_OPTIONS, IMPACT])
             with notices.suppress_errors("options"):
-                options |= _misspelled(conf, section, f"{indicator}.")
+                known = [*POLICY_OPTIONS, IMPACT]
+                options |= _misspelled(conf, section, f"{indicator}.", {option.name for option in known})
     global _configuration
     # A middleware may read a configuration of its own, from other files.
     if _configuration is None or conf is cfg.CONF:
         _configuration = conf
+    if launch.started_as is not None:
+        return []
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),
@@ -260,12 +270,11 @@ class _Values(Mapping[str, Any]):
         return len(self._conf)
 
 
-def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str) -> dict[str, str]:
+def _misspelled(conf: cfg.ConfigOpts, section: str, prefix: str, known: set[str]) -> dict[str, str]:
     """Find unknown options in this section of the files. `healthboard.start` refuses them.
 
     oslo.config ignores options that are not registered.
     """
-    known = {option.name for option in (*POLICY_OPTIONS, IMPACT)}
     # The value may be a secret in the wrong place.
     return {prefix + name: "" for found in _sections(conf, section) for name in found if name not in known}
 

@@ -14,8 +14,24 @@ use super::vendored;
 /// The text of a license that every Debian system has.
 const APACHE: &str = " On Debian systems, the full text is in /usr/share/common-licenses/Apache-2.0.\n";
 
-const LLVM_EXCEPTION: &str = " The Apache License 2.0, with LLVM's exception: compiled code that has portions of this one need not name\n \
-                              them. On Debian systems, the full text of the license is in /usr/share/common-licenses/Apache-2.0.\n";
+const LLVM_EXCEPTION: &str = " On Debian systems, the text of the Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0. To it is added:
+ .
+ As an exception, if, as a result of your compiling your source code, portions
+ of this Software are embedded into an Object form of such source code, you
+ may redistribute such embedded portions in such Object form without complying
+ with the conditions of Sections 4(a), 4(b) and 4(d) of the License.
+ .
+ In addition, if you combine or link compiled forms of this Software with
+ software that is licensed under the GPLv2 (\"Combined Software\") and if a
+ court of competent jurisdiction determines that the patent provision (Section
+ 3), the indemnity provision (Section 9) or other Section of the License
+ conflicts with the conditions of the GPLv2, you may retroactively and
+ prospectively choose to deem waived or otherwise exclude such Section(s) of
+ the License, but only in their entirety and only with respect to the Combined
+ Software.
+";
+
+const LGPL: &str = " On Debian systems, the full text is in /usr/share/common-licenses/LGPL-2.1.\n";
 
 /// Writes it.
 pub(super) fn write(folder: &Path, crates: &[Value]) -> Result<()> {
@@ -50,6 +66,7 @@ pub(super) fn write(folder: &Path, crates: &[Value]) -> Result<()> {
         let body = match &*license {
             "Apache-2.0" => APACHE,
             "Apache-2.0 with LLVM exception" => LLVM_EXCEPTION,
+            "LGPL-2.1+" => LGPL,
             other => texts.get(other).with_context(|| format!("found no text of the license `{other}`"))?,
         };
         let _ = write!(text, "\nLicense: {license}\n{body}");
@@ -71,7 +88,7 @@ fn names(expression: &str) -> impl Iterator<Item = &str> {
 fn in_debian(expression: &str) -> String {
     // `and` binds more tightly than `or`, and a comma less than both.
     let words = expression.replace(") AND ", ", and ").replace(['(', ')'], "").replace('/', " OR ");
-    let words = words.replace("WITH LLVM-exception", "with LLVM exception");
+    let words = words.replace("WITH LLVM-exception", "with LLVM exception").replace("-or-later", "+");
     words.replace(" OR ", " or ").replace(" AND ", " and ")
 }
 

@@ -41,6 +41,19 @@ impl Place {
     }
 }
 
+/// A version that changed any of this would listen beside another one.
+#[test]
+fn what_all_versions_know_of_the_lock_never_changes() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let _lock = place.try_take().unwrap();
+    assert_eq!(place.names(), ["endpoint.lock"]);
+    let inode = format!(":{} ", fs::metadata(place.file()).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let lock = locks.lines().find(|line| line.contains(&inode)).unwrap();
+    assert!(lock.contains("FLOCK  ADVISORY  WRITE"), "{lock}");
+}
+
 #[test]
 fn one_process_holds_the_lock_and_the_next_one_after_it() {
     let place = Place::new();

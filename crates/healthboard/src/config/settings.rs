@@ -189,6 +189,8 @@ impl Settings {
         for Unclaimed { place, option, value } in std::mem::take(&mut self.unclaimed) {
             match try_set(&option, &value) {
                 Ok(true) => {}
+                // For `healthboard-run`. Services of all kinds may share a file with environment variables.
+                Ok(false) if option == "disabled_hooks" => {}
                 // The value of an unknown option is of no help, and may be a secret.
                 Ok(false) => {
                     let names = [OPTIONS, &known.join(", ")].join(", ");

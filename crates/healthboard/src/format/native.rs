@@ -28,7 +28,7 @@ pub struct Answer {
     /// Whether no process is alive, and the last one has said goodbye; left out if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped: bool,
-    /// Indicators that found no room on a board; left out when there are none.
+    /// How many indicators at least found no room on a board; left out when there are none. A process remembers eight.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refused: u32,
     /// The name of the first of them.

@@ -20,19 +20,22 @@ impl Notice {
         Notice { warning, text, transition: None }
     }
 
-    /// Logs it with `tracing`, for the target `healthboard`. A change of status has the fields `status`, `previous` and
-    /// `cause`.
+    /// Logs it with `tracing`, for the target `healthboard`. A change of status has the fields `status`, `previous`, `cause`
+    /// and `at_ms`, the time of the change in milliseconds since 1970: a host that hung fetches a notice late.
     #[cfg(feature = "tracing")]
     pub fn log(&self) {
         let Notice { warning, text, transition } = self;
-        let words =
-            transition.as_ref().map(|change| (change.to.name(), change.from.name(), &*change.message));
-        match (warning, words) {
-            (true, Some((status, previous, cause))) => {
-                tracing::warn!(target: "healthboard", status, previous, cause, "{text}");
+        let fields = transition.as_ref().map(|change| {
+            let since_1970 = change.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let at_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+            (change.to.name(), change.from.name(), &*change.message, at_ms)
+        });
+        match (warning, fields) {
+            (true, Some((status, previous, cause, at_ms))) => {
+                tracing::warn!(target: "healthboard", status, previous, cause, at_ms, "{text}");
             }
-            (false, Some((status, previous, cause))) => {
-                tracing::info!(target: "healthboard", status, previous, cause, "{text}");
+            (false, Some((status, previous, cause, at_ms))) => {
+                tracing::info!(target: "healthboard", status, previous, cause, at_ms, "{text}");
             }
             (true, None) => tracing::warn!(target: "healthboard", "{text}"),
             (false, None) => tracing::info!(target: "healthboard", "{text}"),

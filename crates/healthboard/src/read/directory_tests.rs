@@ -257,6 +257,26 @@ fn a_board_of_another_layout_is_named_and_stays_while_its_process_lives() {
     assert!(!path.exists());
 }
 
+/// A version that changed any of this would take the boards of another one for something else, or its processes for dead.
+#[test]
+fn what_all_versions_know_of_a_board_never_changes() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = path_of(&directory, &publish(&directory, 1));
+    assert_eq!(path.extension().unwrap(), "board");
+    let bytes = std::fs::read(&path).unwrap();
+    let word = |number: usize| u64::from_ne_bytes(bytes[number * 8..][..8].try_into().unwrap());
+    assert_eq!(word(0), 0x4845_414C_5448_4244);
+    assert_eq!(word(1), 0x0102_0304_0506_0708);
+    assert_eq!(word(2), crate::board::layout::LAYOUT);
+
+    let board = publish(&directory, 2);
+    let inode = format!(":{} ", path_of(&directory, &board).metadata().unwrap().ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let lock = locks.lines().find(|line| line.contains(&inode)).unwrap();
+    assert!(lock.contains("OFDLCK ADVISORY  WRITE") && lock.ends_with(" 0 EOF"), "{lock}");
+}
+
 #[test]
 fn boards_of_dead_processes_cost_no_descriptors() {
     let directory = tempfile::tempdir().unwrap();

@@ -3,53 +3,13 @@
 //! Method resolution maps a returned value to an outcome: the compiler tries `&&Ended` first, then `&Ended`, then
 //! `Ended`, and takes the first implementation that fits the type.
 
-use super::{LazyIndicator, Operation, Outcome};
+use super::{Operation, Outcome};
 use crate::config::ErrorDetail;
 use crate::failure::{Failure, class};
 use crate::process::DEFAULT;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::marker::PhantomData;
-use std::thread::panicking;
-
-/// A call in progress. If it is dropped by a panic, it is a failure of the class `panic`; if it is dropped otherwise, it
-/// is abandoned.
-#[must_use]
-pub struct Running {
-    operation: Option<Operation>,
-    /// Whether the thread was panicking when the call began. A call that a destructor makes during a panic may succeed.
-    unwinding: bool,
-}
-
-impl Running {
-    /// Begins the call.
-    #[inline]
-    pub fn begin(indicator: &LazyIndicator) -> Running {
-        Running { operation: Some(indicator.begin()), unwinding: panicking() }
-    }
-
-    #[inline]
-    fn ok(mut self) {
-        if let Some(operation) = self.operation.take() {
-            operation.ok();
-        }
-    }
-
-    #[cold]
-    fn end(mut self, outcome: &Outcome) {
-        if let Some(operation) = self.operation.take() {
-            operation.end(outcome);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(operation) = self.operation.take_if(|_| panicking() && !self.unwinding) {
-            operation.fail(&Failure::new("panic"));
-        }
-    }
-}
 
 /// The return type of a function. It does not affect whether a future is `Send`.
 pub struct Returned<T>(PhantomData<fn() -> T>);
@@ -88,10 +48,10 @@ pub fn call<T>(_: Returned<T>, body: impl FnOnce() -> T) -> T {
 
 /// Records success, or the outcome that the function's own `classify` returns for the error.
 #[inline]
-pub fn record_classified<T, E>(running: Running, outcome: &Result<T, E>, classify: fn(&E) -> Outcome) {
+pub fn record_classified<T, E>(operation: Operation, outcome: &Result<T, E>, classify: fn(&E) -> Outcome) {
     match outcome {
-        Ok(_) => running.ok(),
-        Err(error) => running.end(&classify(error)),
+        Ok(_) => operation.ok(),
+        Err(error) => operation.end(&classify(error)),
     }
 }
 
@@ -101,48 +61,48 @@ pub struct Ended<'a, T>(pub &'a T);
 /// A result whose error can be displayed.
 pub trait DisplayError {
     /// Records it.
-    fn record(&self, running: Running);
+    fn record(&self, operation: Operation);
 }
 
 /// Any other result.
 pub trait AnyError {
     /// Records it.
-    fn record(&self, running: Running);
+    fn record(&self, operation: Operation);
 }
 
 /// Anything else is a success.
 pub trait AnyValue {
     /// Records it.
-    fn record(&self, running: Running);
+    fn record(&self, operation: Operation);
 }
 
 impl<T, E: Display> DisplayError for &&Ended<'_, Result<T, E>> {
     #[inline]
-    fn record(&self, running: Running) {
+    fn record(&self, operation: Operation) {
         match self.0 {
-            Ok(_) => running.ok(),
+            Ok(_) => operation.ok(),
             // An error may be expensive to display, and its text is kept only with `error_detail = message`.
             Err(error) if DEFAULT.error_detail() == ErrorDetail::Message => {
-                running.end(&Outcome::Failure(Failure::of(error)))
+                operation.end(&Outcome::Failure(Failure::of(error)))
             }
-            Err(_) => running.end(&Outcome::Failure(Failure::new(class(std::any::type_name::<E>())))),
+            Err(_) => operation.end(&Outcome::Failure(Failure::new(class(std::any::type_name::<E>())))),
         }
     }
 }
 
 impl<T, E> AnyError for &Ended<'_, Result<T, E>> {
     #[inline]
-    fn record(&self, running: Running) {
+    fn record(&self, operation: Operation) {
         match self.0 {
-            Ok(_) => running.ok(),
-            Err(_) => running.end(&Outcome::Failure(Failure::new(class(std::any::type_name::<E>())))),
+            Ok(_) => operation.ok(),
+            Err(_) => operation.end(&Outcome::Failure(Failure::new(class(std::any::type_name::<E>())))),
         }
     }
 }
 
 impl<T> AnyValue for Ended<'_, T> {
     #[inline]
-    fn record(&self, running: Running) {
-        running.ok();
+    fn record(&self, operation: Operation) {
+        operation.ok();
     }
 }

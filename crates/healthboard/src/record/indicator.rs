@@ -22,7 +22,7 @@ pub struct Indicator {
 
 impl Indicator {
     /// The indicator of the default service with this name. The first call registers it with this policy; later calls
-    /// ignore theirs. The service's [settings](crate::Settings) override the policy.
+    /// ignore theirs. [`Settings::policy`](crate::Settings::policy) says which settings override the policy.
     ///
     /// A name consists of 1 to 64 bytes of letters, digits and `_.:-`. Other characters become `_` and a longer name is
     /// cut; if the service is started already, the log says so. A board has room for 31 indicators and `progress`.
@@ -120,8 +120,8 @@ impl Indicator {
         Operation::begin_refresh(self)
     }
 
-    /// Wraps a future and records its outcome. If the future is dropped between its first poll and its end, it is an
-    /// abandoned operation.
+    /// Wraps a future and records its outcome. If the future is dropped between its first poll and its end, as by a timeout
+    /// around it, it is an abandoned [operation](Operation). Put the timeout inside, so that it is an `Err`.
     ///
     /// ```
     /// # use healthboard::Indicator;

@@ -7,13 +7,15 @@ use crate::config::{ErrorDetail, Policy};
 use crate::failure::Failure;
 use std::cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::panicking;
 
 /// An operation in flight. It ends with [`ok`](Operation::ok), [`fail`](Operation::fail), [`end`](Operation::end) or
 /// [`no_evidence`](Operation::no_evidence).
 ///
 /// An operation that is dropped is *abandoned*: cancelled, or given up by its caller. Abandoned does not mean ended. At an
 /// age below the policy's `slow_after` that is no evidence; from that age on it is a failure of the class `Abandoned`. A
-/// dropped refresh is no evidence.
+/// dropped refresh is no evidence. So leaving a function by `?` abandons it: use [`Indicator::record`] or
+/// [`observe`](Indicator::observe) where a result decides. An operation that a panic drops is a failure of the class `panic`.
 ///
 /// An operation may end in another thread. It belongs to the process in which it began: its end in a forked child does
 /// nothing.
@@ -25,12 +27,19 @@ pub struct Operation {
     process_id: u64,
     cell: Cell,
     is_refresh: bool,
+    /// Whether the thread was panicking when it began. An operation that a destructor begins during a panic may succeed.
+    in_panic: bool,
 }
 
 impl Operation {
     #[inline]
+    fn new(indicator: Indicator, is_refresh: bool) -> Operation {
+        Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh, in_panic: panicking() }
+    }
+
+    #[inline]
     pub(super) fn begin(indicator: Indicator) -> Operation {
-        let mut operation = Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh: false };
+        let mut operation = Operation::new(indicator, false);
         indicator.service.with_slot(indicator.index as usize, |slot, page| {
             operation.begun_ns = indicator.service.anchor.now_ns();
             operation.process_id = page.id();
@@ -40,7 +49,7 @@ impl Operation {
     }
 
     pub(super) fn begin_refresh(indicator: Indicator) -> Operation {
-        let mut operation = Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh: true };
+        let mut operation = Operation::new(indicator, true);
         indicator.service.with_slot(indicator.index as usize, |slot, page| {
             operation.begun_ns = indicator.service.anchor.now_ns();
             operation.process_id = page.id();
@@ -127,8 +136,13 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if let Some((slot, lock)) = self.slot() {
-            if !self.is_refresh {
-                self.abandon(slot, lock);
+            match self.is_refresh {
+                true => {}
+                false if panicking() && !self.in_panic => {
+                    let ended = Ended::Work { by_work: false };
+                    self.indicator.fail(slot, lock, ended, &Failure::new("panic"));
+                }
+                false => self.abandon(slot, lock),
             }
             self.leave(slot);
         }

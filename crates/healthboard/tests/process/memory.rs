@@ -91,6 +91,31 @@ fn a_hanging_operation_is_noticed_after_32_others_took_the_known_ages_and_were_a
 }
 
 #[test]
+fn an_operation_that_a_panic_drops_has_failed() {
+    let world = world();
+    let database = world.database;
+    let panics = |work: &dyn Fn()| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+    };
+    panics(&|| {
+        let _operation = database.begin();
+        panic!("expected by the test");
+    });
+    assert_eq!(database.failures(), 1);
+    panics(&|| {
+        let future = pin!(database.observe(async { panic!("expected by the test") as Result<(), Error> }));
+        let _ = future.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert_eq!(database.failures(), 2);
+    // A refresh is not the work.
+    panics(&|| {
+        let _refresh = database.begin_refresh();
+        panic!("expected by the test");
+    });
+    assert_eq!(database.failures(), 2);
+}
+
+#[test]
 fn an_operation_abandoned_early_is_no_evidence_and_late_a_failure() {
     let world = world();
     let operation = world.database.begin();

@@ -21,6 +21,7 @@ fn the_static_command_is_small_and_runs_in_an_empty_root() -> Result<()> {
     let command = programs.join("healthboard");
     let size = command.metadata()?.len();
     ensure!(size < MOST_BYTES, "found {size} bytes, expected less than {MOST_BYTES}");
+    ensure!(stated()?.abs_diff(size) <= 100_000, "found {size} bytes, docs/packagers.md says something else");
     let headers = Command::new("readelf").args(["--program-headers", "--wide"]).arg(&command).output()?;
     let headers = String::from_utf8(headers.stdout)?;
     ensure!(headers.contains("LOAD") && !headers.contains("INTERP"), "not static: {headers}");
@@ -37,6 +38,14 @@ fn the_static_command_is_small_and_runs_in_an_empty_root() -> Result<()> {
     service.kill()?;
     service.wait()?;
     played
+}
+
+/// The size in bytes that the page for packagers states.
+fn stated() -> Result<u64> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/packagers.md");
+    let page = fs::read_to_string(page)?;
+    let size = page.split("one file of ").nth(1).and_then(|rest| rest.split(" MB").next());
+    Ok((size.context("no size")?.parse::<f64>()? * 1e6) as u64)
 }
 
 fn play(root: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ server that takes no writes, is locked for a backup, or has lost its cluster ref
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import weakref
 
@@ -33,6 +34,13 @@ _COLUMN = (
     " ORDER BY ordinal_position LIMIT 1"
 )
 
+# An empty file has this table as well.
+_SQLITE = "SELECT 1 FROM sqlite_master WHERE 1 = 0"
+_SQLITE_TABLE = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    " ORDER BY name <> 'alembic_version', name LIMIT 1"
+)
+
 # By the dialect's name: the function that names the current schema, and the quote of identifiers.
 _SCHEMAS = {
     "mysql": ("DATABASE()", "`"),
@@ -52,6 +60,8 @@ class Database:
         # A database that has never taken a write counts as a replica, unless the configuration names it.
         self.takes_writes = takes_writes
         self.statement: str | None = None
+        # Whether SQLite's file has had a table.
+        self._has_tables = False
         # Whether successes of statements are recorded. They prove nothing while the server refuses writes.
         self.records_successes = True
         # Whether an attempt to connect is in progress or has failed.
@@ -115,7 +125,10 @@ class Database:
         return True
 
     def ask_directly(self, dialect: Any) -> None:
-        """Ask over healthboard's own connection, which is kept."""
+        """Ask over healthboard's own connection.
+
+        It is kept, unless it is one to a file of SQLite: the file may have been removed.
+        """
         kept = self._own.get(os.getpid())
         if kept is not None:
             try:
@@ -135,9 +148,23 @@ class Database:
             with contextlib.suppress(Exception):
                 connection.close()
             raise
-        self._own[os.getpid()] = connection
+        if self._file(dialect) is None:
+            self._own[os.getpid()] = connection
+        else:
+            connection.close()
+
+    def _file(self, dialect: Any) -> str | None:
+        """The path of SQLite's file, unless it is in memory or unknown."""
+        if dialect.name != "sqlite" or self._arguments is None:
+            return None
+        path = next(iter(self._arguments[0]), "")
+        return path if isinstance(path, str) and not path.startswith(("file:", ":")) and path else None
 
     def _connect(self, dialect: Any) -> Any:
+        file = self._file(dialect)
+        # SQLite would make an empty one.
+        if self._has_tables and file is not None and not os.path.exists(file):
+            raise _missing(file)
         if self._arguments is None:
             pool = self.pool
             if pool is None:
@@ -158,9 +185,19 @@ class Database:
         # The statement may have begun a transaction.
         dialect.do_rollback(connection)
 
+    def _choose(self, dialect: Any, connection: Any) -> str:
+        file = self._file(dialect)
+        statement = _statement(dialect, connection, file is not None)
+        if file is not None and statement == _SQLITE and self._has_tables:
+            # Somebody has made an empty one in its place.
+            self.is_connecting = True
+            raise _missing(file)
+        self._has_tables = statement != _SQLITE
+        return statement
+
     def _ask(self, dialect: Any, connection: Any) -> None:
         if self.statement is None:
-            self.statement = _statement(dialect, connection)
+            self.statement = self._choose(dialect, connection)
         try:
             _execute(dialect, connection, self.statement)
         except Exception as raised:
@@ -197,11 +234,12 @@ def ask(databases: list[tuple[Any, Database]]) -> None:
         raise
 
 
-def _statement(dialect: Any, connection: Any) -> str:
+def _statement(dialect: Any, connection: Any, is_file: bool) -> str:
     """Choose the statement, depending on the tables that exist."""
     if dialect.name == "sqlite":
         # `SELECT 1` does not read the file. A write would lock it for the service as well.
-        return "SELECT 1 FROM sqlite_master WHERE 1 = 0"
+        table = _execute(dialect, connection, _SQLITE_TABLE) if is_file else None
+        return _SQLITE if table is None else _READ.format(table='"' + table.replace('"', '""') + '"')
     if dialect.name not in _SCHEMAS:
         return str(getattr(dialect, "_dialect_specific_select_one", "SELECT 1"))
     schema, quote = _SCHEMAS[dialect.name]
@@ -212,6 +250,10 @@ def _statement(dialect: Any, connection: Any) -> str:
     column = _execute(dialect, connection, _COLUMN.format(schema=schema, table=text))
     quoted = [f"{quote}{name.replace(quote, quote * 2)}{quote}" for name in (table, column or "")]
     return (_READ if column is None else _WRITE).format(table=quoted[0], column=quoted[1]).replace("%", "%%")
+
+
+def _missing(file: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
 
 
 def _execute(dialect: Any, connection: Any, statement: str) -> Any:
