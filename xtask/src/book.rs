@@ -39,7 +39,9 @@ mod tests {
     const TYPED: &str = "docs/operators.md";
 
     /// Commands elsewhere, each with the file that runs it and how it does so there.
-    const OTHERS: [(&str, &str, &str); 5] = [
+    const OTHERS: [(&str, &str, &str); 7] = [
+        ("curl --unix-socket ", "e2e/tests/e2e/nova.rs", "--unix-socket"),
+        ("curl -s http://127.0.0.1:8774/healthcheck", "e2e/tests/e2e/cluster.rs", "/healthcheck"),
         ("export HEALTHBOARD_URI=", "python/tests/conftest.py", "HEALTHBOARD_URI"),
         ("healthboard-run celery -A ", "python/tests/test_programs.py", r#""celery", "-A""#),
         ("healthboard-run uvicorn ", "python/tests/test_programs.py", r#""--workers=2""#),
@@ -69,7 +71,18 @@ mod tests {
         let mut pages: Vec<PathBuf> = markdown(root.clone()).chain(markdown(root.join("docs"))).collect();
         pages.extend(deploy.flat_map(markdown));
         let name = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-        pages.iter().map(|path| (name(path), commands(&fs::read_to_string(path).unwrap()))).collect()
+        let read = |path: &PathBuf| (name(path), fs::read_to_string(path).unwrap());
+        let all = |(name, text): (String, String)| {
+            let commands = [commands(&text), prompted(&name, &text)].concat();
+            (name, commands)
+        };
+        pages.iter().map(read).map(all).collect()
+    }
+
+    /// The commands with a prompt. Those of the README are the demo's own.
+    fn prompted(name: &str, page: &str) -> Vec<String> {
+        let lines = page.lines().filter_map(|line| line.strip_prefix("$ "));
+        lines.filter(|_| name != "README.md").map(str::to_owned).collect()
     }
 
     /// The commands in the blocks `sh`, without their comments.
@@ -90,12 +103,21 @@ mod tests {
         let pages = pages();
         let typed = &pages.iter().find(|(page, _)| page == TYPED).unwrap().1;
         let is_job = |job: &str| USAGE.lines().any(|line| line.trim_start().split(' ').next() == Some(job));
+        let in_usage: Vec<&str> = USAGE.split(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).collect();
+        let scenarios = healthboard_e2e::services::scenarios(std::time::Duration::ZERO);
+        let is_argument = |word: &str| {
+            let is_scenario = scenarios.iter().any(|scenario| scenario.name == word);
+            in_usage.contains(&word) || is_scenario || word.parse::<u32>().is_ok()
+        };
         let mut found = 0;
         for (page, commands) in pages.iter().filter(|(page, _)| page != TYPED) {
             for command in commands {
                 found += 1;
                 let known = match command.strip_prefix("cargo xtask ") {
-                    Some(words) => words.split(' ').next().is_some_and(|job| job == "help" || is_job(job)),
+                    Some(words) => {
+                        let mut words = words.split(' ');
+                        words.next().is_some_and(|job| job == "help" || is_job(job)) && words.all(is_argument)
+                    }
                     None => {
                         typed.contains(command)
                             || command.starts_with(NOT_RUN)

@@ -55,7 +55,7 @@ usage: cargo xtask JOB
       --as-is           use the existing setup of the newest release
   services [SCENARIO…] take services of other projects through faults on real servers; write docs/services.md
       --as-is           use the existing setup
-  fuzz [TARGET…]  feed random input to: board, http_head, settings, uri, scrub
+  fuzz [TARGET…]  feed random input to: board, http_head, settings, stacks, uri, scrub
       --seconds N       how long each target runs; the default is 60
   torture [PART…] kill writers and holders at any moment, fork in storms; parts: writers, holders, forks
       --full            as often as docs/reliability.md says; must come first

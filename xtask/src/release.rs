@@ -10,8 +10,9 @@ use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
 
 use crate::pythons::interpreter;
+use crate::source::{Source, copyright};
 use crate::terminal::{duration, good, strong, table};
-use crate::{crates, deb, fuzz, lint, reproduce, rpm, static_command, test, torture, wheels};
+use crate::{crates, deb, fuzz, lint, reproduce, rpm, sbom, static_command, test, torture, wheels};
 
 type Job = fn() -> Result<()>;
 
@@ -116,6 +117,15 @@ fn gather(setup: &Setup, version: &str) -> Result<PathBuf> {
             fs::read_dir(home.join(part)).with_context(|| format!("nothing was built in {part}"))?;
         let shipped = |path: &PathBuf| is_shipped(path) && path.to_string_lossy().contains(version);
         files.extend(entries.flatten().map(|entry| entry.path()).filter(shipped));
+    }
+    // Of the static command, which has no room for them.
+    for (name, text) in [
+        ("healthboard.cdx.json", sbom::of(setup.workspace(), "healthboard-cli")?),
+        (Source::COPYRIGHT, copyright::of(&sbom::crates(setup.workspace(), "healthboard-cli")?)?),
+    ] {
+        let path = folder.with_file_name(name);
+        fs::write(&path, text)?;
+        files.push(path);
     }
     files.sort();
     let mut sums = Command::new("sha256sum");

@@ -9,6 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::source::foreign_crates;
+
 /// The system that the packages of this project are built for.
 const SYSTEM: &str = "x86_64-unknown-linux-gnu";
 
@@ -16,20 +18,7 @@ const SYSTEM: &str = "x86_64-unknown-linux-gnu";
 pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
     let metadata = metadata(folder, &["--filter-platform", SYSTEM])?;
     let packages = by_id(&metadata["packages"]);
-    let nodes = by_id(&metadata["resolve"]["nodes"]);
-    let root = packages.values().find(|package| package["name"] == root).context("no such crate")?;
-    let root = root["id"].as_str().unwrap_or_default();
-    let used = used(folder, packages[root]["name"].as_str().unwrap_or_default())?;
-    let mut dependencies: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut waiting = vec![root];
-    while let Some(id) = waiting.pop() {
-        if !dependencies.contains_key(id) {
-            let mut needed = nodes.get(id).map(|node| needed_to_run(node)).unwrap_or_default();
-            needed.retain(|id| used.contains(&purl(packages[id])) && !is_macro(packages[id]));
-            waiting.extend(&needed);
-            dependencies.insert(id, needed);
-        }
-    }
+    let (root, dependencies) = compiled_in(folder, &metadata, root)?;
     let checksums = checksums(&std::fs::read_to_string(folder.join("Cargo.lock"))?);
     let component = |id: &str| component(packages[id], &checksums);
     let reference = |id: &&str| purl(packages[id]);
@@ -50,6 +39,39 @@ pub(crate) fn of(folder: &Path, root: &str) -> Result<String> {
         "dependencies": sorted_by(dependencies, "ref"),
     });
     Ok(serde_json::to_string_pretty(&bom)? + "\n")
+}
+
+/// The crates of others that are compiled into `root`, as cargo describes them.
+pub(crate) fn crates(folder: &Path, root: &str) -> Result<Vec<Value>> {
+    let metadata = metadata(folder, &["--filter-platform", SYSTEM])?;
+    let (_, dependencies) = compiled_in(folder, &metadata, root)?;
+    let mut crates = foreign_crates(&metadata);
+    crates.retain(|package| package["id"].as_str().is_some_and(|id| dependencies.contains_key(id)));
+    Ok(crates)
+}
+
+/// The id of `root`, and those of all crates that are compiled into it, each with what it depends on.
+fn compiled_in<'a>(
+    folder: &Path,
+    metadata: &'a Value,
+    root: &str,
+) -> Result<(&'a str, BTreeMap<&'a str, BTreeSet<&'a str>>)> {
+    let packages = by_id(&metadata["packages"]);
+    let nodes = by_id(&metadata["resolve"]["nodes"]);
+    let used = used(folder, root)?;
+    let root = packages.values().find(|package| package["name"] == root).context("no such crate")?;
+    let root = root["id"].as_str().unwrap_or_default();
+    let mut dependencies = BTreeMap::new();
+    let mut waiting = vec![root];
+    while let Some(id) = waiting.pop() {
+        if !dependencies.contains_key(id) {
+            let mut needed = nodes.get(id).map(|node| needed_to_run(node)).unwrap_or_default();
+            needed.retain(|id| used.contains(&purl(packages[id])) && !is_macro(packages[id]));
+            waiting.extend(&needed);
+            dependencies.insert(id, needed);
+        }
+    }
+    Ok((root, dependencies))
 }
 
 /// What cargo says of the workspace in `folder`.

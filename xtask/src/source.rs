@@ -1,6 +1,6 @@
 //! The source package: what is needed of this workspace, and the crates that it depends on.
 
-mod copyright;
+pub(crate) mod copyright;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,6 +50,9 @@ impl Source {
     /// The bills of materials of the command and of the Python package.
     pub(crate) const MATERIALS: [&str; 2] = ["healthboard.cdx.json", "python3-healthboard.cdx.json"];
 
+    /// The copyright and the licenses of all crates.
+    pub(crate) const COPYRIGHT: &str = "LICENSE.crates";
+
     /// Writes it from the files that git knows, or would add, into an emptied folder.
     pub(crate) fn write(setup: &Setup, parent: &Path) -> Result<Source> {
         let mut step = Step::begin("deb source", &setup.logs())?;
@@ -66,7 +69,9 @@ impl Source {
         source.cargo(&mut step, &["vendor", "--versioned-dirs", "--quiet", "vendor"])?;
         let crates = source.crates()?;
         fs::rename(source.folder.join(DEBIAN), source.folder.join("debian"))?;
-        copyright::write(&source.folder, &crates)?;
+        let copyright = copyright::of(&crates)?;
+        fs::write(source.folder.join("debian/copyright"), &copyright)?;
+        fs::write(source.folder.join(Source::COPYRIGHT), copyright)?;
         source.empty_foreign(&crates)?;
         source.pack(&mut step)?;
         step.end();
@@ -126,8 +131,7 @@ impl Source {
 
     /// The vendored crates, as cargo describes them.
     fn crates(&self) -> Result<Vec<Value>> {
-        let mut crates = self.metadata(None)?["packages"].as_array().cloned().unwrap_or_default();
-        crates.retain(|package| !package["source"].is_null());
+        let crates = foreign_crates(&self.metadata(None)?);
         let vendored = fs::read_dir(self.folder.join("vendor"))?.count();
         ensure!(crates.len() == vendored, "{vendored} crates are vendored, cargo names {}", crates.len());
         Ok(crates)
@@ -170,6 +174,13 @@ impl Source {
         pack("orig", &[&debian, &crates, &folder])?;
         pack("orig-vendor", &["-C", &folder, "vendor"])
     }
+}
+
+/// The crates of others in what cargo says of a workspace.
+pub(crate) fn foreign_crates(metadata: &Value) -> Vec<Value> {
+    let mut crates = metadata["packages"].as_array().cloned().unwrap_or_default();
+    crates.retain(|package| !package["source"].is_null());
+    crates
 }
 
 /// The folder of a crate.

@@ -13,6 +13,7 @@ use healthboard_e2e::{Setup, Step, without_paths};
 
 use crate::pythons::{VERSIONS, interpreter};
 use crate::sbom;
+use crate::source::{Source, copyright};
 use crate::terminal::show_files;
 
 /// The platform of the wheels: <https://peps.python.org/pep-0600/>
@@ -76,6 +77,9 @@ fn build_for(setup: &Setup, workspace: &Path, folder: &Path, minor: u32, python:
     fs::create_dir_all(folder)?;
     fs::write(&materials, sbom::of(workspace, "healthboard-python")?)?;
     step.run(Command::new(setup.program("python")).args(["-c", VALIDATE]).arg(&materials))?;
+    // Beside the project's own, so that maturin packs both.
+    let licenses = workspace.join("python").join(Source::COPYRIGHT);
+    fs::write(&licenses, copyright::of(&sbom::crates(workspace, "healthboard-python")?)?)?;
     let mut maturin = Command::new(setup.program("maturin"));
     maturin
         .args([
@@ -104,7 +108,9 @@ fn build_for(setup: &Setup, workspace: &Path, folder: &Path, minor: u32, python:
     let path = env::join_paths(
         [setup.program("")].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
     )?;
-    step.run(maturin.env("PATH", path))?;
+    let built = step.run(maturin.env("PATH", path));
+    fs::remove_file(licenses)?;
+    built?;
     fs::remove_file(materials)?;
     step.end();
     Ok(())
@@ -136,6 +142,12 @@ fn audit(setup: &Setup, wheels: &[PathBuf]) -> Result<()> {
             wheel.display()
         );
         ensure!(found.contains("libgcc_s.so.1"), "{}: it has an unwinder of its own", wheel.display());
+        let listed =
+            Command::new(setup.program("python")).args(["-m", "zipfile", "-l"]).arg(wheel).output()?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for file in ["/licenses/LICENSE ", "/licenses/LICENSE.crates ", "/sboms/healthboard.cdx.json "] {
+            ensure!(listed.contains(file), "{}: expected {file}, found:\n{listed}", wheel.display());
+        }
     }
     step.end();
     Ok(())

@@ -271,5 +271,6 @@ fn install(setup: &Setup, root: &Path) -> Result<()> {
     }
     let folder = root.join(FOLDER.trim_start_matches('/'));
     fs::create_dir_all(&folder)?;
+    fs::write(folder.join("visits.py"), sandboxes::VISITS)?;
     fs::write(folder.join("service.py"), SERVICE).context("cannot write the service")
 }

@@ -243,7 +243,7 @@ fn a_service_goes_on_when_its_package_is_removed_or_replaced() -> Result<()> {
         answer_when(&stage, "OK, with workers that report", is_working)?;
         let prober = Prober::begin(stage.uri(CONDUCTOR));
         fs::remove_dir_all(&packages)?;
-        if let Some(other) = replacement {
+        if let Some(other) = &replacement {
             let copied = stage.shell(&format!("cp -r {} packages", other.display()))?;
             assert_eq!(copied.code, Some(0), "{}", copied.text);
         }
@@ -264,6 +264,13 @@ fn a_service_goes_on_when_its_package_is_removed_or_replaced() -> Result<()> {
         let log = stage.log(CONDUCTOR);
         assert!(!log.contains("ImportError") && !log.contains("ModuleNotFoundError"), "{log}");
         assert!(lines.iter().all(|line| !line.contains("Traceback")), "{lines:#?}");
+        if replacement.is_some() {
+            stage.start(CONDUCTOR, &[("PYTHONPATH", &packages.display().to_string())])?;
+            answer_when(&stage, "OK by the version that was installed meanwhile", |answer| {
+                is_working(answer) && answer.processes("alive") == 3
+            })?;
+            until("the boards of the version before are removed", || Ok(boards(&stage)?.len() == 3))?;
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `debian/copyright`, for this project and every vendored crate, in Debian's machine-readable format:
+//! Who holds the copyright of this project and of each crate in it, and the licenses, in Debian's machine-readable format:
 //! <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +33,8 @@ const LLVM_EXCEPTION: &str = " On Debian systems, the text of the Apache License
 
 const LGPL: &str = " On Debian systems, the full text is in /usr/share/common-licenses/LGPL-2.1.\n";
 
-/// Writes it.
-pub(super) fn write(folder: &Path, crates: &[Value]) -> Result<()> {
+/// The text, for these crates as cargo describes them.
+pub(crate) fn of(crates: &[Value]) -> Result<String> {
     let mut text = String::from(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
          Upstream-Name: healthboard\n\n\
@@ -44,17 +44,17 @@ pub(super) fn write(folder: &Path, crates: &[Value]) -> Result<()> {
     let mut paragraphs: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for package in crates {
-        let path = vendored(package);
+        let sources = Path::new(package["manifest_path"].as_str().unwrap_or_default()).with_file_name("");
         let name = package["name"].as_str().unwrap_or_default();
         let license =
             package["license"].as_str().with_context(|| format!("crate `{name}` names no license"))?;
         for word in licenses(license) {
             if !word.starts_with("Apache-2.0") && !texts.contains_key(&word) {
-                texts.extend(text_of(&folder.join(&path), &word).map(|text| (word, text)));
+                texts.extend(text_of(&sources, &word).map(|text| (word, text)));
             }
         }
-        let key = (holders(&folder.join(&path), package), in_debian(license));
-        paragraphs.entry(key).or_default().push(format!("{}/*", path.display()));
+        let key = (holders(&sources, package), in_debian(license));
+        paragraphs.entry(key).or_default().push(format!("{}/*", vendored(package).display()));
     }
     let mut used = BTreeSet::from([String::from("Apache-2.0")]);
     for ((holders, license), files) in &paragraphs {
@@ -71,7 +71,7 @@ pub(super) fn write(folder: &Path, crates: &[Value]) -> Result<()> {
         };
         let _ = write!(text, "\nLicense: {license}\n{body}");
     }
-    fs::write(folder.join("debian/copyright"), text).context("cannot write debian/copyright")
+    Ok(text)
 }
 
 /// The licenses in an expression of SPDX.

@@ -223,9 +223,11 @@ impl Builder {
         let handle = Handle::of(service);
         if service.attach().is_none() {
             let why = service.started.get().map(Started::why_without).filter(|why| !why.is_empty());
-            return Err(StartError::NoThread(
-                why.unwrap_or_else(|| "its thread does not come up".to_owned()),
-            ));
+            let error = StartError::NoThread(why.unwrap_or_else(|| "its thread does not come up".to_owned()));
+            let text = error.to_string();
+            let early = service.take_early();
+            service.say_later(early.into_iter().filter(|notice| notice.text != text));
+            return Err(error);
         }
         let Some(attached) = service.attached() else { return Ok(handle) };
         let endpoints = attached.wait_for_endpoints(MAX_WAIT_FOR_ENDPOINT);

@@ -7,21 +7,30 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Check, SOON};
+use super::{Check, FOLDER, SOON};
 use crate::deploy::machine::Machine;
 use crate::deploy::until;
 use crate::setup::Setup;
 
 /// The end of each unit. The port is the first one and the number of the unit.
-const UNIT: &str = "\
+const RUST: &str = "\
 StateDirectory=<name>
 ExecStart=<programs>/sqlite-service --uri unix:///run/<name>/health.sock,tcp://127.0.0.1:<port> /var/lib/<name>/visits.db
 ";
+const PYTHON: &str = "\
+StateDirectory=<name>
+Environment=HEALTHBOARD_URI=unix:///run/<name>/health.sock,tcp://127.0.0.1:<port>
+ExecStart=<environment>/bin/healthboard-run --service sqlite-service <environment>/bin/python <folder>/visits.py /var/lib/<name>/visits.db
+";
+/// The service in Python.
+pub(super) const VISITS: &str = include_str!("../../../deploy/systemd/visits.py");
 const FIRST_PORT: usize = 9700;
 
 struct Sandbox {
     name: &'static str,
-    /// What the unit has beside [`UNIT`].
+    /// What runs: the end of the unit.
+    program: &'static str,
+    /// What the unit has before it.
     settings: &'static str,
     /// What happens to it once it works.
     event: &'static str,
@@ -38,9 +47,10 @@ enum Answers {
     Nobody,
 }
 
-const SANDBOXES: [Sandbox; 12] = [
+const SANDBOXES: [Sandbox; 15] = [
     Sandbox {
         name: "strict",
+        program: RUST,
         settings: "RuntimeDirectory=strict\nProtectSystem=strict\nPrivateTmp=yes\nProtectHome=yes",
         event: "",
         answers: Answers::Socket,
@@ -48,6 +58,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "dynamic",
+        program: RUST,
         settings: "RuntimeDirectory=dynamic\nDynamicUser=yes",
         event: "",
         answers: Answers::Socket,
@@ -55,6 +66,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "vanishing",
+        program: RUST,
         settings: "RuntimeDirectory=vanishing",
         event: "rm -r /run/vanishing && install -d /run/vanishing",
         answers: Answers::Socket,
@@ -62,6 +74,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "vanished",
+        program: RUST,
         settings: "RuntimeDirectory=vanished",
         event: "rm -r /run/vanished",
         answers: Answers::Port,
@@ -69,6 +82,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "homeless",
+        program: RUST,
         settings: "User=daemon\nPrivateTmp=yes",
         event: "",
         answers: Answers::Port,
@@ -76,6 +90,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "readonly",
+        program: RUST,
         settings: "ProtectSystem=strict",
         event: "",
         answers: Answers::Port,
@@ -83,6 +98,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "noruntime",
+        program: RUST,
         settings: "ReadOnlyPaths=/run /tmp",
         event: "",
         answers: Answers::Port,
@@ -90,6 +106,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "nobind",
+        program: RUST,
         settings: "RuntimeDirectory=nobind\nSystemCallFilter=~bind\nSystemCallErrorNumber=EACCES",
         event: "",
         answers: Answers::Nobody,
@@ -97,6 +114,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "noinet",
+        program: RUST,
         settings: "RuntimeDirectory=noinet\nRestrictAddressFamilies=AF_UNIX",
         event: "",
         answers: Answers::Socket,
@@ -104,6 +122,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "noepoll",
+        program: RUST,
         settings: "RuntimeDirectory=noepoll\nSystemCallFilter=~epoll_create1\nSystemCallErrorNumber=EPERM",
         event: "",
         answers: Answers::Nobody,
@@ -111,6 +130,7 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "norange",
+        program: RUST,
         settings: "RuntimeDirectory=norange\nSystemCallFilter=~close_range\nSystemCallErrorNumber=EPERM",
         event: "",
         answers: Answers::Nobody,
@@ -118,18 +138,46 @@ const SANDBOXES: [Sandbox; 12] = [
     },
     Sandbox {
         name: "noopen",
+        program: RUST,
         settings: "RuntimeDirectory=noopen\nSystemCallFilter=~openat2\nSystemCallErrorNumber=EPERM",
         event: "",
         answers: Answers::Socket,
         lines: &[],
+    },
+    Sandbox {
+        name: "python-strict",
+        program: PYTHON,
+        settings: "RuntimeDirectory=python-strict\nProtectSystem=strict\nPrivateTmp=yes",
+        event: "",
+        answers: Answers::Socket,
+        lines: &[],
+    },
+    Sandbox {
+        name: "python-readonly",
+        program: PYTHON,
+        settings: "ProtectSystem=strict",
+        event: "",
+        answers: Answers::Port,
+        lines: &["the board is in memory", "/run/python-readonly/health.sock"],
+    },
+    Sandbox {
+        name: "python-norange",
+        program: PYTHON,
+        settings: "RuntimeDirectory=python-norange\nSystemCallFilter=~close_range\nSystemCallErrorNumber=EPERM",
+        event: "",
+        answers: Answers::Nobody,
+        lines: &["Operation not permitted"],
     },
 ];
 
 /// Puts the units into the root of a machine.
 pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
     for (number, sandbox) in SANDBOXES.iter().enumerate() {
-        let rest = UNIT
+        let rest = sandbox
+            .program
             .replace("<name>", sandbox.name)
+            .replace("<environment>", &setup.venv().display().to_string())
+            .replace("<folder>", FOLDER)
             .replace("<port>", &(FIRST_PORT + number).to_string())
             .replace("<programs>", &setup.programs().display().to_string());
         let path = root.join(format!("etc/systemd/system/{}.service", sandbox.name));
