@@ -19,8 +19,8 @@ environment: dict[str, str] | None = None
 # The options with which health has started, as environment variables.
 started_with: dict[str, str] = {}
 
-# The name with which health has started, if it names an endpoint.
-started_as: str | None = None
+# Whether health has started, with an endpoint or a board.
+has_started = False
 
 # The socket on which systemd listens. oslo.service removes it from the environment.
 _notify_socket: str | None = None

@@ -28,7 +28,8 @@ def start(
 
     Refused values are ignored, and an endpoint that cannot be opened is tried again. The returned list has
     one message for each: the option or the address, what was found, and what was expected. The messages are
-    logged as well. Only the first call that names an endpoint has an effect; a later one returns that.
+    logged as well. Only the first call that names an endpoint has an effect; a later one with other options
+    returns that.
     Under `healthboard-run`, its `--service` and the variables `HEALTHBOARD_…` override what the program says.
     """
     # Imported only here, since a library that records may run in a program without health. All that a worker
@@ -39,10 +40,6 @@ def start(
         # `healthboard-run` has removed the variables from the process's environment.
         environment = os.environ if launch.environment is None else launch.environment
     by_itself.started()
-    if launch.started_as is not None:
-        problem = f"health has started already, as `{launch.started_as}`: a second start has no effect"
-        notices.add(problem)
-        return [problem]
     service = launch.named() or service
     uwsgi = _uwsgi()
     is_worker = uwsgi is None or not uwsgi.serves_no_requests()
@@ -50,18 +47,25 @@ def start(
         launch.clear_environment()
     texts = {name: str(value) for name, value in (options or {}).items()}
     variables = {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")}
+    disabled = texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
+    starting_with = {_variable(name): value for name, value in texts.items()} | variables
+    starting_with["HEALTHBOARD_SERVICE"] = service
+    if launch.has_started:
+        if starting_with == launch.started_with:
+            return []
+        name = launch.started_with["HEALTHBOARD_SERVICE"]
+        problem = f"health has started already, as `{name}`: a start with other options has no effect"
+        notices.add(problem)
+        return [problem]
+    launch.started_with = starting_with
     if launch.environment is None and (texts.get("uri") or variables.get("HEALTHBOARD_URI")):
         _hook_ends()
-    problems = _disable_hooks(
-        texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
-    )
-    launch.started_with = {_variable(name): value for name, value in texts.items()} | variables
-    launch.started_with["HEALTHBOARD_SERVICE"] = service
+    problems = _disable_hooks(*disabled)
     if uwsgi is not None or "mod_wsgi" in sys.modules:
         _native.served()
     # Set before the first board is made, so that a process with a board always has the handlers.
     _native.watch_signals()
-    refused, has_started = _native.start(service, host, texts, variables, progress.start, is_worker)
+    refused, launch.has_started = _native.start(service, host, texts, variables, progress.start, is_worker)
     problems += refused
     if uwsgi is not None:
         uwsgi.drain_at_exit()
@@ -69,8 +73,7 @@ def start(
             uwsgi.attach_in_workers()
     for problem in problems:
         notices.add(problem)
-    if has_started:
-        launch.started_as = service
+    if launch.has_started:
         _name_other_installations()
     return problems
 

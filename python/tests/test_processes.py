@@ -468,7 +468,7 @@ def test_forked_processes_that_end_in_order_are_no_deaths(service: Service) -> N
     assert (health["status"], health["processes"]["dead"]) == ("OK", 0), health
 
 
-def test_a_second_start_has_no_effect_and_says_so(service: Service) -> None:
+def test_a_second_start_with_other_options_has_no_effect_and_says_so(service: Service) -> None:
     second = f"unix://{service.folder}/second.sock"
     service.environment.pop("HEALTHBOARD_URI")
     output = service.run(
@@ -478,7 +478,7 @@ def test_a_second_start_has_no_effect_and_says_so(service: Service) -> None:
     )
     assert output.splitlines()[:2] == [
         "[]",
-        "['health has started already, as `first`: a second start has no effect']",
+        "['health has started already, as `first`: a start with other options has no effect']",
     ], output
 
 

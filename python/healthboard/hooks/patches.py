@@ -19,12 +19,17 @@ class Patches:
     def __init__(self, where: dict[str, Callable[[ModuleType], None]]) -> None:
         self._where = where
         self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._is_installed = False
 
     def install(self) -> None:
+        if self._is_installed:
+            return
+        self._is_installed = True
         for name, hook in self._where.items():
             imports.when_imported(name, hook)
 
     def uninstall(self) -> None:
+        self._is_installed = False
         for hook in self._where.values():
             imports.cancel(hook)
         while self._replaced:

@@ -200,7 +200,7 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
     # A middleware may read a configuration of its own, from other files.
     if _configuration is None or conf is cfg.CONF:
         _configuration = conf
-    if launch.started_as is not None:
+    if launch.has_started:
         return []
     host = getattr(conf, "host", None)
     return start_health(
