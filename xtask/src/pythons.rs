@@ -15,8 +15,19 @@ use crate::wheels;
 pub(crate) const VERSIONS: std::ops::RangeInclusive<u32> = 10..=14;
 
 /// What the tests need. Those that need more are skipped.
-const PACKAGES: [&str; 7] =
-    ["pytest", "pytest-xdist", "eventlet", "gunicorn", "oslo.config", "oslo.log", "sqlalchemy"];
+const PACKAGES: [&str; 11] = [
+    "eventlet",
+    "fixtures",
+    "gunicorn",
+    "oslo.config",
+    "oslo.log",
+    "oslo.middleware",
+    "oslo.service",
+    "pytest",
+    "pytest-xdist",
+    "sqlalchemy",
+    "uvicorn",
+];
 
 /// The tests that need no server and no Nova.
 const FILES: [&str; 12] = [
