@@ -68,16 +68,14 @@ class healthcheck:
             )
         if inspect.iscoroutinefunction(function):
             return _wrap_coroutine_function(self._indicator, self._errors, function)
-        if inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004
-        ):
+        if _may_return_coroutine(function):
             return _wrap_function(self._indicator, self._errors, function)
         return self._indicator.wrap(function, self._errors)
 
     def __enter__(self) -> Operation:
         operation = self._indicator.begin(self._errors)
         self._open[operation] = None
-        _running.set((*_running.get(), (self, operation)))
+        _running.set((*_open_blocks(), (self, operation)))
         return operation
 
     def __exit__(
@@ -86,19 +84,15 @@ class healthcheck:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        running = _running.get()
-        for index in range(len(running) - 1, -1, -1):
-            if running[index][0] is self:
-                _running.set(running[:index] + running[index + 1 :])
-                operation = running[index][1]
-                self._open.pop(operation, None)
-                break
-        else:
+        running = _open_blocks()
+        own = [block for block in running if block[0] is self]
+        try:
             # A generator's steps may run in contexts of their own, as those of FastAPI's dependencies do.
-            try:
-                operation, _ = self._open.popitem()
-            except KeyError:
-                return
+            operation = own[-1][1] if own else self._open.popitem()[0]
+        except KeyError:
+            return
+        self._open.pop(operation, None)
+        _running.set(tuple(block for block in running if block[1] is not operation))
         operation.__exit__(kind, raised, traceback)
 
     async def __aenter__(self) -> Operation:
@@ -111,6 +105,23 @@ class healthcheck:
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, raised, traceback)
+
+
+def _open_blocks() -> tuple[tuple[healthcheck, Operation], ...]:
+    """Return the blocks that enclose this point and have not ended elsewhere."""
+    return tuple(block for block in _running.get() if block[1] in block[0]._open)
+
+
+def _may_return_coroutine(function: Any) -> bool:
+    import inspect
+
+    try:
+        inner = inspect.unwrap(function)
+    except ValueError:
+        # It has any attribute that one asks for.
+        return False
+    call = getattr(type(function), "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call)
 
 
 def _wrap_coroutine_function(indicator: Indicator, errors: Any, function: _Function) -> _Function:
@@ -139,7 +150,11 @@ def _wrap_function(indicator: Indicator, errors: Any, function: _Function) -> _F
             raise
         if inspect.iscoroutine(result):
             return _follow(operation, result)
-        operation.ok()
+        if hasattr(type(result), "__await__"):
+            # Its end is not seen.
+            operation.end()
+        else:
+            operation.ok()
         return result
 
     return wrapper  # type: ignore[return-value]

@@ -66,7 +66,10 @@ class _Refresh:
         self.running_since = time.monotonic()
         try:
             with self.indicator.begin_refresh(self._judge):
-                if hasattr(result := self.operation(), "__await__"):
+                result = self.operation()
+                if hasattr(type(result), "__await__"):
+                    if hasattr(result, "close"):
+                        result.close()
                     raise TypeError(f"a refresh must not be a coroutine, found {result!r}")
         except Exception:
             # The operation has recorded it.

@@ -48,31 +48,31 @@ def start(
     texts = {name: str(value) for name, value in (options or {}).items()}
     variables = {name: value for name, value in environment.items() if name.startswith("HEALTHBOARD_")}
     disabled = texts.pop("disabled_hooks", ""), variables.pop("HEALTHBOARD_DISABLED_HOOKS", None)
-    starting_with = {_variable(name): value for name, value in texts.items()} | variables
+    # A misspelled option has no value.
+    starting_with = {_variable(name): value for name, value in texts.items() if value} | variables
     starting_with["HEALTHBOARD_SERVICE"] = service
     if launch.has_started:
         if starting_with == launch.started_with:
             return []
         name = launch.started_with["HEALTHBOARD_SERVICE"]
         problem = f"health has started already, as `{name}`: a start with other options has no effect"
-        notices.add(problem)
+        notices.warn_once(problem, problem)
         return [problem]
     launch.started_with = starting_with
-    if launch.environment is None and (texts.get("uri") or variables.get("HEALTHBOARD_URI")):
-        _hook_ends()
-    problems = _disable_hooks(*disabled)
     if uwsgi is not None or "mod_wsgi" in sys.modules:
         _native.served()
     # Set before the first board is made, so that a process with a board always has the handlers.
     _native.watch_signals()
     refused, launch.has_started = _native.start(service, host, texts, variables, progress.start, is_worker)
-    problems += refused
+    if launch.has_started and launch.environment is None:
+        _hook_exit()
+    problems = refused + _disable_hooks(*disabled)
     if uwsgi is not None:
         uwsgi.drain_at_exit()
         if not is_worker:
             uwsgi.attach_in_workers()
     for problem in problems:
-        notices.add(problem)
+        notices.warn_once(problem, problem)
     if launch.has_started:
         _name_other_installations()
     return problems
@@ -89,15 +89,14 @@ def ready() -> None:
     _native.ready()
 
 
-def _hook_ends() -> None:
-    """Install the hooks that notice the end of a forked process. `healthboard-run` has installed all."""
+def _hook_exit() -> None:
+    """Notice that a forked process ends in order by `os._exit`. `healthboard-run` has installed all hooks."""
     from . import notices
 
-    with notices.suppress_errors("hooks for processes"):
+    with notices.suppress_errors("hook for os"):
         from .hooks import processes
 
         processes.patches("os_exit").install()
-        processes.patches("multiprocessing").install()
 
 
 def _disable_hooks(option: str, variable: str | None) -> list[str]:

@@ -226,7 +226,9 @@ fn failure_of(failure: &Bound<'_, PyAny>, code: Option<&str>, text: Option<&str>
     let mut failure = exception::failure_of(failure);
     if let Some(code) = code {
         // A text in its place may have a secret.
-        failure.code = if exception::is_word(code) { code.to_owned() } else { String::new() };
+        if exception::is_word(code) {
+            failure.code = code.to_owned();
+        }
     }
     if let Some(text) = text {
         failure.text = text.to_owned();

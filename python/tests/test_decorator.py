@@ -409,6 +409,52 @@ def test_a_block_may_end_in_another_context_than_it_began_in(evidence: Evidence)
     assert evidence("other_context") == {**evidence("other_context"), "failures": 0, "in_flight": 0}
 
 
+def test_a_shared_block_that_ends_elsewhere_takes_no_failure_from_another_one(evidence: Evidence) -> None:
+    shared = healthcheck("shared_block")
+    contexts = [contextvars.copy_context() for _ in range(3)]
+    for context in contexts[:2]:
+        context.run(shared.__enter__)
+    contexts[2].run(shared.__exit__, None, None, None)
+    gone = ConnectionError("gone")
+    contexts[1].run(shared.__exit__, type(gone), gone, None)
+    assert evidence("shared_block") == {**evidence("shared_block"), "failures": 1, "in_flight": 0}
+    # Nothing of them stays in the contexts in which they began.
+    for context in contexts[:2]:
+        with context.run(lambda: healthcheck("another_block")):
+            pass
+        context.run(lambda: shared.__exit__(None, None, None))
+    assert evidence("shared_block")["failures"] == 1
+
+
+def test_what_cannot_be_unwrapped_is_wrapped(evidence: Evidence) -> None:
+    class Proxy:
+        def __getattr__(self, name: str) -> Proxy:
+            return self
+
+        def __call__(self) -> int:
+            return 7
+
+    assert healthcheck("proxy")(Proxy())() == 7
+    assert evidence("proxy")["state"] == "passing"
+
+
+def test_an_awaitable_whose_end_is_not_seen_is_no_evidence(evidence: Evidence) -> None:
+    async def query() -> None:
+        raise ConnectionError("gone")
+
+    @healthcheck("future")
+    @functools.wraps(query)
+    def begin() -> asyncio.Future[None]:
+        return asyncio.ensure_future(query())
+
+    async def run() -> None:
+        with contextlib.suppress(ConnectionError):
+            await begin()
+
+    asyncio.run(run())
+    assert evidence("future")["state"] == "unknown"
+
+
 def test_a_coroutine_function_behind_another_decorator_is_recorded_at_its_end(evidence: Evidence) -> None:
     def plain(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -85,6 +85,32 @@ DefaultDialect.do_execute = asks
     details(idle, "database", state="passing", failures=0)
 
 
+def test_a_service_that_drops_its_tables_still_has_its_file(idle: Service) -> None:
+    idle.start(
+        START
+        + SQLITE
+        + """
+def change(sql):
+    with engine.begin() as connection: connection.execute(text(sql))
+change("create table orders (number integer)")
+sys.stdin.readline()
+change("drop table orders")
+sys.stdin.read()
+"""
+    )
+
+    def refreshed_again() -> None:
+        first = idle.health()["details"]["database"]["last_success"]
+        eventually(lambda: idle.health()["details"]["database"]["last_success"] > first)
+
+    details(idle, "database", state="passing")
+    refreshed_again()
+    proceed(idle)
+    refreshed_again()
+    refreshed_again()
+    assert failures(idle) == 0
+
+
 def test_a_service_that_never_connected_notices_that_its_database_comes_up(idle: Service) -> None:
     idle.start(START + SQLITE.replace("os.mkdir", "print") + "fails(); del engine; sys.stdin.read()")
     eventually(lambda: failures(idle) >= 2)

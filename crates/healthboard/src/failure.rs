@@ -80,7 +80,7 @@ pub(crate) fn class(type_name: &str) -> String {
         let path = object.split([' ', '<', '>']).next().unwrap_or_default();
         return path.rsplit("::").next().unwrap_or_default().to_owned();
     }
-    let path = type_name.trim_start_matches('&').split('<').next().unwrap_or_default();
+    let path = name.split(['<', '>']).next().unwrap_or_default();
     let mut parts = path.rsplit("::");
     match (parts.next(), parts.find(|part| !matches!(*part, "error" | "errors"))) {
         (Some("Error"), Some(owner)) => format!("{owner}::Error"),
@@ -102,7 +102,7 @@ mod tests {
             (std::any::type_name::<Box<dyn std::error::Error>>(), "Error"),
             (std::any::type_name::<Box<dyn std::error::Error + Send + Sync>>(), "Error"),
             (std::any::type_name::<dyn std::error::Error + Send>(), "Error"),
-            (std::any::type_name::<Box<std::fmt::Error>>(), "Box"),
+            (std::any::type_name::<Box<std::fmt::Error>>(), "fmt::Error"),
             (std::any::type_name::<()>(), "()"),
             ("rusqlite::error::Error", "rusqlite::Error"),
             ("Error", "Error"),

@@ -67,6 +67,12 @@ impl Proof<'_> {
 
         self.machine.shell(&format!("systemctl start {AGENT}"))?;
         let agent = self.pid(AGENT)?;
+        let seen =
+            self.machine.shell(&format!("ls /proc/{agent}/root/etc/nova; ps -o supgrp= -p {agent}"))?;
+        ensure!(
+            seen.contains("nova") && !seen.contains("nova.conf.d"),
+            "the agent sees of Nova: {seen}, expected its group and not its configuration"
+        );
         let service = self.pid(UNIT)?;
         self.machine.shell(&install)?;
         ensure!(![agent.as_str(), "0"].contains(&&*self.pid(AGENT)?), "an upgrade did not restart the agent");

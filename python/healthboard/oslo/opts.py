@@ -196,12 +196,7 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
             with notices.suppress_errors("options"):
                 known = [*POLICY_OPTIONS, IMPACT]
                 options |= _misspelled(conf, section, f"{indicator}.", {option.name for option in known})
-    global _configuration
-    # A middleware may read a configuration of its own, from other files.
-    if _configuration is None or conf is cfg.CONF:
-        _configuration = conf
-    if launch.has_started:
-        return []
+    remember(conf)
     host = getattr(conf, "host", None)
     return start_health(
         launch.service(conf.prog),
@@ -209,6 +204,13 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
         host=host if isinstance(host, str) else None,
         environment=launch.environment,
     )
+
+
+def remember(conf: cfg.ConfigOpts) -> None:
+    """Note the service's configuration. A middleware may read one of its own, from other files."""
+    global _configuration
+    if _configuration is None or conf is cfg.CONF:
+        _configuration = conf
 
 
 def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt]) -> dict[str, str]:

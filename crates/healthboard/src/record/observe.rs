@@ -2,7 +2,7 @@
 
 use super::{Indicator, Operation, Outcome};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// A future whose outcome is recorded; made by [`Indicator::observe`].
 ///
@@ -30,12 +30,23 @@ impl<F: Future, C: FnOnce(&F::Output) -> Outcome> Future for Observe<F, C> {
         // `Drop`, and the type is `Unpin` only if all its fields are.
         let this = unsafe { self.get_unchecked_mut() };
         let indicator = this.indicator;
-        if this.classify.is_some() {
-            this.operation.get_or_insert_with(|| indicator.begin());
+        // Here during the poll, so that its own panic ends it, whoever catches that.
+        let mut operation = this.classify.is_some().then(|| match this.operation.take() {
+            Some(operation) => operation,
+            None => indicator.begin(),
+        });
+        if let Some(operation) = &mut operation {
+            operation.resume();
         }
         // SAFETY: as above.
-        let output = ready!(unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx));
-        if let Some((operation, classify)) = this.operation.take().zip(this.classify.take()) {
+        let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx) else {
+            if let Some(operation) = &mut operation {
+                operation.suspend();
+            }
+            this.operation = operation;
+            return Poll::Pending;
+        };
+        if let Some((operation, classify)) = operation.zip(this.classify.take()) {
             operation.end(&classify(&output));
         }
         Poll::Ready(output)

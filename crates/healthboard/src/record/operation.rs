@@ -27,7 +27,7 @@ pub struct Operation {
     process_id: u64,
     cell: Cell,
     is_refresh: bool,
-    /// Whether the thread was panicking when it began. An operation that a destructor begins during a panic may succeed.
+    /// Whether a panic is not its own: the thread was panicking when it began, or it is suspended.
     in_panic: bool,
 }
 
@@ -35,6 +35,16 @@ impl Operation {
     #[inline]
     fn new(indicator: Indicator, is_refresh: bool) -> Operation {
         Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh, in_panic: panicking() }
+    }
+
+    /// Begins to run again in this thread.
+    pub(super) fn resume(&mut self) {
+        self.in_panic = panicking();
+    }
+
+    /// Waits. A panic that drops it meanwhile is somebody else's.
+    pub(super) fn suspend(&mut self) {
+        self.in_panic = true;
     }
 
     #[inline]

@@ -38,7 +38,7 @@ _COLUMN = (
 _SQLITE = "SELECT 1 FROM sqlite_master WHERE 1 = 0"
 _SQLITE_TABLE = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    " ORDER BY name <> 'alembic_version', name LIMIT 1"
+    " AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name <> 'alembic_version', name LIMIT 1"
 )
 
 # By the dialect's name: the function that names the current schema, and the quote of identifiers.
@@ -168,6 +168,7 @@ class Database:
         if self._arguments is None:
             pool = self.pool
             if pool is None:
+                self.is_connecting = False
                 raise NotAsked
             return pool._invoke_creator(None)
         positional, named = self._arguments
@@ -188,7 +189,7 @@ class Database:
     def _choose(self, dialect: Any, connection: Any) -> str:
         file = self._file(dialect)
         statement = _statement(dialect, connection, file is not None)
-        if file is not None and statement == _SQLITE and self._has_tables:
+        if file is not None and self._has_tables and os.path.getsize(file) == 0:
             # Somebody has made an empty one in its place.
             self.is_connecting = True
             raise _missing(file)
@@ -230,6 +231,7 @@ def ask(databases: list[tuple[Any, Database]]) -> None:
         has_others = any(database.is_in_use() for _, database in databases)
         if has_others and classify.classify(raised) is classify.finding.NO_CONNECTION_LEFT:
             # The service holds the connections that it needs.
+            database.is_connecting = False
             raise NotAsked from raised
         raise
 

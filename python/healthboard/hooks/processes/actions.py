@@ -133,7 +133,11 @@ def read_configuration(_result: Any, conf: Any, *_args: Any, **_kwargs: Any) -> 
     if conf is cfg.CONF or conf.project:
         from ...oslo import opts
 
-        opts.start(conf)
+        if launch.has_started:
+            # It may have read the files again. Options count from the start on.
+            opts.remember(conf)
+        else:
+            opts.start(conf)
 
 
 def defer_notices() -> None:
