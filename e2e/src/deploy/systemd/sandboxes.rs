@@ -15,7 +15,7 @@ use crate::setup::Setup;
 /// The end of each unit. The port is the first one and the number of the unit.
 const RUST: &str = "\
 StateDirectory=<name>
-ExecStart=<programs>/sqlite-service --uri unix:///run/<name>/health.sock,tcp://127.0.0.1:<port> /var/lib/<name>/visits.db
+ExecStart=<folder>/sqlite-service --uri unix:///run/<name>/health.sock,tcp://127.0.0.1:<port> /var/lib/<name>/visits.db
 ";
 const PYTHON: &str = "\
 StateDirectory=<name>
@@ -147,7 +147,7 @@ const SANDBOXES: [Sandbox; 15] = [
     Sandbox {
         name: "python-strict",
         program: PYTHON,
-        settings: "RuntimeDirectory=python-strict\nProtectSystem=strict\nPrivateTmp=yes",
+        settings: "RuntimeDirectory=python-strict\nProtectSystem=strict",
         event: "",
         answers: Answers::Socket,
         lines: &[],
@@ -172,14 +172,17 @@ const SANDBOXES: [Sandbox; 15] = [
 
 /// Puts the units into the root of a machine.
 pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
+    // The workspace may be below /tmp, which some of them hide.
+    let folder = root.join(FOLDER.trim_start_matches('/'));
+    fs::create_dir_all(&folder)?;
+    fs::copy(setup.programs().join("sqlite-service"), folder.join("sqlite-service"))?;
     for (number, sandbox) in SANDBOXES.iter().enumerate() {
         let rest = sandbox
             .program
             .replace("<name>", sandbox.name)
             .replace("<environment>", &setup.venv().display().to_string())
             .replace("<folder>", FOLDER)
-            .replace("<port>", &(FIRST_PORT + number).to_string())
-            .replace("<programs>", &setup.programs().display().to_string());
+            .replace("<port>", &(FIRST_PORT + number).to_string());
         let path = root.join(format!("etc/systemd/system/{}.service", sandbox.name));
         fs::write(path, format!("[Service]\n{}\n{rest}", sandbox.settings)).context("cannot write a unit")?;
     }
