@@ -22,7 +22,7 @@ const PACKAGES: [&str; 11] = [
     "oslo.config",
     "oslo.log",
     "oslo.middleware",
-    "oslo.service",
+    "oslo.service[threading]",
     "pytest",
     "pytest-xdist",
     "sqlalchemy",
