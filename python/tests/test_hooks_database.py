@@ -60,19 +60,16 @@ def test_an_idle_service_notices_that_its_database_goes_and_returns(idle: Servic
     assert "Traceback" not in idle.end()
 
 
-def test_an_idle_service_notices_that_its_file_of_sqlite_is_another_one(idle: Service) -> None:
-    table = "\nwith engine.begin() as made: made.execute(text('create table orders (number integer)'))\n"
-    asked = """
-from sqlalchemy.engine.default import DefaultDialect
-execute = DefaultDialect.do_execute
-def asks(self, cursor, statement, *more):
-    with open("asked", "a") as file: print(statement, file=file)
-    return execute(self, cursor, statement, *more)
-DefaultDialect.do_execute = asks
+TABLE = """
+def change(sql):
+    with engine.begin() as connection: connection.execute(text(sql))
+change("create table orders (number integer)")
 """
-    idle.start(START + SQLITE + table + "query()\n" + asked + "sys.stdin.read()")
-    eventually((idle.folder / "asked").exists)
-    eventually(lambda: "sqlite_master" not in (idle.folder / "asked").read_text().splitlines()[-1])
+
+
+def test_an_idle_service_notices_that_its_file_of_sqlite_is_another_one(idle: Service) -> None:
+    idle.start(START + SQLITE + TABLE + "sys.stdin.read()")
+    await_refresh(idle)
     file = next((idle.folder / "base").iterdir())
     away = idle.folder / "away"
     file.rename(away)
@@ -86,28 +83,11 @@ DefaultDialect.do_execute = asks
 
 
 def test_a_service_that_drops_its_tables_still_has_its_file(idle: Service) -> None:
-    idle.start(
-        START
-        + SQLITE
-        + """
-def change(sql):
-    with engine.begin() as connection: connection.execute(text(sql))
-change("create table orders (number integer)")
-sys.stdin.readline()
-change("drop table orders")
-sys.stdin.read()
-"""
-    )
-
-    def refreshed_again() -> None:
-        first = idle.health()["details"]["database"]["last_success"]
-        eventually(lambda: idle.health()["details"]["database"]["last_success"] > first)
-
-    details(idle, "database", state="passing")
-    refreshed_again()
+    idle.start(START + SQLITE + TABLE + "sys.stdin.readline(); change('drop table orders'); sys.stdin.read()")
+    await_refresh(idle)
     proceed(idle)
-    refreshed_again()
-    refreshed_again()
+    await_refresh(idle)
+    await_refresh(idle)
     assert failures(idle) == 0
 
 
@@ -196,6 +176,13 @@ os.wait()
     assert output.count("asked") > 8
     # Each process chooses the question once, by a statement of its own.
     assert output.count("within") <= 2
+
+
+def await_refresh(service: Service) -> None:
+    """Wait for a success that is newer than this call."""
+    details(service, "database", state="passing")
+    first = service.health()["details"]["database"]["last_success"]
+    eventually(lambda: service.health()["details"]["database"]["last_success"] > first)
 
 
 def proceed(service: Service) -> None:

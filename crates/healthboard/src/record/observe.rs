@@ -35,14 +35,10 @@ impl<F: Future, C: FnOnce(&F::Output) -> Outcome> Future for Observe<F, C> {
             Some(operation) => operation,
             None => indicator.begin(),
         });
-        if let Some(operation) = &mut operation {
-            operation.resume();
-        }
+        operation.iter_mut().for_each(Operation::resume);
         // SAFETY: as above.
         let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx) else {
-            if let Some(operation) = &mut operation {
-                operation.suspend();
-            }
+            operation.iter_mut().for_each(Operation::suspend);
             this.operation = operation;
             return Poll::Pending;
         };

@@ -13,9 +13,9 @@ use std::thread::panicking;
 /// [`no_evidence`](Operation::no_evidence).
 ///
 /// An operation that is dropped is *abandoned*: cancelled, or given up by its caller. Abandoned does not mean ended. At an
-/// age below the policy's `slow_after` that is no evidence; from that age on it is a failure of the class `Abandoned`. A
-/// dropped refresh is no evidence. So leaving a function by `?` abandons it: use [`Indicator::record`] or
-/// [`observe`](Indicator::observe) where a result decides. An operation that a panic drops is a failure of the class `panic`.
+/// age below the policy's `slow_after` that is no evidence; from that age on it is a failure of the class `Abandoned`. Leaving
+/// a function by `?` abandons it: use [`Indicator::record`] or [`observe`](Indicator::observe) where a result decides. An
+/// operation that a panic drops is a failure of the class `panic`. A dropped refresh is no evidence.
 ///
 /// An operation may end in another thread. It belongs to the process in which it began: its end in a forked child does
 /// nothing.
@@ -27,24 +27,24 @@ pub struct Operation {
     process_id: u64,
     cell: Cell,
     is_refresh: bool,
-    /// Whether a panic is not its own: the thread was panicking when it began, or it is suspended.
-    in_panic: bool,
+    /// Whether a panic that drops it is not its own: the thread was panicking when it began, or it is suspended.
+    ignores_panic: bool,
 }
 
 impl Operation {
     #[inline]
     fn new(indicator: Indicator, is_refresh: bool) -> Operation {
-        Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh, in_panic: panicking() }
+        Operation { indicator, begun_ns: 0, process_id: 0, cell: 0, is_refresh, ignores_panic: panicking() }
     }
 
     /// Begins to run again in this thread.
     pub(super) fn resume(&mut self) {
-        self.in_panic = panicking();
+        self.ignores_panic = panicking();
     }
 
     /// Waits. A panic that drops it meanwhile is somebody else's.
     pub(super) fn suspend(&mut self) {
-        self.in_panic = true;
+        self.ignores_panic = true;
     }
 
     #[inline]
@@ -146,13 +146,10 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if let Some((slot, lock)) = self.slot() {
-            match self.is_refresh {
-                true => {}
-                false if panicking() && !self.in_panic => {
-                    let ended = Ended::Work { by_work: false };
-                    self.indicator.fail(slot, lock, ended, &Failure::new("panic"));
-                }
-                false => self.abandon(slot, lock),
+            if panicking() && !self.ignores_panic && !self.is_refresh {
+                self.indicator.fail(slot, lock, Ended::Work { by_work: false }, &Failure::new("panic"));
+            } else if !self.is_refresh {
+                self.abandon(slot, lock);
             }
             self.leave(slot);
         }

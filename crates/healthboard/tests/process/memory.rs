@@ -107,6 +107,15 @@ fn an_operation_that_a_panic_drops_has_failed() {
         let _ = future.poll(&mut Context::from_waker(Waker::noop()));
     });
     assert_eq!(database.failures(), 2);
+    // A future that waits when another one's panic drops it.
+    let mut waiting = Box::pin(database.observe(std::future::pending::<Result<(), Error>>()));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let waiting = std::cell::Cell::new(Some(waiting));
+    panics(&|| {
+        let _waiting = waiting.take();
+        panic!("expected by the test");
+    });
+    assert_eq!(database.failures(), 2);
     // A refresh is not the work.
     panics(&|| {
         let _refresh = database.begin_refresh();
