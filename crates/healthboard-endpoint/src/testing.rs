@@ -203,6 +203,7 @@ pub(crate) fn report(status: Status) -> Report {
         refused: 0,
         refused_name: None,
         stacks: Vec::new(),
+        unobserved_for: Duration::ZERO,
         history: Arc::default(),
         details: BTreeMap::from([
             ("database".to_owned(), detail.clone()),

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// A service with an endpoint of each kind, in its own directory.
@@ -106,13 +106,16 @@ impl Bounded for TcpStream {
     }
 }
 
-fn serving(mut stream: impl Bounded) -> Option<u32> {
+fn answer(mut stream: impl Bounded) -> Option<serde_json::Value> {
     stream.bound();
     stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-    u32::try_from(body["processes"]["serving"].as_u64()?).ok()
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+}
+
+fn serving(stream: impl Bounded) -> Option<u32> {
+    u32::try_from(answer(stream)?["processes"]["serving"].as_u64()?).ok()
 }
 
 fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -241,6 +244,24 @@ fn a_killed_holder_is_followed_by_another_a_thousand_times_with_one_listener_eac
     assert_eq!(service.serving_tcp(), Some(holder));
     took.sort();
     println!("takeover after kill -9: median {:?}, p99 {:?}, longest {:?}", took[500], took[990], took[999]);
+}
+
+#[test]
+fn the_next_holder_knows_since_when_the_service_has_its_status() {
+    let mut service = Service::new();
+    let all = [(); 3].map(|()| service.start("serves"));
+    let since = |service: &Service, holder: u32| {
+        let answer = answer(UnixStream::connect(service.socket()).ok()?)?;
+        (answer["processes"]["serving"] != holder && answer["status"] == "DEGRADED")
+            .then(|| answer["since"].as_str().map(str::to_owned))?
+    };
+    let holder = service.until_served();
+    service.kill(*all.iter().find(|pid| **pid != holder).unwrap());
+    let before = until("since when", || since(&service, 0));
+    let now = SystemTime::now();
+    until("another second", || (now.elapsed().ok()? > Duration::from_secs(1)).then_some(()));
+    service.kill(holder);
+    assert_eq!(until("the next holder", || since(&service, holder)), before);
 }
 
 #[test]

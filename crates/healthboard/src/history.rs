@@ -71,7 +71,22 @@ mod tests {
         assert_eq!(read, *history);
         assert_eq!((read.count, read.service.len(), read.service[0].at_ms), (40, 32, 9000));
         assert!(!read.service[0].cause.contains('\n'));
-        assert_eq!(read.since(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(40)));
+        let at = |second, status| Report { history: history.clone(), ..report(second, status) }.since();
+        assert_eq!(at(50, Status::Ok), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(40)));
+        assert_eq!(at(50, Status::Fault), None, "a change that is not in the history yet");
+    }
+
+    #[test]
+    fn a_change_that_no_process_could_notice_has_the_time_at_which_it_happened() {
+        let unobserved_for = Duration::from_secs(75);
+        let mut history = Arc::default();
+        History::observe(&mut history, &Report { unobserved_for, ..report(100, Status::Fault) });
+        assert_eq!(history.service[0].at_ms, 25_000);
+        History::observe(&mut history, &report(110, Status::Ok));
+        History::observe(&mut history, &Report { unobserved_for, ..report(120, Status::Fault) });
+        assert_eq!(history.service[2].at_ms, 110_000, "not before the change before it");
+        History::observe(&mut history, &report(5, Status::Ok));
+        assert_eq!(history.service[3].at_ms, 5_000, "the clock was set back");
     }
 
     #[test]
@@ -99,7 +114,10 @@ mod tests {
         assert_eq!(read_history(&place).service.len(), 1);
         // A time that no calendar has.
         std::fs::write(&file, format!(r#"{{"service":[{{"at_ms":{},"status":"OK"}}]}}"#, u64::MAX)).unwrap();
-        let _ = read_history(&place).since();
+        let history = Arc::new(read_history(&place));
+        assert!(
+            crate::format::json(&Report { history, ..report(1, Status::Ok) }).contains(r#""since":"9999-"#)
+        );
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
         assert_eq!(read_history(&place), History::default());

@@ -30,6 +30,8 @@ pub struct Host {
     roots: Vec<PathBuf>,
     expected: Vec<String>,
     services: BTreeMap<String, Service>,
+    /// Since when each service that is expected has been absent.
+    absent: BTreeMap<String, Arc<History>>,
     /// The first service that is not read because there are more than [`MAX_SERVICES`].
     beyond: Option<String>,
     problems: BTreeSet<String>,
@@ -57,6 +59,7 @@ impl Host {
             roots,
             expected,
             services: BTreeMap::new(),
+            absent: BTreeMap::new(),
             beyond: None,
             problems: BTreeSet::new(),
             memory: Memory::default(),
@@ -113,9 +116,14 @@ impl Host {
             degrade(&mut report, &format!("not read: found more than {MAX_SERVICES} services"));
             reports.push(report);
         }
+        self.absent.retain(|name, _| !is_reported(&reports, name));
         for name in &self.expected {
             if !is_reported(&reports, name) {
-                reports.push(absent(name, at, time));
+                let mut report = absent(name, at, time);
+                let history = self.absent.entry(name.clone()).or_default();
+                History::observe(history, &report);
+                report.history = history.clone();
+                reports.push(report);
             }
         }
         reports.sort_by(|a, b| a.service.cmp(&b.service));

@@ -42,6 +42,7 @@ fn report(details: impl IntoIterator<Item = (&'static str, Detail)>) -> Report {
         refused: 0,
         refused_name: None,
         stacks: Vec::new(),
+        unobserved_for: Duration::ZERO,
         history: Arc::default(),
         details,
     }

@@ -69,7 +69,7 @@ fn service_row(report: &Report) -> ServiceRow {
         status,
         class,
         mark,
-        since: report.history.since().map_or(String::new(), |since| ago(report.time, since)),
+        since: report.since().map_or(String::new(), |since| ago(report.time, since)),
         processes: processes(&report.processes),
         why: if report.status == Status::Ok { String::new() } else { printable(&report.message) },
     }

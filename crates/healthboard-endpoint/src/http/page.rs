@@ -82,7 +82,7 @@ pub(super) fn of_service(report: &Report) -> String {
         class,
         mark,
         reasons,
-        since: report.history.since().map_or(String::new(), |since| since_when(report.time, since)),
+        since: report.since().map_or(String::new(), |since| since_when(report.time, since)),
         processes: processes(&report.processes),
         rows: details.into_iter().map(|(name, detail)| row(report, name, detail)).collect(),
         stacks: format::stacks_text(report),

@@ -46,6 +46,9 @@ pub struct HostService {
     /// Why it is not `OK`; left out when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Since when it has had this status, RFC 3339; left out if no change is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// Whether no process is alive, and the last one has said goodbye; left out if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
@@ -82,7 +85,7 @@ impl HostAnswer {
             status: ill.first().map_or(Status::Ok, |report| report.status),
             message: scrub::cut(&scrub::printable(&message), 3 * MAX_MESSAGE),
             host: scrub::printable(host),
-            time: humantime::format_rfc3339_seconds(super::clamped(time)).to_string(),
+            time: super::clock(time),
             services: services.collect(),
             problem_count: problems.len(),
             problems: problems.take(MAX_PROBLEMS).map(|problem| scrub::printable(problem)).collect(),
@@ -111,6 +114,7 @@ impl HostService {
         HostService {
             status: report.status,
             message,
+            since: report.since().map(super::clock),
             stopped: report.stopped,
             processes: report.processes,
             details: BTreeMap::new(),

@@ -31,7 +31,11 @@ pub fn text(report: &Report) -> String {
 
 /// The wall-clock time of something of this age, in the format of RFC 3339 with whole seconds.
 fn time(report: &Report, age: Duration) -> String {
-    let time = report.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+    clock(report.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// A time in the format of RFC 3339 with whole seconds.
+fn clock(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(clamped(time)).to_string()
 }
 

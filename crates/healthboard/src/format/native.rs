@@ -23,6 +23,9 @@ pub struct Answer {
     pub service: String,
     /// When the report was made, RFC 3339.
     pub time: String,
+    /// Since when it has had this status, RFC 3339; left out if no change is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// The number of processes by condition.
     pub processes: Processes,
     /// Whether no process is alive, and the last one has said goodbye; left out if not.
@@ -135,6 +138,7 @@ impl Answer {
             },
             service: scrub::printable(&report.service),
             time: super::time(report, Duration::ZERO),
+            since: report.since().map(super::clock),
             processes: report.processes,
             stopped: report.stopped,
             refused: report.refused,

@@ -39,7 +39,7 @@ pub struct History {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// When it was seen, in milliseconds of Unix time.
+    /// When it happened, as far as can be known, or else when it was seen; in milliseconds of Unix time.
     pub at_ms: u64,
     /// The new status.
     pub status: Status,
@@ -52,7 +52,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// When it was seen, by the wall clock.
+    /// The time of the change, by the wall clock.
     pub fn time(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.at_ms)
     }
@@ -75,20 +75,24 @@ impl History {
             return false;
         }
         let since_epoch = report.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let at_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        let change = |status, state, cause: &str| {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = milliseconds(since_epoch);
+        let change = |at_ms, status, state, cause: &str| {
             let cause = cut(&printable(cause), MAX_CAUSE);
             Change { at_ms, status, state, cause }
         };
         let history = Arc::make_mut(history);
         if last != report.status {
             history.count = history.count.saturating_add(1);
-            push(&mut history.service, change(report.status, None, &report.message));
+            // Not before the change before it, unless the clock was set back.
+            let earliest_ms = history.service.back().map_or(0, |change| change.at_ms.min(now_ms));
+            let at_ms = now_ms.saturating_sub(milliseconds(report.unobserved_for)).max(earliest_ms);
+            push(&mut history.service, change(at_ms, report.status, None, &report.message));
         }
         for name in changed {
             let detail = &report.details[name];
             let changes = history.indicators.entry(name.to_owned()).or_default();
-            push(changes, change(detail.status, Some(detail.state), &detail.message));
+            push(changes, change(now_ms, detail.status, Some(detail.state), &detail.message));
         }
         true
     }
@@ -100,11 +104,6 @@ impl History {
         };
         let was_quiet = last.state.is_none_or(|state| !state.is_problem());
         last.status != detail.status || last.state != Some(detail.state) && !(was_quiet && quiet)
-    }
-
-    /// Since when the service has had its status; `None` if no change is known.
-    pub fn since(&self) -> Option<SystemTime> {
-        self.service.back().map(Change::time)
     }
 
     /// Applies the bounds that [`observe`](History::observe) keeps to: a file may have any content.

@@ -105,6 +105,7 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
         processes: census.count(),
         draining: census.is_draining(),
         stopped: census.stopped,
+        unobserved_for: census.unobserved_for(),
         refused: full.map_or(0, |process| process.refused),
         refused_name: full.and_then(|process| process.refused_name.clone()),
         stacks: census.living.iter().filter_map(|living| places::traced(living, at)).collect(),

@@ -5,7 +5,7 @@ use super::places;
 use super::report::{Processes, State};
 use super::state::{Moment, state};
 use crate::config::PROGRESS;
-use crate::read::{DRAINS_FOR_NS, Life, Process};
+use crate::read::{DRAINS_FOR_NS, Life, Observed, Process};
 use crate::status::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(super) struct Census<'a> {
     pub(super) dead: Vec<(Duration, &'a Process)>,
     /// Whether no process is alive, and the last one has said goodbye.
     pub(super) stopped: bool,
+    /// For how long no process has been alive.
+    gone_for: Duration,
     /// Whether no worker has lived for [`SETTLED_AFTER`] in as long a time, because they die.
     crash_loops: bool,
     /// Whether a worker has recently ended because it was told to. A worker that ended by itself leaves no board.
@@ -72,6 +74,8 @@ impl<'a> Census<'a> {
             .max();
         let last_death = dead.first().map(|(_, process)| process.newest_ns());
         let stopped = living.is_empty() && goodbye.is_some_and(|goodbye| Some(goodbye) >= last_death);
+        let gone_for =
+            goodbye.max(last_death).filter(|_| living.is_empty()).map_or(Duration::ZERO, |ns| at.age(ns));
         if stopped {
             dead.clear();
         }
@@ -82,7 +86,7 @@ impl<'a> Census<'a> {
         let lately = |p: &Process| at.now_ns.saturating_sub(p.goodbye_ns.max(p.started_ns)) <= DRAINS_FOR_NS;
         let has_drained = processes.iter().any(|p| p.life == Life::Stopped && p.parent_id != 0 && lately(p));
         let crash_loops = !has_drained && crash_loops(&living, &dead, at);
-        Census { living, dead, stopped, crash_loops, has_drained }
+        Census { living, dead, stopped, gone_for, crash_loops, has_drained }
     }
 
     /// The living processes whose evidence counts: those that progress, or all if no worker progresses.
@@ -120,6 +124,18 @@ impl<'a> Census<'a> {
             true if workers.all(|living| living.hung.is_some()) => Status::Fault,
             true => Status::Degraded,
         }
+    }
+
+    /// For how long no process could notice a change: since the last one ended, or since all workers hang.
+    pub(super) fn unobserved_for(&self) -> Duration {
+        if self.hung_status() != Status::Fault {
+            return self.gone_for;
+        }
+        let hung = self
+            .living
+            .iter()
+            .filter_map(|living| living.hung?.checked_sub(progress(living.process)?.policy.ttl));
+        hung.min().unwrap_or_default()
     }
 
     /// The problems of the processes, each with its status.
@@ -191,10 +207,14 @@ fn masters(processes: &[Process], at: Moment) -> BTreeSet<u64> {
     living().filter(watches).map(|process| process.id).collect()
 }
 
+fn progress(process: &Process) -> Option<&Observed> {
+    process.indicators.iter().find(|i| &*i.name == PROGRESS)
+}
+
 /// For how long a process has not progressed, if that exceeds the ttl of `progress`. A process that has never recorded
 /// progress is not hung.
 fn hung_for(process: &Process, at: Moment) -> Option<Duration> {
-    let progress = process.indicators.iter().find(|i| &*i.name == PROGRESS)?;
+    let progress = progress(process)?;
     let newest = progress.evidence.newest_ns()?;
     (state(&progress.evidence, &progress.policy, at) == State::Stale).then(|| at.silence(newest))
 }

@@ -135,6 +135,9 @@ pub struct Report {
     pub draining: bool,
     /// Whether no process is alive, and the last one has said goodbye.
     pub stopped: bool,
+    /// For how long no process of the service could notice a change: since the last one ended, or since all workers hang.
+    /// Zero while one works.
+    pub unobserved_for: Duration,
     /// The number of indicators for which a board had no slot.
     pub refused: u32,
     /// The name of the first of them.
@@ -145,4 +148,12 @@ pub struct Report {
     pub history: Arc<History>,
     /// Every indicator by name.
     pub details: BTreeMap<String, Detail>,
+}
+
+impl Report {
+    /// Since when the service has had its status, by the wall clock; `None` if no change is known.
+    pub fn since(&self) -> Option<SystemTime> {
+        let newest = self.history.service.back()?;
+        (newest.status == self.status).then(|| newest.time())
+    }
 }

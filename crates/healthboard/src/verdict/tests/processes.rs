@@ -344,3 +344,14 @@ fn where_the_workers_of_a_saturated_server_stand_is_told_if_all_of_their_operati
     assert_eq!(report.stacks.len(), 1);
     assert_eq!(judged(&[server(1, &in_flight(3, 50, 20, 95))]).stacks, []);
 }
+
+#[test]
+fn a_report_says_for_how_long_no_process_could_notice_a_change() {
+    let unobserved = |processes: &[Process]| judged(processes).unobserved_for.as_secs();
+    assert_eq!(unobserved(&[process(1, vec![beat(1)]), dead(2, 75, vec![])]), 0);
+    assert_eq!(unobserved(&[dead(2, 75, vec![]), dead(3, 90, vec![])]), 75);
+    assert_eq!(unobserved(&[gone(2, 75), dead(3, 90, vec![])]), 75);
+    assert_eq!(unobserved(&[process(1, vec![beat(100)]), process(2, vec![beat(200)])]), 90);
+    assert_eq!(unobserved(&[process(1, vec![beat(100)]), process(2, vec![beat(1)])]), 0);
+    assert_eq!(unobserved(&[]), 0);
+}
