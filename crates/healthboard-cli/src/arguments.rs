@@ -41,14 +41,14 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct Source {
-    /// A URI or the name of a service. If no URI answers, the boards in `--boards` are read
+    /// A URI or the name of a service. With URIs alone, the services in `--boards` are asked for as well
     #[arg(value_name = "TARGET", value_parser = target)]
     pub(crate) targets: Vec<Target>,
 
     #[command(flatten)]
     pub(crate) boards: Boards,
 
-    /// Seconds for everything together
+    /// Seconds for each target; all are asked at the same time
     #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
     pub(crate) timeout: Duration,
 }

@@ -14,6 +14,8 @@ const LONGEST: usize = 4 << 20;
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) body: String,
+    /// Whose answer it is: the name of an agent's host, the URI of an endpoint, or `boards`.
+    pub(crate) from: String,
 }
 
 /// Why there is no answer.
@@ -39,6 +41,7 @@ impl fmt::Display for NoAnswer {
             NoAnswer::CutOff { found, expected } => write!(f, "found {found} bytes, expected {expected}"),
             NoAnswer::NotHttp => f.write_str("found something other than HTTP"),
             NoAnswer::Tls => f.write_str("found TLS, expected HTTP without it"),
+            NoAnswer::NotAReport { code: 401, .. } => f.write_str("it wants a password (HTTP status 401)"),
             NoAnswer::NotAReport { code, why } => {
                 write!(f, "found HTTP status {code} and no report of a service: {why}")
             }
@@ -76,7 +79,7 @@ impl Answered {
             Form::Short => healthboard::format::json(report),
             Form::Verbose => healthboard::format::verbose_json(report),
         };
-        Answered { answer: Answer::of_report(report), body }
+        Answered { answer: Answer::of_report(report), body, from: "boards".to_owned() }
     }
 }
 
@@ -87,22 +90,30 @@ type Asked = (Option<String>, Result<Answered, NoAnswer>);
 pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Asked>, NoAnswer> {
     let (code, body) = get(uri, &format!("/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
-        Ok(answer) => Ok(vec![(None, Ok(Answered { answer, body }))]),
+        Ok(answer) => Ok(vec![(None, Ok(Answered { answer, body, from: uri.to_string() }))]),
         Err(why) => match serde_json::from_str::<HostAnswer>(&body) {
-            Ok(host) => Ok(host
-                .services
+            Ok(HostAnswer { host, services, .. }) => Ok(services
                 .into_keys()
-                .map(|name| (Some(name.clone()), ask_agent(uri, &name, how, deadline)))
+                .map(|name| {
+                    let answered = ask_agent(uri, &name, &host, how, deadline);
+                    (Some(name), answered)
+                })
                 .collect()),
             Err(_) => Err(NoAnswer::NotAReport { code, why }),
         },
     }
 }
 
-fn ask_agent(uri: &Uri, service: &str, how: Form, deadline: Instant) -> Result<Answered, NoAnswer> {
+fn ask_agent(
+    uri: &Uri,
+    service: &str,
+    host: &str,
+    how: Form,
+    deadline: Instant,
+) -> Result<Answered, NoAnswer> {
     let (code, body) = get(uri, &format!("/services/{service}/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
-        Ok(answer) => Ok(Answered { answer, body }),
+        Ok(answer) => Ok(Answered { answer, body, from: host.to_owned() }),
         Err(why) => Err(NoAnswer::NotAReport { code, why }),
     }
 }

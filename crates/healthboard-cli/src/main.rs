@@ -49,7 +49,7 @@ fn run(command: Command) -> u8 {
         Command::Show(source) => show::run(&source),
         Command::Explain(source) => explain::run(&source),
         #[cfg(feature = "watch")]
-        Command::Watch(watch) => watch::run(watch),
+        Command::Watch(watch) => watch::run(&watch),
         Command::Metrics(metrics) => metrics::run(&metrics),
         #[cfg(feature = "agent")]
         Command::Agent(agent) => agent::run(agent),

@@ -2,7 +2,8 @@
 
 use crate::arguments::{Boards, Source, Target};
 use crate::ask::{self, Answered, Form, NoAnswer};
-use healthboard::{Host, Report, Uri, now_ns};
+use healthboard::{Host, Uri, now_ns};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 use std::{error, fmt, io};
@@ -15,45 +16,65 @@ pub(crate) enum Unanswered {
     Service(Uri, String, NoAnswer),
     /// The agent at this address knows no service.
     Empty(Uri),
-    /// No board of this service, or of any if `None`, was found in these directories.
-    Boards(Option<String>, Vec<PathBuf>),
+    /// No board of this service, or of any if `None`, was found in these directories. The second ones may not be read.
+    Boards(Option<String>, Vec<PathBuf>, Vec<PathBuf>),
+}
+
+/// The answers of one source, and what could not be read besides.
+pub(crate) struct Asked {
+    pub(crate) answers: Vec<Result<Answered, Unanswered>>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl Source {
-    /// The answers of all targets. If no endpoint answers, and directories with boards are named, those of the boards.
-    /// `hint` is called with additional information for the user.
+    /// The answers of all targets, asked at the same time. `hint` is called with additional information for the user.
     pub(crate) fn ask(&self, how: Form, hint: &mut dyn FnMut(&str)) -> Vec<Result<Answered, Unanswered>> {
-        let deadline = Instant::now() + self.timeout;
-        let uris = self.targets.iter().filter(|target| matches!(target, Target::Uri(_))).count();
-        if self.targets.is_empty() {
-            return self.boards.ask(None, how, hint);
+        let parts = self.parts();
+        let asked: Vec<Asked> = match parts.as_slice() {
+            [part] => vec![part.ask_part(how)],
+            parts => std::thread::scope(|scope| {
+                let threads: Vec<_> = parts.iter().map(|part| scope.spawn(|| part.ask_part(how))).collect();
+                let joined = threads.into_iter().map(|thread| thread.join());
+                joined.map(|asked| asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            }),
+        };
+        let problems: BTreeSet<&String> = asked.iter().flat_map(|asked| &asked.problems).collect();
+        problems.into_iter().for_each(|problem| hint(problem));
+        asked.into_iter().flat_map(|asked| asked.answers).collect()
+    }
+
+    /// The targets one by one, and the boards of all services if they are asked for. None waits for another one.
+    pub(crate) fn parts(&self) -> Vec<Source> {
+        let part = |targets| Source { targets, boards: self.boards.clone(), timeout: self.timeout };
+        let mut parts: Vec<Source> = self.targets.iter().map(|target| part(vec![target.clone()])).collect();
+        let has_name = self.targets.iter().any(|target| matches!(target, Target::Name(_)));
+        if parts.is_empty() || !has_name && !self.boards.directories.is_empty() {
+            parts.push(part(Vec::new()));
         }
-        let mut answers = Vec::new();
-        for target in &self.targets {
-            match target {
-                Target::Uri(uri) => match ask::ask(uri, how, deadline) {
-                    Ok(found) if found.is_empty() => answers.push(Err(Unanswered::Empty(uri.clone()))),
-                    Ok(found) => answers.extend(found.into_iter().map(|(name, found)| {
-                        found.map_err(|why| match name {
-                            Some(name) => Unanswered::Service(uri.clone(), name, why),
-                            None => Unanswered::Endpoint(uri.clone(), why),
-                        })
-                    })),
-                    Err(why) => answers.push(Err(Unanswered::Endpoint(uri.clone(), why))),
-                },
-                Target::Name(name) => answers.extend(self.boards.ask(Some(name), how, hint)),
-            }
-        }
-        if uris < self.targets.len()
-            || self.boards.directories.is_empty()
-            || !answers.iter().all(Result::is_err)
-        {
-            return answers;
-        }
-        for unanswered in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            hint(&format!("{unanswered}; reading boards"));
-        }
-        self.boards.ask(None, how, hint)
+        parts
+    }
+
+    /// The answers of a part.
+    pub(crate) fn ask_part(&self, how: Form) -> Asked {
+        let uri = match self.targets.first() {
+            Some(Target::Uri(uri)) => uri,
+            Some(Target::Name(name)) => return self.boards.ask(Some(name), how),
+            None => return self.boards.ask(None, how),
+        };
+        let answers = match ask::ask(uri, how, Instant::now() + self.timeout) {
+            Ok(found) if found.is_empty() => vec![Err(Unanswered::Empty(uri.clone()))],
+            Ok(found) => found
+                .into_iter()
+                .map(|(name, found)| {
+                    found.map_err(|why| match name {
+                        Some(name) => Unanswered::Service(uri.clone(), name, why),
+                        None => Unanswered::Endpoint(uri.clone(), why),
+                    })
+                })
+                .collect(),
+            Err(why) => vec![Err(Unanswered::Endpoint(uri.clone(), why))],
+        };
+        Asked { answers, problems: Vec::new() }
     }
 
     /// Requests a path of an endpoint. Returns the HTTP status code and the body.
@@ -69,53 +90,55 @@ impl Boards {
         if self.directories.is_empty() { Host::usual_roots() } else { self.directories.clone() }
     }
 
-    /// The reports of all services, those that are expected among them, and the number of problems. `hint` is called for each
-    /// problem.
-    pub(crate) fn reports(&self, expected: &[String], hint: &mut dyn FnMut(&str)) -> (Vec<Report>, usize) {
-        let mut host = Host::new(self.roots(), expected.to_vec());
+    fn ask(&self, name: Option<&str>, how: Form) -> Asked {
+        let mut host = Host::new(self.roots(), Vec::new());
         let reports = host.reports(now_ns(), SystemTime::now());
-        host.problems().iter().for_each(|problem| hint(problem));
-        (reports, host.problems().len())
-    }
-
-    fn ask(
-        &self,
-        name: Option<&str>,
-        how: Form,
-        hint: &mut dyn FnMut(&str),
-    ) -> Vec<Result<Answered, Unanswered>> {
-        let (reports, _) = self.reports(&[], hint);
         let asked = reports.iter().filter(|report| name.is_none_or(|name| report.service == name));
-        let answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
+        let mut answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
         if answers.is_empty() {
-            return vec![Err(Unanswered::Boards(name.map(str::to_owned), self.roots()))];
+            let unreadable = host.unreadable().iter().cloned().collect();
+            answers.push(Err(Unanswered::Boards(name.map(str::to_owned), self.roots(), unreadable)));
         }
-        answers
+        Asked { answers, problems: host.problems().iter().cloned().collect() }
     }
 }
 
 impl Unanswered {
     /// A hint for the user.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        if let Unanswered::Endpoint(_, NoAnswer::Tls) = self {
-            return Some(
-                "on the host itself ask by the name of the service, from its boards; from another host use curl",
-            );
-        }
-        let Unanswered::Endpoint(_, NoAnswer::Connect(why)) = self else {
-            return matches!(self, Unanswered::Boards(..)).then_some(
-                "is it running, with `uri` set in its [healthcheck]? `--boards DIR` looks elsewhere",
-            );
-        };
-        match why.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                Some("is the service running, with `uri` in its [healthcheck] set to this?")
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Unanswered::Endpoint(_, NoAnswer::Tls | NoAnswer::NotAReport { code: 401, .. }) => {
+                "on the host itself ask by the name of the service, from its boards; from another host use curl"
             }
-            io::ErrorKind::PermissionDenied => Some(
-                "this user has no permission: see `socket_mode` in the service's [healthcheck], and the group of the path",
-            ),
-            _ => None,
-        }
+            Unanswered::Boards(name, _, unreadable) if !unreadable.is_empty() => {
+                // `nova-api` is rather in `nova` than in `postgresql`.
+                let is_likely = |path: &&PathBuf| {
+                    let part = path.file_name().and_then(|part| part.to_str());
+                    name.as_deref().zip(part).is_some_and(|(name, part)| name.starts_with(part))
+                };
+                let (likely, others): (Vec<_>, Vec<_>) = unreadable.iter().partition(is_likely);
+                let all = likely.iter().chain(&others).take(3).map(|path| format!("`{}`", path.display()));
+                let (all, more) = (all.collect::<Vec<_>>().join(", "), unreadable.len().saturating_sub(3));
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                return Some(format!(
+                    "this user may not read {all}{more}: be root or in the service's group, or ask its endpoint by its URI"
+                ));
+            }
+            Unanswered::Boards(..) => {
+                "is it running, with `uri` set in its [healthcheck]? `--boards DIR` looks elsewhere"
+            }
+            Unanswered::Endpoint(_, NoAnswer::Connect(why)) => match why.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    "is the service running, with `uri` in its [healthcheck] set to this?"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "this user has no permission: see `socket_mode` in the service's [healthcheck], and the group of the path"
+                }
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -130,7 +153,7 @@ impl fmt::Display for Unanswered {
                 f.write_str(&healthboard::printable(&format!("no answer of {name} from {uri}: {why}")))
             }
             Unanswered::Empty(uri) => write!(f, "the agent at {uri} knows no service"),
-            Unanswered::Boards(name, directories) => {
+            Unanswered::Boards(name, directories, _) => {
                 let whose = name.as_deref().map_or("any process".to_owned(), |name| format!("`{name}`"));
                 let places: Vec<_> = directories.iter().map(|path| format!("`{}`", path.display())).collect();
                 write!(f, "found no board of {whose} in {}", places.join(", "))
@@ -143,8 +166,11 @@ impl error::Error for Unanswered {}
 
 /// How long before the time of the report something happened. The time itself if it cannot be parsed.
 pub(crate) fn age(now: &str, then: &str) -> String {
+    elapsed(now, then).map_or(then.to_owned(), |age| format!("{} ago", healthboard::span(age)))
+}
+
+/// The time from `then` to `now`, both as RFC 3339; `None` if one of them cannot be parsed.
+pub(crate) fn elapsed(now: &str, then: &str) -> Option<Duration> {
     let parse = |time| humantime::parse_rfc3339(time).ok();
-    let age =
-        parse(now).zip(parse(then)).map(|(now, then)| now.duration_since(then).unwrap_or(Duration::ZERO));
-    age.map_or(then.to_owned(), |age| format!("{} ago", healthboard::span(age)))
+    Some(parse(now)?.duration_since(parse(then)?).unwrap_or(Duration::ZERO))
 }

@@ -6,40 +6,56 @@ mod state;
 use crate::arguments;
 use crate::ask::Form;
 use crate::output::{UNKNOWN, say};
-use healthboard::printable;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use state::{Asked, State};
-use std::io::IsTerminal;
+use crate::source::Asked;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+use state::State;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How often the screen is drawn while nothing happens, for the ages on it.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// The longest delay until a key is noticed.
+/// The longest delay until a key or a signal is noticed.
 const KEYS: Duration = Duration::from_millis(50);
 
 /// Watches until the user ends it. Returns the exit code.
-pub(crate) fn run(watch: arguments::Watch) -> u8 {
-    if !std::io::stdout().is_terminal() {
-        say("error: found no terminal at stdout, expected one; `healthboard show` prints a table");
+pub(crate) fn run(watch: &arguments::Watch) -> u8 {
+    let can_draw = std::env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb");
+    if !io::stdout().is_terminal() || !can_draw {
+        say(
+            "error: found no terminal at stdout that can be drawn on, expected one; `healthboard show` prints a table",
+        );
         return UNKNOWN;
     }
     let (answers, received) = channel();
-    // A round of requests may take as long as its timeout. It runs in a thread, so that keys and the end do not wait for it.
-    std::thread::spawn(move || {
-        loop {
-            let began = Instant::now();
-            let mut problems = Vec::new();
-            let found = watch.source.ask(Form::Verbose, &mut |problem| problems.push(printable(problem)));
-            if answers.send((found, problems)).is_err() {
-                return;
+    // Each source has a thread of its own: none waits for one that does not answer, and no key waits either.
+    let parts = watch.source.parts();
+    let sources = parts.len();
+    for (source, part) in parts.into_iter().enumerate() {
+        let (answers, interval) = (answers.clone(), watch.interval);
+        std::thread::spawn(move || {
+            loop {
+                let began = Instant::now();
+                if answers.send((source, part.ask_part(Form::Verbose))).is_err() {
+                    return;
+                }
+                std::thread::sleep(interval.saturating_sub(began.elapsed()));
             }
-            std::thread::sleep(watch.interval.saturating_sub(began.elapsed()));
-        }
-    });
+        });
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGHUP, SIGINT] {
+        // Without it the signal ends the program at once, and the terminal stays as it is.
+        let _ = flag::register(signal, ended.clone());
+    }
+    let mut state = State::new(sources, std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
     let mut terminal = ratatui::init();
-    let result = show(&mut terminal, &received);
+    let result = show(&mut terminal, &mut state, &received, &ended);
     ratatui::restore();
     match result {
         Ok(()) => 0,
@@ -52,27 +68,36 @@ pub(crate) fn run(watch: arguments::Watch) -> u8 {
 
 fn show(
     terminal: &mut ratatui::DefaultTerminal,
-    received: &Receiver<(Asked, Vec<String>)>,
-) -> std::io::Result<()> {
-    let mut state = State::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+    state: &mut State,
+    received: &Receiver<(usize, Asked)>,
+    ended: &AtomicBool,
+) -> io::Result<()> {
     let mut drawn = None;
-    loop {
+    while !ended.load(Relaxed) {
         let mut is_new = drawn.is_none_or(|drawn: Instant| drawn.elapsed() >= REDRAW);
-        while let Ok((answers, problems)) = received.try_recv() {
-            state.take(&answers, Instant::now());
-            state.problems = problems;
+        while let Ok((source, asked)) = received.try_recv() {
+            state.take(source, asked, Instant::now());
             is_new = true;
         }
         if is_new {
-            terminal.draw(|frame| screen::draw(frame, &mut state, Instant::now()))?;
+            terminal.draw(|frame| screen::draw(frame, state, Instant::now()))?;
             drawn = Some(Instant::now());
         }
         if event::poll(KEYS)? {
             match event::read()? {
-                Event::Key(key) if key.kind != KeyEventKind::Release && !state.press(key) => return Ok(()),
+                Event::Key(key) if key.kind == KeyEventKind::Release => {}
+                Event::Key(key)
+                    if key.modifiers == KeyModifiers::CONTROL && key.code == KeyCode::Char('z') =>
+                {
+                    ratatui::restore();
+                    low_level::raise(signal_hook::consts::SIGTSTP)?;
+                    *terminal = ratatui::init();
+                }
+                Event::Key(key) if !state.press(key) => return Ok(()),
                 _ => {}
             }
             drawn = None;
         }
     }
+    Ok(())
 }

@@ -331,7 +331,7 @@ fn an_explanation_names_the_evidence_the_rule_and_what_to_look_at() {
 }
 
 #[test]
-fn boards_are_read_when_no_endpoint_answers() {
+fn endpoints_and_boards_are_asked_together_and_none_waits_for_another() {
     let runtime = tempfile::tempdir().unwrap();
     let health = start("a-service", runtime.path());
     health.tick();
@@ -339,14 +339,6 @@ fn boards_are_read_when_no_endpoint_answers() {
 
     let boards = runtime.path().join("a-service");
     let boards = boards.to_str().unwrap();
-    let output = healthboard(&["check", "unix:///nowhere", "--boards", boards]);
-    assert_eq!(code(&output), 1);
-    assert!(
-        stdout(&output).starts_with("a-service DEGRADED: database: Gone, 1 failure "),
-        "{}",
-        stdout(&output)
-    );
-    assert!(stderr(&output).starts_with("hint: no answer from unix:///nowhere: "), "{}", stderr(&output));
     let output = healthboard(&["show", "--boards", boards]);
     assert!(
         stdout(&output).contains("  database   DEGRADED  transient  critical  never "),
@@ -355,8 +347,48 @@ fn boards_are_read_when_no_endpoint_answers() {
     );
     assert_eq!((code(&output), stderr(&output).as_str()), (1, ""));
 
-    let answers = healthboard(&["check", &serve(http(200, OK)), "--boards", boards]);
-    assert_eq!((stdout(&answers).as_str(), code(&answers)), ("nova-api OK\n", 0));
+    let silent = runtime.path().join("silent.sock");
+    let _silent = UnixListener::bind(&silent).unwrap();
+    let (silent, other) = (format!("unix://{}", silent.display()), serve(http(200, OK)));
+    let answers = healthboard(&["check", "--timeout", "2", &silent, &other, "--boards", boards]);
+    let lines = stdout(&answers);
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines[..2], [&format!("UNKNOWN: no answer from {silent}: timed out"), "nova-api OK"]);
+    assert!(lines[2].starts_with("a-service DEGRADED: database: Gone, 1 failure "), "{lines:?}");
+    assert_eq!(code(&answers), 3);
+}
+
+/// Boards that another user may not read are no reason to look for a service that is not started.
+#[test]
+fn a_user_who_may_not_read_the_boards_is_told_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let runtime = tempfile::tempdir().unwrap();
+    let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let nova = runtime.path().join("nova");
+    std::fs::create_dir(&nova).unwrap();
+    let health = start("nova-api", &nova);
+    health.tick();
+    allow(runtime.path(), 0o755);
+    let command = runtime.path().join("healthboard");
+    std::fs::copy(env!("CARGO_BIN_EXE_healthboard"), &command).unwrap();
+    for hidden in [&nova, &nova.join("nova-api")] {
+        allow(hidden, 0o700);
+        let mut asked = Command::new(&command);
+        asked.args(["check", "nova-api", "--boards"]).arg(runtime.path().join("*"));
+        // SAFETY: only asks the kernel.
+        if unsafe { libc::geteuid() } == 0 {
+            std::os::unix::process::CommandExt::uid(&mut asked, 65534);
+        }
+        let output = asked.output().unwrap();
+        // The owner of a directory may read it.
+        // SAFETY: as above.
+        if unsafe { libc::geteuid() } == 0 {
+            let expected = format!("hint: this user may not read `{}`: be root or", hidden.display());
+            assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+            assert_eq!(code(&output), 3);
+        }
+        allow(hidden, 0o755);
+    }
 }
 
 fn start(name: &str, runtime: &Path) -> Handle {

@@ -35,6 +35,8 @@ pub struct Host {
     /// The first service that is not read because there are more than [`MAX_SERVICES`].
     beyond: Option<String>,
     problems: BTreeSet<String>,
+    /// Directories below a path that ends in `/*` that this user may not read.
+    unreadable: BTreeSet<PathBuf>,
     /// Memory that reading reuses, and the processes of the service that is being read.
     memory: Memory,
     processes: Vec<Process>,
@@ -62,6 +64,7 @@ impl Host {
             absent: BTreeMap::new(),
             beyond: None,
             problems: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             memory: Memory::default(),
             processes: Vec::new(),
         }
@@ -88,6 +91,7 @@ impl Host {
     pub fn reports(&mut self, at: impl Into<Moment>, time: SystemTime) -> Vec<Report> {
         let at = at.into();
         self.problems.clear();
+        self.unreadable.clear();
         self.find();
         let mut reports = Vec::with_capacity(self.services.len());
         for (name, service) in &mut self.services {
@@ -136,6 +140,12 @@ impl Host {
         &self.problems
     }
 
+    /// The directories that the last call of [`reports`](Host::reports) skipped: this user may not read them, and nothing says
+    /// that a service is there.
+    pub fn unreadable(&self) -> &BTreeSet<PathBuf> {
+        &self.unreadable
+    }
+
     /// Finds new services, and forgets those without a directory.
     fn find(&mut self) {
         let mut places = Vec::new();
@@ -162,7 +172,12 @@ impl Host {
             }
             let services = match entries(&place, &mut self.problems) {
                 Ok(services) => services,
-                Err(_) if is_any => continue,
+                Err(errno) if is_any => {
+                    if errno == Errno::ACCESS {
+                        self.unreadable.insert(place);
+                    }
+                    continue;
+                }
                 Err(Errno::NOENT) if Host::usual_roots().contains(&place) => continue,
                 Err(errno) => {
                     let path = printable(&place.display().to_string());
@@ -171,10 +186,13 @@ impl Host {
                 }
             };
             paths.extend(services.into_iter().filter(|path| {
-                let is_expected = || self.expected.iter().any(|name| path.ends_with(name));
-                known.contains(&**path)
-                    || has_board(path)
-                        .unwrap_or_else(|errno| errno == Errno::ACCESS && (!is_any || is_expected()))
+                let found = has_board(path);
+                let is_hidden = found == Err(Errno::ACCESS);
+                let is_wanted = !is_any || self.expected.iter().any(|name| path.ends_with(name));
+                if is_hidden && !is_wanted {
+                    self.unreadable.insert(path.clone());
+                }
+                known.contains(&**path) || found == Ok(true) || is_hidden && is_wanted
             }));
         }
         // Services that must run take precedence if there are too many.

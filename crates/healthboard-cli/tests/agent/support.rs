@@ -117,7 +117,7 @@ pub(crate) trait Asker {
 /// A running agent.
 pub(crate) struct Agent {
     child: Child,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     said: Arc<Mutex<String>>,
 }
 

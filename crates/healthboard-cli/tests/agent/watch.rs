@@ -4,9 +4,10 @@ use healthboard::Failure;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, HANG, critical, run, start_service};
+use crate::support::{Agent, Crowd, HANG, critical, run, start_service};
 
 /// A terminal of its own.
 struct Screen(String);
@@ -17,12 +18,16 @@ impl Screen {
     }
 
     fn watching(width: u16, height: u16, environment: &str, sources: &str) -> Screen {
-        let screen =
-            Screen(format!("healthboard-{}-{width}-{height}-{}", std::process::id(), environment.len()));
         let command =
             format!("{environment} {} watch --interval 0.2 {sources}", env!("CARGO_BIN_EXE_healthboard"));
+        Screen::running(width, height, &command)
+    }
+
+    fn running(width: u16, height: u16, command: &str) -> Screen {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let screen = Screen(format!("healthboard-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed)));
         let (width, height) = (width.to_string(), height.to_string());
-        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &command]);
+        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, command]);
         screen
     }
 
@@ -120,6 +125,44 @@ fn a_source_that_does_not_answer_keeps_no_key_waiting() {
     screen.until("help", |screen| screen.contains("choose a service"));
     screen.press("q");
     screen.until("the end", |screen| !screen.contains("choose a service") && !screen.contains("SERVICE"));
+}
+
+/// Wherever it is ended, the shell finds its terminal as it was.
+#[test]
+fn a_signal_ends_it_and_the_terminal_is_as_it_was() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("watched", 1, runtime.path());
+    for signal in ["TERM", "HUP", "INT"] {
+        let (program, boards) = (env!("CARGO_BIN_EXE_healthboard"), runtime.path().display());
+        let screen =
+            Screen::running(80, 24, &format!("{program} watch --boards {boards}; echo ended; read end"));
+        screen.until("the screen", |screen| screen.contains("1 OK"));
+        assert_eq!(screen.tmux(&["display", "-p", "#{alternate_on}"]).trim(), "1");
+        screen.tmux(&["run-shell", &format!("pkill -{signal} -P #{{pane_pid}} -x healthboard")]);
+        screen.until("the end", |screen| screen.contains("ended"));
+        assert_eq!(screen.tmux(&["display", "-p", "#{alternate_on} #{cursor_flag}"]).trim(), "0 1");
+    }
+}
+
+/// A service that hangs keeps no other one from the screen, nor a host that is not there.
+#[test]
+fn endpoints_boards_and_agents_are_watched_at_once_and_none_waits_for_another() {
+    let (runtime, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (local, remote) = (start_service("local", runtime.path()), start_service("remote", other.path()));
+    local.tick();
+    remote.tick();
+    let agent = Agent::start(other.path(), &["--host", "elsewhere"]);
+    let path = runtime.path().join("silent.sock");
+    let _silent = UnixListener::bind(&path).unwrap();
+    let sources = format!(
+        "unix://{} unix://{} --boards {}",
+        path.display(),
+        agent.socket.display(),
+        runtime.path().display()
+    );
+    let screen = Screen::watching(80, 24, "", &sources);
+    let seen = screen.until("both", |screen| screen.contains("local") && screen.contains("remote"));
+    assert!(seen.contains("2 OK  asking 1 more"), "{seen}");
 }
 
 #[test]
