@@ -34,9 +34,13 @@ pub fn run() -> Result<Part> {
         .collect::<Result<_>>()?;
     let socket = place.path().join("agent.sock");
     let mut command = Command::new(built("healthboard"));
-    command.args(["agent", "--listen", &format!("unix://{}", socket.display()), "--boards"]).arg(place.path());
+    command
+        .args(["agent", "--listen", &format!("unix://{}", socket.display()), "--boards"])
+        .arg(place.path());
     let agent = Running::start(command.stderr(std::process::Stdio::null()))?;
-    until("the agent answers", || scrape(&socket).is_ok_and(|text| text.matches("healthboard_stopped{").count() == SERVICES))?;
+    until("the agent answers", || {
+        scrape(&socket).is_ok_and(|text| text.matches("healthboard_stopped{").count() == SERVICES)
+    })?;
     let mut times = Vec::new();
     for _ in 0..SCRAPES {
         let before = agent.cpu()?;
@@ -50,7 +54,12 @@ pub fn run() -> Result<Part> {
     part.row("one scrape", scrape_ms, Unit::Milliseconds, "");
     part.row("resident memory", memory, Unit::Kibibytes, "");
     part.goal("memory of an agent of 200 services", 6.0 * 1024.0, Unit::Kibibytes, memory);
-    part.goal("an agent of 200 services, asked every 15 s", 0.1, Unit::Percent, scrape_ms.map(|ms| ms / 1e3 / INTERVAL * 100.0));
+    part.goal(
+        "an agent of 200 services, asked every 15 s",
+        0.1,
+        Unit::Percent,
+        scrape_ms.map(|ms| ms / 1e3 / INTERVAL * 100.0),
+    );
     Ok(part)
 }
 
