@@ -7,7 +7,7 @@ mod arguments;
 
 use arguments::Arguments;
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use clap_complete::Shell;
+use clap_complete::{Generator, Shell};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io;
@@ -38,9 +38,29 @@ fn generate(directory: &Path) -> io::Result<()> {
         std::fs::write(directory.join(page.get_filename()), render(&page, command)?)?;
     }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut command.clone(), "healthboard", directory)?;
+        std::fs::write(
+            directory.join(shell.file_name("healthboard")),
+            completions(shell, &mut command.clone()),
+        )?;
     }
     Ok(())
+}
+
+/// As clap_complete makes them, except that a TARGET is no file. In zsh, clap's `*::` completes no option after a TARGET, and
+/// without the empty list none at all.
+fn completions(shell: Shell, command: &mut Command) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, command, "healthboard", &mut text);
+    let text = String::from_utf8_lossy(&text);
+    match shell {
+        Shell::Bash => text.replace(" -o bashdefault -o default ", " -o bashdefault "),
+        Shell::Fish => text.into_owned() + "complete -c healthboard -f\n",
+        _ => {
+            let is_target = |line: &str| line.starts_with("'*::targets ");
+            let line = |line: &str| if is_target(line) { "'*:TARGET:()' \\" } else { line }.to_owned() + "\n";
+            text.lines().map(line).collect()
+        }
+    }
 }
 
 /// As clap_mangen renders it, except that options have their values in the synopsis, and sections their names.
