@@ -17,8 +17,8 @@ pub(crate) const NEEDS: [Need; 9] = [
     ("python3 -c 'import ensurepip, venv'", "python3-venv"),
     ("command -v socat", "socat"),
     ("command -v tmux", "tmux"),
-    // For what the command's packages bring: completions.
-    ("command -v zsh && command -v fish", "zsh fish"),
+    // For what the command's packages bring: completions and man pages.
+    ("command -v zsh && command -v fish && command -v groff", "zsh fish groff-base"),
 ];
 
 /// What a cluster and the tests of the Python package need in addition.

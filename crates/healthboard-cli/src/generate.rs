@@ -63,20 +63,24 @@ fn completions(shell: Shell, command: &mut Command) -> String {
     }
 }
 
-/// As clap_mangen renders it, except that options have their values in the synopsis, and sections their names.
-fn render(page: &Man, command: &Command) -> io::Result<Vec<u8>> {
+/// As clap_mangen renders it, except that options have their values in the synopsis, that the description is a text of its own, and
+/// that sections have their names. troff reads ASCII.
+fn render(page: &Man, command: &Command) -> io::Result<String> {
     let mut text = Vec::new();
     page.render_title(&mut text)?;
     page.render_name_section(&mut text)?;
     text.extend(synopsis(command).to_roff().bytes());
-    page.render_description_section(&mut text)?;
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (description, after) = after.split_once("\n\n").unwrap_or_default();
+    text.extend(sections(&format!("Description:\n{description}")).to_roff().bytes());
     page.render_options_section(&mut text)?;
     if command.has_subcommands() {
         page.render_subcommands_section(&mut text)?;
     }
-    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    text.extend(sections(&after).to_roff().bytes());
-    Ok(text)
+    text.extend(sections(after).to_roff().bytes());
+    let text = String::from_utf8_lossy(&text);
+    let ascii = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    Ok(text.chars().map(ascii).collect())
 }
 
 fn synopsis(command: &Command) -> Roff {

@@ -1,4 +1,4 @@
-//! What `healthboard-generate` writes, in real shells. Needs all features.
+//! What `healthboard-generate` writes, in real shells and in groff. Needs all features.
 
 #![cfg(all(feature = "agent", feature = "generate", feature = "watch"))]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
@@ -114,5 +114,28 @@ fn fish_completes_commands_options_directories_and_files() {
         let words: Vec<&str> =
             words.lines().map(|row| row.split('\t').next().unwrap().trim_end_matches('/')).collect();
         assert_eq!(words, expected, "{line}");
+    }
+}
+
+#[test]
+fn groff_finds_no_fault_in_the_man_pages() {
+    if !has("groff", "groff-base") {
+        return;
+    }
+    let directory = generated();
+    let pages: Vec<_> = fs::read_dir(directory.path().join("gen"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "1"))
+        .collect();
+    assert_eq!(pages.len(), 7);
+    for page in pages {
+        let output =
+            Command::new("groff").args(["-ww", "-man", "-Tutf8", "-P-cbu"]).arg(&page).output().unwrap();
+        assert_eq!((output.status.success(), String::from_utf8_lossy(&output.stderr).as_ref()), (true, ""));
+        let (text, page) = (String::from_utf8_lossy(&output.stdout), page.display().to_string());
+        assert!(text.contains("DESCRIPTION") && text.contains("SEE ALSO"), "{page}");
+        assert!(!page.ends_with("watch.1") || ["KEYS", "ENVIRONMENT"].iter().all(|head| text.contains(head)));
+        assert!(!page.ends_with("agent.1") || text.contains("NAME,…"), "{text}");
     }
 }
