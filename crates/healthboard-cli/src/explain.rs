@@ -112,8 +112,12 @@ fn of_processes(answer: &Answer, lines: &mut Vec<String>) {
                 "a debugger shows where it stands: `gdb -p {pid}`, or `py-spy dump --pid {pid}` for Python"
             ),
         };
+        let board = match pid.as_str() {
+            "PID" => format!(" PID is in the name of its board, {}/PID-….board.", answer.service),
+            _ => String::new(),
+        };
         lines.push(format!(
-            "  Next: {place}. If `ps -o state= {pid}` says T, it is stopped, and `kill -CONT {pid}` continues it."
+            "  Next: {place}. If `ps -o state= {pid}` says T, it is stopped, and `kill -CONT {pid}` continues it.{board}"
         ));
     }
     if processes.dead > 0 {

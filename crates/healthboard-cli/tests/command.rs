@@ -350,6 +350,11 @@ fn an_explanation_tells_a_hanging_process_from_one_that_has_nothing_to_do() {
     );
     assert!(hypervisor.ends_with("does not answer; where it hangs is not known."), "{hypervisor}");
 
+    let (text, ..) = next(&HUNG.replace(",\"serving\":4711", ""));
+    assert!(
+        text.contains("gdb -p PID") && text.contains("PID is in the name of its board, nova-compute/PID-…")
+    );
+
     let working = two.replace("\"hung\":1", "\"hung\":0");
     let (text, database, _) = next(&working);
     assert!(
