@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 pub(crate) type Need = (&'static str, &'static str);
 
 /// What every stage needs.
-pub(crate) const NEEDS: [Need; 8] = [
+pub(crate) const NEEDS: [Need; 9] = [
     ("command -v cc", "gcc libc6-dev"),
     ("command -v c++", "g++"),
     ("command -v curl", "curl"),
@@ -17,6 +17,8 @@ pub(crate) const NEEDS: [Need; 8] = [
     ("python3 -c 'import ensurepip, venv'", "python3-venv"),
     ("command -v socat", "socat"),
     ("command -v tmux", "tmux"),
+    // For what the command's packages bring: completions and man pages.
+    ("command -v zsh && command -v fish && command -v groff", "zsh fish groff-base"),
 ];
 
 /// What a cluster and the tests of the Python package need in addition.

@@ -7,6 +7,7 @@ use healthboard_e2e::{Setup, Step};
 
 use crate::book;
 use crate::terminal::bad;
+use crate::test::GENERATE;
 
 /// A check as one would type it, and the command that repairs its findings.
 struct Check {
@@ -17,7 +18,7 @@ struct Check {
 const CHECKS: [Check; 7] = [
     Check { line: &["cargo", "fmt", "--all", "--check"], repair: "cargo fmt --all" },
     Check {
-        line: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        line: &["cargo", "clippy", "--workspace", "--all-targets", GENERATE, "--", "-D", "warnings"],
         repair: "cargo clippy --workspace --all-targets --fix",
     },
     Check { line: &["cargo", "doc", "--workspace", "--no-deps"], repair: "cargo doc --workspace --no-deps" },

@@ -13,6 +13,9 @@ pub(crate) use self::count::Count;
 use crate::pythons;
 use crate::terminal::{bad, duration, good, table};
 
+/// The argument for what packagers build in addition.
+pub(crate) const GENERATE: &str = "--features=healthboard-cli/generate";
+
 type Play = fn(&Setup, &mut Step) -> Result<Count>;
 
 /// The parts, from cheap to expensive.
@@ -85,7 +88,7 @@ fn cargo(setup: &Setup) -> Command {
 }
 
 fn rust(setup: &Setup, step: &mut Step) -> Result<Count> {
-    step.run(cargo(setup).args(["test", "--workspace", "--no-fail-fast"]))?;
+    step.run(cargo(setup).args(["test", "--workspace", GENERATE, "--no-fail-fast"]))?;
     Ok(Count::of_cargo(&step.text()))
 }
 

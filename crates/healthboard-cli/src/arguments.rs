@@ -2,7 +2,7 @@
 
 mod help;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use healthboard::Uri;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,14 +42,14 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Source {
     /// A URI or the name of a service. With URIs alone, the services in `--boards` are asked for as well
-    #[arg(value_name = "TARGET", value_parser = target)]
+    #[arg(value_name = "TARGET", value_parser = target, value_hint = ValueHint::Other)]
     pub(crate) targets: Vec<Target>,
 
     #[command(flatten)]
     pub(crate) boards: Boards,
 
     /// Seconds for each target; all are asked at the same time
-    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
+    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = timeout, value_hint = ValueHint::Other)]
     pub(crate) timeout: Duration,
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct Source {
 pub(crate) struct Boards {
     /// Where boards are: the runtime directory, or the directory of one service in it; `DIR/*` for every directory in DIR
     /// [default: see Files]
-    #[arg(long = "boards", value_name = "DIR")]
+    #[arg(long = "boards", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) directories: Vec<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Expect {
     /// Services that must run on this host: one that was never started is FAULT
-    #[arg(long = "expect", value_name = "NAME,…", value_delimiter = ',', value_parser = service_or_none)]
+    #[arg(long = "expect", value_name = "NAME,…", value_delimiter = ',', value_parser = service_or_none, value_hint = ValueHint::Other)]
     names: Vec<Option<String>>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Metrics {
     pub(crate) verbose: bool,
 
     /// Replace this file as a whole, instead of printing
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Watch {
     pub(crate) source: Source,
 
     /// Seconds between two looks
-    #[arg(short = 'n', long, value_name = "SECONDS", default_value = "2", value_parser = timeout)]
+    #[arg(short = 'n', long, value_name = "SECONDS", default_value = "2", value_parser = timeout, value_hint = ValueHint::Other)]
     pub(crate) interval: Duration,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct Watch {
 #[derive(Args, Debug)]
 pub(crate) struct Agent {
     /// Where to listen; may be given several times
-    #[arg(long, value_name = "URI", default_value = "tcp://127.0.0.1:9955", value_parser = uri)]
+    #[arg(long, value_name = "URI", default_value = "tcp://127.0.0.1:9955", value_parser = uri, value_hint = ValueHint::Other)]
     pub(crate) listen: Vec<Uri>,
 
     #[command(flatten)]
@@ -142,15 +142,15 @@ pub(crate) struct Agent {
     pub(crate) expect: Expect,
 
     /// The name of this host in answers [default: the host's own]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub(crate) host: Option<String>,
 
     /// Names that clients may ask for, besides addresses and localhost; `*` for any
-    #[arg(long, value_name = "NAME,…", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "NAME,…", default_value = "", hide_default_value = true, value_hint = ValueHint::Other)]
     pub(crate) allowed_hosts: String,
 
     /// TLS and passwords, in the format of Prometheus' exporters
-    #[arg(long = "web.config.file", value_name = "FILE")]
+    #[arg(long = "web.config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) web_config: Option<PathBuf>,
 
     /// Serve addresses that are not loopback without TLS
@@ -158,7 +158,7 @@ pub(crate) struct Agent {
     pub(crate) insecure: bool,
 
     /// Permissions of unix sockets
-    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode, value_hint = ValueHint::Other)]
     pub(crate) socket_mode: u32,
 }
 

@@ -7,7 +7,7 @@ mod arguments;
 
 use arguments::Arguments;
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use clap_complete::Shell;
+use clap_complete::{Generator, Shell};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io;
@@ -38,25 +38,49 @@ fn generate(directory: &Path) -> io::Result<()> {
         std::fs::write(directory.join(page.get_filename()), render(&page, command)?)?;
     }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut command.clone(), "healthboard", directory)?;
+        std::fs::write(
+            directory.join(shell.file_name("healthboard")),
+            completions(shell, &mut command.clone()),
+        )?;
     }
     Ok(())
 }
 
-/// As clap_mangen renders it, except that options have their values in the synopsis, and sections their names.
-fn render(page: &Man, command: &Command) -> io::Result<Vec<u8>> {
+/// As clap_complete makes them, except that a TARGET is no file. In zsh, clap's `*::` completes no option after a TARGET, and
+/// without the empty list none at all.
+fn completions(shell: Shell, command: &mut Command) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, command, "healthboard", &mut text);
+    let text = String::from_utf8_lossy(&text);
+    match shell {
+        Shell::Bash => text.replace(" -o bashdefault -o default ", " -o bashdefault "),
+        Shell::Fish => text.into_owned() + "complete -c healthboard -f\n",
+        _ => {
+            let is_target = |line: &str| line.starts_with("'*::targets ");
+            let line = |line: &str| if is_target(line) { "'*:TARGET:()' \\" } else { line }.to_owned() + "\n";
+            text.lines().map(line).collect()
+        }
+    }
+}
+
+/// As clap_mangen renders it, except that options have their values in the synopsis, that the description is a text of its own, and
+/// that sections have their names. troff reads ASCII.
+fn render(page: &Man, command: &Command) -> io::Result<String> {
     let mut text = Vec::new();
     page.render_title(&mut text)?;
     page.render_name_section(&mut text)?;
     text.extend(synopsis(command).to_roff().bytes());
-    page.render_description_section(&mut text)?;
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (description, after) = after.split_once("\n\n").unwrap_or_default();
+    text.extend(sections(&format!("Description:\n{description}")).to_roff().bytes());
     page.render_options_section(&mut text)?;
     if command.has_subcommands() {
         page.render_subcommands_section(&mut text)?;
     }
-    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    text.extend(sections(&after).to_roff().bytes());
-    Ok(text)
+    text.extend(sections(after).to_roff().bytes());
+    let text = String::from_utf8_lossy(&text);
+    let ascii = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    Ok(text.chars().map(ascii).collect())
 }
 
 fn synopsis(command: &Command) -> Roff {

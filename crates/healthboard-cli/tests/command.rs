@@ -17,6 +17,8 @@ const DEGRADED: &str = r#"{"status":"DEGRADED","message":"message_bus: Connectio
 
 const FAULT: &str = r#"{"status":"FAULT","message":"database: no such | table\u001b[31m","service":"nova-api","time":"2026-11-22T11:40:02Z","processes":{"alive":2,"hung":0,"dead":0},"details":{}}"#;
 
+const HUNG: &str = r#"{"status":"FAULT","message":"not progressing for 34 s; hypervisor: 1 operation in flight, none has ended for 65 s; requests: all 2 places taken by 2 operations that hang, the newest for 61 s; and 1 more","service":"nova-compute","time":"2026-11-22T11:40:02Z","processes":{"alive":1,"hung":1,"dead":0,"serving":4711},"details":{"database":{"status":"DEGRADED","state":"stale","impact":"critical","last_success":"2026-11-22T11:30:00Z","failures":0,"in_flight":0,"ttl":300},"hypervisor":{"status":"FAULT","state":"stalled","impact":"critical","last_success":"2026-11-22T11:38:57Z","failures":0,"in_flight":1,"ttl":300},"progress":{"status":"FAULT","state":"stale","impact":"critical","last_success":"2026-11-22T11:39:28Z","failures":0,"in_flight":0,"ttl":10},"requests":{"status":"FAULT","state":"stalled","impact":"degrading","failures":0,"in_flight":2,"ttl":0}}}"#;
+
 fn healthboard(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_healthboard")).args(arguments).output().unwrap()
 }
@@ -312,7 +314,7 @@ fn a_service_is_found_by_its_name_and_all_are_without_one() {
 
 #[test]
 fn an_explanation_names_the_evidence_the_rule_and_what_to_look_at() {
-    for (name, body) in [("ok", OK), ("degraded", DEGRADED), ("fault", FAULT)] {
+    for (name, body) in [("ok", OK), ("degraded", DEGRADED), ("fault", FAULT), ("hung", HUNG)] {
         assert_golden(
             &format!("{name}.explain"),
             &stdout(&healthboard(&["explain", &serve(http(200, body))])),
@@ -327,6 +329,85 @@ fn an_explanation_names_the_evidence_the_rule_and_what_to_look_at() {
         stdout(&output).starts_with("explained is OK.\n  Its only indicator is passing"),
         "{}",
         stdout(&output)
+    );
+}
+
+#[test]
+fn an_explanation_tells_a_hanging_process_from_one_that_has_nothing_to_do() {
+    let next = |body: &str| {
+        let text = stdout(&healthboard(&["explain", &serve(http(503, body))]));
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let of =
+            |name: &str| lines.iter().position(|line| line.starts_with(&format!("  {name} is "))).unwrap();
+        (text, lines[of("database") + 3].clone(), lines[of("hypervisor") + 3].clone())
+    };
+    let two = HUNG.replace("\"alive\":1", "\"alive\":2").replace("\"not pro", "\"process 123 not pro");
+    let (text, database, hypervisor) = next(&two);
+    assert!(text.contains("`gdb -p 123`") && !text.contains("4711"), "{text}");
+    assert!(
+        database
+            .ends_with("records nothing. Of the others, does none use it, or is its `refresh_interval` 0?")
+    );
+    assert!(hypervisor.ends_with("does not answer; where it hangs is not known."), "{hypervisor}");
+
+    let (text, ..) = next(&HUNG.replace(",\"serving\":4711", ""));
+    assert!(
+        text.contains("gdb -p PID") && text.contains("PID is in the name of its board, nova-compute/PID-…")
+    );
+
+    let working = two.replace("\"hung\":1", "\"hung\":0");
+    let (text, database, _) = next(&working);
+    assert!(
+        database.ends_with("Next: is its `refresh_interval` 0, or does nothing use it any more?"),
+        "{text}"
+    );
+
+    let stacks = r#","stacks":[{"pid":99,"threads":[{"role":"main","count":1,"frames":["a.py:1 f"]}]}]}"#;
+    let (text, _, hypervisor) = next(&(working[..working.len() - 1].to_owned() + stacks));
+    assert!(
+        hypervisor.ends_with("; where it hangs is below.") && text.ends_with("main:\n    a.py:1 f\n"),
+        "{text}"
+    );
+    // A stack of another process is none of the one that hangs.
+    let (text, ..) = next(&(two[..two.len() - 1].to_owned() + stacks));
+    assert!(text.contains("`py-spy dump --pid 123`"), "{text}");
+}
+
+#[test]
+fn what_to_look_at_next_depends_on_the_error() {
+    for (error, expected) in [
+        (
+            "ConnectionRefusedError",
+            "can this host reach what `message_bus` stands for, and do address and password",
+        ),
+        ("OperationalError 1045: Access denied", "can this host reach what `message_bus` stands for"),
+        ("NoAnswer", "it does not answer within 5 s: is it overloaded, locked or frozen?\n"),
+        ("Abandoned after 12 s", "callers gave up waiting for it: is it overloaded, locked or frozen?\n"),
+        ("TimeoutError", "it did not answer in time, or no connection of the service's pool became free"),
+        (
+            "TimeoutError: QueuePool limit of size 5 overflow 10 reached",
+            "all places of the service's pool are taken",
+        ),
+        ("EmptyPoolError", "all places of the service's pool are taken: is something not returned"),
+        ("PoolTimeout", "all places of the service's pool are taken"),
+        ("LimitExceeded: 10", "all places of the service's pool are taken"),
+        ("HttpServerError 503", "it answers with errors (5xx): its own log says why.\n"),
+    ] {
+        let body = DEGRADED.replace("\"error\":\"ConnectionRefusedError", &format!("\"error\":\"{error}"));
+        let text = stdout(&healthboard(&["explain", &serve(http(200, &body))]));
+        assert!(text.contains(&format!("    Next: {expected}")), "{error}: {text}");
+        assert!(!text.contains("?."), "{text}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_may_belong_to_a_frozen_service() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("tcp://{}", silent.local_addr().unwrap());
+    let output = healthboard(&["explain", "--timeout", "0.3", &uri]);
+    assert_eq!(
+        (code(&output), stderr(&output).as_str()),
+        (3, "hint: it may be frozen: on its host, `healthboard explain NAME` reads its boards\n")
     );
 }
 

@@ -1,4 +1,5 @@
-//! What `--help` and the man page of each command have after the options. A line that ends in a colon heads a section.
+//! What `--help` and the man page of each command have after the options. A line that ends in a colon heads a section. The
+//! first paragraph is the man page's description.
 
 macro_rules! targets {
     () => {
@@ -32,6 +33,7 @@ Without --boards, boards are looked for in /run/healthboard, /run/*, $XDG_RUNTIM
 }
 
 pub(super) const HEALTHBOARD: &str = concat!(
+    "A service is asked over its endpoint, or found by the boards that its processes keep on this host, also when it is dead.\n\n",
     targets!(),
     exit_status!(),
     files!(),
@@ -42,6 +44,7 @@ See also:
 );
 
 pub(super) const CHECK: &str = concat!(
+    "Each service has one line, which says why if it is not OK. The exit codes are those of a Nagios plugin.\n\n",
     targets!(),
     exit_status!(),
     "
@@ -59,6 +62,7 @@ See also:
 );
 
 pub(super) const SHOW: &str = concat!(
+    "For each service: its status with the reasons, the number of its processes, and a row for each indicator.\n\n",
     targets!(),
     exit_status!(),
     files!(),
@@ -73,6 +77,8 @@ See also:
 );
 
 pub(super) const EXPLAIN: &str = concat!(
+    "For each process and indicator with a problem: the evidence, the rules that made its status, and the next step. Where threads \
+hang, their stacks if they are known.\n\n",
     targets!(),
     exit_status!(),
     files!(),
@@ -87,12 +93,24 @@ See also:
 
 #[cfg(feature = "watch")]
 pub(super) const WATCH: &str = concat!(
+    "The targets are asked again and again until a key ends it. It needs a terminal.\n\n",
     targets!(),
     "
 
+Keys:
+  Up, Down, j, k          choose a service, or scroll
+  PgUp, PgDn, Home, End   the same, in greater steps
+  Enter                   its details on the whole screen, or back
+  /                       show only services that contain a text: Enter keeps it, Esc ends it
+  ?, h                    show or hide the keys
+  q, Ctrl-C, Ctrl-Z       end, or suspend
+
 Exit status:
-  0  ended by a key
-  3  no terminal, or wrong usage",
+  0  ended by a key or a signal
+  3  no terminal, or wrong usage
+
+Environment:
+  NO_COLOR  no colours, if it is set and not empty",
     files!(),
     "
 
@@ -106,6 +124,8 @@ See also:
 
 pub(super) const METRICS: &str = concat!(
     "\
+The boards of all services are read once. A service that is dead has its metrics, too.
+
 Exit status:
   0  written
   3  FILE cannot be written, or wrong usage",
@@ -122,6 +142,9 @@ See also:
 #[cfg(feature = "agent")]
 pub(super) const AGENT: &str = concat!(
     "\
+It reads the boards when it is asked, and answers for each service as the service itself would, below /services/NAME. It writes \
+nothing.
+
 Signals:
   SIGHUP           reads the file of --web.config.file again
   SIGTERM, SIGINT  end it
