@@ -255,6 +255,9 @@ fn next_of_failure(name: &str, error: &str) -> String {
         ("requests", _) => {
             "the service answers requests with errors (5xx): its log says why, and the other indicators what it needs."
         }
+        (name, _) if ["service_report", "periodic_tasks"].contains(&name) || name.starts_with("job_") => {
+            "work of the service itself fails: its log says why, and the other indicators what it needs."
+        }
         (_, "NoAnswer") => "it does not answer within 5 s: is it overloaded, locked or frozen?",
         (_, "Abandoned") => "callers gave up waiting for it: is it overloaded, locked or frozen?",
         (_, "HttpServerError") => "it answers with errors (5xx): its own log says why.",

@@ -398,6 +398,9 @@ fn what_to_look_at_next_depends_on_the_error() {
         assert!(text.contains(&format!("    Next: {expected}")), "{error}: {text}");
         assert!(!text.contains("?."), "{text}");
     }
+    let body = DEGRADED.replace("\"message_bus\":", "\"service_report\":");
+    let text = stdout(&healthboard(&["explain", &serve(http(200, &body))]));
+    assert!(text.contains("    Next: work of the service itself fails: its log says why"), "{text}");
 }
 
 #[test]
