@@ -112,10 +112,8 @@ impl Unanswered {
             }
             Unanswered::Boards(name, _, unreadable) if !unreadable.is_empty() => {
                 // `nova-api` is rather in `nova` than in `postgresql`.
-                let is_likely = |path: &&PathBuf| {
-                    let part = path.file_name().and_then(|part| part.to_str());
-                    name.as_deref().zip(part).is_some_and(|(name, part)| name.starts_with(part))
-                };
+                let is_likely =
+                    |path: &&PathBuf| name.as_deref().is_some_and(|name| Host::is_named_for(path, name));
                 let (likely, others): (Vec<_>, Vec<_>) = unreadable.iter().partition(is_likely);
                 let all = likely.iter().chain(&others).take(3).map(|path| format!("`{}`", path.display()));
                 let (all, more) = (all.collect::<Vec<_>>().join(", "), unreadable.len().saturating_sub(3));

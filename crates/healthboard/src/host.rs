@@ -37,6 +37,8 @@ pub struct Host {
     problems: BTreeSet<String>,
     /// Directories below a path that ends in `/*` that this user may not read.
     unreadable: BTreeSet<PathBuf>,
+    /// Directories that could not be listed, or not as a whole.
+    unlisted: BTreeSet<PathBuf>,
     /// Memory that reading reuses, and the processes of the service that is being read.
     memory: Memory,
     processes: Vec<Process>,
@@ -51,6 +53,8 @@ struct Service {
     /// Changes that were seen here and are not in the file, such as the death of all processes, and how many there were.
     seen: Vec<Change>,
     seen_count: u64,
+    /// The newest change in the file when they were seen.
+    newest_in_file: Option<Change>,
 }
 
 impl Host {
@@ -65,6 +69,7 @@ impl Host {
             beyond: None,
             problems: BTreeSet::new(),
             unreadable: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             memory: Memory::default(),
             processes: Vec::new(),
         }
@@ -85,13 +90,15 @@ impl Host {
 
     /// The report of every service, in the order of their names.
     ///
-    /// A service of the same name in another runtime directory is called `NAME@DIRECTORY`. A service that is expected and
+    /// A service of the same name in another runtime directory is called `NAME@DIRECTORY`. If the two belong to different users,
+    /// the one without a directory in its name has the worse status of both. A service that is expected and
     /// has no board is `FAULT`. A service some of whose boards cannot be read is at least `DEGRADED`. `time` is for display
     /// only. Lists the runtime directories, and reads all boards.
     pub fn reports(&mut self, at: impl Into<Moment>, time: SystemTime) -> Vec<Report> {
         let at = at.into();
         self.problems.clear();
         self.unreadable.clear();
+        self.unlisted.clear();
         self.find();
         let mut reports = Vec::with_capacity(self.services.len());
         for (name, service) in &mut self.services {
@@ -124,6 +131,12 @@ impl Host {
         for name in &self.expected {
             if !is_reported(&reports, name) {
                 let mut report = absent(name, at, time);
+                let hidden = self.unreadable.iter().find(|path| Host::is_named_for(path, name));
+                if let Some(path) = self.unlisted.first().or(hidden) {
+                    report.status = Status::Degraded;
+                    let path = printable(&path.display().to_string());
+                    report.message = format!("not known: `{path}` cannot be read");
+                }
                 let history = self.absent.entry(name.clone()).or_default();
                 History::observe(history, &report);
                 report.history = history.clone();
@@ -131,7 +144,28 @@ impl Host {
             }
         }
         reports.sort_by(|a, b| a.service.cmp(&b.service));
+        self.distrust(&mut reports);
         reports
+    }
+
+    /// Where services of different users have the same name, nobody can hide what another one has.
+    fn distrust(&self, reports: &mut [Report]) {
+        let owner = |report: &Report| {
+            let place = self.services.get(&report.service)?.directory.place()?;
+            rustix::fs::fstat(place.fd()).ok().map(|stat| stat.st_uid)
+        };
+        for index in 1..reports.len() {
+            let Some((name, _)) = reports[index].service.split_once('@') else { continue };
+            let Some(plain) = reports.iter().position(|report| report.service == name) else { continue };
+            let (other, named) = (&reports[index], &reports[plain]);
+            if other.status > named.status && owner(other) != owner(named) {
+                let (status, why) = (other.status, format!("{}: {}", other.service, other.message));
+                let named = &mut reports[plain];
+                let separator = if named.message.is_empty() { "" } else { "; " };
+                named.message = format!("{why}{separator}{}", named.message);
+                (named.status, named.stopped) = (status, false);
+            }
+        }
     }
 
     /// What could not be read in the last call of [`reports`](Host::reports). Each line says what was found and what was
@@ -140,20 +174,37 @@ impl Host {
         &self.problems
     }
 
+    /// Whether a directory of services could not be listed in the last call of [`reports`](Host::reports), or not as a whole. There
+    /// may be services that are not reported.
+    pub fn is_incomplete(&self) -> bool {
+        !self.unlisted.is_empty()
+    }
+
     /// The directories that the last call of [`reports`](Host::reports) skipped: this user may not read them, and nothing says
     /// that a service is there.
     pub fn unreadable(&self) -> &BTreeSet<PathBuf> {
         &self.unreadable
     }
 
-    /// Finds new services, and forgets those without a directory.
+    /// Whether a runtime directory is named for this service, such as `/run/nova` for `nova-api`.
+    pub fn is_named_for(directory: &Path, service: &str) -> bool {
+        let name = directory.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| !name.is_empty() && service.starts_with(name))
+    }
+
+    /// Finds new services, and forgets those without a directory. What could not be listed is not known to be gone.
     fn find(&mut self) {
         let mut places = Vec::new();
         for root in &self.roots {
             match (root.file_name().is_some_and(|name| name == "*"), root.parent()) {
-                (true, Some(parent)) => places.extend(
-                    entries(parent, &mut self.problems).unwrap_or_default().into_iter().map(|it| (it, true)),
-                ),
+                (true, Some(parent)) => match entries(parent, &mut self.problems) {
+                    Ok(listed) => {
+                        places.extend(listed.paths.into_iter().map(|it| (it, true)));
+                        self.unlisted.extend((!listed.is_whole).then(|| parent.to_owned()));
+                    }
+                    Err(Errno::NOENT) => {}
+                    Err(_) => drop(self.unlisted.insert(parent.to_owned())),
+                },
                 _ if is_trusted(root) => places.push((root.clone(), false)),
                 _ => {
                     let path = printable(&root.display().to_string());
@@ -171,17 +222,21 @@ impl Host {
                 paths.push(place.clone());
             }
             let services = match entries(&place, &mut self.problems) {
-                Ok(services) => services,
-                Err(errno) if is_any => {
-                    if errno == Errno::ACCESS {
-                        self.unreadable.insert(place);
-                    }
+                Ok(listed) => {
+                    self.unlisted.extend((!listed.is_whole).then(|| place.clone()));
+                    listed.paths
+                }
+                Err(Errno::ACCESS) if is_any => {
+                    self.unreadable.insert(place);
                     continue;
                 }
-                Err(Errno::NOENT) if Host::usual_roots().contains(&place) => continue,
+                Err(Errno::NOENT) if is_any || Host::usual_roots().contains(&place) => continue,
                 Err(errno) => {
                     let path = printable(&place.display().to_string());
                     self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                    if errno != Errno::NOENT {
+                        self.unlisted.insert(place);
+                    }
                     continue;
                 }
             };
@@ -195,9 +250,24 @@ impl Host {
                 known.contains(&**path) || found == Ok(true) || is_hidden && is_wanted
             }));
         }
-        // Services that must run take precedence if there are too many.
-        paths.sort_by_key(|path| !self.expected.iter().any(|name| path.ends_with(name)));
+        let unlisted =
+            |path: &Path| self.unlisted.iter().chain(&self.unreadable).any(|place| path.starts_with(place));
+        paths.extend(known.iter().filter(|path| unlisted(path)).map(|path| path.to_path_buf()));
+        // Services that must run take precedence if there are too many. The directory that is named for the service, such as
+        // `nova` for `nova-api`, comes before others.
+        paths.sort_by_key(|path| {
+            let is_expected = self.expected.iter().any(|name| path.ends_with(name));
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            (!is_expected, !path.parent().is_some_and(|parent| Host::is_named_for(parent, name)))
+        });
+        // A service that is known keeps its name.
         let mut found = Found::default();
+        for (name, service) in &self.services {
+            if paths.iter().any(|path| path == service.directory.path()) {
+                found.services.insert(name.clone(), service.directory.path().to_owned());
+                found.paths.insert(service.directory.path().to_owned());
+            }
+        }
         paths.iter().for_each(|path| found.add(path));
         self.beyond = found.beyond;
         let found = found.services;
@@ -210,6 +280,7 @@ impl Host {
                 history_stamp: None,
                 seen: Vec::new(),
                 seen_count: 0,
+                newest_in_file: None,
             });
         }
     }
@@ -286,7 +357,9 @@ impl Service {
             !is_in_file
         });
         let count = file.count.saturating_add(self.seen_count);
-        self.history = Arc::new(History { count, ..file.with(&self.seen) });
+        let newest = file.service.back().cloned();
+        self.history = Arc::new(History { count, ..file.with(&self.seen, self.newest_in_file.as_ref()) });
+        self.newest_in_file = newest;
     }
 }
 
@@ -302,16 +375,27 @@ fn absent(name: &str, at: Moment, time: SystemTime) -> Report {
     Report { status: Status::Fault, message, ..judge(name, &[], at, time) }
 }
 
+/// The subdirectories of a directory.
+struct Listed {
+    paths: Vec<PathBuf>,
+    /// Whether these are all.
+    is_whole: bool,
+}
+
 /// The subdirectories of a directory, without following links, in the order of their names. If everybody may create entries
 /// there, only those of this user and of root count.
-fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Vec<PathBuf>, Errno> {
+fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Listed, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;
     let is_open = is_open_to_all(&rustix::fs::fstat(&directory)?);
-    let mut found = Vec::new();
+    let (mut found, mut is_whole) = (Vec::new(), true);
     for (number, entry) in rustix::fs::Dir::read_from(&directory)?.enumerate() {
-        let Ok(entry) = entry else { break };
+        let Ok(entry) = entry else {
+            is_whole = false;
+            break;
+        };
         if number >= MAX_ENTRIES {
+            is_whole = false;
             let path = printable(&path.display().to_string());
             problems.insert(format!(
                 "found more than {MAX_ENTRIES} entries in `{path}`: the others are not read"
@@ -328,7 +412,7 @@ fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Vec<PathBuf>,
         }
     }
     found.sort_unstable();
-    Ok(found)
+    Ok(Listed { paths: found, is_whole })
 }
 
 /// Whether a directory belongs to this user or root, or lies where not everybody may create entries.
@@ -421,6 +505,64 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_listed_hides_no_service() {
+        let parent = tempfile::tempdir().unwrap();
+        let (root, away) = (parent.path().join("nova"), parent.path().join("away"));
+        std::fs::create_dir(&root).unwrap();
+        let service = start("nova-hidden", &root);
+        service.indicator("database", crate::Policy::DEFAULT).record_fail(&crate::Failure::new("Gone"));
+        let expected = vec!["nova-hidden".to_owned(), "nova-other".to_owned()];
+        let mut host = Host::new(vec![root.clone()], expected);
+        assert_eq!(reports(&mut host)[1].1, Status::Fault, "never started");
+        assert!(!host.is_incomplete());
+        std::fs::rename(&root, &away).unwrap();
+        std::fs::write(&root, "not a directory").unwrap();
+        let found = reports(&mut host);
+        assert!(found[0].2.starts_with("cannot read its boards: "), "{found:?}");
+        let unknown = format!("not known: `{}` cannot be read", root.display());
+        assert_eq!(found[1], ("nova-other".to_owned(), Status::Degraded, unknown));
+        assert!(host.is_incomplete());
+        std::fs::remove_file(&root).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        assert_eq!(reports(&mut host)[0].1, Status::Fault, "its directory is empty now");
+    }
+
+    #[test]
+    fn nobody_takes_over_the_name_of_another_users_service() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let (first, own) = (root.path().join("mysqld"), root.path().join("nova"));
+        std::fs::create_dir(&own).unwrap();
+        let service = start("nova-named", &own);
+        service.indicator("database", crate::Policy::DEFAULT).record_fail(&crate::Failure::new("Gone"));
+        let mut knows = Host::new(vec![root.path().join("*")], Vec::new());
+        assert_eq!(reports(&mut knows).len(), 1);
+        std::fs::create_dir_all(first.join("nova-named")).unwrap();
+        let mut board =
+            std::fs::read_dir(own.join("nova-named")).unwrap().flatten().map(|entry| entry.path());
+        let board = board.find(|path| path.extension().is_some_and(|kind| kind == "board")).unwrap();
+        std::fs::copy(&board, first.join("nova-named").join(board.file_name().unwrap())).unwrap();
+        for host in [&mut knows, &mut Host::new(vec![root.path().join("*")], Vec::new())] {
+            let found = reports(host);
+            assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("nova-named", "nova-named@mysqld"));
+            assert!(found[0].2.starts_with("database: Gone"), "{found:?}");
+        }
+        // As if the name came to another user first.
+        let other = root.path().join("a-first");
+        std::fs::rename(&own, root.path().join("b-second")).unwrap();
+        std::fs::rename(&first, &other).unwrap();
+        let owned = [other.join("nova-named"), other.join("nova-named").join(board.file_name().unwrap())];
+        if owned.iter().any(|path| std::os::unix::fs::chown(path, Some(65534), None).is_err()) {
+            // Only root can give them to another user.
+            return;
+        }
+        let found = reports(&mut Host::new(vec![root.path().join("*")], Vec::new()));
+        let of = |name: &str| found.iter().find(|found| found.0 == name).unwrap();
+        assert!(of("nova-named@b-second").2.starts_with("database: Gone"), "{found:?}");
+        assert_eq!(of("nova-named").1, Status::Fault, "the copy's process is dead: {found:?}");
+    }
+
+    #[test]
     fn what_others_put_beside_a_service_does_not_hide_it() {
         let root = tempfile::tempdir().unwrap();
         std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -487,5 +629,31 @@ mod tests {
         assert_eq!(history(&mut host).count, u64::MAX);
         database.record_ok();
         assert_eq!(history(&mut host).count, u64::MAX);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_changes_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let service = start("host-clock", root.path());
+        let policy = crate::Policy { impact: crate::Impact::Critical, ..crate::Policy::DEFAULT };
+        let file = root.path().join("host-clock/history.json");
+        let mut written = History::default();
+        // Two hours ahead.
+        let at_ms =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64 + 7_200_000;
+        written.service.push_back(Change { at_ms, status: Status::Ok, state: None, cause: String::new() });
+        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
+        let mut history = |written: &mut History| {
+            // Another size, so the file is read again.
+            written.count += 1000;
+            std::fs::write(&file, serde_json::to_vec(written).unwrap()).unwrap();
+            let report = host.reports(now_ns(), SystemTime::now()).remove(0);
+            (report.status, report.history.service.iter().map(|change| change.status).collect::<Vec<_>>())
+        };
+        assert_eq!(history(&mut written), (Status::Ok, vec![Status::Ok]));
+        service.indicator("database", policy).record_fail(&crate::Failure::new("Gone"));
+        for _ in 0..3 {
+            assert_eq!(history(&mut written), (Status::Degraded, vec![Status::Ok, Status::Degraded]));
+        }
     }
 }

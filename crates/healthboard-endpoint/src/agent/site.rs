@@ -79,7 +79,13 @@ impl AgentSite {
 
     fn host_answer(&mut self) -> (Rc<[Report]>, HostAnswer) {
         let reports = self.reports();
-        let answer = HostAnswer::of(&self.name, &reports, self.host.problems().iter(), SystemTime::now());
+        let answer = HostAnswer::of(
+            &self.name,
+            &reports,
+            self.host.is_incomplete(),
+            self.host.problems().iter(),
+            SystemTime::now(),
+        );
         (reports, answer)
     }
 

@@ -60,10 +60,11 @@ pub struct HostService {
 }
 
 impl HostAnswer {
-    /// The answer of a host with these services, without their details.
+    /// The answer of a host with these services, without their details. If there may be others, the host is at least `DEGRADED`.
     pub fn of<'a>(
         host: &str,
         reports: &[Report],
+        is_incomplete: bool,
         problems: impl ExactSizeIterator<Item = &'a String>,
         time: SystemTime,
     ) -> HostAnswer {
@@ -74,15 +75,18 @@ impl HostAnswer {
             .iter()
             .take(MAX_REASONS)
             .map(|report| format!("{} {}: {}", report.service, report.status.name(), report.message));
-        let mut message = reasons.collect::<Vec<_>>().join("; ");
+        let unknown =
+            is_incomplete.then(|| "a directory could not be listed: services may be missing".to_owned());
+        let mut message = reasons.chain(unknown).collect::<Vec<_>>().join("; ");
         if ill.len() > MAX_REASONS {
             let more = ill.len() - MAX_REASONS;
             message.push_str(&format!("; and {more} more service{}", if more == 1 { "" } else { "s" }));
         }
+        let worst = ill.first().map_or(Status::Ok, |report| report.status);
         let services =
             reports.iter().map(|report| (scrub::printable(&report.service), HostService::of(report)));
         HostAnswer {
-            status: ill.first().map_or(Status::Ok, |report| report.status),
+            status: if is_incomplete { worst.max(Status::Degraded) } else { worst },
             message: scrub::cut(&scrub::printable(&message), 3 * MAX_MESSAGE),
             host: scrub::printable(host),
             time: super::clock(time),

@@ -124,10 +124,13 @@ impl History {
         }
     }
 
-    /// Adds changes of the service's status that another reader has seen, sorted by time.
-    pub(crate) fn with(mut self, changes: &[Change]) -> History {
-        let mut all: Vec<Change> = self.service.into_iter().chain(changes.iter().cloned()).collect();
-        all.sort_by_key(|change| change.at_ms);
+    /// Adds changes of the service's status that another reader has seen after the change `after`. Their times do not matter:
+    /// the clock may have been set back.
+    pub(crate) fn with(mut self, changes: &[Change], after: Option<&Change>) -> History {
+        let before =
+            self.service.iter().rposition(|change| Some(change) == after).map_or(0, |index| index + 1);
+        let newer = self.service.split_off(before);
+        let all: Vec<Change> = self.service.into_iter().chain(changes.iter().cloned()).chain(newer).collect();
         let beyond = all.len().saturating_sub(MAX_CHANGES);
         self.service = all.into_iter().skip(beyond).collect();
         self

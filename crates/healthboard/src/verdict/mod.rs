@@ -28,6 +28,9 @@ use std::time::SystemTime;
 /// At most this many reasons are in a report's message.
 const MAX_REASONS: usize = 3;
 
+/// At most this many indicators are in a report's details, besides `progress`: four times the slots of a board.
+const MAX_DETAILS: usize = 128;
+
 /// The verdict of a service over all its processes.
 ///
 /// - An indicator is `FAULT` if it is `FAULT` in a process that no other process contradicts. A process contradicts it if
@@ -45,6 +48,7 @@ const MAX_REASONS: usize = 3;
 /// - Workers that die again within 10 s of their start, or are not replaced, are `FAULT` after 10 s without any other.
 /// - No process alive is `FAULT`, for any length of time, unless the last one said goodbye: then the service is
 ///   [`stopped`](Report::stopped), which is `OK`.
+/// - All indicators count; the details have the first 128 of them by name, and more are `DEGRADED`.
 /// - No process and no indicator at all is `OK`: starting is not a fault.
 ///
 /// `time` is for display only. Cost: linear in the indicators of all processes (`cargo xtask bench reading`).
@@ -63,13 +67,21 @@ pub fn judge(service: &str, processes: &[Process], at: impl Into<Moment>, time: 
     for (_, process) in &census.dead {
         merged.add_dead(process);
     }
-    for group in merged.into_groups() {
+    let groups = merged.into_groups();
+    let found = groups.len();
+    for group in groups {
         let name = group.name.to_owned();
         let detail = group.into_detail(at);
         if detail.status > Status::Ok {
             reasons.push((detail.status, detail.message.clone()));
         }
-        details.insert(name, detail);
+        // All count, but any number of boards with names of their own must not fill the memory of those who read them.
+        if details.len() < MAX_DETAILS {
+            details.insert(name, detail);
+        }
+    }
+    if found > MAX_DETAILS {
+        reasons.push((Status::Degraded, format!("found {found} indicators: {MAX_DETAILS} are shown")));
     }
     let mut beats = Merged::default();
     for living in &census.living {

@@ -204,9 +204,28 @@ fn ten_thousand_indicators_are_judged_in_any_order_of_names() {
     let boards = |name: fn(u32, u32) -> String| {
         let indicators = |pid| (0..31).map(|i| observed(&name(pid, i), passing(1))).collect();
         let processes: Vec<Process> = (1..=323).map(|pid| process(pid, indicators(pid))).collect();
-        judged(&processes).details.len()
+        let report = judged(&processes);
+        (report.details.len(), report.message)
     };
-    assert_eq!(boards(|_, i| format!("i{i}")), 31);
-    assert_eq!(boards(|pid, i| format!("i{}", (i + pid) % 31)), 31, "each in another order");
-    assert_eq!(boards(|pid, i| format!("i{pid}-{i}")), 323 * 31);
+    assert_eq!(boards(|_, i| format!("i{i}")), (31, String::new()));
+    assert_eq!(boards(|pid, i| format!("i{}", (i + pid) % 31)).0, 31, "each in another order");
+    let all = (128, "found 10013 indicators: 128 are shown".to_owned());
+    assert_eq!(boards(|pid, i| format!("i{pid}-{i}")), all);
+}
+
+#[test]
+fn any_number_of_indicators_count_and_the_details_stay_small() {
+    let name = |process: u32, indicator: u32| format!("of-{process:03}-{indicator:02}");
+    let fill = |p: u32| process(p, (0..32).map(|i| observed(&name(p, i), passing(1))).collect());
+    let mut processes: Vec<Process> = (1..=4).map(fill).collect();
+    assert_eq!((judged(&processes).status, judged(&processes).details.len()), (Status::Ok, 128));
+    processes.push(process(5, vec![observed("zz", failing(3, 30, 1))]));
+    let report = judged(&processes);
+    assert_eq!((report.status, report.details.len()), (Status::Fault, 128));
+    assert!(
+        report.message.starts_with("zz: ")
+            && report.message.ends_with("; found 129 indicators: 128 are shown"),
+        "{}",
+        report.message
+    );
 }
