@@ -268,7 +268,10 @@ impl Host {
                 found.paths.insert(service.directory.path().to_owned());
             }
         }
-        paths.iter().for_each(|path| found.add(path));
+        for path in paths.iter().filter(|path| !found.add(path)) {
+            let path = printable(&path.display().to_string());
+            self.problems.insert(format!("`{path}` has boards, and a name that no service can have"));
+        }
         self.beyond = found.beyond;
         let found = found.services;
         self.services
@@ -296,18 +299,19 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, path: &Path) {
+    /// Adds a directory, once. Returns false if its name is not that of a service.
+    fn add(&mut self, path: &Path) -> bool {
         if !self.paths.insert(path.to_owned()) {
-            return;
+            return true;
         }
         // Other names are not valid for a service: see `Settings::new`.
         let is_name =
             |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
         let part = |path: &Path| path.file_name()?.to_str().filter(is_name).map(str::to_owned);
-        let Some(name) = part(path) else { return };
+        let Some(name) = part(path) else { return false };
         if self.services.len() >= MAX_SERVICES {
             self.beyond.get_or_insert(name);
-            return;
+            return true;
         }
         let directory = path.parent().and_then(part).unwrap_or_default();
         let names = (1..).map(|count| match count {
@@ -318,6 +322,7 @@ impl Found {
         if let Some(name) = names.into_iter().find(|name| !self.services.contains_key(name)) {
             self.services.insert(name, path.to_owned());
         }
+        true
     }
 }
 
@@ -479,20 +484,27 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc", root.path().join("link")).unwrap();
         std::fs::write(root.path().join("file"), "").unwrap();
+        let named = root.path().join("a name");
+        std::fs::create_dir(&named).unwrap();
+        std::fs::write(named.join("1-1.board"), "").unwrap();
         let mut host = Host::new(vec![root.path().to_owned(), "/nonexistent".into()], Vec::new());
         let why = "found more than 1024 boards".to_owned();
         let expected = [("nova-api".to_owned(), Status::Degraded, why)];
         assert_eq!(reports(&mut host), expected);
-        assert_eq!(host.problems().len(), 1024 + 2);
+        assert_eq!(host.problems().len(), 1024 + 3);
+        assert!(
+            host.problems()
+                .contains(&format!("`{}` has boards, and a name that no service can have", named.display()))
+        );
         assert!(host.problems().iter().all(|problem| !problem.contains('\n')));
         assert!(
             host.problems().contains("cannot read `/nonexistent`: No such file or directory (os error 2)")
         );
         assert_eq!(reports(&mut host), expected);
-        assert_eq!(host.problems().len(), 1024 + 2, "the same ones again");
+        assert_eq!(host.problems().len(), 1024 + 3, "the same ones again");
         std::fs::remove_dir_all(&service).unwrap();
         assert_eq!(reports(&mut host), []);
-        assert_eq!(host.problems().len(), 1);
+        assert_eq!(host.problems().len(), 2);
     }
 
     /// A service that is kept by the returned handle.
