@@ -42,8 +42,7 @@ impl<'a> Event<'a> {
     fn explains(&self, service: &Change) -> bool {
         self.service.is_none()
             && self.change().is_some_and(|change| {
-                change.at_ms == service.at_ms
-                    && change.cause.is_empty() == service.cause.is_empty()
+                (change.at_ms, change.status) == (service.at_ms, service.status)
                     && service.cause.contains(&change.cause)
             })
     }
@@ -60,7 +59,11 @@ impl<'a> Event<'a> {
             now: self.indicator.map(|(_, change)| Shown::of(change.status, change.state)),
             state,
             service: self.service.map(|change| Shown::of(change.status, None)),
-            cause: printable(&change.cause),
+            // `progress` has none of its own.
+            cause: printable(match (self.service, change.cause.is_empty()) {
+                (Some(service), true) => &service.cause,
+                _ => &change.cause,
+            }),
         })
     }
 }
@@ -86,7 +89,7 @@ impl Changes {
         // Nothing that changes often pushes out the others.
         events.sort_by_key(|event| (event.newer, Reverse(event.at_ms())));
         events.truncate(MAX_CHANGES);
-        events.sort_by_key(|event| Reverse(event.at_ms()));
+        events.sort_by_key(|event| Reverse((event.at_ms(), event.change().map(|change| change.status))));
         let caption = match found {
             0..=MAX_CHANGES => "The newest first, in UTC".to_owned(),
             _ => format!("{MAX_CHANGES} of {found}, in UTC; left out are older ones of what changes most"),
@@ -99,7 +102,7 @@ impl Changes {
 mod tests {
     use super::*;
     use crate::testing::report;
-    use healthboard::{History, Status};
+    use healthboard::{Detail, History, PROGRESS, State, Status};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -140,6 +143,20 @@ mod tests {
         assert_eq!(all.lines.len(), 2);
         assert_eq!((&*all.lines[0].indicator, &*all.lines[0].cause), ("", "no process is alive"));
         assert!(all.lines[0].now.is_none() && all.lines[0].service.is_some());
+    }
+
+    #[test]
+    fn what_made_the_service_change_is_the_indicator_with_the_same_status() {
+        let mut hung = report(Status::Degraded);
+        hung.status = Status::Fault;
+        hung.message = format!("not progressing for 2 min; {}", hung.message);
+        let progress =
+            Detail { status: Status::Fault, state: State::Stale, ..hung.details["database"].clone() };
+        hung.details.insert(PROGRESS.to_owned(), progress);
+        let all = changes([hung.clone()].into_iter());
+        let told = all.lines.iter().map(|line| (line.indicator.as_str(), line.service.is_some()));
+        assert_eq!(told.collect::<Vec<_>>(), [(PROGRESS, true), ("message_bus", false)]);
+        assert_eq!(all.lines[0].cause, hung.message);
     }
 
     #[test]
