@@ -130,13 +130,13 @@ fn a_page_for_people_names_the_worst_first() {
 #[test]
 fn a_paused_page_stays_paused_and_one_of_a_service_that_is_gone_loads_itself_again() {
     let runtime = tempfile::tempdir().unwrap();
-    start_service("paged", runtime.path()).indicator("database", critical()).record_ok();
+    start_service("paused", runtime.path()).indicator("database", critical()).record_ok();
     let agent = Agent::start(runtime.path(), &[]);
     let ask = |target: &str| {
-        agent.ask(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"))
+        agent.ask(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"))
     };
-    assert!(ask("/?pause").contains("href=\"/services/paged/health?pause\""));
-    assert!(ask("/services/paged/health?pause").contains("<a href=\"/?pause\">All services of "));
+    assert!(ask("/?pause").contains("href=\"/services/paused/health?pause\""));
+    assert!(ask("/services/paused/health?pause").contains("<a href=\"/?pause\">All services of "));
     let gone = ask("/services/gone/health");
     assert!(
         code(&gone) == 404 && gone.contains("refresh: 5\r\n") && gone.contains("gone: not found"),
