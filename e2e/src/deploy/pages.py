@@ -18,7 +18,7 @@ VIEWS = {
     "wide": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
 }
 
-# What is hard to read: words that go on in the next line, except in errors, and captions of more than two lines.
+# What is hard to read: words broken in two, except in errors, and captions of more than two lines.
 UNREADABLE = r"""() => {
   const found = [];
   const lines = (box) => box.clientHeight / parseFloat(getComputedStyle(box).lineHeight);
@@ -56,7 +56,7 @@ def main() -> None:
                 tab.goto(url)
                 tab.screenshot(path=f"{folder}/{name}-{view}.png")
                 context.close()
-                # The check itself is a script, which the page's policy forbids, and a page must not reload meanwhile.
+                # The check itself is a script, which the page's policy forbids. No page must reload meanwhile.
                 context = browser.new_context(**options, bypass_csp=True)
                 tab = context.new_page()
                 messages = []
