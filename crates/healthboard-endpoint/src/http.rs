@@ -2,6 +2,7 @@
 
 mod agent_check;
 mod answers;
+mod changes;
 mod date;
 mod head;
 mod healthcheck;
@@ -12,6 +13,7 @@ mod media;
 mod page;
 mod response;
 mod service;
+mod strip;
 
 pub(crate) use answers::{After, Answer, Answers, Outcome, Site};
 pub(crate) use head::{MAX_HEAD_BYTES, Refusal};
@@ -21,8 +23,9 @@ pub(crate) use service::ServicePages;
 pub(crate) use {
     agent_check::line as agent_check_line,
     answers::{Asked, Reply},
-    host_page::of_host as host_page,
+    host_page::{of_host as host_page, of_missing as missing_page},
     media::{Media, exposition, preferred},
+    page::View,
     response::Response,
     service::{check, cpu_time, exposed, is_paused, is_verbose, refuse_method},
 };

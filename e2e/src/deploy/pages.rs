@@ -20,8 +20,11 @@ const DRIVER: &str = include_str!("pages.py");
 /// How long a service may take to be hung.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How many kinds of readers there are in the driver.
+const VIEWS: usize = 5;
+
 /// What each page must say.
-const PAGES: [(&str, &str, &[&str]); 6] = [
+const PAGES: [(&str, &str, &[&str]); 7] = [
     ("host", "/", &["1 OK", "FAULT", "nova-conductor", "process "]),
     ("ok", "/services/nova-api/health", &["nova-api: OK", "database"]),
     ("degraded", "/services/nova-scheduler/health", &["nova-scheduler: DEGRADED", "ConnectionRefusedError"]),
@@ -32,6 +35,7 @@ const PAGES: [(&str, &str, &[&str]); 6] = [
     ),
     ("hung", "/services/nova-compute/health", &["nova-compute: FAULT", "not progressing"]),
     ("dead", "/services/sqlite-service/health", &["sqlite-service: FAULT", "no process is alive"]),
+    ("missing", "/services/nowhere/health", &["nowhere: not found", "All services of compute-1.example.org"]),
 ];
 
 /// One page as one kind of reader sees it.
@@ -43,15 +47,17 @@ struct Seen {
     text: String,
     requests: usize,
     overflows: bool,
+    unreadable: Vec<String>,
+    first_link: String,
     messages: Vec<String>,
     violations: Vec<String>,
 }
 
-/// Opens every page, light, dark and on a phone, and keeps its pictures in `pictures`. Returns how many were opened.
+/// Opens every page, light and dark, on screens of all widths, and keeps its pictures in `pictures`. Returns how many were opened.
 ///
 /// # Errors
 ///
-/// If a page does not say what it must, loads something, is wider than a phone, or is not accessible.
+/// If a page does not say what it must, loads something, is wider than the screen, is hard to read, or is not accessible.
 pub fn open(setup: &Setup, pictures: &Path, tick: fn(Duration) -> Result<()>) -> Result<usize> {
     let folder = tempfile::tempdir()?;
     let (address, _alive) = host(setup, folder.path(), tick)?;
@@ -72,19 +78,22 @@ pub fn open(setup: &Setup, pictures: &Path, tick: fn(Duration) -> Result<()>) ->
         for word in *words {
             ensure!(seen.text.contains(word), "{what} does not say `{word}`: {}", seen.text);
         }
-        ensure!(
-            seen.title.contains("FAULT") || seen.title.contains("OK") || seen.title.contains("DEGRADED"),
-            "{what}: {}",
-            seen.title
-        );
+        let statuses = ["OK", "DEGRADED", "FAULT", "not found"];
+        ensure!(statuses.iter().any(|status| seen.title.starts_with(status)), "{what}: {}", seen.title);
         ensure!(seen.requests == 1, "{what} loads {} things", seen.requests);
         ensure!(!seen.overflows, "{what} is wider than the screen");
+        ensure!(seen.unreadable.is_empty(), "{what}: {:?}", seen.unreadable);
+        // Each reload puts the keyboard's focus back to the beginning.
+        ensure!(seen.first_link == "Go on", "{what} begins with the link `{}`", seen.first_link);
         // That of the page itself, which is an error for a browser.
-        let mut messages = seen.messages.iter().filter(|message| !message.contains("status of 503"));
+        let is_own = |message: &String| {
+            ["503", "404"].iter().any(|code| message.contains(&format!("status of {code}")))
+        };
+        let mut messages = seen.messages.iter().filter(|message| !is_own(message));
         ensure!(messages.next().is_none(), "{what}: {:?}", seen.messages);
         ensure!(seen.violations.is_empty(), "{what}: {:#?}", seen.violations);
     }
-    ensure!(all.len() == PAGES.len() * 3, "{} pages were opened", all.len());
+    ensure!(all.len() == PAGES.len() * VIEWS, "{} pages were opened", all.len());
     Ok(all.len())
 }
 

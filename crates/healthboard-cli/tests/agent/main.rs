@@ -123,7 +123,32 @@ fn a_page_for_people_names_the_worst_first() {
     );
     let one =
         agent.ask("GET /services/paged/health HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
-    assert!(one.contains("<th scope=\"row\">database</th>"), "{one}");
+    assert!(one.contains("<span class=\"name\">database</span>"), "{one}");
+    assert!(one.contains("<a href=\"/\">All services of "), "{one}");
+}
+
+#[test]
+fn a_paused_page_stays_paused_and_one_of_a_service_that_is_gone_loads_itself_again() {
+    let runtime = tempfile::tempdir().unwrap();
+    start_service("paused", runtime.path()).indicator("database", critical()).record_ok();
+    let agent = Agent::start(runtime.path(), &[]);
+    let ask = |target: &str| {
+        agent.ask(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"))
+    };
+    assert!(ask("/?pause").contains("href=\"/services/paused/health?pause\""));
+    assert!(ask("/services/paused/health?pause").contains("<a href=\"/?pause\">All services of "));
+    let gone = ask("/services/gone/health");
+    assert!(
+        code(&gone) == 404 && gone.contains("refresh: 5\r\n") && gone.contains("gone: not found"),
+        "{gone}"
+    );
+    assert!(gone.contains("<a href=\"/\">All services of "), "{gone}");
+    assert!(!ask("/services/gone/health?pause").contains("refresh: 5"));
+    let text = agent.get("/services/gone/health");
+    assert!(
+        code(&text) == 404 && body(&text) == "`gone`: no service of this name has a board here\n",
+        "{text}"
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::users::{Known, Users};
 use crate::http::{
-    Asked, Media, Reply, Response, ServicePages, Site, agent_check_line, check, cpu_time, exposed,
-    exposition, host_page, is_paused, is_verbose, preferred, refuse_method,
+    Asked, Media, Reply, Response, ServicePages, Site, View, agent_check_line, check, cpu_time, exposed,
+    exposition, host_page, is_paused, is_verbose, missing_page, preferred, refuse_method,
 };
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
@@ -93,6 +93,17 @@ impl AgentSite {
         self.reports().iter().find(|report| report.service == name).cloned()
     }
 
+    /// The answer for a service without a board. An open page reloads itself, since the service may come back.
+    fn missing(&self, name: &str, asked: &Asked<'_>) -> Response {
+        let view = View { paused: is_paused(asked.query()), host: Some(&self.name) };
+        let (media, body) = match preferred(asked.values("accept")) {
+            Media::Html => (Media::Html, missing_page(name, view)),
+            _ => (Media::Text, format!("`{}`: no service of this name has a board here\n", printable(name))),
+        };
+        let refresh = media == Media::Html && !view.paused;
+        Response { vary: true, refresh, media: media.name(), ..Response::text(404, body) }
+    }
+
     /// The reply to a request without valid credentials, or one that has to wait for their check. `None` if the request may
     /// be answered.
     fn refuse(&mut self, asked: &Asked<'_>) -> Option<Reply> {
@@ -115,9 +126,10 @@ impl AgentSite {
             Status::Fault if !always_ok => 503,
             _ => 200,
         };
+        let paused = is_paused(asked.query());
         let media = preferred(asked.values("accept"));
         let (media, body) = match media {
-            Media::Html => (media, host_page(&answer, &reports)),
+            Media::Html => (media, host_page(&answer, &reports, paused)),
             Media::Text if answer.status == Status::Ok => (media, "OK\n".to_owned()),
             Media::Text => (media, format!("{}: {}\n", answer.status.name(), answer.message)),
             Media::Json | Media::HealthJson if is_verbose(asked.query()) => {
@@ -126,7 +138,7 @@ impl AgentSite {
             Media::Json | Media::HealthJson => (Media::Json, host_json(&answer)),
         };
         let degraded = answer.status == Status::Degraded;
-        let refresh = media == Media::Html && !is_paused(asked.query());
+        let refresh = media == Media::Html && !paused;
         Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
     }
 }
@@ -139,12 +151,11 @@ impl Site for AgentSite {
         let path = asked.path();
         if let Some((name, rest)) = path.strip_prefix("/services/").and_then(|path| path.split_once('/')) {
             let Some(report) = self.service(name) else {
-                let known = printable(name);
-                return Response::text(404, format!("`{known}`: no service of this name has a board here\n"))
-                    .into();
+                return self.missing(name, asked).into();
             };
             // The same answer as that of the service itself.
             let mut pages = ServicePages::new(self.options.clone());
+            pages.host = Some(self.name.clone());
             return pages.site(&mut || report.clone()).answer_at(&format!("/{rest}"), asked);
         }
         if !["/", "/health", "/livez", "/metrics", "/readyz", "/services"].contains(&path) {

@@ -1,72 +1,67 @@
 //! Pages for people. They need no scripts, load nothing else, and reload themselves.
 
+use super::changes::Changes;
+use super::strip::{Now, Strip};
 use askama::Template;
 use healthboard::format;
 use healthboard::{Change, Detail, Processes, Report, State, Status, printable, span};
+use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, SystemTime};
-
-/// The most changes that are listed.
-const MAX_CHANGES: usize = 40;
-
-/// The time span that the strip of an indicator shows, in seconds.
-const HOUR: u64 = 3600;
 
 #[derive(Template)]
 #[template(path = "service.html")]
-struct ServicePage {
+struct ServicePage<'a> {
     version: &'static str,
     made: String,
+    view: View<'a>,
     service: String,
-    status: &'static str,
-    class: &'static str,
-    mark: &'static str,
+    status: Shown,
     reasons: Vec<String>,
     since: String,
     processes: String,
     rows: Vec<Row>,
     stacks: String,
-    changes: Vec<Line>,
+    changes: Changes,
+}
+
+/// How a page was asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// Whether it does not reload itself.
+    pub(crate) paused: bool,
+    /// The host, if there is a page of all its services.
+    pub(crate) host: Option<&'a str>,
+}
+
+impl View<'_> {
+    /// What a link to another page has to end with.
+    pub(super) fn query(self) -> &'static str {
+        if self.paused { "?pause" } else { "" }
+    }
+}
+
+/// A status in a word with its CSS class, and a mark, so that nothing depends on colours.
+pub(super) struct Shown {
+    pub(super) word: &'static str,
+    pub(super) class: &'static str,
+    pub(super) mark: &'static str,
 }
 
 /// An indicator.
 struct Row {
     name: String,
-    status: &'static str,
-    class: &'static str,
-    mark: &'static str,
-    state: &'static str,
+    status: Shown,
+    state: String,
     success: String,
     failure: String,
-    in_flight: u32,
+    in_flight: String,
     error: String,
-    hour: Vec<Part>,
-    hour_in_words: String,
-}
-
-/// The width of the narrowest visible part, in seconds.
-const MIN_WIDTH: u64 = 20;
-
-/// A part of the last hour with one status, in seconds.
-struct Part {
-    begin: u64,
-    width: u64,
-    class: &'static str,
-}
-
-/// A change.
-struct Line {
-    at_ms: u64,
-    time: String,
-    name: String,
-    status: String,
-    class: &'static str,
-    mark: &'static str,
-    cause: String,
+    hour: Strip,
 }
 
 /// The page of one service.
-pub(super) fn of_service(report: &Report) -> String {
-    let (status, class, mark) = words(report);
+pub(super) fn of_service(report: &Report, view: View<'_>) -> String {
     let mut details: Vec<(&String, &Detail)> = report.details.iter().collect();
     // The sort is stable: indicators with the same status and state stay in the order of their names.
     details.sort_by_key(|(_, detail)| std::cmp::Reverse((detail.status, badness(detail.state))));
@@ -74,19 +69,22 @@ pub(super) fn of_service(report: &Report) -> String {
         Status::Ok => Vec::new(),
         _ => report.message.split("; ").map(printable).collect(),
     };
+    let mut rows: Vec<Row> = details.into_iter().map(|(name, detail)| row(report, name, detail)).collect();
+    if rows.is_empty() {
+        rows = past_rows(report);
+    }
     let page = ServicePage {
         version: env!("CARGO_PKG_VERSION"),
         made: clock(report.time),
+        view,
         service: printable(&report.service),
-        status,
-        class,
-        mark,
+        status: Shown::of_service(report),
         reasons,
         since: report.since().map_or(String::new(), |since| since_when(report.time, since)),
         processes: processes(&report.processes),
-        rows: details.into_iter().map(|(name, detail)| row(report, name, detail)).collect(),
+        rows,
         stacks: format::stacks_text(report),
-        changes: changes(report),
+        changes: Changes::of(report),
     };
     page.render().unwrap_or_default()
 }
@@ -94,95 +92,67 @@ pub(super) fn of_service(report: &Report) -> String {
 fn row(report: &Report, name: &str, detail: &Detail) -> Row {
     let empty = Default::default();
     let changes = report.history.indicators.get(name).unwrap_or(&empty);
-    let (hour, hour_in_words) = hour(report.time, detail.status, changes.iter());
     let age = |age: Option<Duration>| age.map_or("never".to_owned(), |age| format!("{} ago", span(age)));
     Row {
         name: printable(name),
-        status: detail.status.name(),
-        class: detail.status.name(),
-        mark: mark(detail.status),
-        state: detail.state.name(),
+        status: Shown::of(detail.status, Some(detail.state)),
+        state: detail.state.name().to_owned(),
         success: age(detail.success_age),
         failure: age(detail.failure_age),
-        in_flight: detail.in_flight,
+        in_flight: detail.in_flight.to_string(),
         error: detail.error.as_ref().map_or(String::new(), |error| printable(&error.to_string())),
-        hour,
-        hour_in_words,
+        hour: Strip::new(report.time, changes, Now::Known(detail.status)),
     }
 }
 
-/// The parts of an indicator's last hour that were not OK, the newest first, and the same in words.
-fn hour<'a>(
-    now: SystemTime,
-    status: Status,
-    changes: impl DoubleEndedIterator<Item = &'a Change>,
-) -> (Vec<Part>, String) {
-    let (mut parts, mut words) = (Vec::new(), Vec::new());
-    let mut end = HOUR;
-    for (index, change) in changes.rev().enumerate() {
-        let age = now.duration_since(change.time()).unwrap_or_default().as_secs();
-        let begin = HOUR.saturating_sub(age).min(end);
-        // The newest change may not be in the history yet.
-        let status = if index == 0 { status } else { change.status };
-        if status > Status::Ok && end > begin {
-            parts.push(Part {
-                begin: begin.min(HOUR - MIN_WIDTH),
-                width: (end - begin).max(MIN_WIDTH),
-                class: status.name(),
-            });
-            words.push(format!("{} for {}", status.name(), span(Duration::from_secs(end - begin))));
-        }
-        end = begin;
-        if begin == 0 {
-            break;
-        }
-    }
-    let words = if words.is_empty() { "OK".to_owned() } else { words.join(", ") };
-    (parts, format!("last hour, the newest first: {words}"))
-}
-
-fn changes(report: &Report) -> Vec<Line> {
+/// The indicators of a service without a living process, as far as its history has them.
+fn past_rows(report: &Report) -> Vec<Row> {
     let history = &report.history;
-    let of_service = history.service.iter().map(|change| (report.service.as_str(), change));
-    let of_indicators = history
-        .indicators
-        .iter()
-        .flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
-    let mut lines: Vec<Line> =
-        of_service.chain(of_indicators).map(|(name, change)| line(name, change)).collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(line.at_ms));
-    lines.truncate(MAX_CHANGES);
-    lines
-}
-
-fn line(name: &str, change: &Change) -> Line {
-    let state = change.state.map_or(String::new(), |state| format!(", {}", state.name()));
-    Line {
-        at_ms: change.at_ms,
-        time: clock(change.time()),
+    let all = history.indicators.values().flatten().chain(&history.service);
+    let newest = all.map(|change| change.time()).max().unwrap_or(report.time);
+    let row = |(name, changes): (&String, _)| Row {
         name: printable(name),
-        status: format!("{}{state}", change.status.name()),
-        class: change.status.name(),
-        mark: mark(change.status),
-        cause: printable(&change.cause),
+        status: Shown { word: "not known", class: "quiet", mark: "?" },
+        state: last_state(changes).map_or(String::new(), |state| format!("before: {}", state.name())),
+        success: String::new(),
+        failure: String::new(),
+        in_flight: String::new(),
+        error: String::new(),
+        hour: Strip::new(report.time, changes, Now::UnknownSince(newest)),
+    };
+    history.indicators.iter().map(row).collect()
+}
+
+fn last_state(changes: &VecDeque<Change>) -> Option<State> {
+    changes.back().and_then(|change| change.state)
+}
+
+impl Shown {
+    pub(super) fn of(status: Status, state: Option<State>) -> Shown {
+        match status {
+            // Only an informational indicator can have a problem that changes nothing.
+            Status::Ok if state.is_some_and(State::is_problem) => {
+                Shown { word: "OK (informational)", class: "quiet", mark: "✓" }
+            }
+            Status::Ok => Shown { word: "OK", class: "OK", mark: "✓" },
+            Status::Degraded => Shown { word: "DEGRADED", class: "DEGRADED", mark: "▲" },
+            Status::Fault => Shown { word: "FAULT", class: "FAULT", mark: "✗" },
+        }
+    }
+
+    pub(super) fn of_service(report: &Report) -> Shown {
+        match report.status {
+            _ if report.stopped => Shown { word: "stopped", class: "quiet", mark: "■" },
+            Status::Ok if report.draining => Shown { word: "OK, draining", ..Shown::of(Status::Ok, None) },
+            status => Shown::of(status, None),
+        }
     }
 }
 
-/// The words for a service's status, its CSS class and its mark.
-pub(super) fn words(report: &Report) -> (&'static str, &'static str, &'static str) {
-    match report.status {
-        _ if report.stopped => ("stopped", "quiet", "■"),
-        Status::Ok if report.draining => ("OK, draining", "OK", mark(Status::Ok)),
-        status => (status.name(), status.name(), mark(status)),
-    }
-}
-
-/// A mark beside the word, so that nothing depends on colours.
-pub(super) fn mark(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "✓",
-        Status::Degraded => "▲",
-        Status::Fault => "✗",
+impl Display for Shown {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // A mark stays with its word.
+        write!(f, "{}\u{a0}{}", self.mark, self.word)
     }
 }
 
@@ -193,10 +163,10 @@ fn badness(state: State) -> usize {
 pub(super) fn processes(processes: &Processes) -> String {
     let mut text = format!("{} alive", processes.alive);
     if processes.hung > 0 {
-        text.push_str(&format!(", {} hung", processes.hung));
+        text.push_str(&format!(", of which {} hung", processes.hung));
     }
     if processes.dead > 0 {
-        text.push_str(&format!(", {} dead", processes.dead));
+        text.push_str(&format!("; {} dead", processes.dead));
     }
     text
 }

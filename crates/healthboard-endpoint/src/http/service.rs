@@ -4,7 +4,7 @@ use super::agent_check;
 use super::answers::{Asked, Reply, Site};
 use super::healthcheck::{Ends, Healthcheck};
 use super::media::{self, Media};
-use super::page;
+use super::page::{self, View};
 use super::response::{Response, TEXT};
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, metrics};
@@ -30,6 +30,8 @@ const PATHS: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/metrics"];
 
 /// The answers of a service.
 pub(crate) struct ServicePages {
+    /// The host, if there is a page of all its services.
+    pub(crate) host: Option<String>,
     options: HttpOptions,
     report: Option<Rc<Report>>,
     made_ns: u64,
@@ -48,6 +50,7 @@ pub(crate) struct ServiceSite<'a> {
 impl ServicePages {
     pub(crate) fn new(options: HttpOptions) -> ServicePages {
         ServicePages {
+            host: None,
             healthcheck: Healthcheck::new(&options),
             options,
             report: None,
@@ -82,17 +85,19 @@ impl ServicePages {
 
     fn health(&mut self, report: &Report, asked: &Asked<'_>, verbose: bool) -> Response {
         let media = media::preferred(asked.values("accept"));
-        let render: fn(&Report) -> String = match media {
-            Media::Json => format::json,
-            Media::HealthJson => format::health_json,
-            Media::Text => format::text,
-            Media::Html => page::of_service,
+        let view = View { paused: is_paused(asked.query()), host: self.host.as_deref() };
+        let render = || match media {
+            Media::Json => format::json(report),
+            Media::HealthJson => format::health_json(report),
+            Media::Text => format::text(report),
+            Media::Html => page::of_service(report, view),
         };
         let body = match media {
+            Media::Html if view.paused => render().into(),
             // The draft has no place for stacks, and the page shows them in any case.
             Media::Json if verbose => format::verbose_json(report).into(),
             Media::Text if verbose => format::verbose_text(report).into(),
-            _ => self.bodies[media as usize].get_or_insert_with(|| render(report).into()).clone(),
+            _ => self.bodies[media as usize].get_or_insert_with(|| render().into()).clone(),
         };
         let status = match report.status {
             Status::Ok => 200,
@@ -100,7 +105,7 @@ impl ServicePages {
             Status::Fault => self.options.fault_status_code,
         };
         let degraded = report.status == Status::Degraded;
-        let refresh = media == Media::Html && !is_paused(asked.query());
+        let refresh = media == Media::Html && !view.paused;
         Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
     }
 }

@@ -3,4 +3,5 @@ mod corpus;
 mod hygiene;
 mod limits;
 mod openapi;
+mod pages;
 mod routes;
