@@ -12,6 +12,7 @@ __all__ = [
     "before_start",
     "begin_to_end",
     "drain",
+    "drain_as_it_exits",
     "drain_first_at_exit",
     "end_trace",
     "forked_in_c",
@@ -213,6 +214,9 @@ def drain_first_at_exit() -> None:
 
     One of uWSGI ends the interpreter.
     """
+
+def drain_as_it_exits() -> None:
+    """Drain in a process that exits, unless it does so because the program has failed."""
 
 def begin_to_end() -> None:
     """Say that this process begins to end, for whatever reason.

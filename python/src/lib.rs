@@ -180,6 +180,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ending::begin_to_end, module)?)?;
     module.add_function(wrap_pyfunction!(ending::served, module)?)?;
     module.add_function(wrap_pyfunction!(ending::drain_first_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::drain_as_it_exits, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;
