@@ -4,6 +4,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 __all__ = [
     "Checked",
+    "Claim",
     "Indicator",
     "MemoryBoard",
     "Operation",
@@ -40,6 +41,14 @@ _Failure: TypeAlias = BaseException | type[BaseException] | str
 _Meaning: TypeAlias = bool | Literal["by_work"] | None
 # Decides what an exception means. Without one, every `Exception` is a failure. With classes, only these are.
 _Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], _Meaning]
+
+@final
+class Claim:
+    """Something that one process does: this one, or one that is forked from now on."""
+
+    def __new__(cls) -> Claim: ...
+    def take(self) -> bool:
+        """Take it. Return False if it was taken before."""
 
 @final
 class Indicator:

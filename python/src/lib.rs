@@ -8,6 +8,7 @@
 compile_error!("healthboard needs Python with its interpreter lock, and this is free-threaded Python");
 
 mod checked;
+mod claim;
 mod ending;
 mod exception;
 mod first_use;
@@ -164,6 +165,7 @@ fn refuse_sub_interpreters() -> PyResult<()> {
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreters()?;
     guard::report_panics();
+    module.add_class::<claim::Claim>()?;
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
     module.add_class::<testing::MemoryBoard>()?;
