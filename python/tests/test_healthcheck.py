@@ -368,6 +368,27 @@ def test_what_is_wrong_is_named_in_the_log_and_the_service_goes_on(
     eventually(lambda: all(each in log.read_text() for each in named))
 
 
+def test_a_file_that_may_not_be_looked_for_counts_as_absent_and_is_named(
+    service: Service, places: dict[str, str]
+) -> None:
+    closed = service.folder / "closed"
+    closed.mkdir()
+    (closed / "off").touch()
+    closed.chmod(0)
+    begin = "import logging, os; logging.basicConfig(filename='log')\n"
+    # Everything is open to root.
+    program = IDLE.replace('start("svc")', 'start("svc")\nos.getuid() or os.setuid(65534)')
+    options = {"backends": "disable_by_file", "disable_by_file_path": str(closed / "off")}
+    start(service, places, options, begin + program)
+    assert service.process is not None
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == "started\n"
+    assert ask_ours(places["port"], "GET", {})[2] == b"OK"
+    line = f"cannot look for the file `{closed}/off`: Permission denied (os error 13); it counts as absent"
+    eventually(lambda: line in (service.folder / "log").read_text())
+    closed.chmod(0o700)
+
+
 # A program that reads `svc.conf`, and then one line more: it prints what oslo.middleware answers.
 CONFIGURED = """
 import logging, sys
