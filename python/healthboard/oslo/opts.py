@@ -261,8 +261,9 @@ def unregistered(conf: cfg.ConfigOpts, group: str, names: list[str]) -> dict[str
     for section in _sections(conf, group):
         # The last line counts.
         texts |= {name: section[name][-1] for name in names if name in section}
-    # For oslo.config, the environment overrides the files, unless the program does not want it.
-    if getattr(conf, "_use_env", True):
+    # For oslo.config, the environment overrides the files, unless the program does not want it. Nothing
+    # public says whether it does.
+    if getattr(conf, "_use_env", False):
         variables = {name: f"OS_{group.upper()}__{name.upper()}" for name in names}
         texts |= {name: os.environ[each] for name, each in variables.items() if each in os.environ}
     found: dict[str, str | Unreadable] = {}
