@@ -4,6 +4,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 __all__ = [
     "Checked",
+    "Claim",
     "Indicator",
     "MemoryBoard",
     "Operation",
@@ -12,6 +13,7 @@ __all__ = [
     "before_start",
     "begin_to_end",
     "drain",
+    "drain_as_it_exits",
     "drain_first_at_exit",
     "end_trace",
     "forked_in_c",
@@ -39,6 +41,14 @@ _Failure: TypeAlias = BaseException | type[BaseException] | str
 _Meaning: TypeAlias = bool | Literal["by_work"] | None
 # Decides what an exception means. Without one, every `Exception` is a failure. With classes, only these are.
 _Judge: TypeAlias = tuple[type[BaseException], ...] | Callable[[Any], _Meaning]
+
+@final
+class Claim:
+    """Something that one process does: this one, or one that is forked from now on."""
+
+    def __new__(cls) -> Claim: ...
+    def take(self) -> bool:
+        """Take it. Return False if it was taken before."""
 
 @final
 class Indicator:
@@ -213,6 +223,9 @@ def drain_first_at_exit() -> None:
 
     One of uWSGI ends the interpreter.
     """
+
+def drain_as_it_exits() -> None:
+    """Drain in a process that exits, unless it does so because the program has failed."""
 
 def begin_to_end() -> None:
     """Say that this process begins to end, for whatever reason.

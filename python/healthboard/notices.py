@@ -9,8 +9,9 @@ from . import _native, launch
 # The new status, the previous one, and the cause.
 Change = tuple[str, str, str]
 
-# Lines that have not been logged yet, each with whether it is a warning and the change that it reports.
-_pending: list[tuple[bool, str, Change | None]] = []
+# Lines that have not been logged yet, each with whether it is a warning and the change that it reports. A
+# forked process has them as well. The first process that can log a line does so: uWSGI's master never can.
+_pending: list[tuple[_native.Claim, bool, str, Change | None]] = []
 
 # The keys that `warn_once` has used.
 _warned: set[str] = set()
@@ -24,7 +25,7 @@ _is_deferred = False
 
 def add(text: str, *, warning: bool = True, change: Change | None = None) -> None:
     """Log a line, now or as soon as the service can log."""
-    _pending.append((warning, text, change))
+    _pending.append((_native.Claim(), warning, text, change))
     if _can_log():
         flush()
 
@@ -49,10 +50,12 @@ def flush(*, now: bool = False) -> None:
     logger = logging.getLogger("healthboard")
     while _pending:
         try:
-            warning, text, change = _pending.pop(0)
+            claim, warning, text, change = _pending.pop(0)
         except IndexError:
             # Another thread flushes at the same time.
             return
+        if not claim.take():
+            continue
         fields = None if change is None else _fields(*change)
         logger.log(logging.WARNING if warning else logging.INFO, "%s", text, extra=fields)
 

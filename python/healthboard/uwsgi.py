@@ -56,7 +56,7 @@ def drain_at_exit() -> None:
     previous = getattr(uwsgi, "atexit", None)
 
     def drain() -> None:
-        _native.drain()
+        _native.drain_as_it_exits()
         if previous is not None:
             previous()
 

@@ -1,12 +1,13 @@
 //! What a process says of its end: a goodbye if it ends in good order, and nothing if it fails.
 //!
 //! A process ends in good order if it was told to end, or if it exits with status 0. An uncaught exception and any other
-//! status are a death, as they are a failure for systemd.
+//! status are a death, as they are a failure for systemd. So is an exit in the handler of a failure of the program itself.
 
 use crate::{guard, termination};
 use pyo3::pyfunction;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::{mem, ptr};
 
 /// Whether this process was told to end.
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
@@ -75,11 +76,33 @@ pub(crate) fn stamped() {
     }
 }
 
+/// Drain in a process that exits, unless it does so because the program has failed.
+#[pyfunction]
+pub(crate) fn drain_as_it_exits() {
+    if !is_in_handler_of_a_failure() {
+        drain();
+    }
+}
+
+/// Whether this thread is in the handler of a signal that it has caused itself. uWSGI exits there after a segmentation fault,
+/// with the same status as after other ends. Async-signal-safe.
+fn is_in_handler_of_a_failure() -> bool {
+    // SAFETY: the set is valid for the calls. If there is no mask, the set is empty.
+    unsafe {
+        let mut blocked: libc::sigset_t = mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut blocked);
+        // In its handler a signal is blocked. Elsewhere it makes no sense to block one of these.
+        [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV]
+            .into_iter()
+            .any(|signal| libc::sigismember(&blocked, signal) == 1)
+    }
+}
+
 /// Makes this process drain before its interpreter ends, if a server runs it. That may take long or never complete: a second
 /// signal, from uWSGI's master in addition to the one from systemd, can interrupt it.
 pub(crate) fn drain_at_exit() {
     extern "C" fn drain_first() {
-        drain();
+        drain_as_it_exits();
     }
     if is_served() {
         // SAFETY: `drain` does not need the interpreter. If there is no room for the handler, the process does not drain.
@@ -91,7 +114,7 @@ pub(crate) fn drain_at_exit() {
 /// a busy worker.
 pub(crate) fn say_goodbye_at_exit() {
     extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-        if status == 0 || IS_TOLD.load(Relaxed) || is_served() {
+        if status == 0 || IS_TOLD.load(Relaxed) || (is_served() && !is_in_handler_of_a_failure()) {
             goodbye();
         } else {
             guard::guarded((), healthboard::crash);

@@ -8,6 +8,7 @@
 compile_error!("healthboard needs Python with its interpreter lock, and this is free-threaded Python");
 
 mod checked;
+mod claim;
 mod ending;
 mod exception;
 mod first_use;
@@ -164,6 +165,7 @@ fn refuse_sub_interpreters() -> PyResult<()> {
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreters()?;
     guard::report_panics();
+    module.add_class::<claim::Claim>()?;
     module.add_class::<indicator::Indicator>()?;
     module.add_class::<indicator::Operation>()?;
     module.add_class::<testing::MemoryBoard>()?;
@@ -180,6 +182,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ending::begin_to_end, module)?)?;
     module.add_function(wrap_pyfunction!(ending::served, module)?)?;
     module.add_function(wrap_pyfunction!(ending::drain_first_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::drain_as_it_exits, module)?)?;
     module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(reloading, module)?)?;
     module.add_function(wrap_pyfunction!(scrub, module)?)?;

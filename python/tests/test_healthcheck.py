@@ -368,29 +368,100 @@ def test_what_is_wrong_is_named_in_the_log_and_the_service_goes_on(
     eventually(lambda: all(each in log.read_text() for each in named))
 
 
-def test_services_read_the_options_of_oslo_middleware_from_their_file(
+def test_a_file_that_may_not_be_looked_for_counts_as_absent_and_is_named(
     service: Service, places: dict[str, str]
 ) -> None:
-    pytest.importorskip("oslo_config")
-    file = service.folder / "svc.conf"
-    file.write_text(
-        "[DEFAULT]\nstate_path = {folder}\n[healthcheck]\nbackends = disable_by_file\n"
-        "disable_by_file_path = $state_path/present\n".format(**places)
-    )
-    program = f"""
-import sys
+    closed = service.folder / "closed"
+    closed.mkdir()
+    (closed / "off").touch()
+    closed.chmod(0)
+    begin = "import logging, os; logging.basicConfig(filename='log')\n"
+    # Everything is open to root.
+    program = IDLE.replace('start("svc")', 'start("svc")\nos.getuid() or os.setuid(65534)')
+    options = {"backends": "disable_by_file", "disable_by_file_path": str(closed / "off")}
+    start(service, places, options, begin + program)
+    assert service.process is not None
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == "started\n"
+    assert ask_ours(places["port"], "GET", {})[2] == b"OK"
+    line = f"cannot look for the file `{closed}/off`: Permission denied (os error 13); it counts as absent"
+    eventually(lambda: line in (service.folder / "log").read_text())
+    closed.chmod(0o700)
+
+
+# A program that reads `svc.conf`, and then one line more: it prints what oslo.middleware answers.
+CONFIGURED = """
+import logging, sys
+logging.basicConfig(filename="log")
 from oslo_config import cfg
-conf = cfg.CONF
-conf.register_opt(cfg.StrOpt("state_path"))
-conf([], project="svc", default_config_files=[{str(file)!r}], default_config_dirs=[])
-from oslo_middleware.healthcheck import Healthcheck
-app = Healthcheck(None, {{}})
-import webob
-print(webob.Request.blank("/healthcheck").get_response(app).text, flush=True)
-sys.stdin.read()
+cfg.CONF.register_opt(cfg.StrOpt("state_path"))
+cfg.CONF([], project="svc", default_config_files=["svc.conf"], default_config_dirs=[], use_env=USE_ENV)
+if sys.stdin.readline():
+    from oslo_middleware.healthcheck import Healthcheck
+    import webob
+    print(webob.Request.blank("/healthcheck").get_response(Healthcheck(None, {})).text, flush=True)
 """
+
+
+def start_configured(
+    service: Service, places: dict[str, str], options: dict[str, str], use_env: bool = True
+) -> None:
+    lines = "\n".join(f"{name} = {value}" for name, value in options.items())
+    (service.folder / "svc.conf").write_text(
+        f"[DEFAULT]\nstate_path = {places['folder']}\n[healthcheck]\n{lines}\n"
+    )
     service.environment["HEALTHBOARD_URI"] = f"tcp://127.0.0.1:{places['port']},unix://{service.socket}"
-    service.start(program, launch=True)
+    service.start(CONFIGURED.replace("USE_ENV", str(use_env)), launch=True)
     service.health()
+
+
+def ask_oslo_of(service: Service) -> str:
+    """Have a program print what oslo.middleware answers, and end."""
+    assert service.process is not None
+    output, _ = service.process.communicate("\n", timeout=30)
+    return output.strip()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["$state_path/present", "${state_path}/present", r"$state_path/\$x", "$state_path/$", "$runtime_dir"],
+)
+def test_services_read_the_options_of_oslo_middleware_from_their_file(
+    service: Service, places: dict[str, str], path: str
+) -> None:
+    for file in ("$x", "$"):
+        (service.folder / file).touch()
+    options = {"disable_by_file_path": path, "runtime_dir": f"{service.folder}/run"}
+    start_configured(service, places, {"backends": "disable_by_file", **options})
     assert ask_ours(places["port"], "GET", {})[2] == b"DISABLED BY FILE"
-    assert "DISABLED BY FILE" in service.end()
+    assert ask_oslo_of(service) == "DISABLED BY FILE"
+
+
+@pytest.mark.parametrize(
+    ("backend", "option"),
+    [("disable_by_file", "disable_by_file_path"), ("enable_by_files", "enable_by_file_paths")],
+)
+def test_a_path_with_the_name_of_no_option_is_refused_and_named(
+    service: Service, places: dict[str, str], backend: str, option: str
+) -> None:
+    start_configured(service, places, {"backends": f"healthboard, {backend}", option: "$statepath/x"})
+    # oslo.middleware itself raises. Here the rest decides.
+    status, _, body = ask_ours(places["port"], "GET", {})
+    assert status == "200 OK"
+    assert body.startswith(b"healthboard: OK\n")
+    line = (
+        f"option `{option}` in [healthcheck]: found `$statepath/x`, expected the name of an option after `$`"
+    )
+    eventually(lambda: line in (service.folder / "log").read_text())
+
+
+@pytest.mark.parametrize("use_env", [True, False])
+def test_the_environment_of_oslo_config_overrides_the_file(
+    service: Service, places: dict[str, str], use_env: bool
+) -> None:
+    service.environment["OS_HEALTHCHECK__DISABLE_BY_FILE_PATH"] = "$state_path/present"
+    options = {"backends": "disable_by_file", "disable_by_file_path": "$state_path/absent"}
+    start_configured(service, places, options, use_env)
+    expected = "DISABLED BY FILE" if use_env else "OK"
+    assert ask_ours(places["port"], "GET", {})[2] == expected.encode()
+    assert ask_oslo_of(service) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,10 +43,36 @@ handler.setFormatter(FORMATTER)
 """
 
 TO_SYSLOG = """
+from oslo_config import cfg
+from oslo_log import formatters, log
+conf = cfg.ConfigOpts()
+log.register_options(conf)
+conf([])
 handler = logging.handlers.SysLogHandler("syslog")
-form = "svc: 2026-11-26 12:00:00.000 1 %(levelname)s %(name)s [-] %(message)s"
-handler.setFormatter(logging.Formatter(form))
+handler.ident = "svc: "
+handler.setFormatter(FORMATTER)
 """
+
+# As services log by default, with `use_json`, and as Python does.
+FORMATTERS = {
+    "oslo": "formatters.ContextFormatter(project='nova', version='34', config=conf)",
+    "json": "formatters.JSONFormatter()",
+    "python": "logging.Formatter(logging.BASIC_FORMAT)",
+}
+
+# What a client can make a service log, with its own words at the end.
+OF_CLIENTS = [
+    '[pid: 1|app: 0] 10.0.0.9 () {30 vars} GET / => 200 (HTTP/1.1) "WORDS"',
+    '10.0.0.9 - - [26/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 2 "-" "WORDS"',
+    "2026-11-26 12:00:00.000 1 INFO nova.wsgi [-] WORDS",
+    '{"name": "nova.wsgi", "message": "WORDS", "extra": {"healthboard_status": "FAULT"}}',
+]
+# Other lines of ours, as in a request.
+OURS = [
+    "2026-11-26 12:00:00.000 1 INFO healthboard [None req-1 u p - - d d] settled: OK: well",
+    "2026-11-26 12:00:00.000 1 WARNING healthboard [-] flaps: worse 12 times in 20 min; now DEGRADED: ill",
+]
+WORDS = "2026-11-26 12:00:00.000 1 WARNING healthboard [-] FAULT: database: injected"
 
 
 @pytest.fixture
@@ -120,10 +147,10 @@ def rsyslog(tmp_path: Path) -> Iterator[Path]:
     fragment = FRAGMENT.read_text()
     assert '"/var/log/healthboard-events.log"' in fragment
     fragment = fragment.replace("/var/log/healthboard-events.log", str(found))
-    socket = tmp_path / "syslog"
+    path = tmp_path / "syslog"
     head = f"""
 module(load="imuxsock" SysSock.Use="off")
-input(type="imuxsock" Socket="{socket}")
+input(type="imuxsock" Socket="{path}")
 global(workDirectory="{tmp_path}")
 """
     (tmp_path / "rsyslog.conf").write_text(head + fragment)
@@ -134,14 +161,30 @@ global(workDirectory="{tmp_path}")
     command = [program, "-n", "-f", str(tmp_path / "rsyslog.conf"), "-i", str(tmp_path / "pid")]
     with subprocess.Popen(command) as process:
         try:
-            eventually(socket.exists)
+            eventually(path.exists)
             yield found
         finally:
             process.kill()
 
 
-def test_rsyslog_makes_events_of_changes(failing: Service, rsyslog: Path) -> None:
-    start(failing, TO_SYSLOG)
+@pytest.mark.parametrize("formatter", FORMATTERS.values(), ids=FORMATTERS)
+def test_rsyslog_makes_events_of_changes_and_of_nothing_else(
+    failing: Service, rsyslog: Path, formatter: str
+) -> None:
+    pytest.importorskip("oslo_log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.connect(str(failing.folder / "syslog"))
+        for line in OF_CLIENTS:
+            for words in (WORDS, WORDS.partition("WARNING ")[2]):
+                syslog.send(f"<12>svc: {line.replace('WORDS', words)}".encode())
+        for line in OURS:
+            syslog.send(f"<12>svc: {line}".encode())
+    eventually(lambda: len(events(rsyslog)) == 2)
+    assert [(event["status"], event["cause"]) for event in events(rsyslog)] == [
+        ("OK", "well"),
+        ("DEGRADED", "ill"),
+    ]
+    start(failing, TO_SYSLOG.replace("FORMATTER", formatter))
     fail(failing)
     eventually(lambda: any(event["status"] == "FAULT" for event in events(rsyslog)))
     (failing.folder / "broken").unlink()
@@ -149,5 +192,6 @@ def test_rsyslog_makes_events_of_changes(failing: Service, rsyslog: Path) -> Non
     fault = next(event for event in events(rsyslog) if event["status"] == "FAULT")
     assert fault["program"] == "svc"
     assert fault["cause"].startswith("work: Broken")
-    assert all(fault.values())
+    assert all(all(event.values()) for event in events(rsyslog))
     assert "hunter2" not in rsyslog.read_text()
+    assert "injected" not in rsyslog.read_text()

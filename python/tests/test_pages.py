@@ -34,3 +34,33 @@ def test_the_code_runs(code: str, tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "is_there"),
+    [
+        ("healthboard.start('svc', {'uri': 'board'}); healthboard.record_ok('work')", True),
+        ("healthboard.start('svc', {'uri': 'board'}); healthboard.drain()", True),
+        # Health is off.
+        ("pass", False),
+    ],
+)
+def test_the_command_finds_whether_the_backend_is_there(program: str, is_there: bool, tmp_path: Path) -> None:
+    page = (ROOT / "docs/healthcheck.md").read_text()
+    command = re.findall(r"^curl .*/healthcheck \| (grep .*)$", page, re.MULTILINE)
+    assert len(command) == 1
+    program = (
+        f"import healthboard; {program}; from healthboard.verdict import verdict; print(verdict().reason)"
+    )
+    ran = subprocess.run(
+        f'{sys.executable} -c "{program}" > answer && {command[0]} answer',
+        shell=True,
+        cwd=tmp_path,
+        env={"HEALTHBOARD_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer = (tmp_path / "answer").read_text()
+    assert answer.startswith("healthboard: ")
+    assert (ran.returncode, ran.stdout) == ((0, answer) if is_there else (1, "")), ran.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -109,7 +110,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 CONFIGURED = """
-import atexit, os, sys, time
+import atexit, ctypes, os, sys, time
 from oslo_config import cfg
 import healthboard
 cfg.CONF([], project="svc", default_config_files=[], default_config_dirs=[])
@@ -128,6 +129,8 @@ def application(environ, start_response):
         return [str(os.getpid()).encode()]
     if environ["PATH_INFO"] == "/never-end":
         atexit.register(time.sleep, 3600)
+    if environ["PATH_INFO"] == "/crash":
+        ctypes.string_at(0)
     if environ["PATH_INFO"] == "/slow":
         print("has begun", flush=True)
         time.sleep(2)
@@ -159,10 +162,10 @@ def cotyledon(server: Server) -> Server:
     return server.serve(COTYLEDON, sys.executable, "app.py")
 
 
-def gunicorn(server: Server) -> Server:
+def gunicorn(server: Server, application: str = APPLICATION, *more: str) -> Server:
     pytest.importorskip("gunicorn")
     options = f"--preload --workers 2 --bind 127.0.0.1:{server.web} --worker-tmp-dir . app".split()
-    return server.serve(APPLICATION, sys.executable, "-m", "gunicorn", *options)
+    return server.serve(application, sys.executable, "-m", "gunicorn", *more, *options)
 
 
 def gunicorn_without_preload(server: Server) -> Server:
@@ -223,6 +226,43 @@ def test_all_workers_of_a_server_share_one_listener(
     eventually(lambda: server.listeners() == (1, 1))
 
 
+# A program that can log only after health has started.
+LATE_LOG = (
+    APPLICATION
+    + """
+import logging
+from healthboard import notices
+logging.basicConfig(format="%(process)d %(message)s")
+
+def application(environ, start_response, application=application):
+    answer = application(environ, start_response)
+    return [b"" if notices._pending else b"%d" % os.getpid()] if environ["PATH_INFO"] == "/logs" else answer
+"""
+).replace('("Content-Length", "0")', "")
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [gunicorn, uwsgi("--enable-threads", "--max-requests", "3", "--min-worker-lifetime", "1")],
+    ids=["gunicorn", "uwsgi"],
+)
+def test_a_line_from_before_the_fork_is_logged_by_one_process(
+    server: Server, serve: Callable[..., Server]
+) -> None:
+    server.environment["HEALTHBOARD_TTL"] = "never"
+    more = ("--max-requests", "3") if serve is gunicorn else ()
+    serve(server, LATE_LOG, *more)
+    workers: set[str] = set()
+
+    def has_logged() -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            workers.add(server.get("/logs"))
+        return len(workers - {""}) >= 5
+
+    eventually(has_logged, within=60)
+    assert server.output().count("HEALTHBOARD_TTL`: found `never`") == 1, server.output()
+
+
 # In workers the package is gone.
 GONE = """
 MASTER = os.getpid()
@@ -280,6 +320,43 @@ def test_a_server_that_gives_up_its_start_is_dead_and_not_stopped(server: Server
     server.process.wait(timeout=30)
     assert list(server.folder.glob("run/*/*.board"))
     assert not all_ended_in_order(server.folder)
+
+
+# uWSGI exits in its handler of the signal, for sure if there is no other thread of Python to get it again.
+@pytest.mark.parametrize(
+    "serve", [gunicorn, uwsgi(), PREFORK, LAZY], ids=["gunicorn", "uwsgi_one_thread", "uwsgi", "uwsgi_lazy"]
+)
+def test_a_worker_with_a_segmentation_fault_has_died(
+    server: Server, serve: Callable[[Server], Server]
+) -> None:
+    serve(server)
+    eventually(lambda: len(server.workers()) == 2 and set(server.workers()) <= server.boards())
+    before = set(server.workers())
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        server.get("/crash")
+    died = eventually(lambda: before - set(server.workers())).pop()
+    health = eventually(lambda: (h := server.health())["processes"]["dead"] == 1 and h)
+    assert health["status"] == "DEGRADED"
+    assert f"process {died} died" in health["message"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--max-requests", "3", "--min-worker-lifetime", "1"), ("--cheaper", "1", "--cheaper-initial", "2")],
+)
+def test_a_worker_that_uwsgi_ends_by_itself_has_not_died(server: Server, options: tuple[str, ...]) -> None:
+    uwsgi("--enable-threads", *options)(server)
+    before = eventually(lambda: len(workers := set(server.workers())) == 2 and workers)
+    eventually(lambda: before <= server.boards())
+
+    def is_ended() -> bool:
+        if "--cheaper" not in options:
+            server.get("/")
+        return not before <= set(server.workers())
+
+    eventually(is_ended, within=60)
+    health = eventually(lambda: (h := server.try_health()) and h["processes"]["alive"] >= 2 and h)
+    assert (health["status"], health["processes"]["dead"]) == ("OK", 0), health
 
 
 # systemd sends the signal to all processes of a service. A worker of gunicorn then gets a second one from its

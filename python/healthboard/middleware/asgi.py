@@ -31,7 +31,7 @@ class ASGI:
         return getattr(self._application, name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        if scope["type"] != "http" or requests.MARK in scope or requests.is_probe(scope.get("path", "")):
+        if scope["type"] != "http" or requests.MARK in scope or requests.is_probe(requests.path_of(scope)):
             return await self._application(scope, receive, send)
         scope[requests.MARK] = True
         request = _Request(receive, send)

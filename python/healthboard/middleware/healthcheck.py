@@ -46,7 +46,7 @@ class ASGIHealthcheck(_Healthcheck):
     __slots__ = ()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        if scope["type"] != "http" or scope["path"] != self._path:
+        if scope["type"] != "http" or requests.path_of(scope) != self._path:
             return await self._application(scope, receive, send)
         status, headers, body = _answer(scope["method"])
         raw = [(name.lower().encode(), value.encode()) for name, value in headers]

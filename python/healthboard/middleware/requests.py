@@ -9,6 +9,10 @@ import os
 
 from .. import Indicator, Operation
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # The key in a request's environment or scope that marks the request as already recorded.
 MARK = "healthboard.is_recorded"
 
@@ -35,6 +39,13 @@ def indicator() -> Indicator:
     if _indicator is None:
         _indicator = Indicator("requests", impact="degrading", ttl=0)
     return _indicator
+
+
+def path_of(scope: Any) -> str:
+    """Return the path within an ASGI application. Most servers put the place of the application before it."""
+    path: str = scope.get("path", "")
+    place = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(place) if path.startswith(f"{place}/") else path
 
 
 def is_probe(path: str) -> bool:

@@ -1,7 +1,8 @@
 """The options of `[healthcheck]`. oslo.middleware has options in the same group; the names do not clash.
 
-healthboard's `/healthcheck` obeys oslo.middleware's options. They are read from the files rather than
-registered, since the first to register an option determines its type, and that must be oslo.middleware.
+healthboard's `/healthcheck` obeys oslo.middleware's options. They are read from the environment and the
+files, as oslo.config does, rather than registered, since the first to register an option determines its type,
+and that must be oslo.middleware.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import glob
 import os
 import string
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from oslo_config import cfg
 
-from .. import launch, notices
+from .. import _native, launch, notices
 from ..indicators import KNOWN
 from ..start import start as start_health
 
@@ -180,11 +181,11 @@ def configuration() -> cfg.ConfigOpts:
 
 def start(conf: cfg.ConfigOpts) -> list[str]:
     """Start health for a service that has read its configuration. Return what `healthboard.start` returns."""
-    options = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
+    options: dict[str, str | Unreadable] = _read(conf, GROUP, "", [*SERVICE_OPTIONS, *POLICY_OPTIONS])
     environment = os.environ if launch.environment is None else launch.environment
     if options.get("uri") or environment.get("HEALTHBOARD_URI"):
         with notices.suppress_errors("options"):
-            options |= in_files(conf, GROUP, {option.name for option in HEALTHCHECK_OPTIONS})
+            options |= unregistered(conf, GROUP, [option.name for option in HEALTHCHECK_OPTIONS])
     with notices.suppress_errors("options"):
         known = [*SERVICE_OPTIONS, *HEALTHCHECK_OPTIONS, *POLICY_OPTIONS]
         # Others have options in this group, which most of them have registered by now.
@@ -198,9 +199,12 @@ def start(conf: cfg.ConfigOpts) -> list[str]:
                 options |= _misspelled(conf, section, f"{indicator}.", {option.name for option in known})
     remember(conf)
     host = getattr(conf, "host", None)
-    return start_health(
+    unreadable = [value.problem(name) for name, value in options.items() if isinstance(value, Unreadable)]
+    for problem in unreadable:
+        notices.warn_once(problem, problem)
+    return unreadable + start_health(
         launch.service(conf.prog),
-        options,
+        {name: value for name, value in options.items() if isinstance(value, str)},
         host=host if isinstance(host, str) else None,
         environment=launch.environment,
     )
@@ -213,57 +217,83 @@ def remember(conf: cfg.ConfigOpts) -> None:
         _configuration = conf
 
 
-def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt]) -> dict[str, str]:
+class Unreadable(NamedTuple):
+    """A value that refers to another option, which cannot be read."""
+
+    value: str
+    reason: str
+
+    def problem(self, option: str) -> str:
+        """Return the line for the log about this option, such as "database.ttl"."""
+        indicator, _, name = option.rpartition(".")
+        section = f"{GROUP}:{indicator}" if indicator else GROUP
+        found = (
+            f"found `{_native.scrub(self.value)}`, expected the name of an option after `$`: {self.reason}"
+        )
+        return f"option `{name}` in [{section}]: {found}"
+
+
+def _read(conf: cfg.ConfigOpts, group: str, prefix: str, options: list[cfg.Opt]) -> dict[str, Any]:
     """Read the options that are set in one group.
 
     They are registered as text: a service that reads or logs its whole configuration must not fail because of
     one of these values. `healthboard.start` checks the values.
     """
-    found = {}
+    found: dict[str, str | Unreadable] = {}
     for option in options:
         conf.register_opt(cfg.StrOpt(option.name, help=option.help), group=group)
         try:
             value = conf[group][option.name]
         except cfg.Error as error:
-            # The value contains a `$name` that is not an option, so reading it fails. The value is hidden
-            # from the service.
+            # Reading the value fails, so it is hidden from the service.
+            value = Unreadable("", str(error))
+            with notices.suppress_errors("options"):
+                value = unregistered(conf, group, [option.name]).get(option.name, value)
             conf.set_override(option.name, None, group=group)
-            value = f"$: {error}"
         if value is not None:
             found[prefix + option.name] = value
     return found
 
 
-def in_files(conf: cfg.ConfigOpts, group: str, names: set[str]) -> dict[str, str]:
-    """Read those of these options that are set in the files, whether they are registered or not.
-
-    A value that refers to an unknown option begins with `$: `.
-    """
-    found = {}
+def unregistered(conf: cfg.ConfigOpts, group: str, names: list[str]) -> dict[str, str | Unreadable]:
+    """Read those of these options that are set, whether they are registered or not."""
+    texts: dict[str, str] = {}
     for section in _sections(conf, group):
-        for name in names & section.keys():
-            # The last line counts.
-            value = section[name][-1]
-            try:
-                found[name] = _Template(value).substitute(_Values(conf))
-            except (cfg.Error, KeyError, ValueError) as error:
-                found[name] = f"$: {error}"
+        # The last line counts.
+        texts |= {name: section[name][-1] for name in names if name in section}
+    # For oslo.config, the environment overrides the files, unless the program does not want it. Nothing
+    # public says whether it does.
+    if getattr(conf, "_use_env", False):
+        variables = {name: f"OS_{group.upper()}__{name.upper()}" for name in names}
+        texts |= {name: os.environ[each] for name, each in variables.items() if each in os.environ}
+    found: dict[str, str | Unreadable] = {}
+    for name, text in texts.items():
+        try:
+            found[name] = _Template(text.replace(r"\$", "$$")).safe_substitute(_Values(conf, group))
+        except cfg.Error as error:
+            found[name] = Unreadable(text, str(error))
     return found
 
 
 class _Template(string.Template):
-    braceidpattern = r"(?a:[_a-z][_a-z0-9.]*)"
+    # As in oslo.config.
+    idpattern = r"[_a-z][\._a-z0-9]*"
 
 
 class _Values(Mapping[str, Any]):
-    """The options that `$NAME` and `${GROUP.NAME}` stand for."""
+    """The options that `$NAME` and `${GROUP.NAME}` stand for in this group."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, group: str) -> None:
         self._conf = conf
+        self._group = group
 
     def __getitem__(self, name: str) -> Any:
         group, _, option = name.rpartition(".")
-        return self._conf[group][option] if group else self._conf[option]
+        try:
+            value = self._conf[group or self._group][option]
+        except cfg.NoSuchOptError:
+            value = self._conf[name]
+        return "" if value is None else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._conf)

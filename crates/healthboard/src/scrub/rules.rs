@@ -6,7 +6,7 @@ type Found = Option<(usize, usize)>;
 /// The result of the first rule that matches here. If the hidden part contains a key, the end of that key's value is
 /// unknown, and the rest of the line is hidden too.
 pub(super) fn first(before: &str, text: &str) -> Found {
-    let rules: [fn(&str) -> Found; 6] = [statement, private_key, flag, key_and_value, url, random];
+    let rules: [fn(&str) -> Found; 7] = [statement, account, private_key, flag, key_and_value, url, random];
     let begins = before.is_empty() || before.ends_with(is_delimiter);
     let found =
         rules.iter().find_map(|rule| rule(text)).or_else(|| if begins { user_at_host(text) } else { None });
@@ -29,6 +29,18 @@ fn statement(text: &str) -> Found {
     let start = ["[SQL:", "[parameters:", "[generated in", "[cached since"];
     let start = start.iter().find(|start| text.starts_with(**start))?;
     Some((start.len(), text.len() - start.len()))
+}
+
+/// `IDENTIFIED BY 'x'`, `IDENTIFIED WITH y AS 'x'`, `SET PASSWORD FOR y = 'x'`: the rest of a statement about an account.
+fn account(text: &str) -> Found {
+    let starts = [["identified", "by"], ["identified", "with"], ["identified", "via"], ["set", "password"]];
+    let first = word(text);
+    let after = text[first.len()..].trim_start();
+    let second = word(after);
+    let stays = text.len() - after.len() + second.len();
+    let is_start =
+        |[one, two]: [&str; 2]| first.eq_ignore_ascii_case(one) && second.eq_ignore_ascii_case(two);
+    starts.into_iter().any(is_start).then_some((stays, text.len() - stays))
 }
 
 /// A PEM block, or its beginning.

@@ -57,10 +57,8 @@ def configured() -> dict[str, str]:
         # oslo.db registers its options at the first use of the database, which may be hours away. They must
         # not be registered here, since another thread of the service could be reading the group.
         with contextlib.suppress(Exception):
-            in_files = opts.in_files(conf, "database", {"connection"}).get("connection", "")
-            # The name is oslo.config's.
-            url = os.environ.get("OS_DATABASE__CONNECTION", in_files)
-            if url and not url.startswith("$: "):
+            url = opts.unregistered(conf, "database", ["connection"]).get("connection")
+            if url and isinstance(url, str):
                 found["database"] = url
     for name in conf:
         # Some names are options rather than groups, and the values of some options cannot be read.
