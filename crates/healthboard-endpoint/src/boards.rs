@@ -83,10 +83,11 @@ impl<'a> Boards<'a> {
     }
 
     /// Call this when this process begins to serve. It continues the history of the previous holder.
-    pub(crate) fn take_over_history(&mut self) {
+    pub(crate) fn take_over_history(&mut self) -> &History {
         if let Some(place) = self.keeper.place() {
             self.history = Arc::new(read_history(place));
         }
+        &self.history
     }
 
     /// Leaves a notice for the service's log.
