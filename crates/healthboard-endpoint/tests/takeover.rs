@@ -181,7 +181,8 @@ fn role() {
         "fails" => {
             // A death counts for one ttl.
             let builder = builder.option("failure_threshold", "1").option("failure_window", "0");
-            builder.option("ttl", "5")
+            // The path has no effect without a backend.
+            builder.option("ttl", "5").option("disable_by_file_path", "/nowhere")
         }
         _ => builder,
     };
@@ -311,6 +312,7 @@ fn each_change_is_logged_once_whoever_serves() {
         service.logged_changes().last().is_some_and(|(_, to)| to == status).then_some(())
     };
     until("the fault in the log", || last_is(&service, "FAULT"));
+    until("both", || service.processes.iter().all(|child| sockets(child.id()) >= 3).then_some(()));
     let holder = service.until_served();
     service.kill(holder);
     until("the next holder", || {
@@ -328,6 +330,8 @@ fn each_change_is_logged_once_whoever_serves() {
     service.start("fails");
     until("the recovery after a new start in the log", || last_is(&service, "OK"));
 
+    let problem = |line: &&String| line.contains("`disable_by_file_path` has no effect");
+    assert_eq!(service.log().iter().filter(problem).count(), 2, "one for each life: {:?}", service.log());
     let logged = service.logged_changes();
     let ends: Vec<&str> = logged.iter().map(|(_, to)| &**to).collect();
     let begins: Vec<&str> = logged.iter().map(|(from, _)| &**from).collect();

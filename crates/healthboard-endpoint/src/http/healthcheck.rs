@@ -11,7 +11,6 @@ use files::Files;
 use healthboard::Report;
 use healthboard::format::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
 use rustix::system::uname;
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -45,7 +44,6 @@ pub(super) struct Healthcheck {
     options: HealthcheckOptions,
     degraded_is_available: bool,
     files: Files,
-    notices: VecDeque<String>,
 }
 
 impl Healthcheck {
@@ -54,7 +52,6 @@ impl Healthcheck {
             options: options.healthcheck.clone(),
             degraded_is_available: options.degraded_status_code < 400,
             files: Files::default(),
-            notices: options.healthcheck.problems().into(),
         }
     }
 
@@ -98,9 +95,9 @@ impl Healthcheck {
         Response::as_by_webob(status, media, body)
     }
 
-    /// The next problem with the options or the files, for the log. Each is returned once.
+    /// The next problem with the files, for the log. Each is returned once.
     pub(super) fn take_notice(&mut self) -> Option<String> {
-        self.notices.pop_front().or_else(|| self.files.take_notice())
+        self.files.take_notice()
     }
 
     fn is_ignored(&self, head: &Head<'_>, ends: Ends) -> bool {

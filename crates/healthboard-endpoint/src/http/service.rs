@@ -62,7 +62,7 @@ impl ServicePages {
         ServiceSite { pages: self, make }
     }
 
-    /// The next problem with the options or the files of `/healthcheck`, for the log. Each is returned once.
+    /// The next problem with the files of `/healthcheck`, for the log. Each is returned once.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
         self.healthcheck.take_notice()
     }
