@@ -28,7 +28,8 @@ Generated from the code by `{COMMAND}`.
 ## For a service: `[healthcheck]`
 
 Set these in the service's own oslo.config file or in the environment, which takes precedence. A bad value is
-named in the service's log, together with what was expected. The service starts with the default instead.
+named in the service's log, together with what was expected. The service starts with the default instead,
+or, of a list for `/healthcheck`, with what is right.
 
 {service}
 ## For `/healthcheck`

@@ -116,7 +116,7 @@ impl<'a, 'b> Holder<'a, 'b> {
         self.changes = Changes::after(history, Instant::now(), SystemTime::now());
         // A standby that takes over does not repeat them.
         if inherited.is_empty() {
-            let problems = self.boards.options().healthcheck.problems();
+            let problems = self.boards.options().healthcheck.problems(self.boards.uris());
             problems.into_iter().for_each(|problem| self.boards.say(true, problem));
         }
         for uri in self.boards.uris() {

@@ -5,7 +5,7 @@ mod files;
 
 use super::head::Head;
 use super::response::Response;
-use crate::options::{Backend, HealthcheckOptions, HttpOptions};
+use crate::options::{Backend, HealthcheckOptions, HttpOptions, Network};
 use accept::Offer;
 use files::Files;
 use healthboard::Report;
@@ -63,7 +63,7 @@ impl Healthcheck {
     /// Whether the answer may differ between connections that send the same bytes.
     pub(super) fn depends_on_ends(&self) -> bool {
         let is_by_port = self.options.backends.contains(&Backend::DisableByFilesPorts);
-        is_by_port || !self.options.allowed_source_ranges.is_empty()
+        is_by_port || self.options.allowed_source_ranges.is_some()
     }
 
     /// The answer, to any method.
@@ -101,10 +101,11 @@ impl Healthcheck {
     }
 
     fn is_ignored(&self, head: &Head<'_>, ends: Ends) -> bool {
-        let ranges = &self.options.allowed_source_ranges;
-        let is_allowed = |peer| ranges.iter().any(|network| network.contains(peer));
+        let contain = |ranges: &[Network]| {
+            ends.peer.is_some_and(|peer| ranges.iter().any(|range| range.contains(peer)))
+        };
         let is_proxied = || FORWARDED.iter().any(|name| head.values(name).any(|value| !value.is_empty()));
-        (!ranges.is_empty() && !ends.peer.is_some_and(is_allowed))
+        self.options.allowed_source_ranges.as_ref().is_some_and(|ranges| !contain(ranges))
             || (self.options.ignore_proxied_requests && is_proxied())
     }
 
