@@ -11,8 +11,7 @@ use files::Files;
 use healthboard::Report;
 use healthboard::format::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
 use rustix::system::uname;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,23 +19,14 @@ use std::time::SystemTime;
 const FORWARDED: [&str; 5] =
     ["x-forwarded", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-for", "x-forwarded-prefix"];
 
-/// The two ends of a connection, as far as they have addresses.
+/// The two ends of a connection, as far as they have addresses. They are known when it is accepted, so a probe costs no system
+/// call for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ends {
     /// The address of the client.
     pub(crate) peer: Option<IpAddr>,
     /// The port of the endpoint.
     pub(crate) port: Option<u16>,
-}
-
-impl Ends {
-    /// The ends of a connected socket. Those of a unix socket have no address.
-    pub(crate) fn of(socket: impl AsFd) -> Ends {
-        let internet = |address| SocketAddr::try_from(address).ok();
-        let peer = rustix::net::getpeername(&socket).ok().flatten().and_then(internet);
-        let own = rustix::net::getsockname(&socket).ok().and_then(internet);
-        Ends { peer: peer.map(|peer| peer.ip()), port: own.map(|own| own.port()) }
-    }
 }
 
 /// Answers `/healthcheck`.
@@ -60,10 +50,9 @@ impl Healthcheck {
         path.strip_prefix("/healthcheck").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Whether the answer may differ between connections that send the same bytes.
-    pub(super) fn depends_on_ends(&self) -> bool {
-        let is_by_port = self.options.backends.contains(&Backend::DisableByFilesPorts);
-        is_by_port || self.options.allowed_source_ranges.is_some()
+    /// Whether the answer may differ between clients that send the same bytes to the same port.
+    pub(super) fn depends_on_peer(&self) -> bool {
+        self.options.allowed_source_ranges.is_some()
     }
 
     /// The answer, to any method.

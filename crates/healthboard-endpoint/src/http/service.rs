@@ -2,7 +2,7 @@
 
 use super::agent_check;
 use super::answers::{Asked, Reply, Site};
-use super::healthcheck::{Ends, Healthcheck};
+use super::healthcheck::Healthcheck;
 use super::media::{self, Media};
 use super::page;
 use super::response::{Response, TEXT};
@@ -111,9 +111,8 @@ impl ServiceSite<'_> {
         let head = asked.head;
         let pages = &mut *self.pages;
         if Healthcheck::is_asked(path) {
-            let ends = if pages.healthcheck.depends_on_ends() { (asked.ends)() } else { Ends::default() };
             let report = pages.report(self.make);
-            return pages.healthcheck.answer(head, ends, &report).into();
+            return pages.healthcheck.answer(head, asked.ends, &report).into();
         }
         if !PATHS.contains(&path) {
             let there_are = "not found; there are /health, /healthcheck, /livez, /metrics and /readyz\n";
@@ -169,7 +168,7 @@ impl Site for ServiceSite<'_> {
     }
 
     fn is_kept(&self, asked: &Asked<'_>) -> bool {
-        !Healthcheck::is_asked(asked.path()) || !self.pages.healthcheck.depends_on_ends()
+        !Healthcheck::is_asked(asked.path()) || !self.pages.healthcheck.depends_on_peer()
     }
 }
 
