@@ -65,6 +65,8 @@ ACCEPTS = [
 ]
 
 FORWARDED = ["X-Forwarded-For", "X-Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"]
+# Names that are the same to a WSGI application.
+FORWARDED += ["X_Forwarded_For", "x-forwarded_proto"]
 OTHERS = ["Forwarded", "X-Forwarded-Port", "X-Real-IP"]
 
 # What each set of options is, with a file that exists and one that does not.

@@ -93,7 +93,10 @@ impl Healthcheck {
         let contain = |ranges: &[Network]| {
             ends.peer.is_some_and(|peer| ranges.iter().any(|range| range.contains(peer)))
         };
-        let is_proxied = || FORWARDED.iter().any(|name| head.values(name).any(|value| !value.is_empty()));
+        // To a WSGI application, `X_Forwarded_For` is the same header as `X-Forwarded-For`.
+        let is_forwarded = |name: &str| FORWARDED.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_proxied =
+            || head.lines().any(|(name, value)| !value.is_empty() && is_forwarded(&name.replace('_', "-")));
         self.options.allowed_source_ranges.as_ref().is_some_and(|ranges| !contain(ranges))
             || (self.options.ignore_proxied_requests && is_proxied())
     }
