@@ -162,6 +162,11 @@ impl<'a> Boards<'a> {
 
     /// Adds what has changed to the history, and writes the file. If that fails, the next tick tries again.
     fn keep_history(&mut self, report: &Report) {
+        if self.history.logged != self.history.count && !self.keeper.has_notices() {
+            // This tick's change, if any, is not among them.
+            let history = Arc::make_mut(&mut self.history);
+            (history.logged, self.is_history_kept) = (history.count, false);
+        }
         if History::observe(&mut self.history, report) {
             self.is_history_kept = false;
         }

@@ -57,11 +57,11 @@ impl Changes {
         Changes { status, logged, changed: None, worsened: VecDeque::new(), flaps: None }
     }
 
-    /// Continues where the history ends, of which earlier holders have logged each change. `now` and `time` are the same
-    /// moment.
+    /// Continues where earlier holders have stopped to log. `now` and `time` are the same moment.
     pub(crate) fn after(history: &History, now: Instant, time: SystemTime) -> Changes {
         let mut changes = Changes::new();
-        for change in &history.service {
+        let unlogged = usize::try_from(history.count.saturating_sub(history.logged)).unwrap_or(usize::MAX);
+        for change in history.service.iter().take(history.service.len().saturating_sub(unlogged)) {
             let age = time.duration_since(change.time()).unwrap_or_default();
             let at = now.checked_sub(age).unwrap_or(now);
             // It may have settled before.
@@ -152,6 +152,8 @@ mod tests {
             }
             (report.time, report.status) = (time, status);
             History::observe(&mut history, &report);
+            let history = Arc::make_mut(&mut history);
+            history.logged = history.count;
             let message = if status == Status::Ok { "" } else { "database: OperationalError" };
             if let Some(line) = changes.observe(begin + Duration::from_secs(second), status, message) {
                 assert_eq!(line.warning, status > Status::Ok, "{line:?}");
@@ -253,6 +255,17 @@ mod tests {
             let last = said.iter().rev().find(|(_, text)| !text.is_empty()).unwrap();
             assert!(last.1.contains("DEGRADED: database"), "{last:?}, period {period} s");
         }
+    }
+
+    #[test]
+    fn a_change_that_no_holder_could_log_is_logged_by_the_next() {
+        let mut history = Arc::default();
+        History::observe(&mut history, &report(Status::Degraded));
+        Arc::make_mut(&mut history).logged = 1;
+        History::observe(&mut history, &report(Status::Fault));
+        let mut changes = Changes::after(&history, Instant::now(), SystemTime::now());
+        let line = changes.observe(Instant::now(), Status::Fault, "database: gone").unwrap();
+        assert_eq!((line.previous, &*line.text), (Status::Degraded, "FAULT: database: gone"));
     }
 
     #[test]

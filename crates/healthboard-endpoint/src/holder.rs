@@ -114,11 +114,6 @@ impl<'a, 'b> Holder<'a, 'b> {
     fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
         let history = self.boards.take_over_history();
         self.changes = Changes::after(history, Instant::now(), SystemTime::now());
-        // A standby that takes over does not repeat them.
-        if inherited.is_empty() {
-            let problems = self.boards.options().healthcheck.problems(self.boards.uris());
-            problems.into_iter().for_each(|problem| self.boards.say(true, problem));
-        }
         for uri in self.boards.uris() {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }

@@ -299,6 +299,17 @@ fn the_next_holder_knows_since_when_the_service_has_its_status() {
     assert_eq!(until("the next holder", || since(&service, holder)), before);
 }
 
+/// The history beside the boards.
+fn history(service: &Service) -> Option<serde_json::Value> {
+    let history = std::fs::read(service.place.path().join("run/service/history.json")).ok()?;
+    serde_json::from_slice(&history).ok()
+}
+
+fn all_logged(service: &Service) -> Option<()> {
+    let history = history(service)?;
+    (history["logged"] == history["count"]).then_some(())
+}
+
 #[test]
 fn each_change_is_logged_once_whoever_serves() {
     let mut service = Service::new();
@@ -313,6 +324,12 @@ fn each_change_is_logged_once_whoever_serves() {
     };
     until("the fault in the log", || last_is(&service, "FAULT"));
     until("both", || service.processes.iter().all(|child| sockets(child.id()) >= 3).then_some(()));
+    until("that the history knows what is logged", || all_logged(&service));
+    let problems = |service: &Service| {
+        let problem = |line: &&String| line.contains("`disable_by_file_path` has no effect");
+        service.log().iter().filter(problem).count()
+    };
+    assert_eq!(problems(&service), 2, "each process has started the service");
     let holder = service.until_served();
     service.kill(holder);
     until("the next holder", || {
@@ -323,6 +340,8 @@ fn each_change_is_logged_once_whoever_serves() {
     until("the recovery in the log", || last_is(&service, "OK"));
     std::fs::remove_file(&recovered).unwrap();
     until("another fault in the log", || last_is(&service, "FAULT"));
+    until("that the history knows what is logged", || all_logged(&service));
+    assert_eq!(problems(&service), 2, "not again by the next holder");
     // The next life of the service begins with what the history of this one ends with.
     let holder = service.until_served();
     service.kill(holder);
@@ -330,14 +349,11 @@ fn each_change_is_logged_once_whoever_serves() {
     service.start("fails");
     until("the recovery after a new start in the log", || last_is(&service, "OK"));
 
-    let problem = |line: &&String| line.contains("`disable_by_file_path` has no effect");
-    assert_eq!(service.log().iter().filter(problem).count(), 2, "one for each life: {:?}", service.log());
     let logged = service.logged_changes();
     let ends: Vec<&str> = logged.iter().map(|(_, to)| &**to).collect();
     let begins: Vec<&str> = logged.iter().map(|(from, _)| &**from).collect();
     assert_eq!(begins, [&["OK"], &ends[..ends.len() - 1]].concat(), "{:?}", service.log());
-    let history = std::fs::read(service.place.path().join("run/service/history.json")).unwrap();
-    let history: serde_json::Value = serde_json::from_slice(&history).unwrap();
+    let history = history(&service).unwrap();
     let kept = history["service"].as_array().unwrap();
     assert_eq!(kept.iter().map(|change| change["status"].as_str().unwrap()).collect::<Vec<_>>(), ends);
 }

@@ -108,6 +108,9 @@ impl HealthcheckOptions {
 
     /// Backends that have no effect at these endpoints because their option is not set, and the other way round, for the log.
     pub(crate) fn problems(&self, uris: &[Uri]) -> Vec<String> {
+        if uris.is_empty() {
+            return Vec::new();
+        }
         let files = [
             (Backend::DisableByFile, "disable_by_file_path", self.disable_by_file_path.is_some()),
             (Backend::DisableByFilesPorts, "disable_by_file_paths", !self.disable_by_file_paths.is_empty()),
