@@ -30,7 +30,7 @@ Generated from the code by `{COMMAND}`.
 Set these in the service's own oslo.config file or in the environment, which takes precedence. oslo.config's
 own variables, such as `OS_HEALTHCHECK__TTL`, count as well: more than the file, and less than ours. A bad
 value is named in the service's log, together with what was expected. The service starts with the default
-instead.
+instead, or, of a list for `/healthcheck`, with what is right.
 
 {service}
 ## For `/healthcheck`

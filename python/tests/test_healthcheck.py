@@ -65,6 +65,8 @@ ACCEPTS = [
 ]
 
 FORWARDED = ["X-Forwarded-For", "X-Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"]
+# Names that are the same to a WSGI application.
+FORWARDED += ["X_Forwarded_For", "x-forwarded_proto"]
 OTHERS = ["Forwarded", "X-Forwarded-Port", "X-Real-IP"]
 
 # What each set of options is, with a file that exists and one that does not.
@@ -76,7 +78,10 @@ OPTIONS: list[dict[str, str]] = [
     {"backends": "disable_by_file", "disable_by_file_path": "{folder}"},
     {"backends": "disable_by_files_ports", "disable_by_file_paths": "1:{present},{port}:{absent}"},
     {"backends": "disable_by_files_ports", "disable_by_file_paths": "{port}:{absent},{port}:{present}"},
+    {"backends": "disable_by_files_ports", "disable_by_file_paths": "70000:/x,1:,{port}:{present}"},
     {"backends": "enable_by_files", "enable_by_file_paths": "{present},{folder}"},
+    {"backends": "enable_by_files", "enable_by_file_paths": "{present},{folder},"},
+    {"backends": "enable_by_files", "enable_by_file_paths": "{present},,{folder}"},
     {"backends": "enable_by_files", "enable_by_file_paths": "{present},{absent}"},
     {
         "backends": "disable_by_files_ports,disable_by_file",
@@ -86,6 +91,8 @@ OPTIONS: list[dict[str, str]] = [
     {"backends": "disable_by_file", "ignore_proxied_requests": "true"},
     {"backends": "disable_by_file", "allowed_source_ranges": "127.0.0.0/8,fd00::/8"},
     {"backends": "disable_by_file", "allowed_source_ranges": "10.0.0.0/8,::/0"},
+    {"backends": "disable_by_file", "allowed_source_ranges": "127.0.0.0/0.255.255.255"},
+    {"backends": "disable_by_file", "allowed_source_ranges": "10.0.0.0/0.255.255.255"},
     {"backends": "enable_by_files", "allowed_source_ranges": "127.0.0.1", "ignore_proxied_requests": "yes"},
 ]
 
@@ -352,7 +359,7 @@ def test_what_is_wrong_is_named_in_the_log_and_the_service_goes_on(
     options = {
         "backends": "disable_by_file, ours",
         "disable_by_file_paths": "8774",
-        "allowed_source_ranges": "10.0.0.1/8",
+        "allowed_source_ranges": "10.0.0.1/8,127.0.0.0/8",
         "detailed": "perhaps",
     }
     start(service, places, options, "import logging; logging.basicConfig(filename='log')\n" + IDLE)
@@ -366,6 +373,25 @@ def test_what_is_wrong_is_named_in_the_log_and_the_service_goes_on(
         "no effect without `disable_by_file_path`",
     ]
     eventually(lambda: all(each in log.read_text() for each in named))
+
+
+def test_of_a_list_of_ranges_the_right_ones_count(service: Service, places: dict[str, str]) -> None:
+    program = "import logging; logging.basicConfig(filename='log')\n" + IDLE
+    start(service, places, {"allowed_source_ranges": "10.0.0.0/8,10.1.2.3/8"}, program)
+    assert ask_ours(places["port"], "GET", {})[0].startswith("404")
+    log = service.folder / "log"
+    eventually(lambda: "`10.1.2.3/8` has bits of a host; the rest counts" in log.read_text())
+    service.end()
+    start(service, places, {"allowed_source_ranges": "10.1.2.3/8"}, program)
+    assert ask_ours(places["port"], "GET", {})[0].startswith("404")
+    eventually(lambda: "has bits of a host; so no request is answered" in log.read_text())
+
+
+def test_a_port_of_no_endpoint_is_named_in_the_log(service: Service, places: dict[str, str]) -> None:
+    options = {"backends": "disable_by_files_ports", "disable_by_file_paths": f"1:{places['present']}"}
+    start(service, places, options, "import logging; logging.basicConfig(filename='log')\n" + IDLE)
+    log = service.folder / "log"
+    eventually(lambda: "`disable_by_file_paths` has no effect: none of its ports" in log.read_text())
 
 
 def test_a_file_that_may_not_be_looked_for_counts_as_absent_and_is_named(

@@ -83,10 +83,11 @@ impl<'a> Boards<'a> {
     }
 
     /// Call this when this process begins to serve. It continues the history of the previous holder.
-    pub(crate) fn take_over_history(&mut self) {
+    pub(crate) fn take_over_history(&mut self) -> &History {
         if let Some(place) = self.keeper.place() {
             self.history = Arc::new(read_history(place));
         }
+        &self.history
     }
 
     /// Leaves a notice for the service's log.
@@ -161,6 +162,11 @@ impl<'a> Boards<'a> {
 
     /// Adds what has changed to the history, and writes the file. If that fails, the next tick tries again.
     fn keep_history(&mut self, report: &Report) {
+        if self.history.logged != self.history.count && !self.keeper.has_notices() {
+            // This tick's change, if any, is not among them.
+            let history = Arc::make_mut(&mut self.history);
+            (history.logged, self.is_history_kept) = (history.count, false);
+        }
         if History::observe(&mut self.history, report) {
             self.is_history_kept = false;
         }

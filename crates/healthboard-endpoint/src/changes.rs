@@ -4,9 +4,9 @@
 //! from time to time and a last line when the status has settled. A status worse than all before is still logged at once. An
 //! outage alone, from OK by way of DEGRADED to FAULT and back, is not flapping, nor are two of them.
 
-use healthboard::Status;
+use healthboard::{History, Status};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A status that gets worse this often within [`FLAPPING_WINDOW`] is flapping.
 const FLAPPING_TIMES: usize = 5;
@@ -55,6 +55,22 @@ impl Changes {
     pub(crate) fn new() -> Changes {
         let (status, logged) = (Status::Ok, Status::Ok);
         Changes { status, logged, changed: None, worsened: VecDeque::new(), flaps: None }
+    }
+
+    /// Continues where earlier holders have stopped to log. `now` and `time` are the same moment.
+    pub(crate) fn after(history: &History, now: Instant, time: SystemTime) -> Changes {
+        let mut changes = Changes::new();
+        let unlogged = usize::try_from(history.count.saturating_sub(history.logged)).unwrap_or(usize::MAX);
+        for change in history.service.iter().take(history.service.len().saturating_sub(unlogged)) {
+            let age = time.duration_since(change.time()).unwrap_or_default();
+            let at = now.checked_sub(age).unwrap_or(now);
+            // It may have settled before.
+            changes.observe(at, changes.status, "");
+            changes.observe(at, change.status, "");
+        }
+        // The last holder has looked then, or a little later: a line is rather logged twice than never.
+        changes.observe(now.checked_sub(Duration::from_secs(1)).unwrap_or(now), changes.status, "");
+        changes
     }
 
     /// Call this about once a second with the status at `now`; `message` is its cause, empty for `OK`. Returns the line
@@ -116,13 +132,28 @@ fn summary(times: u32, within: Duration, status: Status, cause: &str) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::report;
+    use std::sync::Arc;
 
     /// The lines for a status that is observed once a second.
     fn said(seconds: u64, status: impl Fn(u64) -> Status) -> Vec<(u64, String)> {
+        said_by_holders_of(seconds, seconds, status)
+    }
+
+    /// The same, if each holder dies after so many seconds.
+    fn said_by_holders_of(life: u64, seconds: u64, status: impl Fn(u64) -> Status) -> Vec<(u64, String)> {
         let (mut changes, begin) = (Changes::new(), Instant::now());
+        let (mut history, mut report) = (Arc::default(), report(Status::Ok));
         let mut said = Vec::new();
         for second in 0..seconds {
-            let status = status(second);
+            let (time, status) = (SystemTime::UNIX_EPOCH + Duration::from_secs(second), status(second));
+            if second % life == life - 1 {
+                changes = Changes::after(&history, begin + Duration::from_secs(second), time);
+            }
+            (report.time, report.status) = (time, status);
+            History::observe(&mut history, &report);
+            let history = Arc::make_mut(&mut history);
+            history.logged = history.count;
             let message = if status == Status::Ok { "" } else { "database: OperationalError" };
             if let Some(line) = changes.observe(begin + Duration::from_secs(second), status, message) {
                 assert_eq!(line.warning, status > Status::Ok, "{line:?}");
@@ -223,6 +254,35 @@ mod tests {
             }
             let last = said.iter().rev().find(|(_, text)| !text.is_empty()).unwrap();
             assert!(last.1.contains("DEGRADED: database"), "{last:?}, period {period} s");
+        }
+    }
+
+    #[test]
+    fn a_change_that_no_holder_could_log_is_logged_by_the_next() {
+        let mut history = Arc::default();
+        History::observe(&mut history, &report(Status::Degraded));
+        Arc::make_mut(&mut history).logged = 1;
+        History::observe(&mut history, &report(Status::Fault));
+        let mut changes = Changes::after(&history, Instant::now(), SystemTime::now());
+        let line = changes.observe(Instant::now(), Status::Fault, "database: gone").unwrap();
+        assert_eq!((line.previous, &*line.text), (Status::Degraded, "FAULT: database: gone"));
+    }
+
+    #[test]
+    fn the_log_is_the_same_however_often_the_holder_dies() {
+        let outage = |s: u64| match s {
+            0..100 => Status::Ok,
+            100..120 => Status::Degraded,
+            120..4000 => Status::Fault,
+            _ => Status::Ok,
+        };
+        let flapping = |s: u64| if s < 1800 && s % 120 > 60 { Status::Degraded } else { Status::Ok };
+        for life in [1, 5, 61, 700] {
+            assert_eq!(said_by_holders_of(life, 5000, outage), said(5000, outage), "{life} s");
+            assert_eq!(said_by_holders_of(life, 5000, flapping), said(5000, flapping), "{life} s");
+            // The history is too short for all changes of an hour.
+            let quick = said_by_holders_of(life, 7200, |s| flapping(s * 10 % 1800));
+            assert!(quick.len() <= 20, "{life} s: {quick:?}");
         }
     }
 }

@@ -104,6 +104,7 @@ pub(crate) const SCRATCH_BYTES: usize = MAX_HEAD_BYTES;
 /// A connection. While it waits for a request it holds no buffer.
 pub(crate) struct Connection {
     socket: OwnedFd,
+    ends: Ends,
     transport: Transport,
     opened: Instant,
     /// The event that the reactor watches for, if any.
@@ -122,9 +123,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `socket` must not block.
-    pub(crate) fn new(socket: OwnedFd, transport: Transport, now: Instant) -> Connection {
+    pub(crate) fn new(socket: OwnedFd, ends: Ends, transport: Transport, now: Instant) -> Connection {
         Connection {
             socket,
+            ends,
             transport,
             opened: now,
             watched: None,
@@ -148,8 +150,7 @@ impl Connection {
         self.skip_empty_lines();
         if !self.is_unfinished && !self.rest().is_empty() {
             let last = self.is_last(turn);
-            let ends = || Ends::of(&self.socket);
-            match turn.answers.respond(&self.input[self.taken..], last, &ends, turn.site) {
+            match turn.answers.respond(&self.input[self.taken..], last, self.ends, turn.site) {
                 Outcome::Unfinished => self.is_unfinished = true,
                 Outcome::Later => return Step::Wait { phase: Phase::Later, answered: false },
                 Outcome::Answered(taken, answer) => {
@@ -238,7 +239,7 @@ impl Connection {
             self.forget_input();
             return self.wait();
         }
-        let (taken, answer) = match turn.answers.respond(bytes, last, &|| Ends::of(&self.socket), turn.site) {
+        let (taken, answer) = match turn.answers.respond(bytes, last, self.ends, turn.site) {
             Outcome::Unfinished => (0, None),
             Outcome::Later => {
                 (self.input, self.taken, self.is_unfinished) = (bytes.to_vec(), 0, false);

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often the holder checks its lock, its sockets and the status.
 const TICK: Duration = Duration::from_secs(1);
@@ -112,7 +112,8 @@ impl<'a, 'b> Holder<'a, 'b> {
 
     /// Serves until another process has to serve or the boards have moved. Returns the listening sockets.
     fn hold(mut self, mut inherited: Vec<Inherited>) -> Vec<Inherited> {
-        self.boards.take_over_history();
+        let history = self.boards.take_over_history();
+        self.changes = Changes::after(history, Instant::now(), SystemTime::now());
         for uri in self.boards.uris() {
             self.open(uri.clone(), &mut inherited, Duration::ZERO);
         }

@@ -65,7 +65,7 @@ mod tune;
 
 pub use options::{AllowedHosts, Backend, HealthcheckOptions, HttpOptions, Network};
 
-use healthboard::{Builder, Handle, SettingError, StartError};
+use healthboard::{Builder, Handle, StartError};
 use std::sync::Mutex;
 use systemd::Systemd;
 
@@ -91,6 +91,8 @@ impl Start for Builder {
 pub struct Prepared {
     builder: Builder,
     options: HttpOptions,
+    /// What can have no effect in the options.
+    problems: Vec<String>,
 }
 
 impl Prepared {
@@ -98,12 +100,15 @@ impl Prepared {
     pub fn of(builder: Builder) -> Prepared {
         let mut options = HttpOptions::default();
         let builder = builder.claim(&HttpOptions::NAMES, |option, value| options.try_set(option, value));
-        Prepared { builder, options }
+        let problems = options.healthcheck.problems(builder.uris());
+        Prepared { builder, options, problems }
     }
 
-    /// Takes the values that were refused. They then do not appear as notices in the service's log.
-    pub fn take_refused(&mut self) -> Vec<SettingError> {
-        self.builder.take_refused()
+    /// Takes a line for each value that was refused or can have no effect. They then do not appear as notices in the
+    /// service's log.
+    pub fn take_refused(&mut self) -> Vec<String> {
+        let refused = self.builder.take_refused();
+        refused.iter().map(ToString::to_string).chain(self.problems.drain(..)).collect()
     }
 
     /// The options for answers.
@@ -117,14 +122,15 @@ impl Prepared {
     ///
     /// As for [`Start::start`].
     pub fn start(self) -> Result<Handle, StartError> {
-        let Prepared { builder, options } = self;
+        let Prepared { builder, options, mut problems } = self;
         let variable = |name: &str| std::env::var(name).ok();
         let (systemd, refused) = Systemd::from_env(variable, std::process::id(), ancestors::is_ancestor);
         // Never `lock` this: a child that was forked while another thread held it would wait indefinitely.
-        let refused = Mutex::new(refused);
+        problems.extend(refused);
+        let problems = Mutex::new(problems);
         builder.start_with(move |keeper| {
-            if let Ok(mut refused) = refused.try_lock() {
-                refused.drain(..).for_each(|line| keeper.say(true, line));
+            if let Ok(mut problems) = problems.try_lock() {
+                problems.drain(..).for_each(|line| keeper.say(true, line));
             }
             holder::run(keeper, &options, systemd.as_ref());
         })

@@ -204,12 +204,13 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Ends;
     use crate::transport::Transport;
     use std::time::Duration;
 
     fn insert_connection(places: &mut Places, listener: usize) -> Id {
         let socket = std::fs::File::open("/dev/null").unwrap().into();
-        places.insert(listener, Connection::new(socket, Transport::Plain, Instant::now()))
+        places.insert(listener, Connection::new(socket, Ends::default(), Transport::Plain, Instant::now()))
     }
 
     fn order(places: &Places, listener: usize, phase: Phase) -> Vec<Id> {

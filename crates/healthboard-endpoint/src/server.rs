@@ -8,17 +8,18 @@
 //! longest for its peer is closed. While none waits, new connections stay in the kernel's queue.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
-use crate::http::{Answers, Site};
+use crate::http::{Answers, Ends, Site};
 use crate::places::{Id, Places};
 use crate::reactor::{Interest, Reactor};
 use crate::transport::Transport;
 #[cfg(feature = "agent")]
 use crate::transport::tls::Tls;
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,8 @@ pub(crate) struct Server {
 /// A listening socket.
 struct Accepting {
     socket: OwnedFd,
+    /// `None` for a unix socket.
+    port: Option<u16>,
     /// Whether a connection waits to be accepted.
     is_ready: bool,
     /// If set, the socket is not watched, and no connection is accepted before this time.
@@ -119,7 +122,8 @@ impl Server {
         if index == self.listeners.len() {
             self.listeners.push(None);
         }
-        self.listeners[index] = Some(Accepting { socket, is_ready: false, paused_until: None });
+        let port = SocketAddr::try_from(getsockname(&socket)?).ok().map(|own| own.port());
+        self.listeners[index] = Some(Accepting { socket, port, is_ready: false, paused_until: None });
         self.share_places();
         Ok(ListenerId(index))
     }
@@ -233,12 +237,14 @@ impl Server {
                 return;
             }
             let Some(accepting) = &mut self.listeners[index] else { return };
-            match accept_with(&accepting.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => {
+            match acceptfrom_with(&accepting.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok((socket, peer)) => {
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(|peer| peer.ip());
+                    let ends = Ends { peer, port: accepting.port };
                     left -= 1;
                     has_made_room = false;
                     let Some(transport) = self.transport() else { continue };
-                    let id = self.places.insert(index, Connection::new(socket, transport, now));
+                    let id = self.places.insert(index, Connection::new(socket, ends, transport, now));
                     self.step(id, now, site);
                     // Usually the connection is closed again by now.
                     if self.places.count(index) > self.capacity

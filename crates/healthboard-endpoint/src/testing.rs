@@ -148,7 +148,7 @@ impl Pages {
         &mut self,
         bytes: &[u8],
         last: bool,
-        ends: &dyn Fn() -> Ends,
+        ends: Ends,
         make: &mut dyn FnMut() -> Report,
     ) -> Outcome {
         self.answers.respond(bytes, last, ends, &mut self.pages.site(make))

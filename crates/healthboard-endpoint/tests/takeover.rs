@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect is a failure")]
 
-use healthboard::Policy;
+use healthboard::{Failure, Policy};
 use healthboard_endpoint::Start;
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -45,10 +46,26 @@ impl Service {
     }
 
     fn start(&mut self, role: &str) -> u32 {
-        let child = self.command(role).spawn().unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(self.place.path().join("log")).unwrap();
+        let child = self.command(role).stdout(log).spawn().unwrap();
         let pid = child.id();
         self.processes.push(child);
         pid
+    }
+
+    /// The lines that all processes have logged.
+    fn log(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.place.path().join("log")).unwrap();
+        log.lines().filter_map(|line| line.strip_prefix("| ")).map(str::to_owned).collect()
+    }
+
+    /// The changes of the status that were logged, from and to which status.
+    fn logged_changes(&self) -> Vec<(String, String)> {
+        let change = |line: &String| {
+            let (from, to) = line.rsplit_once(" [")?.1.strip_suffix(']')?.split_once(" to ")?;
+            Some((from.to_owned(), to.to_owned()))
+        };
+        self.log().iter().filter_map(change).collect()
     }
 
     fn kill(&mut self, pid: u32) {
@@ -159,7 +176,17 @@ fn role() {
     let Ok(role) = std::env::var("ROLE") else { return };
     let builder = healthboard::Service::builder(&std::env::var("ROLE_SERVICE").unwrap());
     let builder = builder.runtime_dir(std::env::var("ROLE_RUNTIME").unwrap());
-    let started = builder.option("uri", &std::env::var("ROLE_URI").unwrap()).start();
+    let builder = builder.option("uri", &std::env::var("ROLE_URI").unwrap());
+    let builder = match &*role {
+        "fails" => {
+            // A death counts for one ttl.
+            let builder = builder.option("failure_threshold", "1").option("failure_window", "0");
+            // The path has no effect without a backend.
+            builder.option("ttl", "5").option("disable_by_file_path", "/nowhere")
+        }
+        _ => builder,
+    };
+    let started = builder.start();
     let health = started.unwrap_or_else(|error| {
         println!("\n| {error}");
         error.handle()
@@ -213,7 +240,15 @@ fn role() {
     });
     loop {
         for notice in healthboard::tick() {
-            println!("\n| {}", notice.text);
+            let change = notice.transition.map(|t| format!(" [{} to {}]", t.from.name(), t.to.name()));
+            println!("\n| {}{}", notice.text, change.unwrap_or_default());
+        }
+        if role == "fails" {
+            let runtime_dir = PathBuf::from(std::env::var("ROLE_RUNTIME").unwrap());
+            match runtime_dir.with_file_name("recovered").exists() {
+                true => database.record_ok(),
+                false => database.record_fail(&Failure { class: "Broken".to_owned(), ..Failure::default() }),
+            }
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -262,6 +297,65 @@ fn the_next_holder_knows_since_when_the_service_has_its_status() {
     until("another second", || (now.elapsed().ok()? > Duration::from_secs(1)).then_some(()));
     service.kill(holder);
     assert_eq!(until("the next holder", || since(&service, holder)), before);
+}
+
+/// The history beside the boards.
+fn history(service: &Service) -> Option<serde_json::Value> {
+    let history = std::fs::read(service.place.path().join("run/service/history.json")).ok()?;
+    serde_json::from_slice(&history).ok()
+}
+
+fn all_logged(service: &Service) -> Option<()> {
+    let history = history(service)?;
+    (history["logged"] == history["count"]).then_some(())
+}
+
+#[test]
+fn each_change_is_logged_once_whoever_serves() {
+    let mut service = Service::new();
+    service.start("fails");
+    service.start("fails");
+    let status = |service: &Service| {
+        let answer = answer(UnixStream::connect(service.socket()).ok()?)?;
+        Some((answer["processes"]["serving"].as_u64()?, answer["status"].as_str()?.to_owned()))
+    };
+    let last_is = |service: &Service, status| {
+        service.logged_changes().last().is_some_and(|(_, to)| to == status).then_some(())
+    };
+    until("the fault in the log", || last_is(&service, "FAULT"));
+    until("both", || service.processes.iter().all(|child| sockets(child.id()) >= 3).then_some(()));
+    until("that the history knows what is logged", || all_logged(&service));
+    let problems = |service: &Service| {
+        let problem = |line: &&String| line.contains("`disable_by_file_path` has no effect");
+        service.log().iter().filter(problem).count()
+    };
+    assert_eq!(problems(&service), 2, "each process has started the service");
+    let holder = service.until_served();
+    service.kill(holder);
+    until("the next holder", || {
+        status(&service).filter(|(pid, status)| *pid != u64::from(holder) && status == "FAULT")
+    });
+    let recovered = service.place.path().join("recovered");
+    std::fs::write(&recovered, "").unwrap();
+    until("the recovery in the log", || last_is(&service, "OK"));
+    std::fs::remove_file(&recovered).unwrap();
+    until("another fault in the log", || last_is(&service, "FAULT"));
+    until("that the history knows what is logged", || all_logged(&service));
+    assert_eq!(problems(&service), 2, "not again by the next holder");
+    // The next life of the service begins with what the history of this one ends with.
+    let holder = service.until_served();
+    service.kill(holder);
+    std::fs::write(&recovered, "").unwrap();
+    service.start("fails");
+    until("the recovery after a new start in the log", || last_is(&service, "OK"));
+
+    let logged = service.logged_changes();
+    let ends: Vec<&str> = logged.iter().map(|(_, to)| &**to).collect();
+    let begins: Vec<&str> = logged.iter().map(|(from, _)| &**from).collect();
+    assert_eq!(begins, [&["OK"], &ends[..ends.len() - 1]].concat(), "{:?}", service.log());
+    let history = history(&service).unwrap();
+    let kept = history["service"].as_array().unwrap();
+    assert_eq!(kept.iter().map(|change| change["status"].as_str().unwrap()).collect::<Vec<_>>(), ends);
 }
 
 #[test]

@@ -30,15 +30,15 @@ pub(crate) trait Site {
     /// Called with the time of the coarse clock when that has advanced. Returns whether earlier answers are outdated.
     fn tick(&mut self, now_ns: u64) -> bool;
 
-    /// Whether all requests with the same bytes have the same answer, so that it can be kept.
+    /// Whether all requests with the same bytes to the same port have the same answer, so that it can be kept.
     fn is_kept(&self, asked: &Asked<'_>) -> bool;
 }
 
 /// A request.
 pub(crate) struct Asked<'a> {
     pub(super) head: &'a Head<'a>,
-    /// Returns the two ends of its connection.
-    pub(super) ends: &'a dyn Fn() -> Ends,
+    /// The two ends of its connection.
+    pub(super) ends: Ends,
     /// How many requests have been answered before.
     pub(super) requests: u64,
 }
@@ -95,6 +95,7 @@ pub(crate) struct Answers {
 
 /// A request and the answer that it gets until the next report.
 struct Kept {
+    port: Option<u16>,
     request: Vec<u8>,
     answer: Answer,
 }
@@ -152,16 +153,11 @@ impl Answers {
     }
 
     /// Answers the request at the start of these bytes, if it is complete. `last` says that the connection is closed
-    /// afterwards in any case. `ends` returns the ends of the connection.
-    pub(crate) fn respond(
-        &mut self,
-        bytes: &[u8],
-        last: bool,
-        ends: &dyn Fn() -> Ends,
-        site: &mut dyn Site,
-    ) -> Outcome {
+    /// afterwards in any case. `ends` are the ends of the connection.
+    pub(crate) fn respond(&mut self, bytes: &[u8], last: bool, ends: Ends, site: &mut dyn Site) -> Outcome {
         self.drop_expired(site);
-        if !last && let Some(kept) = self.kept.iter().find(|kept| bytes.starts_with(&kept.request)) {
+        let is_kept = |kept: &&Kept| kept.port == ends.port && bytes.starts_with(&kept.request);
+        if !last && let Some(kept) = self.kept.iter().find(is_kept) {
             self.requests += 1;
             return Outcome::Answered(kept.request.len(), kept.answer.clone());
         }
@@ -209,7 +205,8 @@ impl Answers {
         let framing = self.framing(head.version, connection, head.method == "HEAD");
         let answer = Answer { bytes: response.render(&framing).into(), after };
         if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT && site.is_kept(&asked) {
-            self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
+            let request = bytes[..head.bytes].to_vec();
+            self.kept.push(Kept { port: ends.port, request, answer: answer.clone() });
         }
         Outcome::Answered(head.bytes, answer)
     }

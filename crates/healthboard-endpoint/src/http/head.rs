@@ -115,6 +115,11 @@ impl<'a> Head<'a> {
         Ok(Some(head))
     }
 
+    /// The name and the value of each line.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.lines.iter().map(|line| (line.name, line.value))
+    }
+
     /// The values of all lines with this name. Names are compared without case.
     pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)

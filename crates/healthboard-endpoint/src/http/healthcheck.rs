@@ -5,15 +5,13 @@ mod files;
 
 use super::head::Head;
 use super::response::Response;
-use crate::options::{Backend, HealthcheckOptions, HttpOptions};
+use crate::options::{Backend, HealthcheckOptions, HttpOptions, Network};
 use accept::Offer;
 use files::Files;
 use healthboard::Report;
 use healthboard::format::{Finding, Host, healthcheck_html, healthcheck_json, healthcheck_text};
 use rustix::system::uname;
-use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -21,7 +19,8 @@ use std::time::SystemTime;
 const FORWARDED: [&str; 5] =
     ["x-forwarded", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-for", "x-forwarded-prefix"];
 
-/// The two ends of a connection, as far as they have addresses.
+/// The two ends of a connection, as far as they have addresses. They are known when it is accepted, so a probe costs no system
+/// call for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ends {
     /// The address of the client.
@@ -30,22 +29,11 @@ pub(crate) struct Ends {
     pub(crate) port: Option<u16>,
 }
 
-impl Ends {
-    /// The ends of a connected socket. Those of a unix socket have no address.
-    pub(crate) fn of(socket: impl AsFd) -> Ends {
-        let internet = |address| SocketAddr::try_from(address).ok();
-        let peer = rustix::net::getpeername(&socket).ok().flatten().and_then(internet);
-        let own = rustix::net::getsockname(&socket).ok().and_then(internet);
-        Ends { peer: peer.map(|peer| peer.ip()), port: own.map(|own| own.port()) }
-    }
-}
-
 /// Answers `/healthcheck`.
 pub(super) struct Healthcheck {
     options: HealthcheckOptions,
     degraded_is_available: bool,
     files: Files,
-    notices: VecDeque<String>,
 }
 
 impl Healthcheck {
@@ -54,7 +42,6 @@ impl Healthcheck {
             options: options.healthcheck.clone(),
             degraded_is_available: options.degraded_status_code < 400,
             files: Files::default(),
-            notices: options.healthcheck.problems().into(),
         }
     }
 
@@ -63,10 +50,9 @@ impl Healthcheck {
         path.strip_prefix("/healthcheck").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Whether the answer may differ between connections that send the same bytes.
-    pub(super) fn depends_on_ends(&self) -> bool {
-        let is_by_port = self.options.backends.contains(&Backend::DisableByFilesPorts);
-        is_by_port || !self.options.allowed_source_ranges.is_empty()
+    /// Whether the answer may differ between clients that send the same bytes to the same port.
+    pub(super) fn depends_on_peer(&self) -> bool {
+        self.options.allowed_source_ranges.is_some()
     }
 
     /// The answer, to any method.
@@ -98,16 +84,20 @@ impl Healthcheck {
         Response::as_by_webob(status, media, body)
     }
 
-    /// The next problem with the options or the files, for the log. Each is returned once.
+    /// The next problem with the files, for the log. Each is returned once.
     pub(super) fn take_notice(&mut self) -> Option<String> {
-        self.notices.pop_front().or_else(|| self.files.take_notice())
+        self.files.take_notice()
     }
 
     fn is_ignored(&self, head: &Head<'_>, ends: Ends) -> bool {
-        let ranges = &self.options.allowed_source_ranges;
-        let is_allowed = |peer| ranges.iter().any(|network| network.contains(peer));
-        let is_proxied = || FORWARDED.iter().any(|name| head.values(name).any(|value| !value.is_empty()));
-        (!ranges.is_empty() && !ends.peer.is_some_and(is_allowed))
+        let contain = |ranges: &[Network]| {
+            ends.peer.is_some_and(|peer| ranges.iter().any(|range| range.contains(peer)))
+        };
+        // To a WSGI application, `X_Forwarded_For` is the same header as `X-Forwarded-For`.
+        let is_forwarded = |name: &str| FORWARDED.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_proxied =
+            || head.lines().any(|(name, value)| !value.is_empty() && is_forwarded(&name.replace('_', "-")));
+        self.options.allowed_source_ranges.as_ref().is_some_and(|ranges| !contain(ranges))
             || (self.options.ignore_proxied_requests && is_proxied())
     }
 

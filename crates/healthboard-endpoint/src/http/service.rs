@@ -2,7 +2,7 @@
 
 use super::agent_check;
 use super::answers::{Asked, Reply, Site};
-use super::healthcheck::{Ends, Healthcheck};
+use super::healthcheck::Healthcheck;
 use super::media::{self, Media};
 use super::page::{self, View};
 use super::response::{Response, TEXT};
@@ -65,7 +65,7 @@ impl ServicePages {
         ServiceSite { pages: self, make }
     }
 
-    /// The next problem with the options or the files of `/healthcheck`, for the log. Each is returned once.
+    /// The next problem with the files of `/healthcheck`, for the log. Each is returned once.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
         self.healthcheck.take_notice()
     }
@@ -116,9 +116,8 @@ impl ServiceSite<'_> {
         let head = asked.head;
         let pages = &mut *self.pages;
         if Healthcheck::is_asked(path) {
-            let ends = if pages.healthcheck.depends_on_ends() { (asked.ends)() } else { Ends::default() };
             let report = pages.report(self.make);
-            return pages.healthcheck.answer(head, ends, &report).into();
+            return pages.healthcheck.answer(head, asked.ends, &report).into();
         }
         if !PATHS.contains(&path) {
             let there_are = "not found; there are /health, /healthcheck, /livez, /metrics and /readyz\n";
@@ -174,7 +173,7 @@ impl Site for ServiceSite<'_> {
     }
 
     fn is_kept(&self, asked: &Asked<'_>) -> bool {
-        !Healthcheck::is_asked(asked.path()) || !self.pages.healthcheck.depends_on_ends()
+        !Healthcheck::is_asked(asked.path()) || !self.pages.healthcheck.depends_on_peer()
     }
 }
 

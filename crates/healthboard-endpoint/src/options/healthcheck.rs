@@ -1,5 +1,6 @@
 //! The options of oslo.middleware's `/healthcheck`, with the same names in the same group.
 
+use healthboard::Uri;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -10,8 +11,8 @@ pub struct HealthcheckOptions {
     pub backends: Vec<Backend>,
     /// Whether JSON and HTML contain details.
     pub detailed: bool,
-    /// The networks whose requests are answered. If there are none, all requests are answered.
-    pub allowed_source_ranges: Vec<Network>,
+    /// The networks whose requests are answered. `None`: all requests are answered.
+    pub allowed_source_ranges: Option<Vec<Network>>,
     /// Whether requests with a header `X-Forwarded` or the like are not answered.
     pub ignore_proxied_requests: bool,
     /// The file of [`Backend::DisableByFile`].
@@ -47,7 +48,7 @@ impl Default for HealthcheckOptions {
         HealthcheckOptions {
             backends: vec![Backend::Healthboard],
             detailed: false,
-            allowed_source_ranges: Vec::new(),
+            allowed_source_ranges: None,
             ignore_proxied_requests: false,
             disable_by_file_path: None,
             disable_by_file_paths: Vec::new(),
@@ -72,29 +73,44 @@ impl HealthcheckOptions {
     ///
     /// # Errors
     ///
-    /// The error is the expected value. The previous value stays. If some `backends` are unknown, the known ones are set.
+    /// The error is the expected value. The previous value stays, but of a list what is right is set. If no network is
+    /// right, no request is answered.
     pub fn try_set(&mut self, option: &str, value: &str) -> Result<bool, String> {
         match option {
             "backends" => self.set_backends(value)?,
             "detailed" => self.detailed = boolean(value)?,
             "allowed_source_ranges" => {
-                self.allowed_source_ranges = list(value).map(Network::parse).collect::<Result<_, _>>()?;
+                let (networks, refused) = right_and_refused(value, Network::parse);
+                let (none, any) = (networks.is_empty(), networks.is_empty() && refused.is_empty());
+                self.allowed_source_ranges = (!any).then_some(networks);
+                let otherwise = if none { "so no request is answered" } else { "the rest counts" };
+                refuse("networks such as 10.0.0.0/8, 10.0.0.0/255.0.0.0 or fd00::/8", &refused, otherwise)?;
             }
             "ignore_proxied_requests" => self.ignore_proxied_requests = boolean(value)?,
             "disable_by_file_path" => {
                 self.disable_by_file_path = (!value.is_empty()).then(|| PathBuf::from(value));
             }
             "disable_by_file_paths" => {
-                self.disable_by_file_paths = list(value).map(port_and_path).collect::<Result<_, _>>()?;
+                let (pairs, refused) = right_and_refused(value, port_and_path);
+                self.disable_by_file_paths = pairs;
+                refuse("pairs PORT:PATH such as 8774:/run/nova/disabled", &refused, "the rest counts")?;
             }
-            "enable_by_file_paths" => self.enable_by_file_paths = list(value).map(PathBuf::from).collect(),
+            "enable_by_file_paths" => {
+                // An empty path between commas is a file that is missing, as in oslo.middleware.
+                let paths = value.trim().trim_end_matches(',');
+                let paths = (!paths.is_empty()).then(|| paths.split(',').map(str::trim).map(PathBuf::from));
+                self.enable_by_file_paths = paths.into_iter().flatten().collect();
+            }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Backends that have no effect because their option is not set, and the other way round, for the log.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    /// Backends that have no effect at these endpoints because their option is not set, and the other way round, for the log.
+    pub(crate) fn problems(&self, uris: &[Uri]) -> Vec<String> {
+        if uris.is_empty() {
+            return Vec::new();
+        }
         let files = [
             (Backend::DisableByFile, "disable_by_file_path", self.disable_by_file_path.is_some()),
             (Backend::DisableByFilesPorts, "disable_by_file_paths", !self.disable_by_file_paths.is_empty()),
@@ -112,7 +128,18 @@ impl HealthcheckOptions {
                 _ => None,
             }
         };
-        files.into_iter().filter_map(problem).collect()
+        // The kernel chooses port 0.
+        let is_served = |port| {
+            uris.iter().any(|uri| matches!(uri, Uri::Tcp { port: own, .. } if [0, port].contains(own)))
+        };
+        let pairs = &self.disable_by_file_paths;
+        let is_elsewhere = self.backends.contains(&Backend::DisableByFilesPorts)
+            && !pairs.is_empty()
+            && !pairs.iter().any(|(port, _)| is_served(*port));
+        let elsewhere =
+            "/healthcheck: `disable_by_file_paths` has no effect: none of its ports is one of `uri`";
+        let problems = files.into_iter().filter_map(problem);
+        problems.chain(is_elsewhere.then(|| elsewhere.to_owned())).collect()
     }
 
     fn set_backends(&mut self, value: &str) -> Result<(), String> {
@@ -151,9 +178,7 @@ impl Backend {
 
 impl Network {
     fn parse(text: &str) -> Result<Network, String> {
-        let refuse = |why: &str| {
-            format!("networks such as 10.0.0.0/8, 10.0.0.0/255.0.0.0 or fd00::/8; `{text}` {why}")
-        };
+        let refuse = |why: &str| format!("`{text}` {why}");
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -181,13 +206,14 @@ impl Network {
     }
 }
 
-/// Parses a prefix length such as `8`, or for IPv4 also a mask such as `255.0.0.0`.
+/// Parses a prefix length such as `8`, or for IPv4 also a mask such as `255.0.0.0`, or `0.255.255.255` as in access lists.
 fn prefix_length(text: &str, is_ipv4: bool) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok();
     }
     let mask = u32::from(text.parse::<Ipv4Addr>().ok().filter(|_| is_ipv4)?);
-    (mask.leading_ones() + mask.trailing_zeros() == 32).then_some(mask.leading_ones())
+    let is_mask = |mask: &u32| mask.leading_ones() + mask.trailing_zeros() == 32;
+    [mask, !mask].into_iter().find(is_mask).map(u32::leading_ones)
 }
 
 /// The address as a number, left-aligned.
@@ -214,8 +240,25 @@ fn port_and_path(pair: &str) -> Result<(u16, PathBuf), String> {
     let parsed = pair.split_once(':').and_then(|(port, path)| Some((port.trim().parse().ok()?, path)));
     match parsed.filter(|(_, path)| !path.is_empty()) {
         Some((port, path)) => Ok((port, PathBuf::from(path))),
-        None => Err(format!("pairs PORT:PATH such as 8774:/run/nova/disabled; `{pair}` is none")),
+        None => Err(format!("`{pair}` is none")),
     }
+}
+
+/// The items of a list that can be parsed, and what is wrong with the others.
+fn right_and_refused<T>(value: &str, parse: fn(&str) -> Result<T, String>) -> (Vec<T>, Vec<String>) {
+    let (mut right, mut refused) = (Vec::new(), Vec::new());
+    for item in list(value) {
+        match parse(item) {
+            Ok(item) => right.push(item),
+            Err(why) => refused.push(why),
+        }
+    }
+    (right, refused)
+}
+
+/// Fails if items of a list were refused.
+fn refuse(expected: &str, refused: &[String], otherwise: &str) -> Result<(), String> {
+    if refused.is_empty() { Ok(()) } else { Err(format!("{expected}; {}; {otherwise}", refused.join(", "))) }
 }
 
 #[cfg(test)]
@@ -244,8 +287,15 @@ mod tests {
         let paths = set("disable_by_file_paths", "5000:/run/a:b, 35357:/c").unwrap().disable_by_file_paths;
         assert_eq!(paths, [(5000, PathBuf::from("/run/a:b")), (35357, PathBuf::from("/c"))]);
         assert_eq!(set("disable_by_file_path", "").unwrap().disable_by_file_path, None);
-        let paths = set("enable_by_file_paths", "/a,/b").unwrap().enable_by_file_paths;
-        assert_eq!(paths, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        for (value, expected) in [
+            ("/a, /b", ["/a", "/b"].as_slice()),
+            ("/a,,", &["/a"]),
+            ("/a,,/b", &["/a", "", "/b"]),
+            (",", &[]),
+        ] {
+            let paths = set("enable_by_file_paths", value).unwrap().enable_by_file_paths;
+            assert_eq!(paths, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{value}");
+        }
     }
 
     #[test]
@@ -253,19 +303,6 @@ mod tests {
         for (option, value, expected) in [
             ("detailed", "maybe", "true or false"),
             ("ignore_proxied_requests", "", "true or false"),
-            ("disable_by_file_paths", "/run/x", "`/run/x` is none"),
-            ("disable_by_file_paths", "80:", "`80:` is none"),
-            ("disable_by_file_paths", "70000:/x", "`70000:/x` is none"),
-            ("allowed_source_ranges", "10.0.0.1/8", "`10.0.0.1/8` has bits of a host"),
-            (
-                "allowed_source_ranges",
-                "10.0.0.0/33",
-                "`10.0.0.0/33` ends with neither a mask nor a number up to 32",
-            ),
-            ("allowed_source_ranges", "10.0.0.0/+8", "ends with neither"),
-            ("allowed_source_ranges", "10.0.0.0/255.0.255.0", "ends with neither"),
-            ("allowed_source_ranges", "::/0.0.0.0", "ends with neither"),
-            ("allowed_source_ranges", "::1, localnet", "`localnet` does not begin with an IP address"),
             ("backends", "disable_by_file, enable_by_files", "either"),
         ] {
             let mut options = HealthcheckOptions::default();
@@ -273,6 +310,38 @@ mod tests {
             assert!(error.contains(expected), "{option} {value}: {error}");
             assert_eq!(options, HealthcheckOptions::default(), "{option} {value}");
         }
+    }
+
+    #[test]
+    fn the_right_items_of_a_list_count_and_the_wrong_ones_are_named() {
+        let mut options = HealthcheckOptions::default();
+        let pairs = "http:/x, 70000:/x, 1:, /run/x, 80:/y";
+        let error = options.try_set("disable_by_file_paths", pairs).unwrap_err();
+        assert!(
+            error.contains("`http:/x` is none, `70000:/x` is none, `1:` is none, `/run/x` is none; the rest")
+        );
+        assert_eq!(options.disable_by_file_paths, [(80, PathBuf::from("/y"))]);
+
+        for (network, expected) in [
+            ("10.1.2.3/8", "has bits of a host"),
+            ("10.0.0.0/33", "ends with neither a mask nor a number up to 32"),
+            ("10.0.0.0/+8", "ends with neither"),
+            ("10.0.0.0/255.0.255.0", "ends with neither"),
+            ("::/0.0.0.0", "ends with neither"),
+            ("localnet", "does not begin with an IP address"),
+        ] {
+            let error = options.try_set("allowed_source_ranges", &format!("{network}, ::1")).unwrap_err();
+            assert!(
+                error.contains(&format!("`{network}` {expected}")) && error.ends_with("the rest counts"),
+                "{error}"
+            );
+            assert_eq!(options.allowed_source_ranges, Some(vec![Network::parse("::1").unwrap()]));
+            let error = options.try_set("allowed_source_ranges", network).unwrap_err();
+            assert!(error.ends_with("so no request is answered"), "{error}");
+            assert_eq!(options.allowed_source_ranges, Some(Vec::new()), "not all");
+        }
+        options.try_set("allowed_source_ranges", " , ").unwrap();
+        assert_eq!(options.allowed_source_ranges, None);
     }
 
     #[test]
@@ -287,18 +356,29 @@ mod tests {
 
     #[test]
     fn what_can_have_no_effect_is_named() {
-        assert!(HealthcheckOptions::default().problems().is_empty());
-        let unused = set("disable_by_file_path", "/run/disabled").unwrap().problems();
+        let uris = ["tcp://127.0.0.1:9774", "unix:///run/x.sock"].map(|uri| uri.parse::<Uri>().unwrap());
+        let problems = |options: &HealthcheckOptions| options.problems(&uris);
+        assert!(problems(&HealthcheckOptions::default()).is_empty());
+        let unused = problems(&set("disable_by_file_path", "/run/disabled").unwrap());
         assert_eq!(
             unused,
             ["/healthcheck: `disable_by_file_path` has no effect without `disable_by_file` in `backends`"]
         );
         let mut options = set("backends", "disable_by_file,disable_by_files_ports").unwrap();
-        let problems = options.problems();
-        assert!(problems[0].contains("`disable_by_file_path`") && problems[1].contains("_paths`"));
+        let two = problems(&options);
+        assert!(two[0].contains("`disable_by_file_path`") && two[1].contains("_paths`"));
         options.try_set("disable_by_file_path", "/x").unwrap();
-        assert_eq!(options.problems().len(), 1);
-        assert_eq!(set("backends", "enable_by_files").unwrap().problems().len(), 1);
+        assert_eq!(problems(&options).len(), 1);
+        assert_eq!(problems(&set("backends", "enable_by_files").unwrap()).len(), 1);
+
+        options.try_set("disable_by_file_paths", "8774:/x, 9775:/x").unwrap();
+        let elsewhere =
+            ["/healthcheck: `disable_by_file_paths` has no effect: none of its ports is one of `uri`"];
+        assert_eq!(problems(&options), elsewhere);
+        assert_eq!(options.problems(&uris[1..]), elsewhere);
+        assert!(options.problems(&["tcp://[::1]:0".parse().unwrap()]).is_empty());
+        options.try_set("disable_by_file_paths", "8774:/x, 9774:/x").unwrap();
+        assert!(problems(&options).is_empty());
     }
 
     #[test]
@@ -309,6 +389,9 @@ mod tests {
         assert!(contains("10.0.0.0/8", "10.255.0.1") && !contains("10.0.0.0/8", "11.0.0.1"));
         assert!(
             contains("10.1.0.0/255.255.0.0", "10.1.9.9") && !contains("10.1.0.0/255.255.0.0", "10.2.0.0")
+        );
+        assert!(
+            contains("10.0.0.0/0.255.255.255", "10.1.9.9") && !contains("10.0.0.0/0.255.255.255", "11.0.0.1")
         );
         assert!(contains("127.0.0.1", "127.0.0.1") && !contains("127.0.0.1", "127.0.0.2"));
         assert!(contains("0.0.0.0/0", "192.0.2.1") && !contains("0.0.0.0/0", "::1"));

@@ -40,6 +40,10 @@ impl Attached {
         push(&mut self.state().notices, notice, MAX_NOTICES);
     }
 
+    pub(super) fn has_notices(&self) -> bool {
+        !self.state().notices.is_empty()
+    }
+
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
         self.state().notices.drain(..).collect()
     }

@@ -204,6 +204,11 @@ impl Keeper {
         self.attached.say(Notice::new(warning, text.into()));
     }
 
+    /// Whether notices wait to be fetched.
+    pub fn has_notices(&self) -> bool {
+        self.attached.has_notices()
+    }
+
     /// Leaves a notice of a change of the service's status.
     pub fn say_change(&self, warning: bool, text: String, transition: Transition) {
         self.attached.say(Notice { warning, text, transition: Some(transition) });

@@ -115,6 +115,11 @@ impl Builder {
         self
     }
 
+    /// The endpoints set so far.
+    pub fn uris(&self) -> &[Uri] {
+        &self.settings.uris
+    }
+
     /// Sets the directory of the boards. The default is `$RUNTIME_DIRECTORY`, else `/run/healthboard` if that exists
     /// and can be used, else a private directory of the user.
     pub fn runtime_dir(mut self, path: impl Into<PathBuf>) -> Builder {

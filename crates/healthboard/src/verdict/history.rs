@@ -28,6 +28,10 @@ pub struct History {
     /// How often the service's status has changed since the directory of its boards was made.
     #[serde(default)]
     pub count: u64,
+    /// How many of these changes are in the service's log. A process that serves but runs no code of the service, or that dies
+    /// at once, logs nothing; the next holder does.
+    #[serde(default)]
+    pub logged: u64,
     /// The changes of the service's status.
     #[serde(default)]
     pub service: VecDeque<Change>,
@@ -119,6 +123,7 @@ impl History {
         let named = self.indicators.into_iter().filter(|(name, _)| name.len() <= MAX_INDICATOR_NAME);
         History {
             count: self.count,
+            logged: self.logged,
             service: bound(self.service),
             indicators: named.take(MAX_INDICATORS).map(|(name, changes)| (name, bound(changes))).collect(),
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 fn answer(answers: &mut Pages, request: &str, make: &mut dyn FnMut() -> Report) -> Answer {
-    match answers.respond(request.as_bytes(), false, &Ends::default, make) {
+    match answers.respond(request.as_bytes(), false, Ends::default(), make) {
         Outcome::Answered(taken, answer) => {
             assert!(
                 taken == request.len() || text(&answer).contains("\r\nconnection: close\r\n"),
@@ -127,10 +127,32 @@ fn the_same_request_in_the_same_tick_gets_the_same_bytes() {
     let longer = request.replace("\r\n\r\n", "\r\nAccept: text/plain\r\n\r\n");
     assert!(body(&text(&answer(&mut answers, &longer, &mut || report(Status::Ok)))) == "OK\n");
     // Neither does one on a connection that will be closed.
-    match answers.respond(request.as_bytes(), true, &Ends::default, &mut || report(Status::Ok)) {
+    match answers.respond(request.as_bytes(), true, Ends::default(), &mut || report(Status::Ok)) {
         Outcome::Answered(_, answer) => assert_eq!(answer.after, After::Close),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_answer_about_a_file_for_a_port_is_kept_for_that_port() {
+    let mut options = HttpOptions::default();
+    options.try_set("backends", "disable_by_files_ports").unwrap();
+    options.try_set("disable_by_file_paths", "8774:/").unwrap();
+    let mut answers = Pages::new(options);
+    let request = get("/healthcheck");
+    let mut ask = |port| {
+        let ends = Ends { port: Some(port), ..Ends::default() };
+        match answers.respond(request.as_bytes(), false, ends, &mut || report(Status::Ok)) {
+            Outcome::Answered(_, answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let same = (0..1000).any(|_| {
+        let first = ask(8774);
+        assert!(text(&ask(8775)).starts_with("HTTP/1.1 200 ") && text(&first).starts_with("HTTP/1.1 503 "));
+        Rc::ptr_eq(&first.bytes, &ask(8774).bytes)
+    });
+    assert!(same, "it is rendered again each time");
 }
 
 #[test]

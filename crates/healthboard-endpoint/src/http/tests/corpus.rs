@@ -1,7 +1,7 @@
 //! Plays `tests/corpus/requests.txt`, with the bytes split in several ways.
 
 use crate::connection::{Connection, Limits, Phase, SCRATCH_BYTES, Step, Turn};
-use crate::http::{Answers, ServicePages, fuzz_head};
+use crate::http::{Answers, Ends, ServicePages, fuzz_head};
 use crate::options::HttpOptions;
 use crate::testing::report;
 use crate::transport::Transport;
@@ -91,7 +91,7 @@ impl Stage {
         ours.set_nonblocking(true).unwrap();
         peer.set_nonblocking(true).unwrap();
         Stage {
-            connection: Connection::new(ours.into(), Transport::Plain, Instant::now()),
+            connection: Connection::new(ours.into(), Ends::default(), Transport::Plain, Instant::now()),
             answers: Answers::new(&HttpOptions::default()),
             peer,
             scratch: vec![0; SCRATCH_BYTES],
