@@ -11,8 +11,8 @@ def main(kustomization: str, file: str) -> None:
     with open(kustomization) as text:
         patches = yaml.safe_load(text)["patches"]
     for patch in patches:
-        target = patch["target"]
-        [document] = [one for one in documents if (one["kind"], one["metadata"]["name"]) == (target["kind"], target["name"])]
+        wanted = (patch["target"]["kind"], patch["target"]["name"])
+        [document] = [one for one in documents if (one["kind"], one["metadata"]["name"]) == wanted]
         for change in yaml.safe_load(patch["patch"]):
             apply(document, **change)
     yaml.safe_dump_all(documents, sys.stdout)
