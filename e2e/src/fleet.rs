@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+pub(crate) use self::hosts::Services;
 pub use self::page::page;
 use crate::setup::Setup;
 

@@ -36,7 +36,8 @@ const PARTS: [Part; 6] = [
 
 /// Plays the named parts, or all if none is named.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let mut plan = Plan { load: Duration::from_secs(60), prepare: true };
+    // A page must not be written from a shorter run by accident.
+    let mut plan = Plan { load: Duration::from_secs(60 * 60), prepare: true };
     let mut names = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {

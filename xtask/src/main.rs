@@ -47,7 +47,7 @@ usage: cargo xtask JOB
       --as-is           use the existing setup
   deploy [PART…]  play faults for what acts on health, with the real programs, and write its pages:
                   systemd, balancers, containers, kubernetes, probes, monitors
-      --minutes N       how long systemd watches services under load; the default is 1
+      --minutes N       how long systemd watches services under load; the default is 60
       --as-is           use the existing setup
   fleet [HOSTS…]  watch many hosts by one Prometheus; write docs/fleet.md, unless numbers of hosts are given
       --as-is           use the existing setup

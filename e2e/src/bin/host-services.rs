@@ -4,7 +4,8 @@
 //! host-services RUNTIME_DIR NAME…
 //! ```
 //!
-//! At most 16, which is what a process can have. The line `ill` at standard input breaks the database of all; they end with it.
+//! At most 16, which is what a process can have. The line `ill` at standard input breaks the database of all, and `drain` makes them
+//! drain; they end with it.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -22,8 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let services: Vec<Handle> =
         arguments.map(|name| start(&name, Path::new(&runtime))).collect::<Result<_, _>>()?;
     for line in std::io::stdin().lock().lines() {
-        if line? == "ill" {
-            services.iter().for_each(break_database);
+        match line?.as_str() {
+            "ill" => services.iter().for_each(break_database),
+            "drain" => services.iter().for_each(Handle::drain),
+            _ => {}
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod haproxy;
 mod load;
 mod nginx;
+mod operator;
 mod page;
 mod pair;
 mod play;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+pub use self::nginx::codes_after_a_bug;
+pub use self::operator::take_out_and_in;
 pub use self::page::page;
 use self::pair::Pair;
 use self::play::play;

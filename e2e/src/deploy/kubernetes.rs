@@ -8,13 +8,16 @@ mod manifest;
 mod probe;
 mod service;
 
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use self::kubelet::{Kubelet, Seen};
 use self::manifest::Container;
@@ -24,6 +27,13 @@ use crate::stage::private_folder;
 
 /// The manifests.
 pub const MANIFESTS: [&str; 2] = ["deploy/kubernetes/nova-api.yaml", "deploy/kubernetes/nova-compute.yaml"];
+
+/// What openstack-helm's chart makes, as its post-renderer changes it.
+const RENDER: [&str; 3] = [
+    "e2e/deploy/kubernetes/kustomize.py",
+    "deploy/kubernetes/openstack-helm/kustomization.yaml",
+    "e2e/deploy/kubernetes/openstack-helm.yaml",
+];
 
 /// The version of the API that the manifests are checked against.
 const API: &str = "1.31";
@@ -50,20 +60,31 @@ pub struct Step {
     pub restarts: usize,
 }
 
-/// Checks the manifests against the schema of Kubernetes' API, strictly.
+/// Checks the manifests, and what openstack-helm's chart becomes, against the schema of Kubernetes' API, strictly.
 ///
 /// # Errors
 ///
 /// If one is wrong.
 pub fn validate(setup: &Setup) -> Result<()> {
-    for manifest in MANIFESTS {
-        let mut validate = Command::new(setup.program("python"));
-        validate.args(["-m", "kubernetes_validate", "--strict", "-k", API]).arg(manifest);
-        let output = validate.current_dir(setup.workspace()).output()?;
-        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success() && said.contains("passed"), "{manifest}: {said}");
+    let rendered = tempfile::NamedTempFile::with_suffix(".yaml")?;
+    fs::write(&rendered, python(setup, &RENDER)?)?;
+    for manifest in MANIFESTS.map(Path::new).into_iter().chain([rendered.path()]) {
+        let words = ["-m", "kubernetes_validate", "--strict", "-k", API].map(Path::new);
+        let said = python(setup, &[&words[..], &[manifest]].concat())?;
+        ensure!(said.contains("passed"), "{}: {said}", manifest.display());
     }
     Ok(())
+}
+
+/// The chart of openstack-helm as its post-renderer changes it: a JSON document for each service.
+///
+/// # Errors
+///
+/// If a patch does not fit.
+pub fn openstack_helm(setup: &Setup) -> Result<Vec<Value>> {
+    let rendered = tempfile::NamedTempFile::new()?;
+    fs::write(&rendered, python(setup, &RENDER)?)?;
+    documents(setup, rendered.path())
 }
 
 /// Plays a slow start, a database that goes away and comes back, and a hang.
@@ -153,14 +174,19 @@ impl Pace {
 }
 
 /// The text of a manifest as JSON documents: there is no YAML in this workspace.
-fn documents(setup: &Setup, manifest: &Path) -> Result<Vec<serde_json::Value>> {
+///
+/// # Errors
+///
+/// If it is no YAML.
+pub fn documents(setup: &Setup, manifest: &Path) -> Result<Vec<Value>> {
     let line = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let output = Command::new(setup.program("python")).args(["-c", line]).arg(manifest).output()?;
-    ensure!(
-        output.status.success(),
-        "cannot read {}: {}",
-        manifest.display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(serde_json::from_str(&python(setup, &["-c".as_ref(), line.as_ref(), manifest])?)?)
+}
+
+/// What Python says, run in the workspace.
+fn python(setup: &Setup, words: &[impl AsRef<OsStr>]) -> Result<String> {
+    let output = Command::new(setup.program("python")).args(words).current_dir(setup.workspace()).output()?;
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}");
+    Ok(said.into_owned())
 }

@@ -54,7 +54,7 @@ impl Answers {
             Server::new("agent", agent, folder, move || metrics(&probed).is_ok_and(|text| is_whole(&text)))?;
         agent.start()?;
         let well = metrics(&uri)?;
-        all.iter_mut().try_for_each(Services::break_databases)?;
+        all.iter_mut().try_for_each(|services| services.tell("ill"))?;
         let broken = "indicator=\"database\",healthboard_indicator_status=\"FAULT\"} 1";
         let (ill, _) = until(
             "a broken database",
@@ -72,17 +72,18 @@ impl Answers {
 }
 
 /// Some services in one process.
-struct Services(Child);
+pub(crate) struct Services(Child);
 
 impl Services {
-    fn start(setup: &Setup, boards: &Path, names: &[String]) -> Result<Self> {
+    pub(crate) fn start(setup: &Setup, boards: &Path, names: &[String]) -> Result<Self> {
         let mut command = Command::new(setup.programs().join("host-services"));
         command.arg(boards).args(names).stdin(Stdio::piped());
         Ok(Self(command.spawn().context("cannot start host-services")?))
     }
 
-    fn break_databases(&mut self) -> Result<()> {
-        writeln!(self.0.stdin.as_mut().context("no input")?, "ill")?;
+    /// What `host-services` does with each word is in its head.
+    pub(crate) fn tell(&mut self, word: &str) -> Result<()> {
+        writeln!(self.0.stdin.as_mut().context("no input")?, "{word}")?;
         Ok(())
     }
 }

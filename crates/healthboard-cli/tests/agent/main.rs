@@ -79,8 +79,8 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
     );
     assert!(agent.get("/metrics?verbose").contains("healthboard_indicator_state{service=\"api\""));
 
-    assert_eq!(agent.ask("agent-check api\n"), "up ready 100%\n");
-    assert!(agent.ask("agent-check compute\n").starts_with("up ready 100% #libvirt: Gone"));
+    assert_eq!(agent.ask("agent-check api\n"), "up 100%\n");
+    assert!(agent.ask("agent-check compute\n").starts_with("up 100% #libvirt: Gone"));
     assert!(agent.ask("agent-check scheduler\n").starts_with("down #never started"));
     assert!(agent.ask("agent-check nobody\n").starts_with("down #no service"));
     assert!(agent.ask("agent-check\n").starts_with("down #"));

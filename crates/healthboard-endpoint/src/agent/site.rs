@@ -195,8 +195,8 @@ impl Site for AgentSite {
             let (_, answer) = self.host_answer();
             let line = match answer.status {
                 Status::Fault => "down #a service of this host is FAULT\n",
-                Status::Degraded => "up ready 100% #a service of this host is DEGRADED\n",
-                Status::Ok => "up ready 100%\n",
+                Status::Degraded => "up 100% #a service of this host is DEGRADED\n",
+                Status::Ok => "up 100%\n",
             };
             return Some(line.to_owned());
         }

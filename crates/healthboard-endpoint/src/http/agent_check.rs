@@ -25,14 +25,15 @@ pub(super) fn request(bytes: &[u8]) -> Option<(usize, &str)> {
     Some((REQUEST.len() + end + 1, std::str::from_utf8(name).ok()?))
 }
 
-/// The answer. It includes `ready`, which ends an earlier `drain`; `up` alone does not.
+/// The answer. It never has `ready` or `drain`: for HAProxy these are the operator's words, and `ready` would end the drain or
+/// the maintenance that an operator has set. A weight of 0 drains as well.
 pub(crate) fn line(report: &Report, degraded_weight: u8) -> String {
     match report.status {
         _ if report.stopped => "stopped #stopped\n".to_owned(),
         Status::Fault => format!("down #{}\n", reason(report)),
-        _ if report.draining => "drain #draining\n".to_owned(),
-        Status::Degraded => format!("up ready {degraded_weight}% #{}\n", reason(report)),
-        Status::Ok => "up ready 100%\n".to_owned(),
+        _ if report.draining => "up 0% #draining\n".to_owned(),
+        Status::Degraded => format!("up {degraded_weight}% #{}\n", reason(report)),
+        Status::Ok => "up 100%\n".to_owned(),
     }
 }
 
@@ -75,14 +76,14 @@ mod tests {
 
     #[test]
     fn each_status_has_its_word_and_its_reason() {
-        assert_eq!(line(&report(Status::Ok), 50), "up ready 100%\n");
+        assert_eq!(line(&report(Status::Ok), 50), "up 100%\n");
         let mut worse = report(Status::Degraded);
         worse.message = "database: \u{7}\u{e9}\nagain".to_owned();
         let answer = line(&worse, 50);
-        assert!(answer.starts_with("up ready 50% #database: ") && answer.ends_with("again\n"), "{answer}");
+        assert!(answer.starts_with("up 50% #database: ") && answer.ends_with("again\n"), "{answer}");
         assert!(answer.trim_end().chars().all(|c| (' '..='~').contains(&c)), "{answer}");
         worse.draining = true;
-        assert_eq!(line(&worse, 50), "drain #draining\n");
+        assert_eq!(line(&worse, 50), "up 0% #draining\n");
         let mut fault = report(Status::Fault);
         fault.message = "x".repeat(5000);
         fault.draining = true;

@@ -68,8 +68,10 @@ const USUAL_UNPRIVILEGED: u16 = 1024;
 fn explain(error: Error, address: SocketAddr) -> Error {
     match error.kind() {
         ErrorKind::AddrInUse => {
-            let why =
-                format!("{address} is in use; free it or choose another port (`ss -ltnp` shows by whom)");
+            // `ss` finds sockets in the descriptors of processes, and a keeper's are in a table of its own.
+            let why = format!(
+                "{address} is in use; free it or choose another port (`ss -ltnp` shows by whom; if by nobody, another service with healthboard: `healthboard show`; services that share a file need `unix:///…/{{binary}}.sock`)"
+            );
             refused(&error, why)
         }
         ErrorKind::PermissionDenied if address.port() < USUAL_UNPRIVILEGED => {

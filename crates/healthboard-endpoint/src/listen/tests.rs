@@ -225,6 +225,7 @@ fn a_port_in_use_is_an_error_that_says_so() {
     let error = bind(&format!("tcp://{address}").parse().unwrap(), 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("{address} is in use; ")), "{error}");
+    assert!(error.to_string().contains("healthboard show"), "{error}");
     // One of two addresses is not enough.
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     assert_eq!(bind_tcp(&[free, address]).unwrap_err().kind(), ErrorKind::AddrInUse);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::servers::{Server, free_port};
 
@@ -33,7 +33,7 @@ impl HaProxy {
         let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
         let statistics = folder.join("haproxy.sock");
         let front = format!(
-            "global\n    stats socket {} mode 600\n    log stdout format raw local0\n\
+            "global\n    stats socket {} mode 600 level admin\n    log stdout format raw local0\n\
              defaults front\n    mode http\n    log global\n    option httplog\n    option dontlog-normal\n    \
              timeout connect 2s\n    timeout client 90s\n    timeout server 90s\n\
              frontend front from front\n    bind {address}\n    default_backend nova-api\n",
@@ -77,6 +77,23 @@ impl HaProxy {
             }
         });
         Watch { done, thread }
+    }
+
+    /// Gives the command to `HAProxy` that an operator gives, such as `set server nova-api/api1 state drain`.
+    pub(super) fn command(&self, line: &str) -> Result<()> {
+        let said = ask(&self.statistics, line)?;
+        ensure!(said.trim().is_empty(), "`{line}`: {said}");
+        Ok(())
+    }
+
+    /// How many requests each server has got.
+    pub(super) fn requests(&self) -> Result<[u64; 2]> {
+        Ok(States::read(&self.statistics)?.requests)
+    }
+
+    /// Whether each server gets nothing now.
+    pub(super) fn idle(&self) -> Result<[bool; 2]> {
+        Ok(States::read(&self.statistics)?.idle)
     }
 
     /// Whether each server is out now.
@@ -126,17 +143,13 @@ struct States {
     idle: [bool; 2],
     /// Whether each has passed a check. Before its first one, a server is in.
     checked: bool,
+    requests: [u64; 2],
     retries: u64,
 }
 
 impl States {
     fn read(socket: &Path) -> Result<Self> {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"show stat\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Self::parse(&text).context("HAProxy's statistics lack a server or a column")
+        Self::parse(&ask(socket, "show stat")?).context("HAProxy's statistics lack a server or a column")
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -144,7 +157,9 @@ impl States {
         let column = |name| columns.iter().position(|column| *column == name);
         let (name, status) = (column("svname")?, column("status")?);
         let (weight, retries, check) = (column("weight")?, column("wretr")?, column("check_status")?);
-        let mut states = Self { out: [false; 2], idle: [false; 2], checked: true, retries: 0 };
+        let requests = column("stot")?;
+        let mut states =
+            Self { out: [false; 2], idle: [false; 2], checked: true, requests: [0; 2], retries: 0 };
         for line in text.lines() {
             let fields: Vec<&str> = line.split(',').collect();
             if fields.get(name) == Some(&"BACKEND") {
@@ -155,13 +170,24 @@ impl States {
                 continue;
             };
             // `UP 1/2` is on its way down and still gets requests.
-            states.idle[number] = !fields.get(status)?.starts_with("UP");
             let weight: u32 = fields.get(weight)?.parse().ok()?;
+            states.idle[number] = !fields.get(status)?.starts_with("UP") || weight == 0;
             states.out[number] = states.idle[number] || weight <= MIN_WEIGHT;
             states.checked &= fields.get(check)?.ends_with("OK");
+            states.requests[number] = fields.get(requests)?.parse().ok()?;
         }
         Some(states)
     }
+}
+
+/// What it says to a line.
+fn ask(socket: &Path, line: &str) -> Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    writeln!(stream, "{line}")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -169,23 +195,25 @@ mod tests {
     use super::*;
 
     fn states(lines: &str) -> States {
-        let columns = "# pxname,svname,wretr,status,weight,check_status,\n";
-        States::parse(&format!("{columns}{lines}nova-api,BACKEND,7,UP,200,,\n")).unwrap()
+        let columns = "# pxname,svname,wretr,status,weight,check_status,stot,\n";
+        States::parse(&format!("{columns}{lines}nova-api,BACKEND,7,UP,200,,9,\n")).unwrap()
     }
 
     #[test]
-    fn a_server_with_next_to_no_weight_is_out_and_not_idle() {
-        let found = states("nova-api,api1,3,UP,2,L7OK,\nnova-api,api2,4,UP 1/2,3,* L7OK,\n");
+    fn a_server_with_next_to_no_weight_is_out_and_not_idle_and_one_with_none_is_idle() {
+        let found = states("nova-api,api1,3,UP,2,L7OK,5,\nnova-api,api2,4,UP 1/2,3,* L7OK,4,\n");
         assert_eq!((found.out, found.idle), ([true, false], [false, false]));
         assert!(found.checked);
-        assert_eq!(found.retries, 7);
+        assert_eq!((found.retries, found.requests), (7, [5, 4]));
+        let found = states("nova-api,api1,3,UP,0,L7OK,5,\nnova-api,api2,4,UP,100,L7OK,4,\n");
+        assert_eq!((found.out, found.idle), ([true, false], [true, false]));
     }
 
     #[test]
     fn a_server_that_is_down_drains_or_is_gone_from_balancing_is_idle() {
         for status in ["DOWN", "DOWN 1/2", "DOWN (agent)", "NOLB", "DRAIN", "MAINT"] {
             let found = states(&format!(
-                "nova-api,api1,0,{status},100,L7STS,\nnova-api,api1-unchecked,0,no check,100,,\n"
+                "nova-api,api1,0,{status},100,L7STS,0,\nnova-api,api1-unchecked,0,no check,100,,0,\n"
             ));
             assert_eq!((found.out, found.idle), ([true, false], [true, false]), "{status}");
             assert!(!found.checked);

@@ -28,11 +28,15 @@ pub(super) enum Ask {
 
 impl Ask {
     /// The mix: of twenty requests, one needs the database, and one more must not be sent twice. Without its database, a nova-api
-    /// takes ten times as long for either.
+    /// takes ten times as long for either. Which ones follows no period: one server of a round robin would get all of a kind.
     fn of(number: usize) -> Self {
-        match number % 20 {
-            7 => Self::Keypairs,
-            14 => Self::Lock,
+        // The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
+        let mut mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        match (mixed ^ (mixed >> 31)) % 20 {
+            0 => Self::Keypairs,
+            1 => Self::Lock,
             _ => Self::Versions,
         }
     }
@@ -113,4 +117,24 @@ fn ask(uri: &str, ask: Ask, start: Instant) -> Asked {
         Err(error) => error.root_cause().to_string(),
     };
     Asked { ask, at, took: start.elapsed() - at, wrong }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_a_twentieth_and_no_server_of_a_round_robin_gets_more_of_it() {
+        for kind in [Ask::Keypairs, Ask::Lock] {
+            let numbers: Vec<usize> = (0..10_000).filter(|number| Ask::of(*number) == kind).collect();
+            assert!((450..=550).contains(&numbers.len()), "{kind:?}: {}", numbers.len());
+            for servers in 2..=5 {
+                for server in 0..servers {
+                    let share = numbers.iter().filter(|number| **number % servers == server).count();
+                    let fair = numbers.len() / servers;
+                    assert!(share.abs_diff(fair) <= fair / 3, "{kind:?}: {share} of {} x {servers}", fair);
+                }
+            }
+        }
+    }
 }

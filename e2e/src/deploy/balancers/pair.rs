@@ -1,4 +1,4 @@
-//! Two real nova-apis behind a balancer, on one database.
+//! Two real nova-apis behind a balancer, on one database, each with an agent beside it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -37,6 +37,7 @@ pub(super) struct Api {
     folder: PathBuf,
     port: u16,
     health: SocketAddr,
+    agent: SocketAddr,
     database: Relay,
 }
 
@@ -55,12 +56,14 @@ impl Pair {
         // The second cell's server does not run.
         mariadb.execute("DELETE FROM nova_api.cell_mappings WHERE name = 'cell2'")?;
         // They listen at the same ports of different addresses, as on different hosts.
-        let ports = [free_port()?, free_port()?];
+        let ports = [free_port()?, free_port()?, free_port()?];
         let first = Api::new(setup, &stage, "nova-api-1", 11, ports, mariadb.address())?;
         let second = Api::new(setup, &stage, "nova-api-2", 12, ports, mariadb.address())?;
         let mut pair = Self { stage, mariadb, options: options.to_vec(), first, second };
-        pair.first.spawn(&mut pair.stage, options)?;
-        pair.second.spawn(&mut pair.stage, options)?;
+        for api in [&pair.first, &pair.second] {
+            api.spawn(&mut pair.stage, options)?;
+            api.spawn_agent(&mut pair.stage, &setup.programs())?;
+        }
         pair.until_ready()?;
         Ok(pair)
     }
@@ -123,6 +126,7 @@ impl Pair {
         fragment
             .replace("192.0.2.1", "127.0.0.1")
             .replace("9774", &self.first.health.port().to_string())
+            .replace("9955", &self.first.agent.port().to_string())
             .replace("8774", &self.first.port.to_string())
             .replace("/run/nova", &self.first.folder.display().to_string())
     }
@@ -141,7 +145,7 @@ impl Api {
         stage: &Stage,
         name: &'static str,
         host: u8,
-        [port, health]: [u16; 2],
+        [port, health, agent]: [u16; 3],
         database: SocketAddr,
     ) -> Result<Self> {
         let folder = stage.folder().join(name);
@@ -151,7 +155,8 @@ impl Api {
         addresses.write(&folder, &setup.venv(), &[("nova.conf", NOVA_CONF)])?;
         write_api_paste(&folder, &setup.venv())?;
         add_healthchecks(&folder)?;
-        Ok(Self { name, folder, port, health: ([127, 0, 0, host], health).into(), database })
+        let [health, agent] = [health, agent].map(|port| ([127, 0, 0, host], port).into());
+        Ok(Self { name, folder, port, health, agent, database })
     }
 
     /// Its way to the database.
@@ -187,9 +192,17 @@ impl Api {
             .env("HEALTHBOARD_DISABLE_BY_FILE_PATH", self.disabled())
             .env("HEALTHBOARD_BACKENDS", "healthboard,disable_by_file")
             .env("HEALTHBOARD_DEGRADED_WEIGHT", "1")
+            .env("HEALTHBOARD_DEGRADED_STATUS_CODE", "404")
             .env("HEALTHBOARD_ALLOWED_HOSTS", "nova.example.org")
             .envs(options.iter().map(|(name, value)| (name, value)));
         stage.spawn_command(self.name, command).map(drop)
+    }
+
+    fn spawn_agent(&self, stage: &mut Stage, programs: &Path) -> Result<()> {
+        let mut command = stage.command(&programs.join("healthboard").display().to_string());
+        command.args(["agent", "--listen", &format!("tcp://{}", self.agent), "--boards"]);
+        command.arg(self.folder.join("run"));
+        stage.spawn_command(&format!("{}-agent", self.name), command).map(drop)
     }
 
     fn until_ready(&self, stage: &mut Stage) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::processes::{Signal, send};
 /// How long a balancer may take to take a server out or back in. The evidence of a server that gets no work is a refresh every ten
 /// seconds.
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// What `deploy/haproxy/healthcheck.cfg` says an operator waits for.
+/// What `deploy/haproxy/healthcheck.cfg` says an operator waits for, besides the longest request.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
 /// Plays one scenario, and returns when both are well again.

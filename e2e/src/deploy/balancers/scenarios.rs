@@ -53,6 +53,8 @@ pub enum Balancer {
     Healthcheck,
     /// `deploy/haproxy/agent-check.cfg`.
     Agent,
+    /// `deploy/haproxy/agent-of-host.cfg`.
+    AgentOfHost,
     /// `deploy/haproxy/api-port.cfg`.
     ApiPort,
     /// `deploy/haproxy/bare.cfg`.
@@ -80,6 +82,7 @@ impl Balancer {
             Self::FailClosed => "`haproxy/readyz.cfg` without `backup`",
             Self::Healthcheck => "`haproxy/healthcheck.cfg`",
             Self::Agent => "`haproxy/agent-check.cfg`",
+            Self::AgentOfHost => "`haproxy/agent-of-host.cfg`",
             Self::ApiPort => "`haproxy/api-port.cfg`",
             Self::Bare => "`haproxy/bare.cfg`",
             Self::Degraded => "`haproxy/degraded.cfg`",
@@ -89,9 +92,9 @@ impl Balancer {
         }
     }
 
-    /// Whether it asks us, as our documents say. Then nothing may be lost that it could have saved.
+    /// Whether users are told to use it. Then nothing may be lost that it could have saved.
     pub fn is_ours(self) -> bool {
-        !matches!(self, Self::Oslo | Self::FailClosed | Self::Nginx)
+        !matches!(self, Self::Oslo | Self::FailClosed)
     }
 
     /// Its configuration, with the addresses of examples.
@@ -106,6 +109,7 @@ impl Balancer {
                 .collect(),
             Self::Healthcheck => include_str!("../../../../deploy/haproxy/healthcheck.cfg").to_owned(),
             Self::Agent => include_str!("../../../../deploy/haproxy/agent-check.cfg").to_owned(),
+            Self::AgentOfHost => include_str!("../../../../deploy/haproxy/agent-of-host.cfg").to_owned(),
             Self::ApiPort => include_str!("../../../../deploy/haproxy/api-port.cfg").to_owned(),
             Self::Bare => include_str!("../../../../deploy/haproxy/bare.cfg").to_owned(),
             Self::Degraded => include_str!("../../../../deploy/haproxy/degraded.cfg").to_owned(),
@@ -122,15 +126,15 @@ pub type Scenario = (Fault, Balancer);
 
 /// All scenarios.
 pub fn scenarios() -> Vec<Scenario> {
-    use Balancer::{Agent, ApiPort, FailClosed, Healthcheck, Nginx, Oslo, Readyz};
+    use Balancer::{Agent, AgentOfHost, ApiPort, Degraded, FailClosed, Healthcheck, Nginx, Oslo, Readyz};
     let of = |fault| -> &[Balancer] {
         match fault {
             Fault::None => &[],
-            Fault::DatabaseOfOne => &[Oslo, Nginx, ApiPort, Readyz, Agent],
+            Fault::DatabaseOfOne => &[Oslo, Nginx, ApiPort, Readyz, Degraded, Agent, AgentOfHost],
             Fault::WorkersFrozen => &[Oslo, Readyz, Agent],
             Fault::Restart => &[Oslo, Readyz],
             Fault::RestartByFile => &[Healthcheck],
-            Fault::DatabaseOfBoth => &[FailClosed, Readyz],
+            Fault::DatabaseOfBoth => &[Nginx, FailClosed, Readyz],
         }
     };
     Fault::ALL

@@ -9,21 +9,28 @@ use super::Check;
 use crate::deploy::machine::Machine;
 use crate::setup::Setup;
 
-/// The units that RDO ships: the name, the type and the command. It has no packages for the container's distribution.
+/// The units that RDO ships: the name, the type and the command. From rdo-packages/nova-distgit, 2024.2, commit
+/// f9c929bc68a76721fe8d085dabd11eb5bf85e7b8: there are no packages for the container's distribution.
 const RDO: [(&str, &str, &str); 9] = [
-    ("api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/api-uwsgi.ini"),
+    ("api", "notify", "/usr/bin/nova-api"),
     ("compute", "notify", "/usr/bin/nova-compute"),
     ("conductor", "notify", "/usr/bin/nova-conductor"),
-    ("metadata-api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/metadata-uwsgi.ini"),
+    ("metadata-api", "notify", "/usr/bin/nova-api-metadata"),
     ("novncproxy", "simple", "/usr/bin/nova-novncproxy --web /usr/share/novnc/ $OPTIONS"),
-    ("os-compute-api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/api-uwsgi.ini"),
+    ("os-compute-api", "notify", "/usr/bin/nova-api-os-compute"),
     ("scheduler", "notify", "/usr/bin/nova-scheduler"),
     ("serialproxy", "simple", "/usr/bin/nova-serialproxy"),
     ("spicehtml5proxy", "simple", "/usr/bin/nova-spicehtml5proxy"),
 ];
+/// The APIs of a Nova that has no such programs. The commands are ours.
+const RDO_UWSGI: [(&str, &str, &str); 3] = [
+    ("api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/api-uwsgi.ini"),
+    ("metadata-api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/metadata-uwsgi.ini"),
+    ("os-compute-api", "notify", "/usr/bin/uwsgi --plugin python3 --ini /etc/nova/api-uwsgi.ini"),
+];
 
 /// What units and drop-ins run, as empty programs.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 11] = [
     "healthboard-run",
     "uwsgi",
     "nova-compute",
@@ -33,6 +40,8 @@ const PROGRAMS: [&str; 9] = [
     "nova-serialproxy",
     "nova-spicehtml5proxy",
     "nova-api",
+    "nova-api-metadata",
+    "nova-api-os-compute",
 ];
 
 /// Puts all units and their drop-ins into the root of a machine.
@@ -48,15 +57,16 @@ pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
         let script = root.join("etc/init.d").join(unit.trim_end_matches(".service"));
         fs::copy(root.join("usr/bin/true"), script)?;
     }
-    for (name, kind, command) in RDO {
+    for (unit, kind, command) in rdo() {
         let text = format!("[Service]\nType={kind}\nUser=nova\nExecStart={command}\n");
-        fs::write(units.join(format!("openstack-nova-{name}.service")), text)?;
+        fs::write(units.join(unit), text)?;
     }
-    for folder in ["debian", "rdo"] {
+    for folder in ["debian", "rdo", "rdo-uwsgi"] {
         let dropins = setup.workspace().join("deploy/systemd").join(folder);
         for entry in fs::read_dir(&dropins).with_context(|| format!("cannot read {}", dropins.display()))? {
             let entry = entry?;
-            let to = units.join(entry.file_name());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let to = units.join(if folder == "rdo-uwsgi" { uwsgi(&name) } else { name });
             fs::create_dir(&to)?;
             fs::copy(entry.path().join("healthboard.conf"), to.join("healthboard.conf"))?;
         }
@@ -67,14 +77,18 @@ pub(super) fn install(setup: &Setup, root: &Path) -> Result<()> {
 /// Checks that every unit has a drop-in which systemd accepts and which puts `healthboard-run` in front of its command.
 pub(super) fn check(setup: &Setup, machine: &Machine) -> Result<Check> {
     let mut units = debian(setup)?;
-    units.extend(RDO.map(|(name, _, _)| format!("openstack-nova-{name}.service")));
+    units.extend(rdo().map(|(unit, ..)| unit));
     for unit in &units {
         let said = machine.shell(&format!("systemd-analyze verify --man=no {unit} 2>&1"))?;
         ensure!(said.is_empty(), "{unit}: {said}");
         let commands = machine.property(unit, "ExecStart")?;
+        let text = fs::read_to_string(machine.path(&format!("/etc/systemd/system/{unit}")))?;
+        let own = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).context("no command")?;
         ensure!(
-            commands.matches("path=").count() == 1 && commands.contains("path=/usr/bin/healthboard-run"),
-            "{unit} runs {commands}"
+            commands.matches("path=").count() == 1
+                && commands.contains("path=/usr/bin/healthboard-run")
+                && commands.contains(&format!(" {} ;", own.trim())),
+            "{unit} runs {commands}, expected healthboard-run and {own}"
         );
         for (name, expected) in [("NotifyAccess", "all"), ("RuntimeDirectoryPreserve", "yes")] {
             let found = machine.property(unit, name)?;
@@ -87,6 +101,18 @@ pub(super) fn check(setup: &Setup, machine: &Machine) -> Result<Check> {
         ensure!(is_nova, "{unit} keeps its boards in the first of {folders}, expected nova");
     }
     Ok(Check::new("every unit of Nova has a drop-in that systemd accepts", format!("{} units", units.len())))
+}
+
+/// The units of RDO: the file, the type and the command.
+fn rdo() -> impl Iterator<Item = (String, &'static str, &'static str)> {
+    let unit = |name: &str| format!("openstack-nova-{name}.service");
+    let usual = RDO.into_iter().map(move |(name, kind, command)| (unit(name), kind, command));
+    usual.chain(RDO_UWSGI.into_iter().map(move |(name, kind, command)| (uwsgi(&unit(name)), kind, command)))
+}
+
+/// Beside the unit of the same name, as that of another service.
+fn uwsgi(unit: &str) -> String {
+    unit.replace("openstack-", "uwsgi-")
 }
 
 /// The units in Debian's packages of Nova.

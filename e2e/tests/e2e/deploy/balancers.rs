@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use healthboard_e2e::Setup;
-use healthboard_e2e::deploy::balancers::{Balancer, Extent, Fault, play_all};
+use healthboard_e2e::deploy::balancers::{
+    Balancer, Extent, Fault, codes_after_a_bug, play_all, take_out_and_in,
+};
 
 /// Fewer requests, and times that fit. A server that is busy with other tests as well must not be full: then a request has nowhere to
 /// go.
@@ -38,6 +40,23 @@ fn a_balancer_loses_nothing_that_it_could_save_while_one_or_all_lose_their_datab
             assert!(played.requests >= extent().requests, "{played:#?}");
         }
     }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn an_operators_drain_and_maintenance_hold_and_a_server_that_drains_gets_nothing_until_it_is_back()
+-> Result<()> {
+    take_out_and_in(&Setup::open()?)
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_bug_of_one_request_takes_nothing_else_from_the_users_of_nginx() -> Result<()> {
+    let [bug, others] = codes_after_a_bug()?;
+    // 502 where no further server is left to ask.
+    assert!(bug.iter().all(|code| [500, 502].contains(code)), "{bug:?}");
+    assert_eq!(others, [200; 20]);
     Ok(())
 }
 

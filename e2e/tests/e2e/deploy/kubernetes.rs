@@ -1,8 +1,13 @@
 //! The probes of `deploy/kubernetes`: the schema of the API, and what a stand-in for kubelet does with them.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use healthboard_e2e::Setup;
-use healthboard_e2e::deploy::kubernetes::{MANIFESTS, Pace, play, play_without_startup_probe, validate};
+use healthboard_e2e::deploy::kubernetes::{
+    MANIFESTS, Pace, documents, openstack_helm, play, play_without_startup_probe, validate,
+};
+use serde_json::Value;
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
@@ -51,17 +56,53 @@ fn without_a_startup_probe_a_slow_start_is_killed() -> Result<()> {
     Ok(())
 }
 
+/// The chart makes the root of its containers read-only.
 #[test]
-fn the_post_renderer_for_openstack_helm_has_the_probes_of_the_manifest() -> Result<()> {
-    let manifest = Setup::workspace_file(MANIFESTS[1])?;
-    let rendered = Setup::workspace_file("deploy/kubernetes/openstack-helm/kustomization.yaml")?;
-    let probes: Vec<_> = manifest.lines().map(str::trim).filter(|line| line.contains("\"check\"")).collect();
-    assert_eq!(probes.len(), 3, "{manifest}");
-    for service in ["nova-conductor", "nova-scheduler"] {
-        for probe in &probes {
-            let probe = probe.replace("nova-compute", service);
-            assert_eq!(rendered.matches(&probe).count(), 1, "{probe}");
+#[ignore = "needs the stage: cargo xtask test e2e"]
+fn with_the_chart_of_openstack_helm_the_probes_are_those_of_the_manifest_and_all_that_is_written_is_on_a_mount()
+-> Result<()> {
+    let setup = Setup::open()?;
+    let api = documents(&setup, &setup.workspace().join(MANIFESTS[0]))?;
+    let mut api = api[1]["spec"]["template"]["spec"]["containers"][0].clone();
+    let rendered = openstack_helm(&setup)?;
+    assert_eq!(rendered.len(), 2);
+    for deployment in &rendered {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        let command = container["command"].as_array().context("no command")?;
+        assert_eq!((&command[0], &command[1]), (&"healthboard-run".into(), &deployment["metadata"]["name"]));
+        for name in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            // The chart names no ports.
+            api[name]["httpGet"]["port"] = 8099.into();
+            assert_eq!(container[name], api[name], "{name}");
+        }
+        let ours = |of: &Value| -> Vec<Value> {
+            let all = of["env"].as_array().into_iter().flatten();
+            all.filter(|one| one["name"] == "POD_IP" || one["name"] == "HEALTHBOARD_URI").cloned().collect()
+        };
+        assert_eq!(ours(container), ours(&api));
+        let places: Vec<&str> = container["env"].as_array().into_iter().flatten().filter_map(path).collect();
+        assert_eq!(places, ["/tmp/healthboard"]);
+        for place in places {
+            let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+            let mount = mounts
+                .filter(|mount| {
+                    mount["mountPath"].as_str().is_some_and(|at| Path::new(place).starts_with(at))
+                })
+                .max_by_key(|mount| mount["mountPath"].as_str().map(str::len))
+                .with_context(|| format!("{place} is on no mount"))?;
+            let mut volumes = pod["volumes"].as_array().into_iter().flatten();
+            let volume = volumes.find(|volume| volume["name"] == mount["name"]).context("no such volume")?;
+            assert!(mount["readOnly"] != true && volume["emptyDir"].is_object(), "{place}: {mount} {volume}");
         }
     }
     Ok(())
+}
+
+/// The path that one of our variables names.
+fn path(variable: &Value) -> Option<&str> {
+    let is_ours = variable["name"].as_str()?.starts_with("HEALTHBOARD_");
+    let value = variable["value"].as_str()?;
+    Some(value.strip_prefix("unix://").unwrap_or(value)).filter(|path| is_ours && path.starts_with('/'))
 }

@@ -196,7 +196,7 @@ fn a_request_has_exactly_one_host() {
 
 #[test]
 fn haproxy_s_agent_check_is_answered_on_the_same_socket() {
-    for (status, line) in [(Status::Ok, "up ready 100%\n"), (Status::Fault, "down #")] {
+    for (status, line) in [(Status::Ok, "up 100%\n"), (Status::Fault, "down #")] {
         let endpoint = Endpoint::of(report(status));
         for answer in [endpoint.ask("agent-check\n"), endpoint.ask_and_wait("agent-check\r\n")] {
             assert!(answer.starts_with(line) && answer.lines().count() == 1, "{answer}");
