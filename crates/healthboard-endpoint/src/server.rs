@@ -35,11 +35,9 @@ const MAX_RESERVED_DESCRIPTORS: usize = 128;
 /// The most connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// For how long connections make steps in one turn. A new connection waits at most for one turn.
+/// For how long a listening socket accepts, and for how long connections make steps, in one turn. The step that exceeds it is
+/// the last, so a new connection waits for few expensive answers.
 const MAX_TURN: Duration = Duration::from_millis(2);
-
-/// The number of steps between two reads of the clock.
-const STEPS_PER_CLOCK_READ: usize = 8;
 
 /// A connection that has waited for its peer for less than this is not closed to make room.
 const GRACE: Duration = Duration::from_millis(20);
@@ -50,7 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most connections in each phase that are examined to find one to close.
 const MAX_CANDIDATES: usize = 16;
 
-/// A wait that is shorter than this did not block, because an event was already pending.
+/// A wait that was to block and is shorter than this did not, because an event was already pending.
 const MIN_BLOCKING_WAIT: Duration = Duration::from_micros(2);
 
 /// The token of the socket for standbys; no connection and no listening socket has it.
@@ -184,15 +182,17 @@ impl Server {
         self.resume(now);
         // After a wait that blocked, only one connection is accepted. The next wait says whether there is another, so a
         // single probe does not cost an additional `accept` that fails.
-        let at_most = if now - before > MIN_BLOCKING_WAIT { 1 } else { MAX_ACCEPTS_PER_TURN };
+        let has_blocked = !timeout.is_zero() && now - before > MIN_BLOCKING_WAIT;
+        let at_most = if has_blocked { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, site);
         }
-        for steps in 1..=self.ready.len() {
+        let began = Instant::now();
+        for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, site);
-            if steps.is_multiple_of(STEPS_PER_CLOCK_READ) && now.elapsed() > MAX_TURN {
+            if began.elapsed() > MAX_TURN {
                 break;
             }
         }
@@ -219,10 +219,11 @@ impl Server {
         next.saturating_duration_since(now)
     }
 
-    /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since its request
+    /// Accepts at most `at_most` connections from one listening socket, for at most [`MAX_TURN`]. Each makes its first step at once, since its request
     /// has usually arrived by then.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, site: &mut dyn Site) {
         let (mut left, mut has_made_room) = (at_most, false);
+        let began = Instant::now();
         while left > 0 {
             let Some(accepting) = &mut self.listeners[index] else { return };
             if !accepting.is_ready {
@@ -245,6 +246,9 @@ impl Server {
                         && let Some(longest) = self.longest_waiting(index..=index, now)
                     {
                         self.close(longest);
+                    }
+                    if began.elapsed() > MAX_TURN {
+                        break;
                     }
                 }
                 Err(Errno::AGAIN) => {
