@@ -17,7 +17,8 @@ use crate::transport::tls::Tls;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Resource, getrlimit};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// The pause after an error of `accept` that the server cannot resolve, since trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The most bytes of answers that wait for their peers, over all connections. An answer that several wait for counts once.
+const MAX_UNSENT: usize = 16 << 20;
 
 /// The most connections in each phase that are examined to find one to close.
 const MAX_CANDIDATES: usize = 16;
@@ -319,12 +323,36 @@ impl Server {
                 }
             }
             Step::Wait { phase, answered } => {
-                self.places.wait(id, phase, answered, now);
+                let begins = self.places.wait(id, phase, answered, now);
                 if !self.watch(id, phase) {
                     self.close(id);
+                } else if begins && phase == Phase::Answer {
+                    self.limit_unsent();
                 }
             }
             Step::Close => self.close(id),
+        }
+    }
+
+    /// Closes those of the connections with an unsent answer that have waited longest, so that the answers of the others take
+    /// at most [`MAX_UNSENT`]. The connection that has waited least stays in any case.
+    fn limit_unsent(&mut self) {
+        let waiting = |index| self.places.waiting(index, Phase::Answer);
+        let mut all: Vec<_> = (0..self.places.listeners()).flat_map(waiting).collect();
+        all.reverse();
+        all.sort_by_key(|(_, since, _)| Reverse(*since));
+        let (mut counted, mut unsent) = (HashSet::new(), 0);
+        for (id, ..) in all {
+            let Some(connection) = self.places.get(id) else { continue };
+            let new: Vec<_> =
+                connection.buffers().filter(|(address, _)| !counted.contains(address)).collect();
+            let bytes: usize = new.iter().map(|(_, bytes)| bytes).sum();
+            if unsent + bytes > MAX_UNSENT && !counted.is_empty() {
+                self.close(id);
+            } else {
+                unsent += bytes;
+                counted.extend(new.into_iter().map(|(address, _)| address));
+            }
         }
     }
 

@@ -344,6 +344,63 @@ fn who_does_not_read_and_who_does_not_speak_keep_nobody_waiting() {
 }
 
 #[test]
+fn answers_that_nobody_reads_do_not_fill_the_memory() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("unread", 40, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    // Each is some hundred kilobytes, more than a socket takes.
+    until("all services", || (agent.get("/metrics?verbose").len() > 400_000).then_some(()));
+    let unread: Vec<_> = (0..1000)
+        .map(|number| {
+            let mut stream = agent.connect();
+            write!(stream, "GET /metrics?verbose&x={number} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // The others were accepted before this one.
+    assert_eq!(code(&agent.get("/livez")), 200);
+    let peak = agent.peak_memory();
+    // The unit has MemoryMax=64M.
+    assert!(peak < 64 << 10, "{peak} KiB for {} connections", unread.len());
+}
+
+#[test]
+fn requests_that_differ_in_what_the_agent_does_not_know_get_one_answer() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("flooded", 20, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    let mut number = 0;
+    // An answer of its own would have counted one more request.
+    until("a shared answer", || {
+        number += 1;
+        let [one, other] = ["x", "y"].map(|name| agent.get(&format!("/metrics?verbose&{name}={number}")));
+        assert_eq!(code(&one), 200);
+        (body(&one) == body(&other)).then_some(())
+    });
+    assert_ne!(body(&agent.get("/metrics?verbose")), body(&agent.get("/metrics")));
+}
+
+#[test]
+fn one_thousand_scrapes_at_once_are_all_answered() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("scraped", 40, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    until("all services", || {
+        (agent.get("/metrics").matches("healthboard_stopped{").count() == 40).then_some(())
+    });
+    let mut scrapes: Vec<_> = (0..1000).map(|_| agent.connect()).collect();
+    for stream in &mut scrapes {
+        write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    }
+    for mut stream in scrapes {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(code(&answer), 200, "{answer:.100}");
+        assert_eq!(answer.matches("healthboard_stopped{").count(), 40);
+    }
+}
+
+#[test]
 fn metrics_can_be_written_to_a_file_as_a_whole() {
     let runtime = tempfile::tempdir().unwrap();
     let api = start_service("filed", runtime.path());

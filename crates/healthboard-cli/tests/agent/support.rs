@@ -162,6 +162,13 @@ impl Agent {
         self.said.lock().unwrap().clone()
     }
 
+    /// The most memory that it has used, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Tells it to read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.signal(libc::SIGHUP);

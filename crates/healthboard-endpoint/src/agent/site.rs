@@ -8,11 +8,11 @@ use crate::http::{
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
 use healthboard::{Host, Moment, Report, Status, printable};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// Reports are reused for this many times the CPU time that they took to make.
+/// Reports are reused for this many times the CPU time that they took to make, and to render.
 const REUSED_PER_COST: u32 = 10;
 
 /// No report is reused for longer than this, whatever it cost.
@@ -29,9 +29,22 @@ pub(super) struct AgentSite {
     options: HttpOptions,
     users: Option<Users>,
     moment: Moment,
-    reports: Option<Rc<[Report]>>,
-    made_ns: u64,
+    made: Made,
+    now_ns: u64,
     reused_until_ns: u64,
+}
+
+/// What has been made from the boards. All requests share it until it is outdated.
+#[derive(Default)]
+struct Made {
+    reports: Option<Rc<[Report]>>,
+    answer: Option<Rc<HostAnswer>>,
+    /// By media type, and whether it is verbose.
+    bodies: BTreeMap<(&'static str, bool), Rc<str>>,
+    /// When the reports were made.
+    since_ns: u64,
+    /// The CPU time that all of it took.
+    cost: Duration,
 }
 
 impl AgentSite {
@@ -42,8 +55,8 @@ impl AgentSite {
             options,
             users: None,
             moment: healthboard::now_ns().into(),
-            reports: None,
-            made_ns: 0,
+            made: Made::default(),
+            now_ns: 0,
             reused_until_ns: 0,
         }
     }
@@ -65,22 +78,49 @@ impl AgentSite {
         self.users.as_ref().map_or(0, Users::failures)
     }
 
-    fn reports(&mut self) -> Rc<[Report]> {
-        if let Some(reports) = &self.reports {
-            return reports.clone();
-        }
+    /// Makes something. Its cost extends the time for which everything is reused.
+    fn make<T>(&mut self, make: impl FnOnce(&mut AgentSite) -> T) -> T {
         let began = cpu_time();
-        let reports: Rc<[Report]> = self.host.reports(self.moment, SystemTime::now()).into();
-        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
-        self.reused_until_ns = self.made_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
-        self.reports = Some(reports.clone());
-        reports
+        let made = make(self);
+        self.made.cost += cpu_time().saturating_sub(began);
+        let reuse = (self.made.cost * REUSED_PER_COST).min(MAX_REUSE);
+        self.reused_until_ns = self.made.since_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        made
     }
 
-    fn host_answer(&mut self) -> (Rc<[Report]>, HostAnswer) {
+    fn reports(&mut self) -> Rc<[Report]> {
+        if let Some(reports) = &self.made.reports {
+            return reports.clone();
+        }
+        self.made.since_ns = self.now_ns;
+        let reports: Rc<[Report]> =
+            self.make(|site| site.host.reports(site.moment, SystemTime::now()).into());
+        self.made.reports.insert(reports).clone()
+    }
+
+    fn host_answer(&mut self) -> (Rc<[Report]>, Rc<HostAnswer>) {
         let reports = self.reports();
-        let answer = HostAnswer::of(&self.name, &reports, self.host.problems().iter(), SystemTime::now());
-        (reports, answer)
+        if let Some(answer) = &self.made.answer {
+            return (reports, answer.clone());
+        }
+        let answer = self.make(|site| {
+            Rc::new(HostAnswer::of(&site.name, &reports, site.host.problems().iter(), SystemTime::now()))
+        });
+        (reports, self.made.answer.insert(answer).clone())
+    }
+
+    /// The body of this media type, which is rendered once.
+    fn body(
+        &mut self,
+        media: &'static str,
+        verbose: bool,
+        render: impl FnOnce(&AgentSite) -> String,
+    ) -> Rc<str> {
+        if let Some(body) = self.made.bodies.get(&(media, verbose)) {
+            return body.clone();
+        }
+        let body: Rc<str> = self.make(|site| render(site).into());
+        self.made.bodies.entry((media, verbose)).or_insert(body).clone()
     }
 
     fn service(&mut self, name: &str) -> Option<Report> {
@@ -109,16 +149,18 @@ impl AgentSite {
             Status::Fault if !always_ok => 503,
             _ => 200,
         };
-        let media = preferred(asked.values("accept"));
-        let (media, body) = match media {
-            Media::Html => (media, host_page(&answer, &reports)),
-            Media::Text if answer.status == Status::Ok => (media, "OK\n".to_owned()),
-            Media::Text => (media, format!("{}: {}\n", answer.status.name(), answer.message)),
-            Media::Json | Media::HealthJson if is_verbose(asked.query()) => {
-                (Media::Json, host_json(&answer.clone().verbose(&reports)))
-            }
-            Media::Json | Media::HealthJson => (Media::Json, host_json(&answer)),
+        let media = match preferred(asked.values("accept")) {
+            Media::HealthJson => Media::Json,
+            media => media,
         };
+        let verbose = media == Media::Json && is_verbose(asked.query());
+        let body = self.body(media.name(), verbose, |_| match media {
+            Media::Html => host_page(&answer, &reports),
+            Media::Text if answer.status == Status::Ok => "OK\n".to_owned(),
+            Media::Text => format!("{}: {}\n", answer.status.name(), answer.message),
+            _ if verbose => host_json(&HostAnswer::clone(&answer).verbose(&reports)),
+            _ => host_json(&answer),
+        });
         let degraded = answer.status == Status::Degraded;
         let refresh = media == Media::Html && !is_paused(asked.query());
         Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
@@ -157,11 +199,14 @@ impl Site for AgentSite {
             }
             "/metrics" => {
                 let exposition = exposition(asked.values("accept"));
-                let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
-                let reports = self.reports();
-                let problems = Some(self.host.problems().len());
                 let verbose = is_verbose(asked.query());
-                exposed(exposition, metrics(reports.iter(), Some(cost), problems, exposition, verbose))
+                let reports = self.reports();
+                let body = self.body(exposition.media_type(), verbose, |site| {
+                    let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
+                    let problems = site.host.problems().len();
+                    metrics(reports.iter(), Some(cost), Some(problems), exposition, verbose)
+                });
+                exposed(exposition, body)
             }
             "/services" => self.host_health(asked, true),
             _ => self.host_health(asked, false),
@@ -190,10 +235,10 @@ impl Site for AgentSite {
     }
 
     fn tick(&mut self, now_ns: u64) -> bool {
-        self.made_ns = now_ns;
+        self.now_ns = now_ns;
         let is_old = now_ns >= self.reused_until_ns;
         if is_old {
-            self.reports = None;
+            self.made = Made::default();
         }
         is_old
     }

@@ -102,9 +102,32 @@ struct Kept {
 /// The bytes for the peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Shared rather than copied: the metrics of a host take some hundred KiB.
+    /// The head, and a short body.
     pub(crate) bytes: Rc<Vec<u8>>,
+    /// A long body: shared rather than copied, since the metrics of a host take some hundred KiB.
+    pub(crate) body: Option<Rc<str>>,
     pub(crate) after: After,
+}
+
+impl Answer {
+    fn new(response: &Response, framing: &Framing<'_>, after: After) -> Answer {
+        let (bytes, body) = response.render(framing);
+        Answer { bytes: bytes.into(), body, after }
+    }
+
+    /// Some of the bytes that follow the first `sent`. Empty at the end.
+    pub(crate) fn unsent(&self, sent: usize) -> &[u8] {
+        match &self.body {
+            Some(body) if sent >= self.bytes.len() => &body.as_bytes()[sent - self.bytes.len()..],
+            _ => &self.bytes[sent..],
+        }
+    }
+
+    /// The address and size of each buffer.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (usize, usize)> {
+        let body = self.body.iter().map(|body| (body.as_ptr().addr(), body.len()));
+        body.chain([(self.bytes.as_ptr().addr(), self.bytes.len())])
+    }
 }
 
 /// What happens to the connection after an answer.
@@ -171,7 +194,7 @@ impl Answers {
             self.requests += 1;
             return Outcome::Answered(
                 length,
-                Answer { bytes: line.into_bytes().into(), after: After::Close },
+                Answer { bytes: line.into_bytes().into(), body: None, after: After::Close },
             );
         }
         let mut room: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -207,7 +230,7 @@ impl Answers {
             After::Close | After::Linger => (head.version == Version::Http11).then_some("close"),
         };
         let framing = self.framing(head.version, connection, head.method == "HEAD");
-        let answer = Answer { bytes: response.render(&framing).into(), after };
+        let answer = Answer::new(&response, &framing, after);
         if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT && site.is_kept(&asked) {
             self.kept.push(Kept { request: bytes[..head.bytes].to_vec(), answer: answer.clone() });
         }
@@ -217,8 +240,7 @@ impl Answers {
     /// The answer to an invalid request. The connection is closed after it.
     pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
         let framing = self.framing(Version::Http11, Some("close"), without_body);
-        let bytes = Response::text(refusal.status, refusal.why).render(&framing).into();
-        Answer { bytes, after: After::Linger }
+        Answer::new(&Response::text(refusal.status, refusal.why), &framing, After::Linger)
     }
 
     /// The first host for which a request was refused because a page in a browser could have sent it. Returned once, for the
