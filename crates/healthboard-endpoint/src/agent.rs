@@ -28,7 +28,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use users::Users;
 use web_config::WebConfig;
 
 /// How often the configuration files and the clock are checked.
@@ -173,7 +172,6 @@ impl Agent {
                         config = self.apply(read, &mut server, &mut site, &wake)?;
                         // Requests that wait for a password check are evaluated again, with the new users.
                         server.wake();
-                        failures = 0;
                         (refused_config, dates_seen) = (None, None);
                         log(false, "read the configuration again".to_owned());
                     }
@@ -232,14 +230,7 @@ impl Agent {
     ) -> Result<Option<WebConfig>, String> {
         server.set_tls(config.as_ref().and_then(|config| config.tls.clone()).map(Tls));
         let hashes = config.as_ref().map(|config| config.users.clone()).unwrap_or_default();
-        let users = match hashes.is_empty() {
-            true => None,
-            false => {
-                let woken = wake.try_clone().map_err(|error| format!("cannot wake: {error}"))?;
-                Some(Users::new(hashes, woken).map_err(|error| format!("cannot check passwords: {error}"))?)
-            }
-        };
-        site.set_users(users);
+        site.set_users(hashes, wake).map_err(|error| format!("cannot check passwords: {error}"))?;
         Ok(config)
     }
 

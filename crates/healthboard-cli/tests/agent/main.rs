@@ -279,6 +279,65 @@ fn who_asks_while_passwords_are_checked_or_the_configuration_is_read_gets_an_ans
     }
 }
 
+/// The users `op`, and `slow`, whose hash takes long to check.
+fn write_users(runtime: &Path) -> String {
+    let file = runtime.join("web.yml");
+    let slow = support::HASH.replace("$04$", "$11$");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n  slow: {slow}\n", support::HASH)).unwrap();
+    file.into_os_string().into_string().unwrap()
+}
+
+/// Sends a password for `slow` that is wrong.
+fn guess(stream: &mut impl Write, number: usize) {
+    // Four digits are three bytes.
+    let head = "GET /livez HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic c2xvdzow";
+    write!(stream, "{head}{number:04}\r\n\r\n").unwrap();
+}
+
+/// With the password of `op`.
+const RIGHT: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic b3A6c2VjcmV0\r\n\r\n";
+
+#[test]
+fn a_right_password_is_remembered_when_the_configuration_is_read_again_amid_guesses() {
+    let runtime = tempfile::tempdir().unwrap();
+    let agent = Agent::start(runtime.path(), &["--web.config.file", &write_users(runtime.path())]);
+    assert_eq!(code(&agent.ask(RIGHT)), 200);
+    let mut guesses: Vec<_> = (0..20).map(|_| agent.connect()).collect();
+    guesses.iter_mut().enumerate().for_each(|(number, stream)| guess(stream, number));
+    agent.hang_up();
+    until("the configuration", || agent.said().contains("read the configuration again").then_some(()));
+    assert_eq!(code(&agent.ask(RIGHT)), 200);
+}
+
+#[test]
+fn who_guesses_at_one_address_keeps_nobody_waiting_at_another() {
+    let runtime = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let agent = Agent::at(
+        &format!("tcp://127.0.0.1:{port}"),
+        runtime.path(),
+        &["--web.config.file", &write_users(runtime.path())],
+    );
+    let connect = |from: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        socket.set_read_timeout(Some(HANG)).unwrap();
+        TcpStream::from(socket)
+    };
+    let mut guesses: Vec<_> = (0..20).map(|_| connect([127, 0, 0, 2])).collect();
+    guesses.iter_mut().enumerate().for_each(|(number, stream)| guess(stream, number));
+    let mut last = [0; 12];
+    guesses.last_mut().unwrap().read_exact(&mut last).unwrap();
+    assert_eq!(&last, b"HTTP/1.1 503", "too many wait");
+    let mut stream = connect([127, 0, 0, 1]);
+    stream.write_all(RIGHT.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(code(&answer), 200, "{answer}");
+    drop(agent);
+}
+
 #[test]
 fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     let directory = tempfile::tempdir().unwrap();

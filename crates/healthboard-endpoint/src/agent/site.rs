@@ -9,6 +9,8 @@ use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
 use healthboard::{Host, Moment, Report, Status, printable};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -61,8 +63,19 @@ impl AgentSite {
         }
     }
 
-    pub(super) fn set_users(&mut self, users: Option<Users>) {
-        self.users = users;
+    /// Sets the users and the hashes of their passwords. With none, no password is demanded.
+    pub(super) fn set_users(
+        &mut self,
+        hashes: BTreeMap<String, String>,
+        wake: &UnixStream,
+    ) -> io::Result<()> {
+        match &mut self.users {
+            _ if hashes.is_empty() => self.users = None,
+            // A check of each password again could take longer than those who guess leave time for.
+            Some(users) => users.replace(hashes),
+            None => self.users = Some(Users::new(hashes, wake.try_clone()?)?),
+        }
+        Ok(())
     }
 
     pub(super) fn set_moment(&mut self, moment: Moment) {
@@ -131,7 +144,7 @@ impl AgentSite {
     /// be answered.
     fn refuse(&mut self, asked: &Asked<'_>) -> Option<Reply> {
         let users = self.users.as_mut()?;
-        let refused = match users.ask(asked.values("authorization").next()) {
+        let refused = match users.ask(asked.values("authorization").next(), || asked.peer()) {
             Known::Right => return None,
             Known::Later => return Some(Reply::Later),
             Known::Wrong => Response {

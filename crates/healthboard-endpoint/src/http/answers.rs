@@ -10,6 +10,8 @@ use super::healthcheck::Ends;
 use super::host::{self, Refused};
 use super::response::{Framing, Response};
 use crate::options::{AllowedHosts, HttpOptions, is_host_name};
+#[cfg(feature = "agent")]
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// The most requests whose answers are kept.
@@ -59,6 +61,12 @@ impl<'a> Asked<'a> {
     #[cfg(feature = "agent")]
     pub(crate) fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// The address of the client; `None` at a unix socket. Costs two system calls.
+    #[cfg(feature = "agent")]
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        (self.ends)().peer
     }
 
     /// The values of all lines with this name.
