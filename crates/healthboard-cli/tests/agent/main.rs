@@ -190,6 +190,8 @@ fn a_wrong_configuration_is_an_error_that_names_what_was_found() {
     for (text, expected) in [
         ("tls: {}".to_owned(), "tls"),
         ("[".to_owned(), "web.yml`"),
+        ("#".repeat(1 << 20) + "\n", "more than 1 MiB"),
+        (good.replace("server.key", "/dev/zero"), "/dev/zero"),
         (format!("{good}  cipher_suites: []\n"), "cipher_suites"),
         (good.replace("server.crt", "missing.crt"), "missing.crt"),
         (good.replace("cert_file: server.crt", "cert_file: server.key"), "no certificate"),
@@ -243,6 +245,27 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     until("the new configuration", || {
         (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(())
     });
+    // Replaced by a file that claims to be as old, as `cp --preserve` makes it.
+    let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let next = runtime.path().join("next.yml");
+    std::fs::write(
+        &next,
+        format!("basic_auth_users:\n  op: {}\n  other: {}\n", support::HASH, support::HASH),
+    )
+    .unwrap();
+    std::fs::File::options().write(true).open(&next).unwrap().set_modified(written).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    until("the replaced file", || {
+        (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 200).then_some(())
+    });
+    // Nobody writes to a FIFO.
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    until("the refusal", || {
+        agent.said().contains("regular file; the configuration from before").then_some(())
+    });
+    assert_eq!(code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")), 200);
+    std::fs::remove_file(&file).unwrap();
     // Cut short, as by a full disk: nobody may ask without a password for that.
     std::fs::write(&file, "").unwrap();
     until("the refusal", || agent.said().contains("`basic_auth_users` is gone; SIGHUP").then_some(()));

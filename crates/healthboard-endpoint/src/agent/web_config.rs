@@ -3,20 +3,25 @@
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::fs::{Metadata, OpenOptions};
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// The highest cost of a password's hash. A check at this cost takes about a second, and each step doubles that.
 const MAX_COST: u32 = 14;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The checked content of the file.
 pub(super) struct WebConfig {
@@ -27,8 +32,7 @@ pub(super) struct WebConfig {
     demands_certificates: bool,
     /// The hash of the password of each user.
     pub(super) users: BTreeMap<String, String>,
-    /// The files that were read, with the time of their last change.
-    files: Vec<(PathBuf, Option<SystemTime>)>,
+    files: Files,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,8 +77,10 @@ impl WebConfig {
     ///
     /// The error names the file, what was found and what was expected.
     pub(super) fn read(path: &Path) -> Result<WebConfig, String> {
-        let mut files = vec![path.to_owned()];
-        let text = std::fs::read_to_string(path)
+        let mut files = Files::default();
+        let text = files
+            .read(path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
             .map_err(|error| format!("--web.config.file: cannot read `{}`: {error}", path.display()))?;
         let wrong = |what: &dyn Display| format!("`{}`: {what}", path.display());
         let file: Option<File> =
@@ -98,8 +104,6 @@ impl WebConfig {
             None => Ok((Vec::new(), None)),
         }
         .map_err(|what| wrong(&what))?;
-        let files =
-            files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
         Ok(WebConfig { tls, chain, demands_certificates, users: basic_auth_users, files })
     }
 
@@ -107,7 +111,7 @@ impl WebConfig {
     pub(super) fn expired(&self) -> Option<String> {
         let (certificate, issuers) = self.chain.split_first()?;
         // The web configuration itself is the first file.
-        let file = self.files.get(1).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()));
+        let file = self.files.0.get(1).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()));
         let refused = |why: &str| format!("clients refuse the certificate in `cert_file`{file}: {why}");
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).ok()?;
@@ -138,7 +142,10 @@ impl WebConfig {
 
     /// Whether one of the files has changed since they were read.
     pub(super) fn has_changed(&self) -> bool {
-        self.files.iter().any(|(file, time)| changed(file) != *time)
+        let is_new = |(file, seen): &(PathBuf, Identity)| {
+            std::fs::metadata(file).map_or(true, |found| Identity::of(&found) != *seen)
+        };
+        self.files.0.iter().any(is_new)
     }
 }
 
@@ -146,16 +153,15 @@ impl TlsServerConfig {
     fn read(
         &self,
         directory: &Path,
-        files: &mut Vec<PathBuf>,
+        files: &mut Files,
     ) -> Result<(Vec<CertificateDer<'static>>, Arc<ServerConfig>), String> {
-        let mut named = |file: &Path| {
-            let file = directory.join(file);
-            files.push(file.clone());
-            file
-        };
-        let (cert_file, key_file) = (named(&self.cert_file), named(&self.key_file));
-        let chain = certificates(&cert_file)?;
-        let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| {
+        let (cert_file, key_file) = (directory.join(&self.cert_file), directory.join(&self.key_file));
+        let chain = files.certificates(&cert_file)?;
+        let key = files
+            .read(&key_file)
+            .map_err(pem::Error::Io)
+            .and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
+        let key = key.map_err(|error| {
             format!("`key_file` `{}`: {error}, expected a private key in PEM", key_file.display())
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -177,9 +183,9 @@ impl TlsServerConfig {
                 return Err("found `client_auth_type` without `client_ca_file`, which it needs".to_owned());
             }
             (how, Some(ca_file)) => {
-                let ca_file = named(ca_file);
+                let ca_file = directory.join(ca_file);
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates(&ca_file)? {
+                for certificate in files.certificates(&ca_file)? {
                     roots
                         .add(certificate)
                         .map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
@@ -200,11 +206,57 @@ impl TlsServerConfig {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |what: &dyn Display| format!("`{}`: {what}, expected certificates in PEM", file.display());
-    let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-    let chain: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
-    if chain.is_empty() { Err(wrong(&"found no certificate")) } else { Ok(chain) }
+/// The files that were read.
+#[derive(Default)]
+struct Files(Vec<(PathBuf, Identity)>);
+
+impl Files {
+    /// Reads a file. Does not wait for a writer, as reading a FIFO would.
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        // Before the content, so that a change after this moment is seen later.
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::other("found something else than a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::Error::other("found more than 1 MiB"));
+        }
+        self.0.push((path.to_owned(), Identity::of(&found)));
+        Ok(bytes)
+    }
+
+    fn certificates(&mut self, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+        let wrong =
+            |what: &dyn Display| format!("`{}`: {what}, expected certificates in PEM", path.display());
+        let bytes = self.read(path).map_err(|error| wrong(&error))?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(&error))?;
+        if chain.is_empty() { Err(wrong(&"found no certificate")) } else { Ok(chain) }
+    }
+}
+
+/// Differs for a file that was changed or replaced.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Identity {
+        Identity {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
 }
 
 fn check_hash(user: &str, hash: &str) -> Result<(), String> {
@@ -218,8 +270,4 @@ fn check_hash(user: &str, hash: &str) -> Result<(), String> {
             "the password of `{user}` in `basic_auth_users`: found cost {cost}, expected at most {MAX_COST}"
         )),
     }
-}
-
-fn changed(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|found| found.modified()).ok()
 }
