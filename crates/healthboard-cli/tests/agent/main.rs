@@ -87,6 +87,27 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
 }
 
 #[test]
+fn a_service_of_a_second_directory_is_found_by_its_name_as_browsers_send_it() {
+    let [one, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let _living = start_service("twice", one.path());
+    die("twice", other.path(), false);
+    let directory = other.path().file_name().unwrap().to_str().unwrap();
+    let agent = Agent::start(one.path(), &["--boards", other.path().to_str().unwrap()]);
+    for name in [format!("twice@{directory}"), format!("twice%40{directory}")] {
+        let health = agent.get(&format!("/services/{name}/health"));
+        assert!(body(&health).contains("no process is alive"), "{health}");
+    }
+    for name in ["twice%4", "twice%", "twice%zz", "twice%ff", "%"] {
+        assert_eq!(code(&agent.get(&format!("/services/{name}/health"))), 404, "{name}");
+    }
+    // A second agent at its address.
+    let uri = format!("unix://{}", agent.socket.display());
+    let refused = support::run(&["agent", "--listen", &uri, "--boards", one.path().to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("(`healthboard`) serves `") && said.contains("`; choose another path"), "{said}");
+}
+
+#[test]
 fn a_service_that_died_or_stopped_is_told_apart_long_after() {
     let runtime = tempfile::tempdir().unwrap();
     die("died", runtime.path(), false);

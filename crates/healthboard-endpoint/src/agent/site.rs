@@ -187,8 +187,9 @@ impl Site for AgentSite {
         }
         let path = asked.path();
         if let Some((name, rest)) = path.strip_prefix("/services/").and_then(|path| path.split_once('/')) {
-            let Some(report) = self.service(name) else {
-                let known = printable(name);
+            let name = decode(name);
+            let Some(report) = self.service(&name) else {
+                let known = printable(&name);
                 return Response::text(404, format!("`{known}`: no service of this name has a board here\n"))
                     .into();
             };
@@ -259,4 +260,16 @@ impl Site for AgentSite {
     fn is_kept(&self, _: &Asked<'_>) -> bool {
         true
     }
+}
+
+/// A name from a path, with `%40` decoded to `@` and so on.
+fn decode(name: &str) -> String {
+    let hex = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+    let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
+    while let [first, after @ ..] = rest {
+        let byte = after.get(..2).filter(|_| *first == b'%').and_then(hex);
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
 }
