@@ -216,6 +216,7 @@ fn a_wrong_configuration_is_an_error_that_names_what_was_found() {
         (format!("{good}  cipher_suites: []\n"), "cipher_suites"),
         (good.replace("server.crt", "missing.crt"), "missing.crt"),
         (good.replace("cert_file: server.crt", "cert_file: server.key"), "no certificate"),
+        (good.replace("server.crt", "version-1.crt"), "version-1.crt`: is of X.509 version 1, expected 3"),
         (good.replace("key_file: server.key", "key_file: server.crt"), "private key"),
         (good.replace("key_file: server.key", "key_file: other.key"), "server.crt"),
         (format!("{good}  client_ca_file: ca.crt\n"), "client_auth_type"),
@@ -323,6 +324,30 @@ fn who_asks_while_passwords_are_checked_or_the_configuration_is_read_gets_an_ans
     }
 }
 
+#[test]
+fn wrong_passwords_are_summed_up_in_the_log() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("web.yml");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n", support::HASH)).unwrap();
+    let mut agent = Agent::start(runtime.path(), &["--web.config.file", file.to_str().unwrap()]);
+    let said = |said: &str| said.lines().filter(|line| line.contains("wrong passwords")).count();
+    for number in 0..10 {
+        let mut stream = agent.connect();
+        guess(&mut stream, number);
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+        if number == 1 {
+            until("the first line", || (said(&agent.said()) == 1).then_some(()));
+        }
+    }
+    let log = agent.end();
+    let counts = log
+        .lines()
+        .filter_map(|line| line.split_once("wrong passwords: ")?.1.split_once(';')?.0.parse::<u32>().ok());
+    assert_eq!((said(&log), counts.sum::<u32>()), (2, 10), "{log}");
+}
+
 /// The users `op`, and `slow`, whose hash takes long to check.
 fn write_users(runtime: &Path) -> String {
     let file = runtime.join("web.yml");
@@ -412,6 +437,16 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     until("certificates to be demanded", || tls.get(port, "/health", None).is_err().then_some(()));
     assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
     assert!(tls.get(port, "/health", Some("expired")).is_err());
+    // An authority with the same key, whose date does not count.
+    std::fs::write(
+        &file,
+        tls.web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: expired-ca.crt\n"),
+    )
+    .unwrap();
+    until("the date of the authority", || {
+        agent.said().contains("expired-ca.crt`: it has expired; clients with").then_some(())
+    });
+    assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
     // In one record, of which more is decrypted than was asked for.
     assert_eq!(tls.pipeline(port, 100, 128), 100);
     let many = tls.get(port, "/metrics?verbose", Some("client")).unwrap();

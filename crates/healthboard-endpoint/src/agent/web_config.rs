@@ -28,6 +28,8 @@ pub(super) struct WebConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// The certificate, followed by those of its issuers. Empty without TLS.
     chain: Vec<CertificateDer<'static>>,
+    /// The authorities of clients' certificates.
+    authorities: Vec<CertificateDer<'static>>,
     /// Whether every client must have a certificate.
     demands_certificates: bool,
     /// The hash of the password of each user.
@@ -99,35 +101,29 @@ impl WebConfig {
         let demands_certificates = tls_server_config
             .as_ref()
             .is_some_and(|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert);
-        let (chain, tls) = match tls_server_config {
-            Some(tls) => tls.read(directory, &mut files).map(|(chain, tls)| (chain, Some(tls))),
-            None => Ok((Vec::new(), None)),
-        }
-        .map_err(|what| wrong(&what))?;
-        Ok(WebConfig { tls, chain, demands_certificates, users: basic_auth_users, files })
+        let (mut chain, mut authorities) = (Vec::new(), Vec::new());
+        let read = tls_server_config.map(|tls| tls.read(directory, &mut files, &mut chain, &mut authorities));
+        let tls = read.transpose().map_err(|what| wrong(&what))?;
+        Ok(WebConfig { tls, chain, authorities, demands_certificates, users: basic_auth_users, files })
     }
 
-    /// Why clients refuse the certificate now, because of its dates. `None` if it is valid.
-    pub(super) fn expired(&self) -> Option<String> {
-        let (certificate, issuers) = self.chain.split_first()?;
-        // The web configuration itself is the first file.
-        let file = self.files.0.get(1).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()));
-        let refused = |why: &str| format!("clients refuse the certificate in `cert_file`{file}: {why}");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).ok()?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-        let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
-        // The verifier checks dates before issuers and names, which are not known here.
-        match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            )) => Some(refused("it has expired")),
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            )) => Some(refused("it is not valid yet")),
-            _ => None,
-        }
+    /// The certificates that are not valid now, because of their dates.
+    pub(super) fn expired(&self) -> Vec<String> {
+        // The web configuration itself is the first file, and that of the key the third.
+        let file = |index: usize| {
+            self.files.0.get(index).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()))
+        };
+        let own = self.chain.split_first().and_then(|(certificate, issuers)| expiry(certificate, issuers));
+        let own = own.map(|why| format!("clients refuse the certificate in `cert_file`{}: {why}", file(1)));
+        // The library ignores the dates of an authority.
+        let authority = self.authorities.iter().find_map(|authority| expiry(authority, &[]));
+        let authority = authority.map(|why| {
+            format!(
+                "an authority in `client_ca_file`{}: {why}; clients with a certificate of it are still answered",
+                file(3)
+            )
+        });
+        own.into_iter().chain(authority).collect()
     }
 
     /// What it lacks of the access control that `before` had. A file that was cut short must not remove it.
@@ -154,9 +150,11 @@ impl TlsServerConfig {
         &self,
         directory: &Path,
         files: &mut Files,
-    ) -> Result<(Vec<CertificateDer<'static>>, Arc<ServerConfig>), String> {
+        chain: &mut Vec<CertificateDer<'static>>,
+        authorities: &mut Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<ServerConfig>, String> {
         let (cert_file, key_file) = (directory.join(&self.cert_file), directory.join(&self.key_file));
-        let chain = files.certificates(&cert_file)?;
+        *chain = files.certificates(&cert_file)?;
         let key = files
             .read(&key_file)
             .map_err(pem::Error::Io)
@@ -185,9 +183,10 @@ impl TlsServerConfig {
             (how, Some(ca_file)) => {
                 let ca_file = directory.join(ca_file);
                 let mut roots = RootCertStore::empty();
-                for certificate in files.certificates(&ca_file)? {
+                *authorities = files.certificates(&ca_file)?;
+                for certificate in authorities.iter() {
                     roots
-                        .add(certificate)
+                        .add(certificate.clone())
                         .map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -199,10 +198,34 @@ impl TlsServerConfig {
             }
         };
         let mut config = builder.with_single_cert(chain.clone(), key).map_err(|error| {
-            format!("`cert_file` `{}` and `key_file` `{}`: {error}", cert_file.display(), key_file.display())
+            let (cert_file, key_file) = (cert_file.display(), key_file.display());
+            // The type of this error belongs to a crate that is not used directly.
+            match error.to_string().contains("UnsupportedCertVersion") {
+                true => format!("`cert_file` `{cert_file}`: is of X.509 version 1, expected 3"),
+                false => format!("`cert_file` `{cert_file}` and `key_file` `{key_file}`: {error}"),
+            }
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((chain, Arc::new(config)))
+        Ok(Arc::new(config))
+    }
+}
+
+/// Why a certificate is not valid now, if that is because of its dates or those of its issuers.
+fn expiry(certificate: &CertificateDer<'_>, issuers: &[CertificateDer<'_>]) -> Option<&'static str> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone().into_owned()).ok()?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
+    // The verifier checks dates before purposes, issuers and names, which are not known here.
+    match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Some("it has expired"),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        )) => Some("it is not valid yet"),
+        _ => None,
     }
 }
 
