@@ -500,6 +500,8 @@ fn answers_that_nobody_reads_do_not_fill_the_memory() {
     let peak = agent.peak_memory();
     // The unit has MemoryMax=64M.
     assert!(peak < 64 << 10, "{peak} KiB for {} connections", unread.len());
+    // Who does read gets all of it.
+    assert!(agent.get("/metrics?verbose").len() > 400_000);
 }
 
 #[test]
