@@ -4,6 +4,7 @@
 //! only reads, and changes nothing.
 
 mod site;
+mod tally;
 mod users;
 mod web_config;
 
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use users::Users;
+use tally::Tally;
 use web_config::WebConfig;
 
 /// How often the configuration files and the clock are checked.
@@ -116,9 +117,10 @@ impl Agent {
         let mut pauses = Pauses::default();
         let mut said = BTreeSet::new();
         let (mut lines, mut lines_since) = (0, Instant::now());
-        let mut failures = 0;
+        let mut failures = Tally::default();
+        let wrong = |count| format!("wrong passwords: {count}; further ones are counted for ten minutes");
         let mut refused_config: Option<String> = None;
-        let (mut expired, mut dates_seen) = (None, None::<Instant>);
+        let (mut expired, mut dates_seen) = (Vec::new(), None::<Instant>);
         let mut next = Instant::now();
         while !end.load(Ordering::Relaxed) {
             let is_due = Instant::now() >= next;
@@ -127,7 +129,7 @@ impl Agent {
                 site.set_moment(pauses.at(now_ns()));
                 if dates_seen.is_none_or(|seen| seen.elapsed() > DATES_INTERVAL) {
                     (expired, dates_seen) =
-                        (config.as_ref().and_then(WebConfig::expired), Some(Instant::now()));
+                        (config.as_ref().map(WebConfig::expired).unwrap_or_default(), Some(Instant::now()));
                 }
                 let mut problems = site.problems().clone();
                 problems.extend(expired.clone());
@@ -160,11 +162,9 @@ impl Agent {
                         ),
                     );
                 }
-                let now = site.failed_passwords();
-                if now > failures {
-                    log(true, format!("{} wrong passwords", now - failures));
+                if let Some(count) = failures.due(site.failed_passwords(), Instant::now()) {
+                    log(true, wrong(count));
                 }
-                failures = now;
             }
             let is_told = reload.swap(false, Ordering::Relaxed);
             if is_told || is_due && config.as_ref().is_some_and(WebConfig::has_changed) {
@@ -173,7 +173,6 @@ impl Agent {
                         config = self.apply(read, &mut server, &mut site, &wake)?;
                         // Requests that wait for a password check are evaluated again, with the new users.
                         server.wake();
-                        failures = 0;
                         (refused_config, dates_seen) = (None, None);
                         log(false, "read the configuration again".to_owned());
                     }
@@ -199,6 +198,9 @@ impl Agent {
             }
             site.set_moment(pauses.at(now_ns()));
             server.turn(next, &mut site).map_err(cannot_serve)?;
+        }
+        if let Some(count) = failures.rest(site.failed_passwords()) {
+            log(true, wrong(count));
         }
         drop(listeners);
         let until = Instant::now() + END_WITHIN;
@@ -232,14 +234,7 @@ impl Agent {
     ) -> Result<Option<WebConfig>, String> {
         server.set_tls(config.as_ref().and_then(|config| config.tls.clone()).map(Tls));
         let hashes = config.as_ref().map(|config| config.users.clone()).unwrap_or_default();
-        let users = match hashes.is_empty() {
-            true => None,
-            false => {
-                let woken = wake.try_clone().map_err(|error| format!("cannot wake: {error}"))?;
-                Some(Users::new(hashes, woken).map_err(|error| format!("cannot check passwords: {error}"))?)
-            }
-        };
-        site.set_users(users);
+        site.set_users(hashes, wake).map_err(|error| format!("cannot check passwords: {error}"))?;
         Ok(config)
     }
 

@@ -190,10 +190,10 @@ impl Connection {
         poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
-    /// Bytes of its buffers.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.input.capacity() + self.output.as_ref().map_or(0, |(answer, _)| answer.bytes.len())
+    /// The address and size of each of its buffers. Connections share those of equal answers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (usize, usize)> {
+        let answer = self.output.iter().flat_map(|(answer, _)| answer.buffers());
+        answer.chain([(self.input.as_ptr().addr(), self.input.capacity())])
     }
 
     fn rest(&self) -> &[u8] {
@@ -274,8 +274,8 @@ impl Connection {
 
     fn write(&mut self) -> Step {
         let Some((answer, sent)) = &mut self.output else { return Step::Again };
-        while *sent < answer.bytes.len() {
-            match self.transport.send(&self.socket, &answer.bytes[*sent..]) {
+        while !answer.unsent(*sent).is_empty() {
+            match self.transport.send(&self.socket, answer.unsent(*sent)) {
                 Ok(count) => *sent += count,
                 Err(Errno::AGAIN) => return Step::Wait { phase: Phase::Answer, answered: false },
                 Err(_) => return Step::Close,

@@ -133,14 +133,14 @@ impl Places {
     }
 
     /// Makes the connection wait for its peer. If it already waits in this phase, the wait continues, unless `restart` is
-    /// set.
-    pub(crate) fn wait(&mut self, id: Id, phase: Phase, restart: bool, now: Instant) {
-        let Some(slot) = self.slot(id) else { return };
+    /// set. Returns whether a wait begins.
+    pub(crate) fn wait(&mut self, id: Id, phase: Phase, restart: bool, now: Instant) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
         if !restart && slot.waits.is_some_and(|(before, _)| before == phase) {
-            return;
+            return false;
         }
         self.leave(id);
-        let Some(slot) = self.slot(id) else { return };
+        let Some(slot) = self.slot(id) else { return false };
         slot.waits = Some((phase, now));
         let listener = slot.listener;
         let queue = &mut self.listeners[listener].queues[phase as usize];
@@ -152,6 +152,7 @@ impl Places {
         }
         let slot = &mut self.slots[id.slot as usize];
         (slot.before, slot.after) = (last, NONE);
+        true
     }
 
     /// Ends the wait of the connection.

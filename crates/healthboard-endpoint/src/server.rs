@@ -17,7 +17,8 @@ use crate::transport::tls::Tls;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 use rustix::process::{Resource, getrlimit};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,11 +37,9 @@ const MAX_RESERVED_DESCRIPTORS: usize = 128;
 /// The most connections that one listening socket accepts in one turn.
 const MAX_ACCEPTS_PER_TURN: usize = 64;
 
-/// For how long connections make steps in one turn. A new connection waits at most for one turn.
+/// For how long a listening socket accepts, and for how long connections make steps, in one turn. The step that exceeds it is
+/// the last, so a new connection waits for few expensive answers.
 const MAX_TURN: Duration = Duration::from_millis(2);
-
-/// The number of steps between two reads of the clock.
-const STEPS_PER_CLOCK_READ: usize = 8;
 
 /// A connection that has waited for its peer for less than this is not closed to make room.
 const GRACE: Duration = Duration::from_millis(20);
@@ -48,10 +47,13 @@ const GRACE: Duration = Duration::from_millis(20);
 /// The pause after an error of `accept` that the server cannot resolve, since trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The most bytes of answers that wait for their peers, over all connections. An answer that several wait for counts once.
+const MAX_UNSENT: usize = 16 << 20;
+
 /// The most connections in each phase that are examined to find one to close.
 const MAX_CANDIDATES: usize = 16;
 
-/// A wait that is shorter than this did not block, because an event was already pending.
+/// A wait that was to block and is shorter than this did not, because an event was already pending.
 const MIN_BLOCKING_WAIT: Duration = Duration::from_micros(2);
 
 /// The token of the socket for standbys; no connection and no listening socket has it.
@@ -188,15 +190,17 @@ impl Server {
         self.resume(now);
         // After a wait that blocked, only one connection is accepted. The next wait says whether there is another, so a
         // single probe does not cost an additional `accept` that fails.
-        let at_most = if now - before > MIN_BLOCKING_WAIT { 1 } else { MAX_ACCEPTS_PER_TURN };
+        let has_blocked = !timeout.is_zero() && now - before > MIN_BLOCKING_WAIT;
+        let at_most = if has_blocked { 1 } else { MAX_ACCEPTS_PER_TURN };
         for index in 0..self.listeners.len() {
             self.accept(index, at_most, now, site);
         }
-        for steps in 1..=self.ready.len() {
+        let began = Instant::now();
+        for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.places.clear_ready(id);
             self.step(id, now, site);
-            if steps.is_multiple_of(STEPS_PER_CLOCK_READ) && now.elapsed() > MAX_TURN {
+            if began.elapsed() > MAX_TURN {
                 break;
             }
         }
@@ -223,10 +227,11 @@ impl Server {
         next.saturating_duration_since(now)
     }
 
-    /// Accepts at most `at_most` connections from one listening socket. Each makes its first step at once, since its request
+    /// Accepts at most `at_most` connections from one listening socket, for at most [`MAX_TURN`]. Each makes its first step at once, since its request
     /// has usually arrived by then.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, site: &mut dyn Site) {
         let (mut left, mut has_made_room) = (at_most, false);
+        let began = Instant::now();
         while left > 0 {
             let Some(accepting) = &mut self.listeners[index] else { return };
             if !accepting.is_ready {
@@ -251,6 +256,9 @@ impl Server {
                         && let Some(longest) = self.longest_waiting(index..=index, now)
                     {
                         self.close(longest);
+                    }
+                    if began.elapsed() > MAX_TURN {
+                        break;
                     }
                 }
                 Err(Errno::AGAIN) => {
@@ -321,12 +329,36 @@ impl Server {
                 }
             }
             Step::Wait { phase, answered } => {
-                self.places.wait(id, phase, answered, now);
+                let begins = self.places.wait(id, phase, answered, now);
                 if !self.watch(id, phase) {
                     self.close(id);
+                } else if begins && phase == Phase::Answer {
+                    self.limit_unsent();
                 }
             }
             Step::Close => self.close(id),
+        }
+    }
+
+    /// Closes those of the connections with an unsent answer that have waited longest, so that the answers of the others take
+    /// at most [`MAX_UNSENT`]. The connection that has waited least stays in any case.
+    fn limit_unsent(&mut self) {
+        let waiting = |index| self.places.waiting(index, Phase::Answer);
+        let mut all: Vec<_> = (0..self.places.listeners()).flat_map(waiting).collect();
+        all.reverse();
+        all.sort_by_key(|(_, since, _)| Reverse(*since));
+        let (mut counted, mut unsent) = (HashSet::new(), 0);
+        for (id, ..) in all {
+            let Some(connection) = self.places.get(id) else { continue };
+            let new: Vec<_> =
+                connection.buffers().filter(|(address, _)| !counted.contains(address)).collect();
+            let bytes: usize = new.iter().map(|(_, bytes)| bytes).sum();
+            if unsent + bytes > MAX_UNSENT && !counted.is_empty() {
+                self.close(id);
+            } else {
+                unsent += bytes;
+                counted.extend(new.into_iter().map(|(address, _)| address));
+            }
         }
     }
 

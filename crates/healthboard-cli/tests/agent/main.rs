@@ -87,6 +87,27 @@ fn all_services_of_a_host_are_answered_for_and_each_as_it_would_itself() {
 }
 
 #[test]
+fn a_service_of_a_second_directory_is_found_by_its_name_as_browsers_send_it() {
+    let [one, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let _living = start_service("twice", one.path());
+    die("twice", other.path(), false);
+    let directory = other.path().file_name().unwrap().to_str().unwrap();
+    let agent = Agent::start(one.path(), &["--boards", other.path().to_str().unwrap()]);
+    for name in [format!("twice@{directory}"), format!("twice%40{directory}")] {
+        let health = agent.get(&format!("/services/{name}/health"));
+        assert!(body(&health).contains("no process is alive"), "{health}");
+    }
+    for name in ["twice%4", "twice%", "twice%zz", "twice%ff", "%"] {
+        assert_eq!(code(&agent.get(&format!("/services/{name}/health"))), 404, "{name}");
+    }
+    // A second agent at its address.
+    let uri = format!("unix://{}", agent.socket.display());
+    let refused = support::run(&["agent", "--listen", &uri, "--boards", one.path().to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("(`healthboard`) serves `") && said.contains("`; choose another path"), "{said}");
+}
+
+#[test]
 fn a_service_that_died_or_stopped_is_told_apart_long_after() {
     let runtime = tempfile::tempdir().unwrap();
     die("died", runtime.path(), false);
@@ -215,9 +236,12 @@ fn a_wrong_configuration_is_an_error_that_names_what_was_found() {
     for (text, expected) in [
         ("tls: {}".to_owned(), "tls"),
         ("[".to_owned(), "web.yml`"),
+        ("#".repeat(1 << 20) + "\n", "more than 1 MiB"),
+        (good.replace("server.key", "/dev/zero"), "/dev/zero"),
         (format!("{good}  cipher_suites: []\n"), "cipher_suites"),
         (good.replace("server.crt", "missing.crt"), "missing.crt"),
         (good.replace("cert_file: server.crt", "cert_file: server.key"), "no certificate"),
+        (good.replace("server.crt", "version-1.crt"), "version-1.crt`: is of X.509 version 1, expected 3"),
         (good.replace("key_file: server.key", "key_file: server.crt"), "private key"),
         (good.replace("key_file: server.key", "key_file: other.key"), "server.crt"),
         (format!("{good}  client_ca_file: ca.crt\n"), "client_auth_type"),
@@ -268,6 +292,27 @@ fn passwords_are_checked_and_wrong_ones_counted() {
     until("the new configuration", || {
         (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 401).then_some(())
     });
+    // Replaced by a file that claims to be as old, as `cp --preserve` makes it.
+    let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let next = runtime.path().join("next.yml");
+    std::fs::write(
+        &next,
+        format!("basic_auth_users:\n  op: {}\n  other: {}\n", support::HASH, support::HASH),
+    )
+    .unwrap();
+    std::fs::File::options().write(true).open(&next).unwrap().set_modified(written).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    until("the replaced file", || {
+        (code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")) == 200).then_some(())
+    });
+    // Nobody writes to a FIFO.
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    until("the refusal", || {
+        agent.said().contains("regular file; the configuration from before").then_some(())
+    });
+    assert_eq!(code(&ask(&agent, "Authorization: Basic b3A6c2VjcmV0\r\n")), 200);
+    std::fs::remove_file(&file).unwrap();
     // Cut short, as by a full disk: nobody may ask without a password for that.
     std::fs::write(&file, "").unwrap();
     until("the refusal", || agent.said().contains("`basic_auth_users` is gone; SIGHUP").then_some(()));
@@ -305,6 +350,89 @@ fn who_asks_while_passwords_are_checked_or_the_configuration_is_read_gets_an_ans
 }
 
 #[test]
+fn wrong_passwords_are_summed_up_in_the_log() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("web.yml");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n", support::HASH)).unwrap();
+    let mut agent = Agent::start(runtime.path(), &["--web.config.file", file.to_str().unwrap()]);
+    let said = |said: &str| said.lines().filter(|line| line.contains("wrong passwords")).count();
+    for number in 0..10 {
+        let mut stream = agent.connect();
+        guess(&mut stream, number);
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+        if number == 1 {
+            until("the first line", || (said(&agent.said()) == 1).then_some(()));
+        }
+    }
+    let log = agent.end();
+    let counts = log
+        .lines()
+        .filter_map(|line| line.split_once("wrong passwords: ")?.1.split_once(';')?.0.parse::<u32>().ok());
+    assert_eq!((said(&log), counts.sum::<u32>()), (2, 10), "{log}");
+}
+
+/// The users `op`, and `slow`, whose hash takes long to check.
+fn write_users(runtime: &Path) -> String {
+    let file = runtime.join("web.yml");
+    let slow = support::HASH.replace("$04$", "$11$");
+    std::fs::write(&file, format!("basic_auth_users:\n  op: {}\n  slow: {slow}\n", support::HASH)).unwrap();
+    file.into_os_string().into_string().unwrap()
+}
+
+/// Sends a password for `slow` that is wrong.
+fn guess(stream: &mut impl Write, number: usize) {
+    // Four digits are three bytes.
+    let head = "GET /livez HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic c2xvdzow";
+    write!(stream, "{head}{number:04}\r\n\r\n").unwrap();
+}
+
+/// With the password of `op`.
+const RIGHT: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic b3A6c2VjcmV0\r\n\r\n";
+
+#[test]
+fn a_right_password_is_remembered_when_the_configuration_is_read_again_amid_guesses() {
+    let runtime = tempfile::tempdir().unwrap();
+    let agent = Agent::start(runtime.path(), &["--web.config.file", &write_users(runtime.path())]);
+    assert_eq!(code(&agent.ask(RIGHT)), 200);
+    let mut guesses: Vec<_> = (0..20).map(|_| agent.connect()).collect();
+    guesses.iter_mut().enumerate().for_each(|(number, stream)| guess(stream, number));
+    agent.hang_up();
+    until("the configuration", || agent.said().contains("read the configuration again").then_some(()));
+    assert_eq!(code(&agent.ask(RIGHT)), 200);
+}
+
+#[test]
+fn who_guesses_at_one_address_keeps_nobody_waiting_at_another() {
+    let runtime = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let agent = Agent::at(
+        &format!("tcp://127.0.0.1:{port}"),
+        runtime.path(),
+        &["--web.config.file", &write_users(runtime.path())],
+    );
+    let connect = |from: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        socket.set_read_timeout(Some(HANG)).unwrap();
+        TcpStream::from(socket)
+    };
+    let mut guesses: Vec<_> = (0..20).map(|_| connect([127, 0, 0, 2])).collect();
+    guesses.iter_mut().enumerate().for_each(|(number, stream)| guess(stream, number));
+    let mut last = [0; 12];
+    guesses.last_mut().unwrap().read_exact(&mut last).unwrap();
+    assert_eq!(&last, b"HTTP/1.1 503", "too many wait");
+    let mut stream = connect([127, 0, 0, 1]);
+    stream.write_all(RIGHT.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(code(&answer), 200, "{answer}");
+    drop(agent);
+}
+
+#[test]
 fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let tls = support::Certificates::new(directory.path());
@@ -334,6 +462,16 @@ fn tls_is_spoken_and_certificates_are_demanded_and_replaced() {
     until("certificates to be demanded", || tls.get(port, "/health", None).is_err().then_some(()));
     assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
     assert!(tls.get(port, "/health", Some("expired")).is_err());
+    // An authority with the same key, whose date does not count.
+    std::fs::write(
+        &file,
+        tls.web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: expired-ca.crt\n"),
+    )
+    .unwrap();
+    until("the date of the authority", || {
+        agent.said().contains("expired-ca.crt`: it has expired; clients with").then_some(())
+    });
+    assert_eq!(code(&tls.get(port, "/health", Some("client")).unwrap()), 200);
     // In one record, of which more is decrypted than was asked for.
     assert_eq!(tls.pipeline(port, 100, 128), 100);
     let many = tls.get(port, "/metrics?verbose", Some("client")).unwrap();
@@ -366,6 +504,65 @@ fn who_does_not_read_and_who_does_not_speak_keep_nobody_waiting() {
     }
     assert!(began.elapsed() < HANG);
     drop(idle);
+}
+
+#[test]
+fn answers_that_nobody_reads_do_not_fill_the_memory() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("unread", 40, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    // Each is some hundred kilobytes, more than a socket takes.
+    until("all services", || (agent.get("/metrics?verbose").len() > 400_000).then_some(()));
+    let unread: Vec<_> = (0..1000)
+        .map(|number| {
+            let mut stream = agent.connect();
+            write!(stream, "GET /metrics?verbose&x={number} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // The others were accepted before this one.
+    assert_eq!(code(&agent.get("/livez")), 200);
+    let peak = agent.peak_memory();
+    // The unit has MemoryMax=64M.
+    assert!(peak < 64 << 10, "{peak} KiB for {} connections", unread.len());
+    // Who does read gets all of it.
+    assert!(agent.get("/metrics?verbose").len() > 400_000);
+}
+
+#[test]
+fn requests_that_differ_in_what_the_agent_does_not_know_get_one_answer() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("flooded", 20, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    let mut number = 0;
+    // An answer of its own would have counted one more request.
+    until("a shared answer", || {
+        number += 1;
+        let [one, other] = ["x", "y"].map(|name| agent.get(&format!("/metrics?verbose&{name}={number}")));
+        assert_eq!(code(&one), 200);
+        (body(&one) == body(&other)).then_some(())
+    });
+    assert_ne!(body(&agent.get("/metrics?verbose")), body(&agent.get("/metrics")));
+}
+
+#[test]
+fn one_thousand_scrapes_at_once_are_all_answered() {
+    let runtime = tempfile::tempdir().unwrap();
+    let _services = Crowd::start("scraped", 40, runtime.path());
+    let agent = Agent::start(runtime.path(), &[]);
+    until("all services", || {
+        (agent.get("/metrics").matches("healthboard_stopped{").count() == 40).then_some(())
+    });
+    let mut scrapes: Vec<_> = (0..1000).map(|_| agent.connect()).collect();
+    for stream in &mut scrapes {
+        write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    }
+    for mut stream in scrapes {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(code(&answer), 200, "{answer:.100}");
+        assert_eq!(answer.matches("healthboard_stopped{").count(), 40);
+    }
 }
 
 #[test]

@@ -162,6 +162,13 @@ impl Agent {
         self.said.lock().unwrap().clone()
     }
 
+    /// The most memory that it has used, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Tells it to read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.signal(libc::SIGHUP);
@@ -198,6 +205,19 @@ impl Drop for Agent {
     }
 }
 
+/// A certificate of X.509 version 1.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJTCBywIUYkhJueOtCQRmUztcnDpw0yWkikUwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzE2Mjg1NVoYDzIxMjYxMTAzMTYyODU1
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASbED7gu+wMuMqMqaZbtZKL4OigX5jgJH2wjYmU5hzmX0CuP3WRxeG0rtbYb70H
+BQxe5rQ7bKzoqloWVK6AWbBuMAoGCCqGSM49BAMCA0kAMEYCIQCBhFZW+/NbyuuI
+Yw4BTBUWrw7CfuPa5NEiGIpFTj4ZHgIhAKfS+bzlNKGFbSHQzVi8wOcLSc4tb8rG
+RkOJAC2wZzy3
+-----END CERTIFICATE-----
+";
+
 /// An authority, and certificates of it for the server and a client, as files.
 pub(crate) struct Certificates {
     directory: PathBuf,
@@ -208,8 +228,13 @@ impl Certificates {
         let write = |name: &str, text: String| std::fs::write(directory.join(name), text).unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut expired = authority.clone();
+        expired.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        write("expired-ca.crt", expired.self_signed(&key).unwrap().pem());
+        let authority = CertifiedIssuer::self_signed(authority, key).unwrap();
         write("ca.crt", authority.pem());
+        write("version-1.crt", VERSION_1.to_owned());
         for (name, host) in [("server", "localhost"), ("client", "operator"), ("expired", "operator")] {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();

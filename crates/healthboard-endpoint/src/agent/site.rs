@@ -8,11 +8,13 @@ use crate::http::{
 use crate::options::HttpOptions;
 use healthboard::format::{Cost, HostAnswer, host_json, metrics};
 use healthboard::{Host, Moment, Report, Status, printable};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// Reports are reused for this many times the CPU time that they took to make.
+/// Reports are reused for this many times the CPU time that they took to make, and to render.
 const REUSED_PER_COST: u32 = 10;
 
 /// No report is reused for longer than this, whatever it cost.
@@ -29,9 +31,22 @@ pub(super) struct AgentSite {
     options: HttpOptions,
     users: Option<Users>,
     moment: Moment,
-    reports: Option<Rc<[Report]>>,
-    made_ns: u64,
+    made: Made,
+    now_ns: u64,
     reused_until_ns: u64,
+}
+
+/// What has been made from the boards. All requests share it until it is outdated.
+#[derive(Default)]
+struct Made {
+    reports: Option<Rc<[Report]>>,
+    answer: Option<Rc<HostAnswer>>,
+    /// By media type, and whether it is verbose.
+    bodies: BTreeMap<(&'static str, bool), Rc<str>>,
+    /// When the reports were made.
+    since_ns: u64,
+    /// The CPU time that all of it took.
+    cost: Duration,
 }
 
 impl AgentSite {
@@ -42,14 +57,25 @@ impl AgentSite {
             options,
             users: None,
             moment: healthboard::now_ns().into(),
-            reports: None,
-            made_ns: 0,
+            made: Made::default(),
+            now_ns: 0,
             reused_until_ns: 0,
         }
     }
 
-    pub(super) fn set_users(&mut self, users: Option<Users>) {
-        self.users = users;
+    /// Sets the users and the hashes of their passwords. With none, no password is demanded.
+    pub(super) fn set_users(
+        &mut self,
+        hashes: BTreeMap<String, String>,
+        wake: &UnixStream,
+    ) -> io::Result<()> {
+        match &mut self.users {
+            _ if hashes.is_empty() => self.users = None,
+            // A check of each password again could take longer than those who guess leave time for.
+            Some(users) => users.replace(hashes),
+            None => self.users = Some(Users::new(hashes, wake.try_clone()?)?),
+        }
+        Ok(())
     }
 
     pub(super) fn set_moment(&mut self, moment: Moment) {
@@ -65,28 +91,51 @@ impl AgentSite {
         self.users.as_ref().map_or(0, Users::failures)
     }
 
-    fn reports(&mut self) -> Rc<[Report]> {
-        if let Some(reports) = &self.reports {
-            return reports.clone();
-        }
+    /// Makes something. Its cost extends the time for which everything is reused.
+    fn make<T>(&mut self, make: impl FnOnce(&mut AgentSite) -> T) -> T {
         let began = cpu_time();
-        let reports: Rc<[Report]> = self.host.reports(self.moment, SystemTime::now()).into();
-        let reuse = (cpu_time().saturating_sub(began) * REUSED_PER_COST).min(MAX_REUSE);
-        self.reused_until_ns = self.made_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
-        self.reports = Some(reports.clone());
-        reports
+        let made = make(self);
+        self.made.cost += cpu_time().saturating_sub(began);
+        let reuse = (self.made.cost * REUSED_PER_COST).min(MAX_REUSE);
+        self.reused_until_ns = self.made.since_ns + u64::try_from(reuse.as_nanos()).unwrap_or(0);
+        made
     }
 
-    fn host_answer(&mut self) -> (Rc<[Report]>, HostAnswer) {
+    fn reports(&mut self) -> Rc<[Report]> {
+        if let Some(reports) = &self.made.reports {
+            return reports.clone();
+        }
+        self.made.since_ns = self.now_ns;
+        let reports: Rc<[Report]> =
+            self.make(|site| site.host.reports(site.moment, SystemTime::now()).into());
+        self.made.reports.insert(reports).clone()
+    }
+
+    fn host_answer(&mut self) -> (Rc<[Report]>, Rc<HostAnswer>) {
         let reports = self.reports();
-        let answer = HostAnswer::of(
-            &self.name,
-            &reports,
-            self.host.is_incomplete(),
-            self.host.problems().iter(),
-            SystemTime::now(),
-        );
-        (reports, answer)
+        if let Some(answer) = &self.made.answer {
+            return (reports, answer.clone());
+        }
+        let answer = self.make(|site| {
+            let problems = site.host.problems().iter();
+            let incomplete = site.host.is_incomplete();
+            Rc::new(HostAnswer::of(&site.name, &reports, incomplete, problems, SystemTime::now()))
+        });
+        (reports, self.made.answer.insert(answer).clone())
+    }
+
+    /// The body of this media type, which is rendered once. JSON has a verbose form, a page one that is paused.
+    fn body(
+        &mut self,
+        media: &'static str,
+        other_form: bool,
+        render: impl FnOnce(&AgentSite) -> String,
+    ) -> Rc<str> {
+        if let Some(body) = self.made.bodies.get(&(media, other_form)) {
+            return body.clone();
+        }
+        let body: Rc<str> = self.make(|site| render(site).into());
+        self.made.bodies.entry((media, other_form)).or_insert(body).clone()
     }
 
     fn service(&mut self, name: &str) -> Option<Report> {
@@ -108,7 +157,7 @@ impl AgentSite {
     /// be answered.
     fn refuse(&mut self, asked: &Asked<'_>) -> Option<Reply> {
         let users = self.users.as_mut()?;
-        let refused = match users.ask(asked.values("authorization").next()) {
+        let refused = match users.ask(asked.values("authorization").next(), || asked.peer()) {
             Known::Right => return None,
             Known::Later => return Some(Reply::Later),
             Known::Wrong => Response {
@@ -127,16 +176,19 @@ impl AgentSite {
             _ => 200,
         };
         let paused = is_paused(asked.query());
-        let media = preferred(asked.values("accept"));
-        let (media, body) = match media {
-            Media::Html => (media, host_page(&answer, &reports, paused)),
-            Media::Text if answer.status == Status::Ok => (media, "OK\n".to_owned()),
-            Media::Text => (media, format!("{}: {}\n", answer.status.name(), answer.message)),
-            Media::Json | Media::HealthJson if is_verbose(asked.query()) => {
-                (Media::Json, host_json(&answer.clone().verbose(&reports)))
-            }
-            Media::Json | Media::HealthJson => (Media::Json, host_json(&answer)),
+        let media = match preferred(asked.values("accept")) {
+            Media::HealthJson => Media::Json,
+            media => media,
         };
+        let verbose = media == Media::Json && is_verbose(asked.query());
+        let other_form = verbose || media == Media::Html && paused;
+        let body = self.body(media.name(), other_form, |_| match media {
+            Media::Html => host_page(&answer, &reports, paused),
+            Media::Text if answer.status == Status::Ok => "OK\n".to_owned(),
+            Media::Text => format!("{}: {}\n", answer.status.name(), answer.message),
+            _ if verbose => host_json(&HostAnswer::clone(&answer).verbose(&reports)),
+            _ => host_json(&answer),
+        });
         let degraded = answer.status == Status::Degraded;
         let refresh = media == Media::Html && !paused;
         Response { vary: true, degraded, refresh, media: media.name(), ..Response::text(status, body) }
@@ -150,8 +202,9 @@ impl Site for AgentSite {
         }
         let path = asked.path();
         if let Some((name, rest)) = path.strip_prefix("/services/").and_then(|path| path.split_once('/')) {
-            let Some(report) = self.service(name) else {
-                return self.missing(name, asked).into();
+            let name = decode(name);
+            let Some(report) = self.service(&name) else {
+                return self.missing(&name, asked).into();
             };
             // The same answer as that of the service itself.
             let mut pages = ServicePages::new(self.options.clone());
@@ -174,11 +227,14 @@ impl Site for AgentSite {
             }
             "/metrics" => {
                 let exposition = exposition(asked.values("accept"));
-                let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
-                let reports = self.reports();
-                let problems = Some(self.host.problems().len());
                 let verbose = is_verbose(asked.query());
-                exposed(exposition, metrics(reports.iter(), Some(cost), problems, exposition, verbose))
+                let reports = self.reports();
+                let body = self.body(exposition.media_type(), verbose, |site| {
+                    let cost = Cost { cpu: cpu_time(), requests: asked.requests() };
+                    let problems = site.host.problems().len();
+                    metrics(reports.iter(), Some(cost), Some(problems), exposition, verbose)
+                });
+                exposed(exposition, body)
             }
             "/services" => self.host_health(asked, true),
             _ => self.host_health(asked, false),
@@ -207,10 +263,10 @@ impl Site for AgentSite {
     }
 
     fn tick(&mut self, now_ns: u64) -> bool {
-        self.made_ns = now_ns;
+        self.now_ns = now_ns;
         let is_old = now_ns >= self.reused_until_ns;
         if is_old {
-            self.reports = None;
+            self.made = Made::default();
         }
         is_old
     }
@@ -218,4 +274,16 @@ impl Site for AgentSite {
     fn is_kept(&self, _: &Asked<'_>) -> bool {
         true
     }
+}
+
+/// A name from a path, with `%40` decoded to `@` and so on.
+fn decode(name: &str) -> String {
+    let hex = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+    let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
+    while let [first, after @ ..] = rest {
+        let byte = after.get(..2).filter(|_| *first == b'%').and_then(hex);
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
 }

@@ -9,11 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 
 /// The most checks that wait. Further ones are refused until one is done.
 const MAX_WAITING: usize = 16;
+
+/// The most checks of one network that wait, so that who guesses leaves places for others. Unix sockets are not limited.
+const MAX_WAITING_OF_ONE: usize = 2;
 
 /// The number of results of each kind that are remembered.
 const MAX_REMEMBERED: usize = 64;
@@ -24,7 +28,8 @@ pub(super) struct Users {
     key: hmac::Key,
     jobs: SyncSender<Job>,
     results: Receiver<(Digest, bool)>,
-    waiting: Vec<Digest>,
+    /// The checks that are not done, with the network that asked.
+    waiting: Vec<(Digest, Option<IpAddr>)>,
     right: VecDeque<Digest>,
     wrong: VecDeque<Digest>,
     /// The number of checks that have failed, for the log.
@@ -81,10 +86,19 @@ impl Users {
         })
     }
 
+    /// Replaces the users. Results for those that stay are still remembered.
+    pub(super) fn replace(&mut self, hashes: BTreeMap<String, String>) {
+        self.hashes = hashes;
+    }
+
     /// Checks the value of `Authorization`. Does not wait: the result of a new check comes with a later call.
-    pub(super) fn ask(&mut self, authorization: Option<&[u8]>) -> Known {
+    pub(super) fn ask(
+        &mut self,
+        authorization: Option<&[u8]>,
+        peer: impl FnOnce() -> Option<IpAddr>,
+    ) -> Known {
         while let Ok((digest, right)) = self.results.try_recv() {
-            self.waiting.retain(|waiting| *waiting != digest);
+            self.waiting.retain(|(waiting, _)| *waiting != digest);
             let known = if right { &mut self.right } else { &mut self.wrong };
             if known.len() >= MAX_REMEMBERED {
                 known.pop_front();
@@ -100,8 +114,13 @@ impl Users {
         if self.wrong.contains(&digest) {
             return Known::Wrong;
         }
-        if self.waiting.contains(&digest) {
+        if self.waiting.iter().any(|(waiting, _)| *waiting == digest) {
             return Known::Later;
+        }
+        let network = peer().map(network);
+        let of_one = self.waiting.iter().filter(|(_, other)| network.is_some() && *other == network);
+        if of_one.count() >= MAX_WAITING_OF_ONE {
+            return Known::Busy;
         }
         let hash = self.hashes.get(&user);
         // The check of an unknown user takes as long as the slowest one.
@@ -111,7 +130,7 @@ impl Users {
         let job = Job { digest, password, hash: any.clone(), is_known: hash.is_some() };
         match self.jobs.try_send(job) {
             Ok(()) => {
-                self.waiting.push(digest);
+                self.waiting.push((digest, network));
                 Known::Later
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Known::Busy,
@@ -134,6 +153,14 @@ impl Users {
         let mut digest = [0; 32];
         digest.copy_from_slice(tag.as_ref());
         digest
+    }
+}
+
+/// The address, or the first half of an IPv6 address: its owner usually has all addresses with that half.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 

@@ -3,32 +3,38 @@
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::fs::{Metadata, OpenOptions};
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// The highest cost of a password's hash. A check at this cost takes about a second, and each step doubles that.
 const MAX_COST: u32 = 14;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The checked content of the file.
 pub(super) struct WebConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// The certificate, followed by those of its issuers. Empty without TLS.
     chain: Vec<CertificateDer<'static>>,
+    /// The authorities of clients' certificates.
+    authorities: Vec<CertificateDer<'static>>,
     /// Whether every client must have a certificate.
     demands_certificates: bool,
     /// The hash of the password of each user.
     pub(super) users: BTreeMap<String, String>,
-    /// The files that were read, with the time of their last change.
-    files: Vec<(PathBuf, Option<SystemTime>)>,
+    files: Files,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,8 +79,10 @@ impl WebConfig {
     ///
     /// The error names the file, what was found and what was expected.
     pub(super) fn read(path: &Path) -> Result<WebConfig, String> {
-        let mut files = vec![path.to_owned()];
-        let text = std::fs::read_to_string(path)
+        let mut files = Files::default();
+        let text = files
+            .read(path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
             .map_err(|error| format!("--web.config.file: cannot read `{}`: {error}", path.display()))?;
         let wrong = |what: &dyn Display| format!("`{}`: {what}", path.display());
         let file: Option<File> =
@@ -93,37 +101,29 @@ impl WebConfig {
         let demands_certificates = tls_server_config
             .as_ref()
             .is_some_and(|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert);
-        let (chain, tls) = match tls_server_config {
-            Some(tls) => tls.read(directory, &mut files).map(|(chain, tls)| (chain, Some(tls))),
-            None => Ok((Vec::new(), None)),
-        }
-        .map_err(|what| wrong(&what))?;
-        let files =
-            files.into_iter().map(|file| (changed(&file), file)).map(|(time, file)| (file, time)).collect();
-        Ok(WebConfig { tls, chain, demands_certificates, users: basic_auth_users, files })
+        let (mut chain, mut authorities) = (Vec::new(), Vec::new());
+        let read = tls_server_config.map(|tls| tls.read(directory, &mut files, &mut chain, &mut authorities));
+        let tls = read.transpose().map_err(|what| wrong(&what))?;
+        Ok(WebConfig { tls, chain, authorities, demands_certificates, users: basic_auth_users, files })
     }
 
-    /// Why clients refuse the certificate now, because of its dates. `None` if it is valid.
-    pub(super) fn expired(&self) -> Option<String> {
-        let (certificate, issuers) = self.chain.split_first()?;
-        // The web configuration itself is the first file.
-        let file = self.files.get(1).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()));
-        let refused = |why: &str| format!("clients refuse the certificate in `cert_file`{file}: {why}");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).ok()?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-        let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
-        // The verifier checks dates before issuers and names, which are not known here.
-        match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            )) => Some(refused("it has expired")),
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            )) => Some(refused("it is not valid yet")),
-            _ => None,
-        }
+    /// The certificates that are not valid now, because of their dates.
+    pub(super) fn expired(&self) -> Vec<String> {
+        // The web configuration itself is the first file, and that of the key the third.
+        let file = |index: usize| {
+            self.files.0.get(index).map_or(String::new(), |(file, _)| format!(" `{}`", file.display()))
+        };
+        let own = self.chain.split_first().and_then(|(certificate, issuers)| expiry(certificate, issuers));
+        let own = own.map(|why| format!("clients refuse the certificate in `cert_file`{}: {why}", file(1)));
+        // The library ignores the dates of an authority.
+        let authority = self.authorities.iter().find_map(|authority| expiry(authority, &[]));
+        let authority = authority.map(|why| {
+            format!(
+                "an authority in `client_ca_file`{}: {why}; clients with a certificate of it are still answered",
+                file(3)
+            )
+        });
+        own.into_iter().chain(authority).collect()
     }
 
     /// What it lacks of the access control that `before` had. A file that was cut short must not remove it.
@@ -138,7 +138,10 @@ impl WebConfig {
 
     /// Whether one of the files has changed since they were read.
     pub(super) fn has_changed(&self) -> bool {
-        self.files.iter().any(|(file, time)| changed(file) != *time)
+        let is_new = |(file, seen): &(PathBuf, Identity)| {
+            std::fs::metadata(file).map_or(true, |found| Identity::of(&found) != *seen)
+        };
+        self.files.0.iter().any(is_new)
     }
 }
 
@@ -146,16 +149,17 @@ impl TlsServerConfig {
     fn read(
         &self,
         directory: &Path,
-        files: &mut Vec<PathBuf>,
-    ) -> Result<(Vec<CertificateDer<'static>>, Arc<ServerConfig>), String> {
-        let mut named = |file: &Path| {
-            let file = directory.join(file);
-            files.push(file.clone());
-            file
-        };
-        let (cert_file, key_file) = (named(&self.cert_file), named(&self.key_file));
-        let chain = certificates(&cert_file)?;
-        let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| {
+        files: &mut Files,
+        chain: &mut Vec<CertificateDer<'static>>,
+        authorities: &mut Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<ServerConfig>, String> {
+        let (cert_file, key_file) = (directory.join(&self.cert_file), directory.join(&self.key_file));
+        *chain = files.certificates(&cert_file)?;
+        let key = files
+            .read(&key_file)
+            .map_err(pem::Error::Io)
+            .and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
+        let key = key.map_err(|error| {
             format!("`key_file` `{}`: {error}, expected a private key in PEM", key_file.display())
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -177,11 +181,12 @@ impl TlsServerConfig {
                 return Err("found `client_auth_type` without `client_ca_file`, which it needs".to_owned());
             }
             (how, Some(ca_file)) => {
-                let ca_file = named(ca_file);
+                let ca_file = directory.join(ca_file);
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates(&ca_file)? {
+                *authorities = files.certificates(&ca_file)?;
+                for certificate in authorities.iter() {
                     roots
-                        .add(certificate)
+                        .add(certificate.clone())
                         .map_err(|error| format!("`client_ca_file` `{}`: {error}", ca_file.display()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -193,18 +198,88 @@ impl TlsServerConfig {
             }
         };
         let mut config = builder.with_single_cert(chain.clone(), key).map_err(|error| {
-            format!("`cert_file` `{}` and `key_file` `{}`: {error}", cert_file.display(), key_file.display())
+            let (cert_file, key_file) = (cert_file.display(), key_file.display());
+            // The type of this error belongs to a crate that is not used directly.
+            match error.to_string().contains("UnsupportedCertVersion") {
+                true => format!("`cert_file` `{cert_file}`: is of X.509 version 1, expected 3"),
+                false => format!("`cert_file` `{cert_file}` and `key_file` `{key_file}`: {error}"),
+            }
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((chain, Arc::new(config)))
+        Ok(Arc::new(config))
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |what: &dyn Display| format!("`{}`: {what}, expected certificates in PEM", file.display());
-    let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-    let chain: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
-    if chain.is_empty() { Err(wrong(&"found no certificate")) } else { Ok(chain) }
+/// Why a certificate is not valid now, if that is because of its dates or those of its issuers.
+fn expiry(certificate: &CertificateDer<'_>, issuers: &[CertificateDer<'_>]) -> Option<&'static str> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone().into_owned()).ok()?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
+    // The verifier checks dates before purposes, issuers and names, which are not known here.
+    match verifier.verify_server_cert(certificate, issuers, &name, &[], UnixTime::now()) {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Some("it has expired"),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        )) => Some("it is not valid yet"),
+        _ => None,
+    }
+}
+
+/// The files that were read.
+#[derive(Default)]
+struct Files(Vec<(PathBuf, Identity)>);
+
+impl Files {
+    /// Reads a file. Does not wait for a writer, as reading a FIFO would.
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        // Before the content, so that a change after this moment is seen later.
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::other("found something else than a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::Error::other("found more than 1 MiB"));
+        }
+        self.0.push((path.to_owned(), Identity::of(&found)));
+        Ok(bytes)
+    }
+
+    fn certificates(&mut self, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+        let wrong =
+            |what: &dyn Display| format!("`{}`: {what}, expected certificates in PEM", path.display());
+        let bytes = self.read(path).map_err(|error| wrong(&error))?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(&error))?;
+        if chain.is_empty() { Err(wrong(&"found no certificate")) } else { Ok(chain) }
+    }
+}
+
+/// Differs for a file that was changed or replaced.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Identity {
+        Identity {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
 }
 
 fn check_hash(user: &str, hash: &str) -> Result<(), String> {
@@ -218,8 +293,4 @@ fn check_hash(user: &str, hash: &str) -> Result<(), String> {
             "the password of `{user}` in `basic_auth_users`: found cost {cost}, expected at most {MAX_COST}"
         )),
     }
-}
-
-fn changed(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|found| found.modified()).ok()
 }

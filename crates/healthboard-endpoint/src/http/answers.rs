@@ -10,6 +10,8 @@ use super::healthcheck::Ends;
 use super::host::{self, Refused};
 use super::response::{Framing, Response};
 use crate::options::{AllowedHosts, HttpOptions, is_host_name};
+#[cfg(feature = "agent")]
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// The most requests whose answers are kept.
@@ -61,6 +63,12 @@ impl<'a> Asked<'a> {
         self.requests
     }
 
+    /// The address of the client; `None` at a unix socket.
+    #[cfg(feature = "agent")]
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.ends.peer
+    }
+
     /// The values of all lines with this name.
     pub(crate) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.head.values(name)
@@ -103,9 +111,32 @@ struct Kept {
 /// The bytes for the peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Shared rather than copied: the metrics of a host take some hundred KiB.
+    /// The head, and a short body.
     pub(crate) bytes: Rc<Vec<u8>>,
+    /// A long body: shared rather than copied, since the metrics of a host take some hundred KiB.
+    pub(crate) body: Option<Rc<str>>,
     pub(crate) after: After,
+}
+
+impl Answer {
+    fn new(response: &Response, framing: &Framing<'_>, after: After) -> Answer {
+        let (bytes, body) = response.render(framing);
+        Answer { bytes: bytes.into(), body, after }
+    }
+
+    /// Some of the bytes that follow the first `sent`. Empty at the end.
+    pub(crate) fn unsent(&self, sent: usize) -> &[u8] {
+        match &self.body {
+            Some(body) if sent >= self.bytes.len() => &body.as_bytes()[sent - self.bytes.len()..],
+            _ => &self.bytes[sent..],
+        }
+    }
+
+    /// The address and size of each buffer.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (usize, usize)> {
+        let body = self.body.iter().map(|body| (body.as_ptr().addr(), body.len()));
+        body.chain([(self.bytes.as_ptr().addr(), self.bytes.len())])
+    }
 }
 
 /// What happens to the connection after an answer.
@@ -167,7 +198,7 @@ impl Answers {
             self.requests += 1;
             return Outcome::Answered(
                 length,
-                Answer { bytes: line.into_bytes().into(), after: After::Close },
+                Answer { bytes: line.into_bytes().into(), body: None, after: After::Close },
             );
         }
         let mut room: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -203,7 +234,7 @@ impl Answers {
             After::Close | After::Linger => (head.version == Version::Http11).then_some("close"),
         };
         let framing = self.framing(head.version, connection, head.method == "HEAD");
-        let answer = Answer { bytes: response.render(&framing).into(), after };
+        let answer = Answer::new(&response, &framing, after);
         if !last && head.bytes <= MAX_KEPT_REQUEST && self.kept.len() < MAX_KEPT && site.is_kept(&asked) {
             let request = bytes[..head.bytes].to_vec();
             self.kept.push(Kept { port: ends.port, request, answer: answer.clone() });
@@ -214,8 +245,7 @@ impl Answers {
     /// The answer to an invalid request. The connection is closed after it.
     pub(crate) fn refuse(&self, refusal: Refusal, without_body: bool) -> Answer {
         let framing = self.framing(Version::Http11, Some("close"), without_body);
-        let bytes = Response::text(refusal.status, refusal.why).render(&framing).into();
-        Answer { bytes, after: After::Linger }
+        Answer::new(&Response::text(refusal.status, refusal.why), &framing, After::Linger)
     }
 
     /// The first host for which a request was refused because a page in a browser could have sent it. Returned once, for the

@@ -13,6 +13,9 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// The media type of a page.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
+/// From how many bytes on a body is not copied behind the head, but shared with other answers.
+const LONG_BODY: usize = 16 << 10;
+
 /// After how many seconds a page is reloaded.
 const REFRESH_SECONDS: &str = "5";
 
@@ -73,8 +76,10 @@ impl Response {
         Response { allow, ..self }
     }
 
-    pub(super) fn render(&self, framing: &Framing<'_>) -> Vec<u8> {
-        let mut head = String::with_capacity(512 + self.body.len());
+    /// The head with the body, or the head and a long body.
+    pub(super) fn render(&self, framing: &Framing<'_>) -> (Vec<u8>, Option<Rc<str>>) {
+        let is_long = self.body.len() >= LONG_BODY;
+        let mut head = String::with_capacity(512 + if is_long { 0 } else { self.body.len() });
         let version = match framing.version {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
@@ -99,10 +104,10 @@ impl Response {
         }
         header("date", framing.date);
         head.push_str("\r\n");
-        if !framing.without_body {
+        if !framing.without_body && !is_long {
             head.push_str(&self.body);
         }
-        head.into_bytes()
+        (head.into_bytes(), (!framing.without_body && is_long).then(|| self.body.clone()))
     }
 
     fn headers(&self, framing: &Framing<'_>, header: &mut impl FnMut(&str, &str)) {

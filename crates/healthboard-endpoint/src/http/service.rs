@@ -193,7 +193,7 @@ pub(crate) fn is_paused(query: &str) -> bool {
 }
 
 /// The answer to a scrape. It is always 200, since Prometheus drops the content of any other answer.
-pub(crate) fn exposed(exposition: format::Exposition, body: String) -> Response {
+pub(crate) fn exposed(exposition: format::Exposition, body: impl Into<Rc<str>>) -> Response {
     Response { vary: true, media: exposition.media_type(), ..Response::text(200, body) }
 }
 

@@ -134,7 +134,9 @@ fn check_vacant(directory: impl AsFd, name: &OsStr, path: &Path) -> io::Result<O
     let owner = owner.unwrap_or_else(|| "another process".to_owned());
     Err(Error::new(
         ErrorKind::AddrInUse,
-        format!("{owner} serves `{path}`; give each service a path of its own, with {{binary}}"),
+        format!(
+            "{owner} serves `{path}`; choose another path; in an option `uri`, {{binary}} stands for the service"
+        ),
     ))
 }
 

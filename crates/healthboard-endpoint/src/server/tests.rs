@@ -245,6 +245,42 @@ fn pipelining_connections_get_equal_shares_and_a_new_one_is_answered_in_a_few_tu
 }
 
 #[test]
+fn new_connections_are_accepted_in_batches_while_another_keeps_the_server_busy() {
+    let mut stage = Stage::with_places(1000);
+    // They have waited, so they are watched, and send more than is read at once: each turn finds events.
+    let mut busy: Vec<TcpStream> = (0..100).map(|_| stage.answered()).collect();
+    busy.iter_mut().for_each(|stream| stream.write_all(&KEPT.repeat(400)).unwrap());
+    let mut probes: Vec<TcpStream> = (0..90).map(|_| stage.connect()).collect();
+    probes.iter_mut().for_each(|probe| probe.write_all(PROBE).unwrap());
+    let mut turns = 0;
+    while !is_answered(probes.last_mut().unwrap()) {
+        stage.turn();
+        turns += 1;
+    }
+    assert!(!stage.server.ready.is_empty(), "the server is no longer busy");
+    assert!(turns < 45, "{turns} turns");
+}
+
+#[test]
+fn an_expensive_answer_ends_the_turn() {
+    let mut stage = Stage::with_places(100);
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| stage.answered()).collect();
+    // Requests that differ, so that each is rendered.
+    for (number, client) in clients.iter_mut().enumerate() {
+        client
+            .write_all(format!("GET /livez?{number} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+            .unwrap();
+    }
+    let mut expensive = || {
+        std::thread::sleep(2 * MAX_TURN);
+        report(Status::Ok)
+    };
+    turn(&mut stage.server, Instant::now(), &mut expensive).unwrap();
+    let answered = clients.iter_mut().filter_map(|client| (reads(client) > 0).then_some(())).count();
+    assert_eq!(answered, 1);
+}
+
+#[test]
 fn one_thousand_busy_clients_keep_their_connections_beside_a_crowd_of_idle_ones() {
     let (crowd, _alone) = crowd();
     assert!(crowd >= 2900, "this test needs a limit of 6000 descriptors (`ulimit -Hn 6000`)");
