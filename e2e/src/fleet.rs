@@ -50,7 +50,7 @@ pub struct Measured {
     pub scrapes: [f64; 2],
     /// From the fault on all hosts to the first notification.
     pub alarm: Duration,
-    /// Notifications about the fault, and hosts that the newest one names.
+    /// Notifications until one named all hosts, and the hosts that it named.
     pub notifications: usize,
     /// See `notifications`.
     pub named: usize,

@@ -26,11 +26,15 @@ pub(crate) fn run(check: &Check) -> u8 {
                 (_, true) => Style::Nagios,
                 _ => Style::Line,
             };
-            let answers = check.source.ask(Form::Short, &mut hint);
-            return match (style, answers.as_slice()) {
+            let mut hints = Vec::new();
+            let answers = check.source.ask(Form::Short, &mut |text| hints.push(text.to_owned()));
+            let code = match (style, answers.as_slice()) {
                 (Style::Nagios, [_, _, ..]) => nagios_of_all(&answers),
                 _ => worst(answers.iter().map(|answer| print_answer(answer, style))),
             };
+            // Icinga reads stdout and stderr as one: the first line has to be the result.
+            hints.iter().for_each(|text| hint(text));
+            return code;
         }
     };
     match check.source.targets.as_slice() {

@@ -523,6 +523,24 @@ fn a_directory_without_boards_is_unknown() {
     }
 }
 
+/// Icinga reads stdout and stderr as one, and takes the first line for the result.
+#[test]
+fn hints_follow_the_result() {
+    let runtime = tempfile::tempdir().unwrap();
+    let health = start("nova-console", runtime.path());
+    health.tick();
+    std::fs::write(runtime.path().join("nova-console/1-1.board"), "no board").unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_healthboard"));
+    check.args(["check", "--nagios", "--boards"]).arg(runtime.path());
+    check.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+    drop(check);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("nova-console ") && lines[1].starts_with("hint: cannot read"), "{said}");
+}
+
 #[test]
 fn a_closed_stdout_does_not_change_the_exit_code() {
     let uri = serve(http(200, DEGRADED));

@@ -49,6 +49,6 @@ pub fn play(setup: &Setup, picture: &Path, tick: fn(Duration) -> Result<()>) -> 
 pub use self::icinga::{check_nagios, play as icinga};
 pub use self::nodes::check as node_exporter;
 pub(crate) use self::prometheus::Prometheus;
-pub use self::prometheus::{check_files, play as prometheus};
+pub use self::prometheus::{check_files, lose_an_agent, play as prometheus};
 pub(crate) use self::webhook::Webhook;
 pub use self::zabbix::play as zabbix;

@@ -31,8 +31,7 @@ pub(super) fn measure(
     let addresses: Vec<_> = (0..count).map(|number| hosts.address(number)).collect();
     ensure!(addresses.iter().collect::<BTreeSet<_>>().len() == count, "two hosts have one address");
     let webhook = Webhook::start()?;
-    let interval = format!("{}s", extent.interval.as_secs());
-    let prometheus = Prometheus::start(setup, folder.path(), &addresses, &webhook.url(), &interval)?;
+    let prometheus = Prometheus::start(setup, folder.path(), &addresses, &webhook.url(), extent.interval)?;
     let up =
         || Ok((prometheus.query("count(up{job=\"healthboard\"} == 1)")? == [count as f64]).then_some(()));
     until("every host scraped", LIMIT, tick, up)?;
@@ -59,8 +58,6 @@ pub(super) fn measure(
         Ok(webhook.received("firing").iter().any(|notification| all(notification) == count).then_some(()))
     })?;
     let firing = webhook.received("firing");
-    let groups: BTreeSet<String> =
-        firing.iter().map(|notification| notification["groupKey"].to_string()).collect();
     let named = firing.iter().map(all).max().unwrap_or(0);
     let memory = resident(pid)?;
     let mend = Instant::now();
@@ -74,7 +71,7 @@ pub(super) fn measure(
         memory,
         scrapes,
         alarm,
-        notifications: groups.len(),
+        notifications: firing.len(),
         named,
         recovery: mend.elapsed(),
     })

@@ -11,7 +11,10 @@ pub fn page(extent: Extent, all: &[Measured]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let mut text = format!(
         "Each host has {} services of 8 indicators and `progress`: {} series, {} KB. It is scraped every {} s; the window is {} s; CPU and \
-         memory are Prometheus' own. The fault is a broken database on all hosts at once.\n\n\
+         memory are Prometheus' own. The fault is a broken database on all hosts at once: all agents begin to answer FAULT, which they \
+         do `failure_window` (10 s) after the first failure. In this test the rules' `for: 30s` is 2 s, and Alertmanager's `group_wait` \
+         (30 s) and `group_interval` (5 min) are as long as the time between two scrapes. Notifications are counted until one names \
+         all hosts.\n\n\
          | hosts | series | cores | memory | scrape p50 · p99 | alarm after | notifications | hosts in it | over after |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         extent.services,

@@ -20,8 +20,8 @@ pub struct Hosts {
 struct Host {
     folder: PathBuf,
     agent: SocketAddr,
-    _service: Server,
-    _agent: Server,
+    service: Server,
+    agent_process: Server,
 }
 
 impl Hosts {
@@ -45,6 +45,34 @@ impl Hosts {
         self.hosts[0].folder.join("run")
     }
 
+    /// Kills the agent of the first host.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn kill_agent(&mut self) -> Result<()> {
+        self.hosts[0].agent_process.kill()
+    }
+
+    /// Ends [`Hosts::kill_agent`].
+    ///
+    /// # Errors
+    ///
+    /// If it does not start; the error names its log.
+    pub fn start_agent(&mut self) -> Result<()> {
+        self.hosts[0].agent_process.start()
+    }
+
+    /// Kills the service of the first host, and removes what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or of the file system.
+    pub fn remove_service(&mut self) -> Result<()> {
+        self.hosts[0].service.kill()?;
+        Ok(fs::remove_dir_all(self.boards().join("sqlite-service"))?)
+    }
+
     /// Takes the database away from the services of all hosts.
     ///
     /// # Errors
@@ -63,10 +91,16 @@ impl Hosts {
     ///
     /// Of the file system.
     pub fn mend_databases(&self) -> Result<()> {
-        for host in &self.hosts {
-            fs::rename(host.folder.join("away.db"), host.folder.join("visits.db"))?;
-        }
-        Ok(())
+        self.hosts.iter().try_for_each(Host::mend_database)
+    }
+
+    /// Ends [`Hosts::break_databases`] on the first host.
+    ///
+    /// # Errors
+    ///
+    /// Of the file system.
+    pub fn mend_database(&self) -> Result<()> {
+        self.hosts[0].mend_database()
     }
 }
 
@@ -95,6 +129,10 @@ impl Host {
         };
         let mut agent = Server::new("agent", agent, folder, answers)?;
         agent.start()?;
-        Ok(Self { folder: folder.to_owned(), agent: address, _service: service, _agent: agent })
+        Ok(Self { folder: folder.to_owned(), agent: address, service, agent_process: agent })
+    }
+
+    fn mend_database(&self) -> Result<()> {
+        Ok(fs::rename(self.folder.join("away.db"), self.folder.join("visits.db"))?)
     }
 }

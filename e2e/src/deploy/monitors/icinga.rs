@@ -1,7 +1,7 @@
 //! Icinga 2 and Nagios of Debian, with `deploy/icinga` and `deploy/nagios`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::setup::Setup;
 /// How long a state may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Plays a broken database of a host that Icinga watches by the shipped command.
+/// Plays a broken database of a host that Icinga watches by the shipped service. What counts are its notifications: the first check
+/// that fails is not one.
 ///
 /// # Errors
 ///
@@ -24,20 +25,25 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> {
     let folder = tempfile::tempdir()?;
     let hosts = Hosts::start(setup, folder.path(), 1)?;
+    hosts.break_databases()?;
     let icinga = Icinga::start(setup, folder.path(), &hosts)?;
-    let in_state = |state: &'static str| {
+    let notified = |state: &'static str| {
         let icinga = &icinga;
-        move || Ok(icinga.newest().filter(|result| result.starts_with(state)))
+        move || Ok(icinga.newest().filter(|notification| notification.starts_with(state)))
     };
-    until("Icinga: OK", LIMIT, tick, in_state("0 "))?;
+    // Icinga says nothing of a service that was well from the beginning. So this one begins ill.
+    until("Icinga: a first problem", LIMIT, tick, notified("CRITICAL "))?;
+    hosts.mend_databases()?;
+    until("Icinga: the end of the first problem", LIMIT, tick, notified("OK "))?;
+
     let fault = Instant::now();
     hosts.break_databases()?;
-    let (said, _) = until("Icinga: CRITICAL", LIMIT, tick, in_state("2 "))?;
+    let (said, _) = until("Icinga: a problem", LIMIT, tick, notified("CRITICAL "))?;
     let alarm = fault.elapsed();
     let mend = Instant::now();
     hosts.mend_databases()?;
-    until("Icinga: OK again", LIMIT, tick, in_state("0 "))?;
-    let said = said.split('|').next().unwrap_or_default().trim_start_matches("2 ").trim().to_owned();
+    until("Icinga: the end of the problem", LIMIT, tick, notified("OK "))?;
+    let said = said.trim_start_matches("CRITICAL ").trim().to_owned();
     Ok(Noticed { monitor: "Icinga 2", alarm, recovery: mend.elapsed(), said })
 }
 
@@ -79,9 +85,9 @@ pub fn check_nagios(setup: &Setup) -> Result<()> {
     Ok(())
 }
 
-/// A running Icinga, which writes every check into a file of performance data.
+/// A running Icinga, which appends each notification to a file.
 struct Icinga {
-    results: std::path::PathBuf,
+    notifications: PathBuf,
     _server: Server,
 }
 
@@ -103,20 +109,21 @@ impl Icinga {
         for part in ["data", "log", "cache", "run", "spool", "config"] {
             fs::create_dir_all(folder.join(part))?;
         }
-        let results = folder.join("results");
+        let notifications = folder.join("notifications");
         let path = folder.display();
         fs::write(
             folder.join("icinga2.conf"),
             format!(
                 "include <itl>\nobject CheckerComponent \"checker\" {{}}\n\
                  object FileLogger \"log\" {{ path = \"{path}/log/icinga2.log\" }}\n\
-                 object PerfdataWriter \"results\" {{\n  service_perfdata_path = \"{path}/results\"\n  \
-                 service_temp_path = \"{path}/results\"\n  host_perfdata_path = \"{path}/hosts\"\n  host_temp_path = \"{path}/hosts\"\n  \
-                 rotation_interval = 1h\n  service_format_template = \"$service.state_id$ $service.output$|\"\n}}\n\
-                 object Host \"host\" {{\n  check_command = \"dummy\"\n  vars.healthboard_services = [ \"sqlite-service\" ]\n}}\n\
-                 include \"{path}/healthboard.conf\"\n\
-                 apply Service \"boards\" {{\n  check_command = \"healthboard\"\n  vars.healthboard_boards = [ \"{}\" ]\n  \
-                 vars.healthboard_target = \"sqlite-service\"\n  check_interval = 1s\n  retry_interval = 1s\n  assign where true\n}}\n",
+                 object NotificationComponent \"notification\" {{}}\n\
+                 object NotificationCommand \"note\" {{\n  command = [ \"sh\", \"-c\", \"echo \\\"$$STATE $$OUTPUT\\\" >> {path}/notifications\" ]\n  \
+                 env.STATE = \"$service.state$\"\n  env.OUTPUT = \"$service.output$\"\n}}\n\
+                 object User \"operator\" {{}}\n\
+                 apply Notification \"note\" to Service {{\n  command = \"note\"\n  users = [ \"operator\" ]\n  assign where true\n}}\n\
+                 object Host \"host\" {{\n  check_command = \"dummy\"\n  vars.healthboard_services = [ \"sqlite-service\" ]\n  \
+                 vars.healthboard_boards = [ \"{}\" ]\n}}\n\
+                 include \"{path}/healthboard.conf\"\n",
                 hosts.boards().display()
             ),
         )?;
@@ -134,20 +141,14 @@ impl Icinga {
         }
         command.arg("-D").arg(format!("Configuration.PidPath={path}/run/icinga2.pid"));
         command.args(["-D", "Configuration.RunAsUser=root", "-D", "Configuration.RunAsGroup=root"]);
-        let written = results.clone();
-        let mut server = Server::new("icinga2", command, folder, move || newest(&written).is_some())?;
+        let pid = folder.join("run/icinga2.pid");
+        let mut server = Server::new("icinga2", command, folder, move || pid.exists())?;
         server.start()?;
-        Ok(Self { results, _server: server })
+        Ok(Self { notifications, _server: server })
     }
 
-    /// The state and the output of the newest check that has read the boards.
+    /// The state and the output of the newest notification.
     fn newest(&self) -> Option<String> {
-        newest(&self.results)
+        fs::read_to_string(&self.notifications).ok()?.lines().next_back().map(str::to_owned)
     }
-}
-
-fn newest(file: &Path) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    // The other service has no board in the usual places: its state is 3.
-    text.lines().rev().find(|line| line.contains("sqlite-service ")).map(str::to_owned)
 }

@@ -38,6 +38,16 @@ impl Webhook {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.iter().filter(|notification| notification["status"] == status).cloned().collect()
     }
+
+    /// What the notifications so far said of an alert of a host, one after the other: whether it is firing.
+    pub(crate) fn said_of(&self, alert: &str, instance: SocketAddr) -> Vec<bool> {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let alerts = received.iter().flat_map(|notification| notification["alerts"].as_array()).flatten();
+        let is_it = |found: &&Value| {
+            found["labels"]["alertname"] == alert && found["labels"]["instance"] == instance.to_string()
+        };
+        alerts.filter(is_it).map(|found| found["status"] == "firing").collect()
+    }
 }
 
 fn receive(mut stream: TcpStream) -> Result<Value> {

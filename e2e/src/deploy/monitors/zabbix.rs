@@ -19,14 +19,14 @@ use crate::setup::Setup;
 /// How long a value, a problem or its end may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Plays a broken database of a host that Zabbix watches by the shipped template.
+/// Plays a broken database of a host that Zabbix watches by the shipped template, and a broken service that is removed.
 ///
 /// # Errors
 ///
 /// If Zabbix does not start, refuses the template, or does not notice; the error names a log.
 pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> {
     let folder = tempfile::tempdir()?;
-    let hosts = Hosts::start(setup, folder.path(), 1)?;
+    let mut hosts = Hosts::start(setup, folder.path(), 1)?;
     let zabbix = Zabbix::start(setup, folder.path())?;
     let template = fs::read_to_string(setup.workspace().join("deploy/zabbix/healthboard.yaml"))?;
     zabbix.import(&template)?;
@@ -41,15 +41,20 @@ pub fn play(setup: &Setup, tick: fn(Duration) -> Result<()>) -> Result<Noticed> 
     let fault = Instant::now();
     hosts.break_databases()?;
     let is_fault = |problems: &Vec<String>| problems.iter().any(|name| name == "sqlite-service is FAULT");
-    let (problems, _) =
-        until("Zabbix: a problem", LIMIT, tick, || Ok(Some(zabbix.problems()?).filter(is_fault)))?;
+    let problems = || Ok(Some(zabbix.problems()?).filter(is_fault));
+    let is_over = || Ok(zabbix.problems()?.is_empty().then_some(()));
+    let (said, _) = until("Zabbix: a problem", LIMIT, tick, problems)?;
     let alarm = fault.elapsed();
     let mend = Instant::now();
     hosts.mend_databases()?;
-    until("Zabbix: the end of the problems", LIMIT, tick, || {
-        Ok(zabbix.problems()?.is_empty().then_some(()))
-    })?;
-    Ok(Noticed { monitor: "Zabbix", alarm, recovery: mend.elapsed(), said: problems.join("; ") })
+    until("Zabbix: the end of the problems", LIMIT, tick, is_over)?;
+    let recovery = mend.elapsed();
+
+    hosts.break_databases()?;
+    until("Zabbix: a problem again", LIMIT, tick, problems)?;
+    hosts.remove_service()?;
+    until("Zabbix: the end of the problems of what is gone", LIMIT, tick, is_over)?;
+    Ok(Noticed { monitor: "Zabbix", alarm, recovery, said: said.join("; ") })
 }
 
 /// A running Zabbix. What it consists of ends in this order.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use healthboard_e2e::Setup;
 use healthboard_e2e::deploy::monitors::{
-    Noticed, check_files, check_nagios, icinga, node_exporter, prometheus, zabbix,
+    Noticed, check_files, check_nagios, icinga, lose_an_agent, node_exporter, prometheus, zabbix,
 };
 use healthboard_e2e::deploy::pages;
 
@@ -24,13 +24,19 @@ fn one_broken_database_on_two_hosts_is_one_notification_that_names_it() -> Resul
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
+fn a_host_whose_agent_is_killed_is_not_said_to_be_well() -> Result<()> {
+    lose_an_agent(&Setup::open()?, |_| Ok(()))
+}
+
+#[test]
+#[ignore = "needs the stage: cargo xtask test e2e"]
 fn icinga_sees_a_broken_database_and_its_mend() -> Result<()> {
     names_the_database(&icinga(&Setup::open()?, |_| Ok(()))?)
 }
 
 #[test]
 #[ignore = "needs the stage: cargo xtask test e2e"]
-fn zabbix_imports_the_template_and_sees_a_broken_database_and_its_mend() -> Result<()> {
+fn zabbix_imports_the_template_and_sees_a_broken_database_its_mend_and_what_is_gone() -> Result<()> {
     names_the_database(&zabbix(&Setup::open()?, |_| Ok(()))?)
 }
 
