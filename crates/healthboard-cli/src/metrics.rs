@@ -3,15 +3,12 @@
 use crate::arguments::Metrics;
 use crate::output::{UNKNOWN, hint, print, say};
 use healthboard::format::{Exposition, metrics};
-use healthboard::{Host, now_ns};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::SystemTime;
 
 /// Prints the metrics, or writes them to a file. Returns the exit code.
 pub(crate) fn run(asked: &Metrics) -> u8 {
-    let mut host = Host::new(asked.boards.roots(), asked.expect.services());
-    let reports = host.reports(now_ns(), SystemTime::now());
+    let (reports, host) = asked.boards.read(asked.expect.services());
     host.problems().iter().for_each(|problem| hint(problem));
     let text = metrics(&reports, None, Some(host.problems().len()), Exposition::Text, asked.verbose);
     let Some(file) = &asked.output else {

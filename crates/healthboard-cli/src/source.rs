@@ -2,7 +2,7 @@
 
 use crate::arguments::{Boards, Source, Target};
 use crate::ask::{self, Answered, Form, NoAnswer};
-use healthboard::{Host, Uri, now_ns};
+use healthboard::{Host, Report, Uri, now_ns};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -90,9 +90,14 @@ impl Boards {
         if self.directories.is_empty() { Host::usual_roots() } else { self.directories.clone() }
     }
 
+    /// The reports of all services, those that are expected among them, and the host that they were read from.
+    pub(crate) fn read(&self, expected: Vec<String>) -> (Vec<Report>, Host) {
+        let mut host = Host::new(self.roots(), expected);
+        (host.reports(now_ns(), SystemTime::now()), host)
+    }
+
     fn ask(&self, name: Option<&str>, how: Form) -> Asked {
-        let mut host = Host::new(self.roots(), Vec::new());
-        let reports = host.reports(now_ns(), SystemTime::now());
+        let (reports, host) = self.read(Vec::new());
         let asked = reports.iter().filter(|report| name.is_none_or(|name| report.service == name));
         let mut answers: Vec<_> = asked.map(|report| Ok(Answered::of(report, how))).collect();
         if answers.is_empty() {

@@ -8,7 +8,7 @@ use crate::ask::Form;
 use crate::output::{UNKNOWN, say};
 use crate::source::Asked;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use state::State;
 use std::io::{self, IsTerminal};
@@ -49,8 +49,10 @@ pub(crate) fn run(watch: &arguments::Watch) -> u8 {
         });
     }
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGHUP, SIGINT] {
-        // Without it the signal ends the program at once, and the terminal stays as it is.
+    for signal in [SIGTERM, SIGINT] {
+        // The first one ends the loop, so that the terminal is as it was; the second ends the program at once. SIGHUP always does:
+        // its terminal is gone, and reading it would never return.
+        let _ = flag::register_conditional_default(signal, ended.clone());
         let _ = flag::register(signal, ended.clone());
     }
     let mut state = State::new(sources, std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));

@@ -227,8 +227,8 @@ impl Server {
         next.saturating_duration_since(now)
     }
 
-    /// Accepts at most `at_most` connections from one listening socket, for at most [`MAX_TURN`]. Each makes its first step at once, since its request
-    /// has usually arrived by then.
+    /// Accepts at most `at_most` connections from one listening socket, for at most [`MAX_TURN`]. Each makes its first step at
+    /// once, since its request has usually arrived by then.
     fn accept(&mut self, index: usize, at_most: usize, now: Instant, site: &mut dyn Site) {
         let (mut left, mut has_made_room) = (at_most, false);
         let began = Instant::now();

@@ -132,7 +132,7 @@ fn a_source_that_does_not_answer_keeps_no_key_waiting() {
 fn a_signal_ends_it_and_the_terminal_is_as_it_was() {
     let runtime = tempfile::tempdir().unwrap();
     let _services = Crowd::start("watched", 1, runtime.path());
-    for signal in ["TERM", "HUP", "INT"] {
+    for signal in ["TERM", "INT"] {
         let (program, boards) = (env!("CARGO_BIN_EXE_healthboard"), runtime.path().display());
         let screen =
             Screen::running(80, 24, &format!("{program} watch --boards {boards}; echo ended; read end"));
@@ -141,6 +141,24 @@ fn a_signal_ends_it_and_the_terminal_is_as_it_was() {
         screen.tmux(&["run-shell", &format!("pkill -{signal} -P #{{pane_pid}} -x healthboard")]);
         screen.until("the end", |screen| screen.contains("ended"));
         assert_eq!(screen.tmux(&["display", "-p", "#{alternate_on} #{cursor_flag}"]).trim(), "0 1");
+    }
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let runtime = tempfile::tempdir().unwrap();
+    let screen = Screen::of(80, 24, runtime.path(), "");
+    screen.until("the screen", |screen| screen.contains("SERVICE"));
+    let pid = screen.tmux(&["display", "-p", "#{pane_pid}"]);
+    // Empty for one that has ended and that nobody has waited for.
+    let command_line = Path::new("/proc").join(pid.trim()).join("cmdline");
+    let is_there = || std::fs::read(&command_line).is_ok_and(|words| !words.is_empty());
+    assert!(is_there());
+    drop(screen);
+    let deadline = Instant::now() + HANG;
+    while is_there() {
+        assert!(Instant::now() < deadline, "waited in vain for process {pid}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

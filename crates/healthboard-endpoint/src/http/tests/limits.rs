@@ -129,7 +129,7 @@ fn no_connection_outlives_the_total_limit() {
 #[test]
 fn the_answer_after_the_total_limit_says_that_it_is_the_last() {
     let endpoint = endpoint(Limits { total: SHORT, ..Limits::DEFAULT });
-    let (mut stream, begin) = (endpoint.connect(), Instant::now());
+    let (begin, mut stream) = (Instant::now(), endpoint.connect());
     loop {
         stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = [0; 4096];
