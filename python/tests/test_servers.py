@@ -342,7 +342,12 @@ def test_a_worker_with_a_segmentation_fault_has_died(
 
 @pytest.mark.parametrize(
     "options",
-    [("--max-requests", "3", "--min-worker-lifetime", "1"), ("--cheaper", "1", "--cheaper-initial", "2")],
+    [
+        ("--max-requests", "3", "--min-worker-lifetime", "1"),
+        # Any of the threads may end the worker, and all but the first block all signals.
+        ("--threads", "4", "--max-requests", "3", "--min-worker-lifetime", "1"),
+        ("--cheaper", "1", "--cheaper-initial", "2"),
+    ],
 )
 def test_a_worker_that_uwsgi_ends_by_itself_has_not_died(server: Server, options: tuple[str, ...]) -> None:
     uwsgi("--enable-threads", *options)(server)

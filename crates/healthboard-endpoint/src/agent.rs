@@ -118,7 +118,7 @@ impl Agent {
         let mut said = BTreeSet::new();
         let (mut lines, mut lines_since) = (0, Instant::now());
         let mut failures = Tally::default();
-        let wrong = |count| format!("wrong passwords: {count}; further ones are counted for ten minutes");
+        let wrong = |count| format!("wrong passwords: {count}");
         let mut refused_config: Option<String> = None;
         let (mut expired, mut dates_seen) = (Vec::new(), None::<Instant>);
         let mut next = Instant::now();

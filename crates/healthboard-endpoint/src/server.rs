@@ -120,11 +120,11 @@ impl Server {
         let socket = socket.try_clone_to_owned()?;
         let is_unused = |index: &usize| self.listeners[*index].is_none() && self.places.count(*index) == 0;
         let index = (0..self.listeners.len()).find(is_unused).unwrap_or(self.listeners.len());
+        let port = SocketAddr::try_from(getsockname(&socket)?).ok().map(|own| own.port());
         self.reactor.add(&socket, LISTENERS | index as u64, Interest::Read)?;
         if index == self.listeners.len() {
             self.listeners.push(None);
         }
-        let port = SocketAddr::try_from(getsockname(&socket)?).ok().map(|own| own.port());
         self.listeners[index] = Some(Accepting { socket, port, is_ready: false, paused_until: None });
         self.share_places();
         Ok(ListenerId(index))
@@ -345,6 +345,11 @@ impl Server {
     fn limit_unsent(&mut self) {
         let waiting = |index| self.places.waiting(index, Phase::Answer);
         let mut all: Vec<_> = (0..self.places.listeners()).flat_map(waiting).collect();
+        let held = |connection: &mut Connection| connection.buffers().map(|(_, bytes)| bytes).sum::<usize>();
+        // Most often that is enough to know, although shared buffers count several times.
+        if all.iter().filter_map(|(id, ..)| self.places.get(*id).map(held)).sum::<usize>() <= MAX_UNSENT {
+            return;
+        }
         all.reverse();
         all.sort_by_key(|(_, since, _)| Reverse(*since));
         let (mut counted, mut unsent) = (HashSet::new(), 0);

@@ -41,7 +41,7 @@ pub fn write_history(place: &Place, history: &History) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Report, Status, judge};
+    use crate::{Detail, Impact, PROGRESS, Report, State, Status, judge};
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
@@ -82,6 +82,24 @@ mod tests {
         let mut history = Arc::default();
         History::observe(&mut history, &Report { unobserved_for, ..report(100, Status::Fault) });
         assert_eq!(history.service[0].at_ms, 25_000);
+        let (mut hung, mut changed) = (report(100, Status::Fault), Arc::default());
+        let beat = Detail {
+            status: Status::Fault,
+            state: State::Stale,
+            impact: Impact::Critical,
+            success_age: None,
+            failure_age: None,
+            failures: 0,
+            in_flight: 0,
+            oldest_age: None,
+            error: None,
+            ttl: Duration::from_secs(10),
+            message: String::new(),
+        };
+        hung.details.insert(PROGRESS.to_owned(), beat);
+        History::observe(&mut changed, &Report { unobserved_for, ..hung });
+        let times = (changed.service[0].at_ms, changed.indicators[PROGRESS][0].at_ms);
+        assert_eq!(times, (25_000, 25_000), "one event, one time");
         History::observe(&mut history, &report(110, Status::Ok));
         History::observe(&mut history, &Report { unobserved_for, ..report(120, Status::Fault) });
         assert_eq!(history.service[2].at_ms, 110_000, "not before the change before it");

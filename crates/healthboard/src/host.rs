@@ -132,7 +132,12 @@ impl Host {
             if !is_reported(&reports, name) {
                 let mut report = absent(name, at, time);
                 let hidden = self.unreadable.iter().find(|path| Host::is_named_for(path, name));
-                if let Some(path) = self.unlisted.first().or(hidden) {
+                // Where the service might be: a directory that was named, or one whose name fits.
+                let is_likely = |path: &&PathBuf| {
+                    let is_root = |root: &PathBuf| root == *path || root.parent() == Some(path.as_path());
+                    self.roots.iter().any(is_root) || Host::is_named_for(path, name)
+                };
+                if let Some(path) = self.unlisted.iter().find(is_likely).or(hidden) {
                     report.status = Status::Degraded;
                     let path = printable(&path.display().to_string());
                     report.message = format!("not known: `{path}` cannot be read");
@@ -154,8 +159,13 @@ impl Host {
             let place = self.services.get(&report.service)?.directory.place()?;
             rustix::fs::fstat(place.fd()).ok().map(|stat| stat.st_uid)
         };
-        for index in 1..reports.len() {
-            let Some((name, _)) = reports[index].service.split_once('@') else { continue };
+        // Without the directory that tells it from others of its name.
+        let name = |report: &Report| {
+            let name = self.services.get(&report.service)?.directory.path().file_name()?;
+            name.to_str().filter(|name| *name != report.service).map(str::to_owned)
+        };
+        for index in 0..reports.len() {
+            let Some(name) = name(&reports[index]) else { continue };
             let Some(plain) = reports.iter().position(|report| report.service == name) else { continue };
             let (other, named) = (&reports[index], &reports[plain]);
             if other.status > named.status && owner(other) != owner(named) {
@@ -203,7 +213,11 @@ impl Host {
                         self.unlisted.extend((!listed.is_whole).then(|| parent.to_owned()));
                     }
                     Err(Errno::NOENT) => {}
-                    Err(_) => drop(self.unlisted.insert(parent.to_owned())),
+                    Err(errno) => {
+                        let path = printable(&parent.display().to_string());
+                        self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                        self.unlisted.insert(parent.to_owned());
+                    }
                 },
                 _ if is_trusted(root) => places.push((root.clone(), false)),
                 _ => {
@@ -244,7 +258,7 @@ impl Host {
                 let found = has_board(path);
                 let is_hidden = found == Err(Errno::ACCESS);
                 let is_wanted = !is_any || self.expected.iter().any(|name| path.ends_with(name));
-                if is_hidden && !is_wanted {
+                if is_hidden && !is_wanted && !known.contains(&**path) {
                     self.unreadable.insert(path.clone());
                 }
                 known.contains(&**path) || found == Ok(true) || is_hidden && is_wanted
@@ -253,12 +267,10 @@ impl Host {
         let unlisted =
             |path: &Path| self.unlisted.iter().chain(&self.unreadable).any(|place| path.starts_with(place));
         paths.extend(known.iter().filter(|path| unlisted(path)).map(|path| path.to_path_buf()));
-        // Services that must run take precedence if there are too many. The directory that is named for the service, such as
-        // `nova` for `nova-api`, comes before others.
+        // The directory that is named for the service, such as `nova` for `nova-api`, comes before others.
         paths.sort_by_key(|path| {
-            let is_expected = self.expected.iter().any(|name| path.ends_with(name));
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            (!is_expected, !path.parent().is_some_and(|parent| Host::is_named_for(parent, name)))
+            !path.parent().is_some_and(|parent| Host::is_named_for(parent, name))
         });
         // A service that is known keeps its name.
         let mut found = Found::default();
@@ -268,7 +280,8 @@ impl Host {
                 found.paths.insert(service.directory.path().to_owned());
             }
         }
-        for path in paths.iter().filter(|path| !found.add(path)) {
+        let is_expected = |path: &Path| self.expected.iter().any(|name| path.ends_with(name));
+        for path in paths.iter().filter(|path| !found.add(path, is_expected(path))) {
             let path = printable(&path.display().to_string());
             self.problems.insert(format!("`{path}` has boards, and a name that no service can have"));
         }
@@ -299,8 +312,9 @@ struct Found {
 }
 
 impl Found {
-    /// Adds a directory, once. Returns false if its name is not that of a service.
-    fn add(&mut self, path: &Path) -> bool {
+    /// Adds a directory, once. There is always room for a service that is expected. Returns false if its name is not that of a
+    /// service.
+    fn add(&mut self, path: &Path, is_expected: bool) -> bool {
         if !self.paths.insert(path.to_owned()) {
             return true;
         }
@@ -309,7 +323,7 @@ impl Found {
             |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
         let part = |path: &Path| path.file_name()?.to_str().filter(is_name).map(str::to_owned);
         let Some(name) = part(path) else { return false };
-        if self.services.len() >= MAX_SERVICES {
+        if self.services.len() >= MAX_SERVICES && !is_expected {
             self.beyond.get_or_insert(name);
             return true;
         }
@@ -395,9 +409,14 @@ fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Listed, Errno
     let is_open = is_open_to_all(&rustix::fs::fstat(&directory)?);
     let (mut found, mut is_whole) = (Vec::new(), true);
     for (number, entry) in rustix::fs::Dir::read_from(&directory)?.enumerate() {
-        let Ok(entry) = entry else {
-            is_whole = false;
-            break;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(errno) => {
+                let path = printable(&path.display().to_string());
+                problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                is_whole = false;
+                break;
+            }
         };
         if number >= MAX_ENTRIES {
             is_whole = false;

@@ -271,8 +271,9 @@ impl Site for AgentSite {
         is_old
     }
 
+    /// With passwords an answer depends on who asks, and on who else does.
     fn is_kept(&self, _: &Asked<'_>) -> bool {
-        true
+        self.users.is_none()
     }
 }
 
@@ -281,7 +282,8 @@ fn decode(name: &str) -> String {
     let hex = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
     let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
     while let [first, after @ ..] = rest {
-        let byte = after.get(..2).filter(|_| *first == b'%').and_then(hex);
+        let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let byte = digits.filter(|_| *first == b'%').and_then(hex);
         bytes.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { &after[2..] } else { after };
     }

@@ -75,12 +75,14 @@ impl HostAnswer {
             .iter()
             .take(MAX_REASONS)
             .map(|report| format!("{} {}: {}", report.service, report.status.name(), report.message));
-        let unknown =
-            is_incomplete.then(|| "a directory could not be listed: services may be missing".to_owned());
-        let mut message = reasons.chain(unknown).collect::<Vec<_>>().join("; ");
+        let mut message = reasons.collect::<Vec<_>>().join("; ");
         if ill.len() > MAX_REASONS {
             let more = ill.len() - MAX_REASONS;
             message.push_str(&format!("; and {more} more service{}", if more == 1 { "" } else { "s" }));
+        }
+        if is_incomplete {
+            message.push_str(if message.is_empty() { "" } else { "; " });
+            message.push_str("a directory could not be listed: services may be missing");
         }
         let worst = ill.first().map_or(Status::Ok, |report| report.status);
         let services =

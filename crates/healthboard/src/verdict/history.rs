@@ -1,7 +1,7 @@
 //! The recent changes of a service and of its indicators.
 
 use super::report::{Detail, Report, State};
-use crate::config::MAX_INDICATOR_NAME;
+use crate::config::{MAX_INDICATOR_NAME, PROGRESS};
 use crate::scrub::{cut, printable};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
@@ -86,17 +86,19 @@ impl History {
             Change { at_ms, status, state, cause }
         };
         let history = Arc::make_mut(history);
+        // Not before the change before it, unless the clock was set back.
+        let earliest_ms = history.service.back().map_or(0, |change| change.at_ms.min(now_ms));
+        let at_ms = now_ms.saturating_sub(milliseconds(report.unobserved_for)).max(earliest_ms);
         if last != report.status {
             history.count = history.count.saturating_add(1);
-            // Not before the change before it, unless the clock was set back.
-            let earliest_ms = history.service.back().map_or(0, |change| change.at_ms.min(now_ms));
-            let at_ms = now_ms.saturating_sub(milliseconds(report.unobserved_for)).max(earliest_ms);
             push(&mut history.service, change(at_ms, report.status, None, &report.message));
         }
         for name in changed {
             let detail = &report.details[name];
             let changes = history.indicators.entry(name.to_owned()).or_default();
-            push(changes, change(now_ms, detail.status, Some(detail.state), &detail.message));
+            // That a process hangs is the service's change.
+            let at_ms = if name == PROGRESS { at_ms } else { now_ms };
+            push(changes, change(at_ms, detail.status, Some(detail.state), &detail.message));
         }
         true
     }

@@ -44,8 +44,7 @@ fn zabbix_imports_the_template_and_sees_a_broken_database_its_mend_and_what_is_g
 #[ignore = "needs the stage: cargo xtask test e2e"]
 fn every_page_is_right_and_accessible_in_light_in_dark_and_on_a_phone() -> Result<()> {
     let pictures = tempfile::tempdir()?;
-    ensure!(pages::open(&Setup::open()?, pictures.path(), |_| Ok(()))? == 18, "not all pages were opened");
-    Ok(())
+    pages::open(&Setup::open()?, pictures.path(), |_| Ok(()))
 }
 
 fn names_the_database(noticed: &Noticed) -> Result<()> {
