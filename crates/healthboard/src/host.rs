@@ -7,7 +7,7 @@ use crate::verdict::{Change, History, Moment, Report, Status, judge};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -274,10 +274,12 @@ impl Host {
         });
         // A service that is known keeps its name.
         let mut found = Found::default();
+        let present: BTreeSet<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
         for (name, service) in &self.services {
-            if paths.iter().any(|path| path == service.directory.path()) {
-                found.services.insert(name.clone(), service.directory.path().to_owned());
-                found.paths.insert(service.directory.path().to_owned());
+            let path = service.directory.path();
+            if present.contains(path.as_os_str()) {
+                found.services.insert(name.clone(), path.to_owned());
+                found.paths.insert(path.to_owned());
             }
         }
         let is_expected = |path: &Path| self.expected.iter().any(|name| path.ends_with(name));
