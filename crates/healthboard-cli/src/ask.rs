@@ -84,10 +84,10 @@ impl Answered {
 }
 
 /// The answer for a service, with its name if it comes from an agent.
-type Asked = (Option<String>, Result<Answered, NoAnswer>);
+type Named = (Option<String>, Result<Answered, NoAnswer>);
 
 /// Asks an endpoint for its service, or an agent for all of its services, one after the other.
-pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Asked>, NoAnswer> {
+pub(crate) fn ask(uri: &Uri, how: Form, deadline: Instant) -> Result<Vec<Named>, NoAnswer> {
     let (code, body) = get(uri, &format!("/health{}", how.query()), deadline)?;
     match healthboard::format::parse(&body) {
         Ok(answer) => Ok(vec![(None, Ok(Answered { answer, body, from: uri.to_string() }))]),

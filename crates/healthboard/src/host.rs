@@ -1,23 +1,22 @@
 //! All services of this host, read from their boards.
 
+mod listing;
+
 use crate::history::read_history;
 use crate::read::{Directory, Memory, Process};
 use crate::scrub::printable;
 use crate::verdict::{Change, History, Moment, Report, Status, judge};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use listing::{cannot_read, entries, has_board, is_trusted};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, OsStr};
-use std::io;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The most services that are read. If there are more, the first that is left out is reported by name.
 const MAX_SERVICES: usize = 1024;
-
-/// The most entries of a directory that are examined when searching for services or for a board.
-const MAX_ENTRIES: usize = 1 << 16;
 
 /// Two readers may see the same change at times that differ by this much, in milliseconds.
 const SAME_CHANGE_MS: u64 = 10_000;
@@ -90,10 +89,10 @@ impl Host {
 
     /// The report of every service, in the order of their names.
     ///
-    /// A service of the same name in another runtime directory is called `NAME@DIRECTORY`. If the two belong to different users,
-    /// the one without a directory in its name has the worse status of both. A service that is expected and
-    /// has no board is `FAULT`. A service some of whose boards cannot be read is at least `DEGRADED`. `time` is for display
-    /// only. Lists the runtime directories, and reads all boards.
+    /// A service of the same name in another runtime directory is called `NAME@DIRECTORY`. If the two belong to different
+    /// users, the one without a directory in its name has the worse status of both. A service that is expected and has no
+    /// board is `FAULT`. A service some of whose boards cannot be read is at least `DEGRADED`. `time` is for display only.
+    /// Lists the runtime directories, and reads all boards.
     pub fn reports(&mut self, at: impl Into<Moment>, time: SystemTime) -> Vec<Report> {
         let at = at.into();
         self.problems.clear();
@@ -184,8 +183,8 @@ impl Host {
         &self.problems
     }
 
-    /// Whether a directory of services could not be listed in the last call of [`reports`](Host::reports), or not as a whole. There
-    /// may be services that are not reported.
+    /// Whether there may be services that are not reported: in the last call of [`reports`](Host::reports) a directory could not
+    /// be listed, or not as a whole.
     pub fn is_incomplete(&self) -> bool {
         !self.unlisted.is_empty()
     }
@@ -214,8 +213,7 @@ impl Host {
                     }
                     Err(Errno::NOENT) => {}
                     Err(errno) => {
-                        let path = printable(&parent.display().to_string());
-                        self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                        self.problems.insert(cannot_read(parent, errno));
                         self.unlisted.insert(parent.to_owned());
                     }
                 },
@@ -246,8 +244,7 @@ impl Host {
                 }
                 Err(Errno::NOENT) if is_any || Host::usual_roots().contains(&place) => continue,
                 Err(errno) => {
-                    let path = printable(&place.display().to_string());
-                    self.problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
+                    self.problems.insert(cannot_read(&place, errno));
                     if errno != Errno::NOENT {
                         self.unlisted.insert(place);
                     }
@@ -396,297 +393,5 @@ fn absent(name: &str, at: Moment, time: SystemTime) -> Report {
     Report { status: Status::Fault, message, ..judge(name, &[], at, time) }
 }
 
-/// The subdirectories of a directory.
-struct Listed {
-    paths: Vec<PathBuf>,
-    /// Whether these are all.
-    is_whole: bool,
-}
-
-/// The subdirectories of a directory, without following links, in the order of their names. If everybody may create entries
-/// there, only those of this user and of root count.
-fn entries(path: &Path, problems: &mut BTreeSet<String>) -> Result<Listed, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
-    let is_open = is_open_to_all(&rustix::fs::fstat(&directory)?);
-    let (mut found, mut is_whole) = (Vec::new(), true);
-    for (number, entry) in rustix::fs::Dir::read_from(&directory)?.enumerate() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(errno) => {
-                let path = printable(&path.display().to_string());
-                problems.insert(format!("cannot read `{path}`: {}", io::Error::from(errno)));
-                is_whole = false;
-                break;
-            }
-        };
-        if number >= MAX_ENTRIES {
-            is_whole = false;
-            let path = printable(&path.display().to_string());
-            problems.insert(format!(
-                "found more than {MAX_ENTRIES} entries in `{path}`: the others are not read"
-            ));
-            break;
-        }
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if name.starts_with('.') || !matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
-            continue;
-        }
-        let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && (!is_open || is_own(&stat)) {
-            found.push(path.join(name));
-        }
-    }
-    found.sort_unstable();
-    Ok(Listed { paths: found, is_whole })
-}
-
-/// Whether a directory belongs to this user or root, or lies where not everybody may create entries.
-fn is_trusted(path: &Path) -> bool {
-    let Ok(stat) = rustix::fs::stat(path) else { return true };
-    let parent = path.parent().and_then(|parent| rustix::fs::stat(parent).ok());
-    !parent.is_some_and(|parent| is_open_to_all(&parent)) || is_own(&stat)
-}
-
-fn is_open_to_all(stat: &Stat) -> bool {
-    stat.st_mode & 0o002 != 0
-}
-
-fn is_own(stat: &Stat) -> bool {
-    stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw()
-}
-
-/// Whether the directory may contain a board: a file with the name of one that belongs to the owner of the directory or to
-/// root.
-fn has_board(path: &Path) -> Result<bool, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
-    let owner = rustix::fs::fstat(&directory)?.st_uid;
-    let is_board = |name: &CStr| {
-        name.to_bytes().ends_with(b".board")
-            && rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
-                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-                is_file && (stat.st_uid == owner || stat.st_uid == 0)
-            })
-    };
-    let entries = rustix::fs::Dir::read_from(&directory)?.take(MAX_ENTRIES);
-    Ok(entries.flatten().any(|entry| is_board(entry.file_name())))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::now_ns;
-
-    fn reports(host: &mut Host) -> Vec<(String, Status, String)> {
-        let reports = host.reports(now_ns(), SystemTime::now());
-        reports.into_iter().map(|report| (report.service, report.status, report.message)).collect()
-    }
-
-    #[test]
-    fn what_is_expected_and_has_no_board_was_never_started() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join("nova-api")).unwrap();
-        let mut host = Host::new(vec![root.path().to_owned()], vec!["nova-compute".to_owned()]);
-        let expected =
-            ("nova-compute".to_owned(), Status::Fault, "never started: no board of it was found".to_owned());
-        assert_eq!(reports(&mut host), [expected]);
-        assert!(host.problems().is_empty(), "{:?}", host.problems());
-    }
-
-    #[test]
-    fn whatever_lies_where_boards_are_expected_is_named_once_and_harms_nobody() {
-        let root = tempfile::tempdir().unwrap();
-        let service = root.path().join("nova-api");
-        std::fs::create_dir(&service).unwrap();
-        for number in 0..2000 {
-            let bytes: Vec<u8> = (0..number % 3000).map(|byte| (byte * number) as u8).collect();
-            std::fs::write(service.join(format!("{number}-x\n.board")), bytes).unwrap();
-        }
-        std::os::unix::fs::symlink("/etc", root.path().join("link")).unwrap();
-        std::fs::write(root.path().join("file"), "").unwrap();
-        let named = root.path().join("a name");
-        std::fs::create_dir(&named).unwrap();
-        std::fs::write(named.join("1-1.board"), "").unwrap();
-        let mut host = Host::new(vec![root.path().to_owned(), "/nonexistent".into()], Vec::new());
-        let why = "found more than 1024 boards".to_owned();
-        let expected = [("nova-api".to_owned(), Status::Degraded, why)];
-        assert_eq!(reports(&mut host), expected);
-        assert_eq!(host.problems().len(), 1024 + 3);
-        assert!(
-            host.problems()
-                .contains(&format!("`{}` has boards, and a name that no service can have", named.display()))
-        );
-        assert!(host.problems().iter().all(|problem| !problem.contains('\n')));
-        assert!(
-            host.problems().contains("cannot read `/nonexistent`: No such file or directory (os error 2)")
-        );
-        assert_eq!(reports(&mut host), expected);
-        assert_eq!(host.problems().len(), 1024 + 3, "the same ones again");
-        std::fs::remove_dir_all(&service).unwrap();
-        assert_eq!(reports(&mut host), []);
-        assert_eq!(host.problems().len(), 2);
-    }
-
-    /// A service that is kept by the returned handle.
-    fn start(name: &str, root: &Path) -> crate::Handle {
-        let builder = crate::Service::builder(name).runtime_dir(root).option("uri", "board");
-        let handle = builder.start_with(|keeper| keeper.listening(Ok(Vec::new()))).unwrap();
-        handle.attach();
-        handle.tick();
-        handle
-    }
-
-    #[test]
-    fn a_directory_that_cannot_be_listed_hides_no_service() {
-        let parent = tempfile::tempdir().unwrap();
-        let (root, away) = (parent.path().join("nova"), parent.path().join("away"));
-        std::fs::create_dir(&root).unwrap();
-        let service = start("nova-hidden", &root);
-        service.indicator("database", crate::Policy::DEFAULT).record_fail(&crate::Failure::new("Gone"));
-        let expected = vec!["nova-hidden".to_owned(), "nova-other".to_owned()];
-        let mut host = Host::new(vec![root.clone()], expected);
-        assert_eq!(reports(&mut host)[1].1, Status::Fault, "never started");
-        assert!(!host.is_incomplete());
-        std::fs::rename(&root, &away).unwrap();
-        std::fs::write(&root, "not a directory").unwrap();
-        let found = reports(&mut host);
-        assert!(found[0].2.starts_with("cannot read its boards: "), "{found:?}");
-        let unknown = format!("not known: `{}` cannot be read", root.display());
-        assert_eq!(found[1], ("nova-other".to_owned(), Status::Degraded, unknown));
-        assert!(host.is_incomplete());
-        std::fs::remove_file(&root).unwrap();
-        std::fs::create_dir(&root).unwrap();
-        assert_eq!(reports(&mut host)[0].1, Status::Fault, "its directory is empty now");
-    }
-
-    #[test]
-    fn nobody_takes_over_the_name_of_another_users_service() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let (first, own) = (root.path().join("mysqld"), root.path().join("nova"));
-        std::fs::create_dir(&own).unwrap();
-        let service = start("nova-named", &own);
-        service.indicator("database", crate::Policy::DEFAULT).record_fail(&crate::Failure::new("Gone"));
-        let mut knows = Host::new(vec![root.path().join("*")], Vec::new());
-        assert_eq!(reports(&mut knows).len(), 1);
-        std::fs::create_dir_all(first.join("nova-named")).unwrap();
-        let mut board =
-            std::fs::read_dir(own.join("nova-named")).unwrap().flatten().map(|entry| entry.path());
-        let board = board.find(|path| path.extension().is_some_and(|kind| kind == "board")).unwrap();
-        std::fs::copy(&board, first.join("nova-named").join(board.file_name().unwrap())).unwrap();
-        for host in [&mut knows, &mut Host::new(vec![root.path().join("*")], Vec::new())] {
-            let found = reports(host);
-            assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("nova-named", "nova-named@mysqld"));
-            assert!(found[0].2.starts_with("database: Gone"), "{found:?}");
-        }
-        // As if the name came to another user first.
-        let other = root.path().join("a-first");
-        std::fs::rename(&own, root.path().join("b-second")).unwrap();
-        std::fs::rename(&first, &other).unwrap();
-        let owned = [other.join("nova-named"), other.join("nova-named").join(board.file_name().unwrap())];
-        if owned.iter().any(|path| std::os::unix::fs::chown(path, Some(65534), None).is_err()) {
-            // Only root can give them to another user.
-            return;
-        }
-        let found = reports(&mut Host::new(vec![root.path().join("*")], Vec::new()));
-        let of = |name: &str| found.iter().find(|found| found.0 == name).unwrap();
-        assert!(of("nova-named@b-second").2.starts_with("database: Gone"), "{found:?}");
-        assert_eq!(of("nova-named").1, Status::Fault, "the copy's process is dead: {found:?}");
-    }
-
-    #[test]
-    fn what_others_put_beside_a_service_does_not_hide_it() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let _service = start("host-beside", root.path());
-        std::fs::write(root.path().join("x.board"), "").unwrap();
-        std::fs::create_dir(root.path().join("y.board")).unwrap();
-        (0..1100).for_each(|number| std::fs::create_dir(root.path().join(format!("aa{number}"))).unwrap());
-        (0..4200).for_each(|number| std::fs::write(root.path().join(format!("x{number}")), "").unwrap());
-        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
-        let is_ok =
-            |(name, status, _): &(String, Status, String)| name == "host-beside" && *status == Status::Ok;
-        assert!(reports(&mut host).iter().any(is_ok));
-        assert_eq!(host.problems().len(), 2, "{:?}", host.problems());
-    }
-
-    #[test]
-    fn where_everybody_may_write_only_services_of_this_user_and_of_root_count() {
-        let root = tempfile::tempdir().unwrap();
-        let _service = start("host-own", root.path());
-        let foreign = root.path().join("foreign");
-        std::fs::create_dir(&foreign).unwrap();
-        std::fs::write(foreign.join("1.board"), "").unwrap();
-        if std::os::unix::fs::chown(&foreign, Some(65534), None).is_err() {
-            // Only root can make the foreign one.
-            return;
-        }
-        let names = |host: &mut Host| host.reports(now_ns(), SystemTime::now()).len();
-        let mut host = Host::new(vec![root.path().join("*"), root.path().to_owned()], Vec::new());
-        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
-        assert_eq!(names(&mut host), 1);
-        assert!(host.problems().is_empty(), "{:?}", host.problems());
-        let mut host = Host::new(vec![foreign], Vec::new());
-        assert_eq!(names(&mut host), 0);
-        assert!(host.problems().iter().any(|problem| problem.contains("belongs to another user")));
-    }
-
-    #[test]
-    fn a_history_of_any_content_is_no_harm_and_what_only_a_reader_sees_is_counted_once() {
-        let root = tempfile::tempdir().unwrap();
-        let service = start("host-history", root.path());
-        let database = service.indicator(
-            "database",
-            crate::Policy { impact: crate::Impact::Critical, ..crate::Policy::DEFAULT },
-        );
-        let file = root.path().join("host-history/history.json");
-        let write = |history: &History| std::fs::write(&file, serde_json::to_vec(history).unwrap()).unwrap();
-        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
-        let history = |host: &mut Host| host.reports(now_ns(), SystemTime::now())[0].history.clone();
-        database.record_ok();
-        assert_eq!(history(&mut host).count, 0);
-        database.record_fail(&crate::Failure::new("Gone"));
-        let seen = history(&mut host);
-        assert_eq!((seen.count, seen.service.len()), (1, 1), "seen before the holder has written it");
-        let mut written = History { count: 7, ..History::clone(&seen) };
-        write(&written);
-        let read = history(&mut host);
-        assert_eq!((read.count, read.service.len()), (7, 1), "the holder has seen the same");
-        database.record_ok();
-        assert_eq!(history(&mut host).count, 8);
-        // Later than anything that was seen.
-        written.service.push_back(Change { at_ms: u64::MAX, ..written.service[0].clone() });
-        written.count = u64::MAX;
-        write(&written);
-        assert_eq!(history(&mut host).count, u64::MAX);
-        database.record_ok();
-        assert_eq!(history(&mut host).count, u64::MAX);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_makes_no_changes_of_its_own() {
-        let root = tempfile::tempdir().unwrap();
-        let service = start("host-clock", root.path());
-        let policy = crate::Policy { impact: crate::Impact::Critical, ..crate::Policy::DEFAULT };
-        let file = root.path().join("host-clock/history.json");
-        let mut written = History::default();
-        // Two hours ahead.
-        let at_ms =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64 + 7_200_000;
-        written.service.push_back(Change { at_ms, status: Status::Ok, state: None, cause: String::new() });
-        let mut host = Host::new(vec![root.path().to_owned()], Vec::new());
-        let mut history = |written: &mut History| {
-            // Another size, so the file is read again.
-            written.count += 1000;
-            std::fs::write(&file, serde_json::to_vec(written).unwrap()).unwrap();
-            let report = host.reports(now_ns(), SystemTime::now()).remove(0);
-            (report.status, report.history.service.iter().map(|change| change.status).collect::<Vec<_>>())
-        };
-        assert_eq!(history(&mut written), (Status::Ok, vec![Status::Ok]));
-        service.indicator("database", policy).record_fail(&crate::Failure::new("Gone"));
-        for _ in 0..3 {
-            assert_eq!(history(&mut written), (Status::Degraded, vec![Status::Ok, Status::Degraded]));
-        }
-    }
-}
+mod tests;

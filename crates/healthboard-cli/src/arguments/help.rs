@@ -103,7 +103,8 @@ Keys:
   Enter                   its details on the whole screen, or back
   /                       show only services that contain a text: Enter keeps it, Esc ends it
   ?, h                    show or hide the keys
-  q, Ctrl-C, Ctrl-Z       end, or suspend
+  q, Ctrl-C               end
+  Ctrl-Z                  suspend
 
 Exit status:
   0  ended by a key or a signal
